@@ -1,0 +1,119 @@
+# otabench. `make` alone lists the targets. `make PYTHON=/usr/bin/python3 <target>` chooses the interpreter.
+
+PYTHON ?= python3
+WORKERS ?= 2
+ONLY ?=
+PYTEST_ARGS ?=
+MICROPYTHON_HEX := /usr/share/firmware-microbit-micropython/firmware.hex
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+# Which virtual environment: .venv, or .venv-<version> when PYTHON names another interpreter than .venv has.
+IDENTITY := import sys; print('%d.%d.%d %s' % (sys.version_info[:3] + (sys.base_prefix,)))
+VENV := .venv
+ifneq ($(filter-out help clean,$(MAKECMDGOALS)),)
+ifneq ($(origin PYTHON),file)
+WANTED := $(shell $(PYTHON) -c "$(IDENTITY)" 2>/dev/null)
+HAVE := $(shell .venv/bin/python -c "$(IDENTITY)" 2>/dev/null)
+ifeq ($(WANTED),)
+$(error PYTHON=$(PYTHON) cannot be run as a Python 3; name an interpreter of 3.11, 3.12 or 3.13)
+endif
+ifneq ($(HAVE),)
+ifneq ($(HAVE),$(WANTED))
+VENV := .venv-$(firstword $(WANTED))
+endif
+endif
+endif
+ifeq ($(wildcard $(VENV)/bin/python),)  # missing, or its interpreter is gone
+$(shell rm -f $(VENV)/.made $(VENV)/.installed $(VENV)/.installed-test)
+endif
+endif
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "  PYTHON=... chooses the interpreter (3.11 to 3.13), ONLY=prefix the figures of make bench"
+
+.PHONY: demo
+demo: $(VENV)/.installed ## update a simulated car, cut its power, forge its package; under 30 s
+	@$(BIN)/otabench demo
+
+.PHONY: test
+test: $(VENV)/.installed-test ## run the test suite
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser" $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed-test ## ruff, mypy (strict), import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+.PHONY: bench
+bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.json
+	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY))
+
+.PHONY: nightly
+nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) ## the slow suites, with firmware that nobody here made
+	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+
+.PHONY: browser
+browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromium
+	@command -v chromium >/dev/null || { echo "chromium is missing; next: apt-get install chromium" >&2; exit 2; }
+	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+.PHONY: wheel
+wheel: $(VENV)/.installed ## build the wheel, install it in an empty folder, run the demo there
+	@rm -rf dist build/wheel && mkdir -p build
+	@echo "building the wheel ..." && $(PIP) wheel --no-deps --wheel-dir dist .
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && wheel="$$PWD/$$(ls dist/*.whl)" \
+	  && echo "installing $${wheel##*/} in an empty folder ..." && "$(BIN)/python" -m venv "$$folder/venv" \
+	  && "$$folder/venv/bin/python" -m pip --quiet --disable-pip-version-check install "$$wheel" \
+	  && cd "$$folder" && env -u PYTHONPATH venv/bin/otabench demo
+
+.PHONY: schemas
+schemas: $(VENV)/.installed ## write docs/schemas from the models
+	@$(BIN)/python docs/make_schemas.py docs/schemas
+
+.PHONY: sample
+sample: $(VENV)/.installed ## make the committed report reports/sample anew
+	@rm -rf build/sample && mkdir -p build/sample
+	@$(BIN)/otabench run fixtures/scenarios/power_cut_ecu.toml --bench fixtures/benches/sim.toml --out build/sample
+	@rm -rf reports/sample && mv build/sample/power_cut_ecu-* reports/sample && echo "reports/sample/report.html"
+
+.PHONY: clean
+clean: ## remove environments, caches and built files (reports stay)
+	@rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; next: apt-get install python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); otabench needs 3.11, 3.12 or 3.13;" \
+	  "next: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments; next:" \
+	  "apt-get install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; exit 2; }
+	@echo "making $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+	@echo "installing otabench into $(VENV) (a minute at most) ..."
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/.made
+	@echo "installing otabench and its test tools into $(VENV) (two minutes at most) ..."
+	@$(PIP) install --editable '.[test]'
+	@touch $(VENV)/.installed $@
+
+$(MICROPYTHON_HEX):
+	@test "$$(id -u)" = 0 || { echo "$@ is missing; next: apt-get install firmware-microbit-micropython" >&2; exit 2; }
+	@echo "installing firmware-microbit-micropython ..." && apt-get install -y -qq firmware-microbit-micropython >/dev/null
+	@test -f $@
