@@ -1,0 +1,1 @@
+"""Clock, loop, nodes, seeds, journal, fault points and records: the standard library only."""

@@ -1,0 +1,79 @@
+"""The canonical journal of a run: what happened, in order; its hash is `trace_sha256` (contracts.md)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bench.core.canonical import canonical_json, sha256_hex
+from bench.core.clock import Clock
+from bench.core.records import FrameRecord
+
+INLINE_BYTES = 64
+"""A longer payload stands in the journal as its hash."""
+
+
+class Entry(NamedTuple):
+    """One event: when, whose, what kind, and its bytes or text."""
+
+    t_ns: int
+    part: str
+    kind: str
+    payload: bytes | str
+
+
+class Journal:
+    """Append-only until sealed; what comes after the seal (teardown) is dropped."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: list[Entry | FrameRecord] = []
+        self.sealed = False
+
+    def add(self, part: str, kind: str, payload: bytes | str = b"") -> None:
+        """Record an event of this instant."""
+        if not self.sealed:
+            self._entries.append(Entry(self._clock.now_ns(), part, kind, payload))
+
+    def frame(self, record: FrameRecord) -> None:
+        """Record a frame; it is turned into text only when the journal is read."""
+        if not self.sealed:
+            self._entries.append(record)
+
+    def seal(self) -> None:
+        """Close the journal; its hash is final."""
+        self.sealed = True
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all events so far, frames too."""
+        for entry in self._entries:
+            if isinstance(entry, FrameRecord):
+                yield Entry(entry.t_ns, entry.channel, "frame", entry.text())
+            else:
+                yield entry
+
+    def frames(self) -> tuple[FrameRecord, ...]:
+        """Return the frames of all buses in the order of their ends."""
+        return tuple(entry for entry in self._entries if isinstance(entry, FrameRecord))
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield one canonical JSON line per event, without the line's end."""
+        for t_ns, part, kind, payload in self.entries():
+            yield canonical_json({"t": t_ns, "part": part, "kind": kind, "payload": _shown(payload)})
+
+    def sha256(self) -> str:
+        """Return the trace hash: SHA-256 over all lines, each ended by a newline."""
+        digest = hashlib.sha256()
+        for line in self.lines():
+            digest.update(line)
+            digest.update(b"\n")
+        return digest.hexdigest()
+
+
+def _shown(payload: bytes | str) -> str:
+    if isinstance(payload, str):
+        return payload
+    if len(payload) > INLINE_BYTES:
+        return f"sha256:{sha256_hex(payload)}"
+    return payload.hex()

@@ -1,0 +1,134 @@
+"""Nodes lose power: each boot is an incarnation, a cut retires it (D3)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from bench.core.clock import Clock, Timer
+from bench.core.loop import OWNER, PowerLost
+from bench.core.records import PowerRecord
+
+if TYPE_CHECKING:
+    from bench.core.world import World
+
+
+class Incarnation:
+    """One life of a node, from a boot to the next reset or power loss.
+
+    It is the `Clock` of everything in the node's volatile part: its timers and tasks die with it. Ports and
+    storage call `check()` before every effect.
+    """
+
+    def __init__(self, world: World, part: str, number: int) -> None:
+        self.part, self.number = part, number
+        self.alive = True
+        self.ended_ns: int | None = None
+        """When this life ended; what was under way then left its traces in memory up to that instant."""
+        self._clock: Clock = world.clock
+        self._world = world
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._context = contextvars.Context()
+        self._context.run(OWNER.set, self)
+
+    @property
+    def virtual(self) -> bool:
+        """Whether time is simulated."""
+        return self._clock.virtual
+
+    def now_ns(self) -> int:
+        """Return the run's time."""
+        return self._clock.now_ns()
+
+    def call_at_ns(self, when_ns: int, callback: Callable[..., object], *args: object) -> Timer:
+        """Schedule a callback that is skipped once this life has ended."""
+        return self._clock.call_at_ns(when_ns, self._fire, callback, args)
+
+    def _fire(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        if self.alive:
+            callback(*args)
+
+    def advance_inline(self, when_ns: int) -> bool:
+        """See `Clock.advance_inline`."""
+        return self._clock.advance_inline(when_ns)
+
+    async def sleep_ns(self, duration_ns: int) -> None:
+        """Wait; a node that was cut meanwhile does not go on."""
+        await self._clock.sleep_ns(duration_ns)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `PowerLost` once this life has ended; every port does this before every effect."""
+        if not self.alive:
+            raise PowerLost(f"{self.part} lost power in its life {self.number}")
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a task of this life; its failure (other than by power loss) ends the run."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work, name=f"{self.part}.{name}", context=self._context.copy())
+        self._tasks.append(task)
+        task.add_done_callback(self._report, context=self._context)
+        return task
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, PowerLost):
+            self._world.crashed(self.part, error)
+
+    def retire(self) -> None:
+        """End this life: handles and timers are skipped, tasks stay parked and referenced."""
+        self.alive = False
+        self.ended_ns = self._clock.now_ns()
+
+
+class Node:
+    """Something with a supply: a persistent part that outlives it and a volatile part built by each boot."""
+
+    def __init__(self, world: World, part: str, boot: Callable[[Incarnation], None]) -> None:
+        self.part = part
+        self._world = world
+        self._boot = boot
+        self._lives: list[Incarnation] = []
+
+    @property
+    def incarnation(self) -> Incarnation | None:
+        """The current life, or None while without power."""
+        return self._lives[-1] if self.powered else None
+
+    @property
+    def powered(self) -> bool:
+        """Whether the node lives now."""
+        return bool(self._lives) and self._lives[-1].alive
+
+    def power_on(self, cause: str = "supply") -> None:
+        """Apply power: boots a new life; nothing happens when it has power already."""
+        if not self.powered:
+            self._world.power(PowerRecord(self._world.clock.now_ns(), self.part, True, cause))
+            self._start()
+
+    def cut(self, cause: str) -> None:
+        """Take the power away at this instant."""
+        if self.powered:
+            self._lives[-1].retire()
+            self._world.power(PowerRecord(self._world.clock.now_ns(), self.part, False, cause))
+
+    def reset(self) -> None:
+        """Boot anew without losing the supply (ECU reset, watchdog); the running life ends here."""
+        if self.powered:
+            self._lives[-1].retire()
+            self._start()
+
+    def stop(self, reason: str) -> None:
+        """End this life without a loss of power: the bench takes the part out of the run."""
+        if self.powered:
+            self._lives[-1].retire()
+            self._world.journal.add(self.part, "stopped", reason)
+
+    def _start(self) -> None:
+        life = Incarnation(self._world, self.part, len(self._lives) + 1)
+        self._lives.append(life)
+        self._boot(life)

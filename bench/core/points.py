@@ -1,0 +1,224 @@
+"""Fault points: every part announces what it does; a golden run numbers them; an injector is armed at one.
+
+Grammar (`contracts.md`): `<class>:<part>:<event>:<n>[:phase=<name>][:before|torn=<k>|after]`; `<n>` counts
+from 1, or is `first`, `middle`, `last` (of the phase, when one is named), which a golden run turns into a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from bench.core.clock import Clock
+from bench.core.errors import InputError
+
+EVENTS = ("frame", "program", "erase", "sync", "http", "request", "transition", "boot", "timer")
+CLASSES = (
+    "power.ecu", "power.agent", "power.vehicle", "power.server", "supply", "bus", "isotp", "ecu", "condition",
+    "driver", "network", "server", "package", "metadata", "identity", "storage", "human",
+)  # fmt: skip
+SYMBOLS = ("first", "middle", "last")
+GRAMMAR = "<class>:<part>:<event>:<n|first|middle|last>[:phase=<name>][:before|torn=<k>|after]"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPoint:
+    """Where a fault strikes. `torn_units` is set when it strikes inside the operation, that many units done."""
+
+    fault_class: str
+    part: str
+    event: str
+    n: int | str
+    phase: str | None = None
+    where: str = "before"
+    torn_units: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> FaultPoint:
+        """Read the text form; `InputError` names what is wrong in it."""
+        fields = text.split(":")
+        if len(fields) < 4:
+            raise _refused(text, "has too few fields", GRAMMAR)
+        fault_class, part, event, number, *more = fields
+        if fault_class not in CLASSES:
+            raise _refused(text, f"unknown class {fault_class!r}", ", ".join(CLASSES))
+        if event not in EVENTS:
+            raise _refused(text, f"unknown event {event!r}", ", ".join(EVENTS))
+        if not _NAME.match(part):
+            raise _refused(text, f"bad part {part!r}", "lower-case letters, digits, - and _")
+        point = cls(fault_class, part, event, _number(text, number))
+        for word in more:
+            point = _with_word(text, point, word)
+        kinds = ["phase" if word.startswith("phase=") else "where" for word in more]
+        if len(set(kinds)) != len(kinds):
+            raise _refused(text, "says where twice", GRAMMAR)
+        return point
+
+    def __str__(self) -> str:
+        text = f"{self.fault_class}:{self.part}:{self.event}:{self.n}"
+        if self.phase is not None:
+            text += f":phase={self.phase}"
+        if self.where == "torn":
+            return f"{text}:torn={self.torn_units}"
+        return text if self.where == "before" else f"{text}:{self.where}"
+
+
+def _refused(text: str, why: str, allowed: str) -> InputError:
+    return InputError(f"fault point {text!r} cannot be used: {why}", found=text, allowed=allowed)
+
+
+def _number(text: str, number: str) -> int | str:
+    if number in SYMBOLS:
+        return number
+    if number.isascii() and number.isdigit() and 0 < int(number) < 10**12:
+        return int(number)
+    raise _refused(text, f"bad number {number!r}", "a number from 1, first, middle or last")
+
+
+def _with_word(text: str, point: FaultPoint, word: str) -> FaultPoint:
+    name, _, value = word.partition("=")
+    if word in ("before", "after"):
+        return replace(point, where=word)
+    if name == "torn" and value.isascii() and value.isdigit() and len(value) < 10:
+        return replace(point, where="torn", torn_units=int(value))
+    if name == "phase" and _NAME.match(value):
+        return replace(point, phase=value)
+    raise _refused(text, f"unknown word {word!r}", "phase=<name>, before, torn=<k>, after")
+
+
+class Occurrence(NamedTuple):
+    """One numbered point of a golden run; `units` is how many units the operation has (0 when it has none)."""
+
+    n: int
+    t_ns: int
+    phase: str
+    units: int
+
+
+Action = Callable[[], None]
+_Armed = dict[int, list[tuple[str, int | None, Action]]]
+
+
+class PointCounter:
+    """The points of one (part, event): counts, remembers for the golden table, and fires what is armed."""
+
+    __slots__ = ("_armed", "_clock", "_phases", "event", "n", "occurrences", "part")
+
+    def __init__(self, clock: Clock, phases: dict[str, str], part: str, event: str) -> None:
+        self._clock, self._phases = clock, phases
+        self.part, self.event, self.n = part, event, 0
+        self.occurrences: list[Occurrence] = []
+        self._armed: _Armed = {}
+
+    def begin(self, units: int = 0) -> int:
+        """Announce that the next operation is about to start; returns its number."""
+        n = self.n = self.n + 1
+        self.occurrences.append(Occurrence(n, self._clock.now_ns(), self._phases.get(self.part, ""), units))
+        if self._armed:
+            self._fire(n, "before", None)
+        return n
+
+    def inside(self, n: int, units_done: int) -> None:
+        """Announce that `units_done` units of operation `n` are done and the next one is under way."""
+        if self._armed:
+            self._fire(n, "torn", units_done)
+
+    def torn_at(self, n: int) -> int | None:
+        """Return after how many units operation `n` is to be struck, or None (do it in one go)."""
+        return next((units for where, units, _ in self._armed.get(n, ()) if where == "torn"), None)
+
+    def end(self, n: int) -> None:
+        """Announce that operation `n` is complete."""
+        if self._armed:
+            self._fire(n, "after", None)
+
+    def arm(self, n: int, where: str, units: int | None, action: Action) -> None:
+        """Have `action` called once when operation `n` gets there."""
+        self._armed.setdefault(n, []).append((where, units, action))
+
+    def _fire(self, n: int, where: str, units: int | None) -> None:
+        armed = self._armed.get(n)
+        if not armed:
+            return
+        due = [entry for entry in armed if entry[0] == where and entry[1] == units]
+        for entry in due:
+            armed.remove(entry)
+        if not armed:
+            del self._armed[n]
+        for _, _, action in due:
+            action()
+
+
+class Points:
+    """All fault points of a run."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._counters: dict[tuple[str, str], PointCounter] = {}
+        self._phases: dict[str, str] = {}
+
+    def counter(self, part: str, event: str) -> PointCounter:
+        """Return the counter of (part, event); parts keep it, so that a point costs one call."""
+        key = (part, event)
+        if key not in self._counters:
+            self._counters[key] = PointCounter(self._clock, self._phases, part, event)
+        return self._counters[key]
+
+    def set_phase(self, part: str, phase: str) -> None:
+        """Name what `part` is going through from now on (the flasher names it for the ECU it flashes)."""
+        self._phases[part] = phase
+
+    def phase(self, part: str) -> str:
+        """Return what `part` is going through."""
+        return self._phases.get(part, "")
+
+    def arm(self, point: FaultPoint, action: Action) -> None:
+        """Have `action` called once at a resolved point."""
+        if not isinstance(point.n, int):
+            raise ValueError(f"{point} is not resolved by a golden run")
+        self.counter(point.part, point.event).arm(point.n, point.where, point.torn_units, action)
+
+    def table(self) -> PointTable:
+        """Return what was announced so far, as values."""
+        return {key: tuple(counter.occurrences) for key, counter in self._counters.items()}
+
+
+PointTable = dict[tuple[str, str], tuple[Occurrence, ...]]
+
+
+def resolve(point: FaultPoint, table: PointTable) -> FaultPoint:
+    """Turn a symbolic number into the golden run's number and check that the point exists.
+
+    Returns a point without phase and with `n` as a number; `InputError` says what the golden run did announce.
+    """
+    known = table.get((point.part, point.event), ())
+    if not known:
+        have = ", ".join(sorted(f"{part}:{event}" for (part, event), seen in table.items() if seen))
+        raise InputError(
+            f"no such fault point in the golden run: {point}",
+            found=f"{point.part}:{point.event}",
+            allowed=have,
+        )
+    meant = [o for o in known if point.phase is None or o.phase == point.phase]
+    if not meant:
+        phases = ", ".join(sorted({o.phase for o in known if o.phase}))
+        raise InputError(f"no {point.event} of {point.part} in that phase", found=point.phase, allowed=phases)
+    chosen = _choose(point, meant)
+    if point.torn_units is not None and point.torn_units >= max(1, chosen.units):
+        raise InputError(
+            f"{point}: the operation has {chosen.units} units",
+            found=point.torn_units,
+            allowed=f"0 to {max(0, chosen.units - 1)}",
+        )
+    return replace(point, n=chosen.n, phase=None)
+
+
+def _choose(point: FaultPoint, meant: list[Occurrence]) -> Occurrence:
+    if isinstance(point.n, str):
+        return meant[{"first": 0, "middle": len(meant) // 2, "last": -1}[point.n]]
+    if point.n > len(meant):
+        raise InputError(f"{point}: the golden run has fewer", found=point.n, allowed=f"1 to {len(meant)}")
+    return meant[point.n - 1]

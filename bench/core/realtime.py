@@ -1,0 +1,27 @@
+"""Running a coroutine on the machine's own clock: the one place where `asyncio.run` is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from bench.core.clock import Clock, RealClock
+from bench.core.loop import VirtualLoop
+
+T = TypeVar("T")
+
+
+def run_on_clock(main: Callable[[Clock], Coroutine[Any, Any, T]], *, virtual: bool) -> T:
+    """Run `main(clock)` to its end in virtual or in real time; the same coroutine either way (D1)."""
+    if not virtual:
+        return asyncio.run(_with_real_clock(main))
+    loop = VirtualLoop()
+    try:
+        return loop.run(main(loop))
+    finally:
+        loop.discard()
+
+
+async def _with_real_clock(main: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
+    return await main(RealClock())

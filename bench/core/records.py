@@ -1,0 +1,250 @@
+"""Frozen records of a run: what the oracle judges, and nothing else (D5).
+
+`bench/rig.py` collects them; `bench/oracle` reads them with decoders of its own. A field that a bench cannot
+observe is None, and the invariants that need it come out *not observed*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+EXTENDED, FD, BRS, REMOTE = 1, 2, 4, 8
+"""Bits of `FrameRecord.flags`."""
+
+
+class FrameRecord(NamedTuple):
+    """A frame that crossed a bus completely; `t_ns` is the instant of its end (last bit of EOF)."""
+
+    t_ns: int
+    channel: str
+    sender: str
+    can_id: int
+    flags: int
+    data: bytes
+
+    def text(self) -> str:
+        """Return the frame in candump notation, sender first: `agent 7A0#0322F195`."""
+        return f"{self.sender} {self.candump()}"
+
+    def candump(self) -> str:
+        """Return `ID#DATA`, `ID#R`, or `ID##<flags>DATA` for FD, as candump -L prints it."""
+        can_id = f"{self.can_id:08X}" if self.flags & EXTENDED else f"{self.can_id:03X}"
+        if self.flags & FD:
+            return f"{can_id}##{1 if self.flags & BRS else 0:X}{self.data.hex().upper()}"
+        return f"{can_id}#R" if self.flags & REMOTE else f"{can_id}#{self.data.hex().upper()}"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerRecord:
+    """A part got (`on`) or lost its supply."""
+
+    t_ns: int
+    part: str
+    on: bool
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootRecord:
+    """An ECU entered a stage: `boot_manager`, `bootloader` or `application`; `bank` is None but for the last."""
+
+    t_ns: int
+    ecu: str
+    stage: str
+    bank: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """An ECU began to execute the image in `bank`.
+
+    `header` is the 256-byte header slot as flash held it then, `image_sha256` the hash of the bank's bytes over
+    the length that header names (empty when the header names no possible length), `release_floor` the ECU's
+    anti-rollback floor at that instant.
+    """
+
+    t_ns: int
+    ecu: str
+    bank: str
+    entry_address: int
+    header: bytes
+    image_sha256: str
+    release_floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRecord:
+    """One exchange as the network carried it, `part` being the client; bodies complete."""
+
+    t_ns: int
+    part: str
+    method: str
+    url: str
+    status: int
+    request_body: bytes
+    response_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """An entry of the DM server's event log (D8). Kinds and data: `SERVER_EVENTS`."""
+
+    seq: int
+    t_ns: int
+    vin: str
+    kind: str
+    data: Mapping[str, object]
+
+
+SERVER_EVENTS: Mapping[str, str] = {
+    "vehicle_added": "dev_id",
+    "registered": "dev_id, repeated (bool): DmAcc was handed out",
+    "bootstrap_complete": "registration is final",
+    "package_uploaded": "package_id, sha256, images: [{ecu, version, software_id, release_counter}]",
+    "order_placed": "order, package_id, targets: [{ecu, version}]",
+    "session_started": "session, alert",
+    "session_ended": "session",
+    "device_info": "dev_info",
+    "inventory": "ecus: {ecu: version}: what the vehicle said its ECUs hold",
+    "order_offered": "order, package_id: HGET and EXEC were sent",
+    "order_accepted": "order: the vehicle answered 202",
+    "order_refused_by_vehicle": "order, sc: the vehicle answered the EXEC with an error",
+    "component_result": "order, ecu, result_code, version, text: one OperationComplete alert",
+    "order_closed": "order, status: success | failed | refused (exactly one per order)",
+    "message_refused": "status, reason: a request was answered with an error",
+}
+"""What the server logs; the oracle folds these."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRegion:
+    """Bytes read out of an ECU after the run; `torn` lists (offset, length) of cells that read unstably."""
+
+    name: str
+    base_address: int
+    data: bytes
+    torn: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlashDump:
+    """All readable memory of one ECU after the run, and how often each kind of operation was done on it.
+
+    Region names follow `BankLayout`: `mark:<bank>`, `header:<bank>`, `image:<bank>`.
+    """
+
+    ecu: str
+    regions: tuple[MemoryRegion, ...]
+    erases: int
+    programs: int
+    driver_faults: tuple[str, ...]
+
+    def region(self, name: str) -> MemoryRegion | None:
+        """Return the region of that name."""
+        return next((region for region in self.regions if region.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BankLayout:
+    """One place an image may stand. Addresses are the linked ones, as they stand in a download."""
+
+    name: str
+    linked_base: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EcuLayout:
+    """What the bench knows of an ECU before the run, from the vehicle file."""
+
+    ecu: str
+    channel: str
+    request_id: int
+    response_id: int
+    hardware_id: str
+    header_address: int
+    banks: tuple[BankLayout, ...]
+    boot_time_limit_ms: int
+    erase_routine: int
+    check_routine: int = 0x0202
+    """Routine that checks a downloaded image; its answer ends with status 00 when the image is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class DidReading:
+    """A data identifier read after the run by a tester of its own; `value` is None when nothing answered."""
+
+    t_ns: int
+    ecu: str
+    did: int
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """A genuine image as its maker signed it; `role` is `installed` (before the run) or `target`."""
+
+    ecu: str
+    role: str
+    version: str
+    header: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file on the agent's disk after the run."""
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """A fault as it was injected; `t_ns` is None when its point was never reached."""
+
+    fault_class: str
+    point: str
+    parameters: Mapping[str, object]
+    t_ns: int | None
+    restored_t_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds the scenario or the golden run give."""
+
+    live_within_ns: int
+    poll_interval_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Everything a verdict is made of."""
+
+    vin: str
+    ended_t_ns: int
+    limits: Limits
+    expects_update: bool
+    """Whether the scenario expects the vehicle to reach the target (else: a documented refusal)."""
+    layouts: tuple[EcuLayout, ...]
+    references: tuple[ImageReference, ...]
+    image_public_key: bytes
+    package_public_key: bytes
+    package_url_suffix: str
+    """How the URL of the package ends: the oracle finds the delivered bytes among `http`."""
+    faults: tuple[FaultRecord, ...]
+    power: tuple[PowerRecord, ...]
+    server_events: tuple[ServerEvent, ...]
+    http: tuple[HttpRecord, ...]
+    readings: tuple[DidReading, ...]
+    frames: tuple[FrameRecord, ...] | None
+    flash: tuple[FlashDump, ...] | None
+    boots: tuple[BootRecord, ...] | None
+    executions: tuple[ExecutionRecord, ...] | None
+    agent_files: tuple[StoredFile, ...] | None
+    functional_id: int = 0x7DF
+    """The request identifier that all ECUs of the vehicle listen to, on every channel."""

@@ -1,0 +1,80 @@
+"""What every part is handed at construction: clock, journal, fault points, seeds, and the run's records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bench.core.canonical import canonical_json
+from bench.core.clock import Clock
+from bench.core.journal import Journal
+from bench.core.points import Points
+from bench.core.records import BootRecord, ExecutionRecord, HttpRecord, PowerRecord, ServerEvent
+from bench.core.seeds import Seeds
+
+
+class PartCrashed(RuntimeError):
+    """A part's code failed with an exception of its own: the run proves nothing (inconclusive)."""
+
+    def __init__(self, part: str, error: BaseException) -> None:
+        super().__init__(f"{part}: {type(error).__name__}: {error}")
+        self.part, self.error = part, error
+        self.__cause__ = error
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Lists that grow while the run goes on; `bench/rig.py` freezes them for the oracle."""
+
+    power: list[PowerRecord] = field(default_factory=list)
+    boots: list[BootRecord] = field(default_factory=list)
+    executions: list[ExecutionRecord] = field(default_factory=list)
+    http: list[HttpRecord] = field(default_factory=list)
+    server: list[ServerEvent] = field(default_factory=list)
+
+
+class World:
+    """One run's surroundings. Everything here is a value or handed in; nothing is global."""
+
+    def __init__(self, clock: Clock, seed: int) -> None:
+        self.clock = clock
+        self.journal = Journal(clock)
+        self.points = Points(clock)
+        self.seeds = Seeds(seed)
+        self.recorder = Recorder()
+        self.crash: PartCrashed | None = None
+        self.on_crash: Callable[[], None] = lambda: None
+
+    def power(self, record: PowerRecord) -> None:
+        """Record that a part got or lost its supply."""
+        self.recorder.power.append(record)
+        self.journal.add(record.part, "power", f"{'on' if record.on else 'off'} {record.cause}")
+
+    def boot(self, record: BootRecord) -> None:
+        """Record that an ECU entered a stage of its boot."""
+        self.recorder.boots.append(record)
+        self.journal.add(record.ecu, "boot", f"{record.stage} {record.bank or '-'} {record.reason}")
+
+    def execution(self, record: ExecutionRecord) -> None:
+        """Record that an ECU began to execute an image."""
+        self.recorder.executions.append(record)
+        text = f"{record.bank} entry=0x{record.entry_address:08X} sha256={record.image_sha256}"
+        self.journal.add(record.ecu, "execute", text)
+
+    def server_event(self, record: ServerEvent) -> None:
+        """Record an event of the DM server's log, at the instant it was accepted."""
+        self.recorder.server.append(record)
+        self.journal.add("server", record.kind, canonical_json(record.data))
+
+    def http(self, record: HttpRecord) -> None:
+        """Record an HTTP exchange as it crossed the network."""
+        self.recorder.http.append(record)
+        self.journal.add(record.part, "http", f"{record.method} {record.url} {record.status}")
+        self.journal.add(record.part, "http.request", record.request_body)
+        self.journal.add(record.part, "http.response", record.response_body)
+
+    def crashed(self, part: str, error: BaseException) -> None:
+        """Note the first crash of a part and tell whoever drives the run (`on_crash`)."""
+        if self.crash is None:
+            self.crash = PartCrashed(part, error)
+            self.on_crash()

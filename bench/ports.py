@@ -1,0 +1,212 @@
+"""The ports (D6): what parts ask of each other, as small Protocols that speak values."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bench.core.node import Incarnation
+from bench.core.records import ServerEvent
+from bench.wire.can import CanFrame
+
+FrameCallback = Callable[[CanFrame, int], None]
+"""Called with a received frame and the instant of its end in nanoseconds."""
+SentCallback = Callable[[int], None]
+"""Called with the instant at which a frame of ours was completely sent."""
+
+
+class CanPort(Protocol):
+    """One node's access to one CAN bus."""
+
+    def send(self, frame: CanFrame, sent: SentCallback | None = None) -> None:
+        """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it."""
+
+    def subscribe(self, callback: FrameCallback) -> None:
+        """Call `callback` for every frame of other nodes."""
+
+
+class CanBus(Protocol):
+    """A bus that nodes attach to; an attachment lives as long as the incarnation it was made for (D3)."""
+
+    def attach(self, life: Incarnation) -> CanPort:
+        """Return the port of this life; frames sent carry `life.part` as their sender."""
+
+
+class LinkError(Exception):
+    """A diagnostic transport failed; `name` is the standard's (N_TIMEOUT_BS, N_WRONG_SN, ...)."""
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(f"{name}{': ' if detail else ''}{detail}")
+        self.name = name
+
+
+class AnswerTimeout(LinkError):
+    """No answer began in time."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("ANSWER_TIMEOUT", detail)
+
+
+class DiagLink(Protocol):
+    """A diagnostic connection to one ECU (ISO-TP today, DoIP can follow)."""
+
+    async def send(self, payload: bytes) -> None:
+        """Send one message; returns when its last frame is on the bus. Raises LinkError."""
+
+    async def receive(self, start_within_ns: int) -> bytes:
+        """Return the next message; AnswerTimeout when none *began* within that time, LinkError when one broke off."""
+
+    def discard(self) -> int:
+        """Drop messages received so far (late answers); returns how many."""
+
+
+class FunctionalLink(Protocol):
+    """Functional addressing: one message to every ECU of a bus."""
+
+    async def send(self, payload: bytes) -> None:
+        """Send one single-frame message; nobody need answer."""
+
+
+class StorageFull(Exception):
+    """There is no room for these bytes; what was stored before is as it was."""
+
+
+class Storage(Protocol):
+    """Crash-safe files of the agent. Every method that changes something has happened durably when it returns."""
+
+    async def read(self, path: str) -> bytes | None:
+        """Return the file's bytes, or None."""
+
+    async def replace(self, path: str, data: bytes) -> None:
+        """Write the whole file atomically: after a power loss it is the old or the new one."""
+
+    async def append(self, path: str, data: bytes) -> None:
+        """Add bytes and sync: after a power loss a prefix of `data` may have been added."""
+
+    async def delete(self, path: str) -> None:
+        """Remove the file if it exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """Status, headers (names in lower case) and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class DmTransport(Protocol):
+    """The agent's HTTP, over a network that may fail in every way (`TransportFailure`)."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
+        """POST and return the whole answer."""
+
+    async def get(self, url: str, headers: Mapping[str, str], limit_bytes: int) -> HttpResponse:
+        """GET and return the whole answer; TransportFailure when it is longer than `limit_bytes`."""
+
+    async def stream(
+        self, url: str, headers: Mapping[str, str], sink: Callable[[bytes], Awaitable[None]]
+    ) -> HttpResponse:
+        """GET and hand the body to `sink` piece by piece; the answer returned has an empty body.
+
+        Only the body that was asked for is handed over: status 206 with a Range header, else 200.
+        """
+
+
+class TransportFailure(Exception):
+    """The network or TLS failed; no HTTP answer that could be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleAccount:
+    """What a vehicle is given at the factory to talk to its server."""
+
+    server_url: str
+    dev_id: str
+    vin: str
+    factory_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One ECU of an order and the version it shall run."""
+
+    ecu: str
+    version: str
+
+
+class ServerAdmin(Protocol):
+    """What an operator does on a DM server."""
+
+    async def add_vehicle(self, account: VehicleAccount, vehicle_public_key: bytes) -> None:
+        """Make the server know a vehicle and its X25519 public key (32 bytes)."""
+
+    async def upload_package(self, package: bytes) -> str:
+        """Check and store a signed package; returns its package id. ValueError names why it was refused."""
+
+    async def place_order(self, vin: str, package_id: str) -> str:
+        """Order the package for the vehicle; returns the order id."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order as the server sees it; `status` is open, offered, accepted, success, failed or refused."""
+
+    order: str
+    package_id: str
+    status: str
+    targets: Sequence[Target]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """What the server believes of a vehicle: a fold over its event log."""
+
+    vin: str
+    registered: bool
+    ecus: Mapping[str, str]
+    orders: Sequence[OrderView]
+
+
+class ServerView(Protocol):
+    """What anybody may read of a DM server."""
+
+    async def events(self, vin: str) -> Sequence[ServerEvent]:
+        """Return the vehicle's event log in order."""
+
+    async def twin(self, vin: str) -> Twin:
+        """Return what the server believes of the vehicle."""
+
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPorts:
+    """What an `otabench.server` factory returns."""
+
+    wsgi_app: WsgiApp
+    admin: ServerAdmin
+    view: ServerView
+    close: Callable[[], None]
+
+
+class FaultTarget(Protocol):
+    """What an injector can do to a bench; parts are named, never imported."""
+
+    def cut_power(self, part: str, cause: str) -> None:
+        """Take a part's power away now (`vehicle` is the agent and every ECU)."""
+
+    def restore_power(self, part: str, cause: str) -> None:
+        """Give it back."""
+
+    def flip_bit(self, ecu: str, linked_address: int, bit: int) -> None:
+        """Flip one bit of the image that the ECU would boot next."""
+
+    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
+        """Change every package on its way to the vehicle from now on."""
+
+    def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
+        """Return the package as its maker would have signed it for other hardware (a maker's mistake)."""
