@@ -1,0 +1,1 @@
+"""What crosses borders as bytes: CAN frames, ISO-TP, UDS, DM messages, packages."""
