@@ -1,0 +1,1 @@
+"""Who may be believed: test keys, package verification, sealed VIN and session token (D7)."""
