@@ -1,0 +1,187 @@
+"""The server's work on requests and orders: one transaction each, around the session engine that decides."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from bench.core.canonical import sha256_hex
+from bench.core.clock import Clock
+from bench.core.records import ServerEvent
+from bench.core.seeds import Seeds
+from bench.trust.session import (
+    EPHEMERAL_BYTES,
+    NONCE_BYTES,
+    TOKEN_BYTES,
+    Freshness,
+    SealError,
+    decrypt_vin,
+    encrypt_token,
+    token_text,
+)
+from bench.wire.dm import DmAcc, Initiation, MoData, Registration, Response, decode_client_message
+from bench.wire.dm_alert import AlertType
+from bench.wire.dm_json import DmError
+from bench.wire.dm_scomo import pkg_url_node
+from dm_server.caller import Caller, same_token, token_sha256
+from dm_server.orders import IllegalStep
+from dm_server.refusal import Refused
+from dm_server.session import Outcome, Turn, normalised_dev_id, on_bootstrap_complete, on_initiation, on_response
+from dm_server.store import LastTurn, PackageRow, Store, Unit, VehicleRow
+
+LOG = logging.getLogger("dm_server")
+PART = "server"
+SERVER_ID = "otabench"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSetup:
+    """What a server is given once; `base_url` has no slash at its end."""
+
+    clock: Clock
+    seeds: Seeds
+    base_url: str
+    key: X25519PrivateKey
+    certificate_pem: str
+    on_event: Callable[[ServerEvent], None]
+
+
+class DmService:
+    """Answers vehicles. Events reach `on_event` after their transaction, on the thread that served the request."""
+
+    def __init__(self, setup: ServerSetup, store: Store) -> None:
+        self._setup, self._store = setup, store
+
+    def post(self, caller: Caller, body: bytes) -> bytes:
+        """Answer a POST to the DM endpoint; raises `Refused`."""
+        try:
+            with self._store.writing(self._setup.clock.now_ns()) as unit:
+                vehicle = _known(unit, caller)
+                if not _has_a_token_of(vehicle, caller):
+                    raise Refused(401, "the token is not one of this device")
+                answer = self._answer(unit, vehicle, caller, body)
+        except (DmError, IllegalStep) as error:
+            raise Refused(400 if isinstance(error, DmError) else 409, str(error)) from None
+        self._announce(unit)
+        return answer
+
+    def package_url(self, caller: Caller, package_id: str) -> bytes:
+        """Return the document that HGET fetches: where the package is; raises `Refused`."""
+        self._ordered(caller, package_id)
+        url = f"{self._setup.base_url}/packages/{package_id}.zip"
+        return MoData(pkg_url_node(package_id), {"PkgURL": url}).encode()
+
+    def package(self, caller: Caller, package_id: str) -> PackageRow:
+        """Return what is known of a package ordered for the caller; raises `Refused`."""
+        return self._ordered(caller, package_id)
+
+    def package_bytes(self, package_id: str, first: int, length: int) -> bytes:
+        """Return a part of a package."""
+        with self._store.reading() as unit:
+            return unit.package_bytes(package_id, first, length)
+
+    def note_refusal(self, dev_id: str, refusal: Refused) -> None:
+        """Log a refused request with the vehicle that it claims to come from, if there is one."""
+        with self._store.writing(self._setup.clock.now_ns()) as unit:
+            vehicle = unit.vehicle_of_device(normalised_dev_id(dev_id))
+            if vehicle is not None:
+                data = {"status": refusal.status, "reason": refusal.reason}
+                unit.append(vehicle.vin, "message_refused", data)
+        self._announce(unit)
+
+    def _announce(self, unit: Unit) -> None:
+        for event in unit.events:
+            self._setup.on_event(event)
+
+    def _ordered(self, caller: Caller, package_id: str) -> PackageRow:
+        with self._store.reading() as unit:
+            vehicle = _known(unit, caller)
+            if not same_token(caller.token, vehicle.session_token_sha256):
+                raise Refused(401, "the token is not this device's session token")
+            package = unit.package(package_id)
+            ordered = any(order.package_id == package_id for order in unit.orders(vehicle.vin).values())
+        if package is None or not ordered:
+            raise Refused(404, "no such package is ordered for this vehicle")
+        return package
+
+    def _answer(self, unit: Unit, vehicle: VehicleRow, caller: Caller, body: bytes) -> bytes:
+        message = decode_client_message(body)
+        for lint in message.lints:
+            LOG.info("tolerated vin=%s lint=%s t_ns=%d", vehicle.vin, lint, unit.t_ns)
+        if isinstance(message, Registration):
+            return self._register(unit, vehicle, caller, message)
+        if not same_token(caller.token, vehicle.session_token_sha256):
+            raise Refused(401, "the token is not this device's session token: a registration is due")
+        return self._converse(unit, vehicle, message, sha256_hex(body))
+
+    def _register(self, unit: Unit, vehicle: VehicleRow, caller: Caller, message: Registration) -> bytes:
+        """Hand out a new session token; the one before it is void from now on."""
+        if not same_token(caller.token, vehicle.factory_token_sha256):
+            raise Refused(401, "a registration needs the factory token")
+        if normalised_dev_id(message.dev_info.dev_id) != vehicle.dev_id or message.vin != vehicle.vin:
+            raise Refused(403, "DevID or VIN of the body is not that of the headers")
+        try:
+            sealed_vin = decrypt_vin(message.encrypted_vin, self._setup.key, dev_id=vehicle.dev_id)
+        except SealError as error:
+            raise Refused(403, f"EncryptedVIN: {error}") from None
+        if sealed_vin != vehicle.vin:
+            raise Refused(403, "EncryptedVIN is not the VIN of the headers")
+        draw = self._setup.seeds.draw
+        token = token_text(draw(PART, f"session token {vehicle.vin}", TOKEN_BYTES))
+        fresh = Freshness(
+            draw(PART, f"ephemeral key {vehicle.vin}", EPHEMERAL_BYTES), draw(PART, f"nonce {vehicle.vin}", NONCE_BYTES)
+        )
+        repeated = vehicle.session_token_sha256 is not None
+        unit.update_vehicle(vehicle.vin, session_token_sha256=token_sha256(token), registration_final=False)
+        unit.append(vehicle.vin, "registered", {"dev_id": vehicle.dev_id, "repeated": repeated})
+        secret = encrypt_token(token, vehicle.public_key, dev_id=vehicle.dev_id, fresh=fresh)
+        return DmAcc(SERVER_ID, f"{self._setup.base_url}/dm", self._setup.certificate_pem, secret).encode()
+
+    def _converse(self, unit: Unit, vehicle: VehicleRow, message: Initiation | Response, request_sha256: str) -> bytes:
+        """Give a message to the engine and keep what comes of it; a package #3 sent twice gets the same answer."""
+        last = unit.last_turn(vehicle.vin)
+        if isinstance(message, Response) and last is not None and last.request_sha256 == request_sha256:
+            return last.answer
+        turn = Turn(vehicle.vin, vehicle.dev_id, unit.orders(vehicle.vin), self._setup.base_url)
+        outcome = self._decide(unit, vehicle, message, turn, last)
+        for kind, data in outcome.events:
+            unit.append(vehicle.vin, kind, data)
+        answer = outcome.answer.encode()
+        if outcome.session is not None:
+            unit.keep_turn(vehicle.vin, LastTurn(outcome.session, request_sha256, answer))
+        return answer
+
+    def _decide(
+        self, unit: Unit, vehicle: VehicleRow, message: Initiation | Response, turn: Turn, last: LastTurn | None
+    ) -> Outcome:
+        if isinstance(message, Response):
+            return on_response(turn, message, last.session if last else None)
+        if message.start_alert is AlertType.BOOTSTRAP_COMPLETE:
+            unit.update_vehicle(vehicle.vin, registration_final=True)
+            return on_bootstrap_complete(turn, message, final=vehicle.registration_final)
+        number = vehicle.sessions + 1
+        unit.update_vehicle(vehicle.vin, sessions=number)
+        return on_initiation(turn, message, f"session-{number}")
+
+
+def new_vehicle(dev_id: str, vin: str, factory_token: str, public_key: bytes) -> VehicleRow:
+    """Return the row of a vehicle that has not registered yet."""
+    return VehicleRow(vin, normalised_dev_id(dev_id), public_key, token_sha256(factory_token), None, False, 0)
+
+
+def _known(unit: Unit, caller: Caller) -> VehicleRow:
+    """Return the caller's vehicle; an unknown device costs the same answer as a wrong token."""
+    vehicle = unit.vehicle_of_device(caller.dev_id)
+    if vehicle is None:
+        raise Refused(401, "the token is not one of this device")
+    if vehicle.vin != caller.vin:
+        raise Refused(403, "the VIN is not that of this device")
+    return vehicle
+
+
+def _has_a_token_of(vehicle: VehicleRow, caller: Caller) -> bool:
+    factory = same_token(caller.token, vehicle.factory_token_sha256)
+    return same_token(caller.token, vehicle.session_token_sha256) or factory

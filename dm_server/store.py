@@ -1,0 +1,300 @@
+"""The store: tables, transactions, rows as values. SQLAlchemy Core; SQLite by default.
+
+Events are append-only; the rows of orders are the fold of them, kept in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from bench.core.canonical import canonical_json
+from bench.core.errors import InputError
+from bench.core.records import ServerEvent
+from dm_server.orders import ORDER_EVENTS, Order, OrderStatus, placed, read_targets, targets_json
+from dm_server.session import Phase, Session
+
+METADATA = sa.MetaData()
+
+VEHICLES = sa.Table(
+    "vehicles",
+    METADATA,
+    sa.Column("vin", sa.String(64), primary_key=True),
+    sa.Column("dev_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("public_key", sa.LargeBinary(32), nullable=False),
+    sa.Column("factory_token_sha256", sa.String(64), nullable=False),
+    sa.Column("session_token_sha256", sa.String(64)),
+    sa.Column("registration_final", sa.Boolean, nullable=False, default=False),
+    sa.Column("sessions", sa.Integer, nullable=False, default=0),
+)
+PACKAGES = sa.Table(
+    "packages",
+    METADATA,
+    sa.Column("package_id", sa.String(64), primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size_bytes", sa.Integer, nullable=False),
+    sa.Column("targets", sa.Text, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+ORDERS = sa.Table(
+    "orders",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("order_id", sa.String(32), nullable=False, unique=True),
+    sa.Column("vin", sa.String(64), sa.ForeignKey("vehicles.vin"), nullable=False, index=True),
+    sa.Column("package_id", sa.String(64), sa.ForeignKey("packages.package_id"), nullable=False),
+    sa.Column("targets", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("results", sa.Text, nullable=False),
+)
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("vin", sa.String(64), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("t_ns", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+)
+SESSIONS = sa.Table(
+    "sessions",
+    METADATA,
+    sa.Column("vin", sa.String(64), sa.ForeignKey("vehicles.vin"), primary_key=True),
+    sa.Column("session", sa.String(32), nullable=False),
+    sa.Column("phase", sa.String(16), nullable=False),
+    sa.Column("order_id", sa.String(32)),
+    sa.Column("request_sha256", sa.String(64), nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+)
+
+_READ_ONLY = "otabench_read_only"
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleRow:
+    """A vehicle as the server was told of it; tokens only as their SHA-256."""
+
+    vin: str
+    dev_id: str
+    public_key: bytes
+    factory_token_sha256: str
+    session_token_sha256: str | None
+    registration_final: bool
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRow:
+    """A stored package without its bytes."""
+
+    package_id: str
+    sha256: str
+    size_bytes: int
+    targets: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastTurn:
+    """The latest message of a vehicle's session, and what it was answered: a repetition gets the same answer."""
+
+    session: Session
+    request_sha256: str
+    answer: bytes
+
+
+@dataclass(slots=True)
+class Unit:
+    """One transaction: reads and writes, and the events that it appended."""
+
+    connection: sa.Connection
+    t_ns: int
+    events: list[ServerEvent] = field(default_factory=list)
+
+    def vehicle(self, vin: str) -> VehicleRow | None:
+        """Return the vehicle of that VIN."""
+        return self._vehicle(VEHICLES.c.vin == vin)
+
+    def vehicle_of_device(self, dev_id: str) -> VehicleRow | None:
+        """Return the vehicle with that device id."""
+        return self._vehicle(VEHICLES.c.dev_id == dev_id)
+
+    def _vehicle(self, condition: sa.ColumnElement[bool]) -> VehicleRow | None:
+        row = self.connection.execute(sa.select(VEHICLES).where(condition)).mappings().first()
+        return None if row is None else VehicleRow(**row)
+
+    def add_vehicle(self, row: VehicleRow) -> None:
+        """Store a new vehicle."""
+        values = {name: getattr(row, name) for name in VehicleRow.__slots__}
+        self.connection.execute(sa.insert(VEHICLES).values(values))
+
+    def update_vehicle(self, vin: str, **values: Any) -> None:
+        """Change columns of a vehicle."""
+        self.connection.execute(sa.update(VEHICLES).where(VEHICLES.c.vin == vin).values(values))
+
+    def package(self, package_id: str) -> PackageRow | None:
+        """Return what is known of a package."""
+        columns = [PACKAGES.c[name] for name in PackageRow.__slots__]
+        query = sa.select(*columns).where(PACKAGES.c.package_id == package_id)
+        row = self.connection.execute(query).mappings().first()
+        return None if row is None else PackageRow(**row)
+
+    def package_bytes(self, package_id: str, first: int, length: int) -> bytes:
+        """Return `length` bytes of a package from offset `first`; the store does not read the rest."""
+        part = sa.type_coerce(sa.func.substr(PACKAGES.c.data, first + 1, length), sa.LargeBinary)
+        found = self.connection.execute(sa.select(part).where(PACKAGES.c.package_id == package_id)).scalar_one()
+        return bytes(found)
+
+    def add_package(self, row: PackageRow, data: bytes) -> None:
+        """Store a package."""
+        values = {name: getattr(row, name) for name in PackageRow.__slots__}
+        self.connection.execute(sa.insert(PACKAGES).values(values | {"data": data}))
+
+    def orders(self, vin: str) -> dict[str, Order]:
+        """Return the vehicle's orders by id, oldest first."""
+        query = sa.select(ORDERS).where(ORDERS.c.vin == vin).order_by(ORDERS.c.number)
+        return {row["order_id"]: _order(row) for row in self.connection.execute(query).mappings()}
+
+    def next_order_number(self) -> int:
+        """Return the number of the next order."""
+        return int(self.connection.execute(sa.select(sa.func.max(ORDERS.c.number))).scalar() or 0) + 1
+
+    def last_turn(self, vin: str) -> LastTurn | None:
+        """Return the latest turn of the vehicle's latest session."""
+        row = self.connection.execute(sa.select(SESSIONS).where(SESSIONS.c.vin == vin)).mappings().first()
+        if row is None:
+            return None
+        session = Session(row["session"], Phase(row["phase"]), row["order_id"])
+        return LastTurn(session, row["request_sha256"], bytes(row["answer"]))
+
+    def keep_turn(self, vin: str, turn: LastTurn) -> None:
+        """Replace the vehicle's latest turn."""
+        self.connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.vin == vin))
+        values = {
+            "vin": vin,
+            "session": turn.session.session,
+            "phase": turn.session.phase.value,
+            "order_id": turn.session.order,
+            "request_sha256": turn.request_sha256,
+            "answer": turn.answer,
+        }
+        self.connection.execute(sa.insert(SESSIONS).values(values))
+
+    def append(self, vin: str, kind: str, data: Mapping[str, Any]) -> ServerEvent:
+        """Append an event to the vehicle's log and move the order that it names (vin "" is the server's own log)."""
+        last = self.connection.execute(sa.select(sa.func.max(EVENTS.c.seq)).where(EVENTS.c.vin == vin)).scalar()
+        event = ServerEvent(int(last or 0) + 1, self.t_ns, vin, kind, dict(data))
+        row = {"vin": vin, "seq": event.seq, "t_ns": self.t_ns, "kind": kind, "data": canonical_json(data).decode()}
+        self.connection.execute(sa.insert(EVENTS).values(row))
+        if kind == "order_placed":
+            self._add_order(vin, placed(data))
+        elif kind in ORDER_EVENTS:
+            self._move_order(data["order"], kind, data)
+        self.events.append(event)
+        return event
+
+    def log(self, vin: str) -> Iterator[ServerEvent]:
+        """Yield the vehicle's events in order."""
+        query = sa.select(EVENTS).where(EVENTS.c.vin == vin).order_by(EVENTS.c.seq)
+        for row in self.connection.execute(query).mappings():
+            yield ServerEvent(row["seq"], row["t_ns"], row["vin"], row["kind"], json.loads(row["data"]))
+
+    def _add_order(self, vin: str, order: Order) -> None:
+        values = {
+            "number": self.next_order_number(),
+            "order_id": order.order,
+            "vin": vin,
+            "package_id": order.package_id,
+            "targets": json_text(targets_json(order.targets)),
+            "status": order.status.value,
+            "results": json_text(order.results),
+        }
+        self.connection.execute(sa.insert(ORDERS).values(values))
+
+    def _move_order(self, order_id: str, kind: str, data: Mapping[str, Any]) -> None:
+        row = self.connection.execute(sa.select(ORDERS).where(ORDERS.c.order_id == order_id)).mappings().one()
+        moved = _order(row).after(kind, data)
+        change = sa.update(ORDERS).where(ORDERS.c.order_id == order_id)
+        self.connection.execute(change.values(status=moved.status.value, results=json_text(moved.results)))
+
+
+class Store:
+    """A database; `sqlite://` lives in memory on one connection, for simulation."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        try:
+            METADATA.create_all(self._engine)
+        except sa.exc.DatabaseError as error:
+            self._engine.dispose()
+            raise _unusable(str(self._engine.url), error) from None
+
+    @contextmanager
+    def writing(self, t_ns: int) -> Iterator[Unit]:
+        """One transaction that may change things; everything in it happens or nothing. SQLite: one at a time."""
+        with self._engine.begin() as connection:
+            yield Unit(connection, t_ns)
+
+    @contextmanager
+    def reading(self) -> Iterator[Unit]:
+        """One transaction that only reads."""
+        with self._engine.connect().execution_options(**{_READ_ONLY: True}) as connection, connection.begin():
+            yield Unit(connection, 0)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def json_text(value: object) -> str:
+    """Return canonical JSON as text."""
+    return canonical_json(value).decode()
+
+
+def _order(row: sa.RowMapping) -> Order:
+    targets = read_targets(json.loads(row["targets"]))
+    return Order(row["order_id"], row["package_id"], targets, OrderStatus(row["status"]), json.loads(row["results"]))
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return sa.create_engine(parsed)
+        in_memory = parsed.database in (None, "", ":memory:")
+        pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
+        engine = sa.create_engine(parsed, connect_args={"check_same_thread": False}, **pool)
+    except (sa.exc.ArgumentError, ImportError) as error:
+        raise _unusable(url.partition(":")[0], error) from None
+    sa.event.listen(engine, "connect", _prepare_file if not in_memory else _prepare)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _unusable(found: str, error: Exception) -> InputError:
+    """Say what is wrong with a store; a password in its URL is not shown."""
+    reason = str(error).partition("\n")[0]
+    return InputError("store_url names no database that can be used", found=found, hint=reason)
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    """Take transactions out of the driver's hands: `_begin` opens them."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _prepare_file(connection: Any, record: object) -> None:
+    _prepare(connection, record)
+    connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: sa.Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
