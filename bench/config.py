@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import TypeVar
@@ -47,14 +48,14 @@ def read_bytes(path: Path, *, limit_bytes: int, what: str) -> bytes:
 
 
 def load_toml(path: Path, model: type[Model], what: str) -> Model:
-    """Read `path` as TOML into `model`; every mistake becomes one `InputError`."""
+    """Read `path` as TOML into `model`; every mistake becomes one `InputError`. Types are strict: "5" is no number."""
     raw = read_bytes(path, limit_bytes=MAX_FILE_BYTES, what=what)
     try:
         values = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{what} is not valid TOML: {error}", file=str(path)) from None
     try:
-        return model.model_validate(values)
+        return model.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         raise _explained(error, model, path, what) from None
 

@@ -22,6 +22,9 @@ class CanPort(Protocol):
     def send(self, frame: CanFrame, sent: SentCallback | None = None) -> None:
         """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it."""
 
+    def cancel(self, can_id: int) -> None:
+        """Drop frames with this identifier that were not sent yet (a transmission that timed out)."""
+
     def subscribe(self, callback: FrameCallback) -> None:
         """Call `callback` for every frame of other nodes."""
 
@@ -202,8 +205,8 @@ class FaultTarget(Protocol):
     def restore_power(self, part: str, cause: str) -> None:
         """Give it back."""
 
-    def flip_bit(self, ecu: str, linked_address: int, bit: int) -> None:
-        """Flip one bit of the image that the ECU would boot next."""
+    def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
+        """Flip one bit of what the ECU would boot next: `image` (linked address) or `header` (offset)."""
 
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         """Change every package on its way to the vehicle from now on."""

@@ -93,6 +93,7 @@ class Node:
         self._world = world
         self._boot = boot
         self._lives: list[Incarnation] = []
+        world.nodes.append(self)
 
     @property
     def incarnation(self) -> Incarnation | None:
@@ -125,8 +126,8 @@ class Node:
     def stop(self, reason: str) -> None:
         """End this life without a loss of power: the bench takes the part out of the run."""
         if self.powered:
-            self._lives[-1].retire()
             self._world.journal.add(self.part, "stopped", reason)
+            self._lives[-1].retire()
 
     def _start(self) -> None:
         life = Incarnation(self._world, self.part, len(self._lives) + 1)

@@ -207,7 +207,7 @@ def resolve(point: FaultPoint, table: PointTable) -> FaultPoint:
         phases = ", ".join(sorted({o.phase for o in known if o.phase}))
         raise InputError(f"no {point.event} of {point.part} in that phase", found=point.phase, allowed=phases)
     chosen = _choose(point, meant)
-    if point.torn_units is not None and point.torn_units >= max(1, chosen.units):
+    if point.torn_units is not None and point.torn_units >= chosen.units:
         raise InputError(
             f"{point}: the operation has {chosen.units} units",
             found=point.torn_units,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bench.core.canonical import canonical_json
 from bench.core.clock import Clock
 from bench.core.journal import Journal
+from bench.core.node import Node
 from bench.core.points import Points
 from bench.core.records import BootRecord, ExecutionRecord, HttpRecord, PowerRecord, ServerEvent
 from bench.core.seeds import Seeds
@@ -42,6 +43,7 @@ class World:
         self.points = Points(clock)
         self.seeds = Seeds(seed)
         self.recorder = Recorder()
+        self.nodes: list[Node] = []
         self.crash: PartCrashed | None = None
         self.on_crash: Callable[[], None] = lambda: None
 
@@ -72,6 +74,12 @@ class World:
         self.journal.add(record.part, "http", f"{record.method} {record.url} {record.status}")
         self.journal.add(record.part, "http.request", record.request_body)
         self.journal.add(record.part, "http.response", record.response_body)
+
+    def seal(self) -> None:
+        """End the run: the journal is closed and every life retired, so that teardown reaches nothing (D3)."""
+        self.journal.seal()
+        for node in self.nodes:
+            node.stop("the run is over")
 
     def crashed(self, part: str, error: BaseException) -> None:
         """Note the first crash of a part and tell whoever drives the run (`on_crash`)."""

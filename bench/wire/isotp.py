@@ -121,8 +121,8 @@ class Deadline:
 class _Sender:
     """The sending half: one message at a time."""
 
-    def __init__(self, clock: Clock, params: IsoTpParams, transmit: Transmit) -> None:
-        self._clock, self._params, self._transmit = clock, params, transmit
+    def __init__(self, clock: Clock, params: IsoTpParams, transmit: Transmit, abort: Callable[[], None]) -> None:
+        self._clock, self._params, self._transmit, self._abort = clock, params, transmit, abort
         self._payload = b""
         self._done: Done | None = None
         self._offset = 0
@@ -210,6 +210,8 @@ class _Sender:
 
     def _timed_out(self) -> None:
         if self._done is not None:
+            if self._timeout_name is IsoTpError.TIMEOUT_A:
+                self._abort()
             self._finish(self._timeout_name)
 
     def _finish(self, error: str | None) -> None:
@@ -311,8 +313,16 @@ class _Receiver:
 class IsoTpEndpoint:
     """One address pair: feed it frames, it sends messages and tells the listener of received ones."""
 
-    def __init__(self, clock: Clock, params: IsoTpParams, transmit: Transmit, listener: IsoTpListener) -> None:
-        self._sender = _Sender(clock, params, transmit)
+    def __init__(
+        self,
+        clock: Clock,
+        params: IsoTpParams,
+        transmit: Transmit,
+        listener: IsoTpListener,
+        abort: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Build an idle endpoint; `abort` is called when a frame was not sent in time and must not be sent late."""
+        self._sender = _Sender(clock, params, transmit, abort)
         self._receiver = _Receiver(clock, params, transmit, listener)
 
     @property
