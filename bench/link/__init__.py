@@ -1,0 +1,1 @@
+"""Carriers: simulated bus and disk, ISO-TP links, HTTP."""

@@ -1,0 +1,202 @@
+"""The agent's HTTP: httpx over a network of ours, simulated (WSGI called inline) or real (TLS sockets).
+
+`Network` is what both have in common: numbered fault points, the record of each exchange as it crossed the
+wire, and the place where an attacker may change a body on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from bench.core.clock import NS_PER_MS, NS_PER_S
+from bench.core.node import Incarnation
+from bench.core.records import HttpRecord
+from bench.core.world import World
+from bench.link.wsgi import call_wsgi
+from bench.ports import HttpResponse, TransportFailure, WsgiApp
+
+CHUNK_BYTES = 16_384
+BODY_LIMIT_BYTES = 256 * 1024 * 1024
+
+BodyChange = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkModel:
+    """How a simulated network behaves: one-way latency and payload rate."""
+
+    latency_ms: float = 20.0
+    rate_bytes_s: int = 1_000_000
+
+
+class Tamper:
+    """What lies between server and agent and may change a downloaded body; harmless until told otherwise."""
+
+    def __init__(self) -> None:
+        self._change: BodyChange | None = None
+
+    def set(self, change: BodyChange) -> None:
+        """Change the body of every package from now on."""
+        self._change = change
+
+    def apply(self, request: httpx.Request, response: httpx.Response, body: bytes) -> tuple[httpx.Response, bytes]:
+        """Return the response as the attacker lets it through (a changed body is always sent whole)."""
+        if self._change is None or not request.url.path.endswith(".zip") or response.status_code != 200:
+            return response, body
+        changed = self._change(body)
+        headers = {**dict(response.headers), "content-length": str(len(changed))}
+        return httpx.Response(200, headers=headers), changed
+
+    @property
+    def active(self) -> bool:
+        """Whether bodies are being changed."""
+        return self._change is not None
+
+
+class Network(httpx.AsyncBaseTransport):
+    """One life's network: `inner` carries the request; time passes as `model` says (None: as it really does)."""
+
+    def __init__(
+        self,
+        world: World,
+        life: Incarnation,
+        inner: httpx.AsyncBaseTransport,
+        model: NetworkModel | None,
+        tamper: Tamper,
+    ) -> None:
+        self._world, self._life, self._inner, self._model, self._tamper = world, life, inner, model, tamper
+        self._counter = world.points.counter(life.part, "http")
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry one exchange; the body then streams at the modelled rate."""
+        self._life.check()
+        n = self._counter.begin()
+        self._life.check()
+        sent = await request.aread()
+        await self._pass_time(len(sent))
+        if self._tamper.active and "range" in request.headers:
+            del request.headers["range"]
+        response = await self._inner.handle_async_request(request)
+        body = await _read_limited(response)
+        self._life.check()
+        response, body = self._tamper.apply(request, response, body)
+        self._world.http(
+            HttpRecord(
+                self._life.now_ns(), self._life.part, request.method, str(request.url), response.status_code, sent, body
+            )
+        )
+        await self._pass_time(0)
+        headers = [(k, v) for k, v in response.headers.items() if k not in ("transfer-encoding", "content-encoding")]
+        stream = _PacedBody(self._life, body, self._model, lambda: self._counter.end(n))
+        return httpx.Response(response.status_code, headers=headers, stream=stream)
+
+    async def _pass_time(self, size_bytes: int) -> None:
+        if self._model is not None:
+            latency_ns = round(self._model.latency_ms * NS_PER_MS)
+            await self._life.sleep_ns(latency_ns + size_bytes * NS_PER_S // self._model.rate_bytes_s)
+
+
+async def _read_limited(response: httpx.Response) -> bytes:
+    parts, size = [], 0
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    async for part in response.stream:
+        size += len(part)
+        if size > BODY_LIMIT_BYTES:
+            raise httpx.RemoteProtocolError(f"the answer is longer than {BODY_LIMIT_BYTES} bytes")
+        parts.append(part)
+    await response.aclose()
+    return b"".join(parts)
+
+
+class _PacedBody(httpx.AsyncByteStream):
+    """A body that arrives in pieces, each after its time."""
+
+    def __init__(self, life: Incarnation, body: bytes, model: NetworkModel | None, end: Callable[[], None]) -> None:
+        self._life, self._body, self._model, self._end = life, body, model, end
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), CHUNK_BYTES):
+            chunk = self._body[start : start + CHUNK_BYTES]
+            if self._model is not None:
+                await self._life.sleep_ns(len(chunk) * NS_PER_S // self._model.rate_bytes_s)
+            self._life.check()
+            yield chunk
+        self._end()
+        self._life.check()
+
+
+class InlineServer(httpx.AsyncBaseTransport):
+    """The DM server in the same program: its WSGI app called inline, with the client's identity in the environ."""
+
+    def __init__(self, app: WsgiApp, peer: Mapping[str, str]) -> None:
+        self._app, self._peer = app, peer
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Call the app; no thread, no socket."""
+        status, headers, body = call_wsgi(self._app, request, self._peer)
+        return httpx.Response(status, headers=headers, stream=_WholeBody(body))
+
+
+class _WholeBody(httpx.AsyncByteStream):
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+class HttpxTransport:
+    """`bench.ports.DmTransport` over httpx."""
+
+    def __init__(self, network: httpx.AsyncBaseTransport, timeout_s: float) -> None:
+        self._client = httpx.AsyncClient(
+            transport=network, timeout=timeout_s, follow_redirects=False, headers={"user-agent": "otabench-agent"}
+        )
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
+        """POST and return the whole answer."""
+        with _translated():
+            return _plain(await self._client.post(url, headers=dict(headers), content=body))
+
+    async def get(self, url: str, headers: Mapping[str, str], limit_bytes: int) -> HttpResponse:
+        """GET and return the whole answer, of at most `limit_bytes`."""
+        parts: list[bytes] = []
+
+        async def keep(part: bytes) -> None:
+            if sum(map(len, parts)) + len(part) > limit_bytes:
+                raise TransportFailure(f"{url} answered more than {limit_bytes} bytes")
+            parts.append(part)
+
+        answer = await self.stream(url, headers, keep)
+        return HttpResponse(answer.status, answer.headers, b"".join(parts))
+
+    async def stream(
+        self, url: str, headers: Mapping[str, str], sink: Callable[[bytes], Awaitable[None]]
+    ) -> HttpResponse:
+        """GET and hand the body to `sink` piece by piece (`bench.ports.DmTransport`)."""
+        wanted = 206 if any(name.lower() == "range" for name in headers) else 200
+        with _translated():
+            async with self._client.stream("GET", url, headers=dict(headers)) as answer:
+                async for part in answer.aiter_raw():
+                    if answer.status_code == wanted:
+                        await sink(part)
+        return HttpResponse(answer.status_code, dict(answer.headers), b"")
+
+
+def _plain(answer: httpx.Response) -> HttpResponse:
+    return HttpResponse(answer.status_code, dict(answer.headers), answer.content)
+
+
+class _translated:  # noqa: N801  # reads as a verb at its place of use
+    """Turns httpx's errors into TransportFailure, at this border and nowhere else."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+            raise TransportFailure(f"{type(error).__name__}: {error}") from error

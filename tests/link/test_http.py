@@ -1,0 +1,150 @@
+"""The agent's network in simulation: modelled time, fault points, the record of what crossed the wire, tampering."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from bench.core.loop import VirtualLoop
+from bench.core.node import Incarnation, Node
+from bench.core.world import World
+from bench.link.http import HttpxTransport, InlineServer, Network, NetworkModel, Tamper
+from bench.ports import TransportFailure
+
+T = TypeVar("T")
+BODY = bytes(range(256)) * 200
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """A little server: /echo, /p.zip with Range, /cn, everything else 404."""
+    path = environ["PATH_INFO"]
+    if path == "/echo":
+        body = environ["REQUEST_METHOD"].encode() + b" " + environ["wsgi.input"].read()
+    elif path == "/cn":
+        body = environ["SSL_CLIENT_S_DN_CN"].encode()
+    elif path == "/p.zip":
+        start = int(environ.get("HTTP_RANGE", "bytes=0-")[6:-1])
+        status = "206 Partial Content" if "HTTP_RANGE" in environ else "200 OK"
+        start_response(status, [("Content-Length", str(len(BODY) - start))])
+        return [BODY[start:]]
+    else:
+        start_response("404 Not Found", [("Content-Length", "4")])
+        return [b"none"]
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+class Net:
+    """A computer on a modelled network before the little server."""
+
+    def __init__(self, latency_ms: float = 20, rate_bytes_s: int = 100_000) -> None:
+        self.loop = VirtualLoop()
+        self.world = World(self.loop, seed=1)
+        self.model = NetworkModel(latency_ms=latency_ms, rate_bytes_s=rate_bytes_s)
+        self.tamper = Tamper()
+        self.node = Node(self.world, "agent", lambda life: None)
+        self.node.power_on()
+
+    def transport(self) -> HttpxTransport:
+        life = self.node.incarnation
+        assert isinstance(life, Incarnation)
+        inner = InlineServer(app, {"SSL_CLIENT_S_DN_CN": "IMEI:1"})
+        return HttpxTransport(Network(self.world, life, inner, self.model, self.tamper), 30.0)
+
+    def run(self, work: Callable[[HttpxTransport], Awaitable[T]]) -> T:
+        async def main() -> T:
+            return await work(self.transport())
+
+        return self.loop.run(main())
+
+
+def test_post_reaches_the_app_and_takes_two_latencies_and_the_bytes_time() -> None:
+    net = Net(latency_ms=20, rate_bytes_s=1000)
+    answer = net.run(lambda t: t.post("https://x.test/echo", {}, b"0123456789"))
+    assert (answer.status, answer.body) == (200, b"POST 0123456789")
+    assert net.loop.now_ns() == 2 * 20_000_000 + 10 * 1_000_000 + 15 * 1_000_000
+
+
+def test_download_takes_its_size_at_the_rate() -> None:
+    net = Net(latency_ms=0, rate_bytes_s=len(BODY))
+    answer = net.run(lambda t: t.get("https://x.test/p.zip", {}, len(BODY)))
+    assert answer.body == BODY
+    assert abs(net.loop.now_ns() - 10**9) < 10
+
+
+def test_each_exchange_is_recorded_and_is_a_fault_point() -> None:
+    net = Net()
+    net.run(lambda t: t.post("https://x.test/echo", {}, b"a"))
+    net.run(lambda t: t.get("https://x.test/nothing", {}, 100))
+    records = net.world.recorder.http
+    assert [(r.method, r.status, r.request_body, r.response_body) for r in records] == [
+        ("POST", 200, b"a", b"POST a"),
+        ("GET", 404, b"", b"none"),
+    ]
+    assert [o.n for o in net.world.points.table()["agent", "http"]] == [1, 2]
+
+
+def test_identity_of_the_client_certificate_reaches_the_app() -> None:
+    assert Net().run(lambda t: t.get("https://x.test/cn", {}, 100)).body == b"IMEI:1"
+
+
+def test_body_over_the_limit_is_a_transport_failure() -> None:
+    with pytest.raises(TransportFailure, match="more than 100 bytes"):
+        Net().run(lambda t: t.get("https://x.test/p.zip", {}, 100))
+
+
+def test_stream_hands_over_only_the_body_that_was_asked_for() -> None:
+    net, pieces = Net(), bytearray()
+
+    async def keep(part: bytes) -> None:
+        pieces.extend(part)
+
+    missing = net.run(lambda t: t.stream("https://x.test/nothing", {}, keep))
+    assert (missing.status, bytes(pieces)) == (404, b"")
+    part = net.run(lambda t: t.stream("https://x.test/p.zip", {"Range": "bytes=100-"}, keep))
+    assert (part.status, bytes(pieces)) == (206, BODY[100:])
+
+
+def test_tampered_package_is_sent_changed_and_whole_even_when_a_part_is_asked_for() -> None:
+    net = Net()
+    net.tamper.set(lambda body: b"forged")
+    answer = net.run(lambda t: t.get("https://x.test/p.zip", {"Range": "bytes=100-"}, 10_000))
+    assert answer.status == 200
+    assert net.world.recorder.http[0].response_body == b"forged"
+    assert net.run(lambda t: t.get("https://x.test/cn", {}, 100)).body == b"IMEI:1"
+
+
+def test_power_cut_in_mid_download_delivers_a_prefix_and_no_more() -> None:
+    net, pieces = Net(latency_ms=0, rate_bytes_s=len(BODY)), bytearray()
+
+    async def keep(part: bytes) -> None:
+        pieces.extend(part)
+
+    async def main() -> None:
+        life = net.node.incarnation
+        assert life is not None
+        transport = net.transport()
+
+        async def work() -> None:
+            await transport.stream("https://x.test/p.zip", {}, keep)
+
+        life.spawn(work(), "download")
+        await net.loop.sleep_ns(500_000_000)
+        net.node.cut("test")
+        await net.loop.sleep_ns(5_000_000_000)
+
+    net.loop.run(main())
+    assert 0 < len(pieces) < len(BODY)
+    assert BODY.startswith(bytes(pieces))
+
+
+def test_network_error_of_httpx_becomes_a_transport_failure() -> None:
+    class Broken(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("refused")
+
+    with pytest.raises(TransportFailure, match="refused"):
+        VirtualLoop().run(HttpxTransport(Broken(), 1.0).post("https://x.test/", {}, b""))
