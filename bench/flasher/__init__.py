@@ -1,0 +1,1 @@
+"""The reference flasher: recipe, UDS client, tester present, and the sequence that programs one ECU."""

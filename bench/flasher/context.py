@@ -1,0 +1,125 @@
+"""What the steps of one job share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bench.core.clock import NS_PER_MS, Clock
+from bench.core.points import Points
+from bench.flasher.client import UdsClient
+from bench.flasher.errors import TransportError, UdsError, VersionMismatch
+from bench.flasher.functional import FunctionalSender
+from bench.flasher.recipe import Recipe, Step
+from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
+from bench.wire.image_header import ImageHeader
+
+PHASES: dict[Step, str] = {
+    Step.EXTENDED_SESSION: "pre",
+    Step.DTC_OFF: "pre",
+    Step.COMMUNICATION_OFF: "pre",
+    Step.PROGRAMMING_SESSION: "programming",
+    Step.SECURITY_ACCESS: "programming",
+    Step.FINGERPRINT: "programming",
+    Step.ERASE: "erase",
+    Step.DOWNLOAD_IMAGE: "transfer",
+    Step.DOWNLOAD_HEADER: "header",
+    Step.CHECK_MEMORY: "check",
+    Step.CHECK_DEPENDENCIES: "check",
+    Step.ACTIVATE: "activate",
+    Step.RESET: "reset",
+    Step.VERIFY_VERSION: "reset",
+    Step.COMMUNICATION_ON: "post",
+    Step.DTC_ON: "post",
+    Step.DEFAULT_SESSION: "post",
+}
+"""What the fault points of the ECU are said to be in while a step runs."""
+
+
+@dataclass(slots=True, kw_only=True)
+class FlashContext:
+    """One job under way: its parts, and what is known of the ECU so far."""
+
+    job: FlashJob
+    header: ImageHeader
+    recipe: Recipe
+    clock: Clock
+    client: UdsClient
+    functional: FunctionalSender
+    points: Points
+    tally: Tally
+    on_progress: ProgressCallback
+    started_ns: int
+
+    step: str = "identify"
+    version: str = ""
+    downloads: int = 0
+    acknowledged_bytes: int = 0
+    pass_bytes: int = 0
+    to_undo: dict[Step, bytes] = field(default_factory=dict)
+    touched: bool = False
+    entered_programming: bool = False
+    committed: bool = False
+    """Whether every check passed, so that any boot from now on may run the new image."""
+
+    _phase: str = ""
+    _phase_since_ns: int = 0
+    _phase_ns: dict[str, int] = field(default_factory=dict)
+
+    def enter(self, step: str, phase: str) -> None:
+        """Name the step and phase that begin now, for fault points, progress and the report."""
+        now_ns = self.clock.now_ns()
+        self._close_phase(now_ns)
+        self.step, self._phase, self._phase_since_ns = step, phase, now_ns
+        self.points.set_phase(self.job.ecu, phase)
+        self.tell()
+
+    def tell(self) -> None:
+        """Report progress."""
+        total_bytes = len(self.job.image) + len(self.job.header)
+        self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes))
+
+    def acknowledged(self, length: int) -> None:
+        """Count payload that the ECU took."""
+        self.acknowledged_bytes += length
+        self.pass_bytes += length
+        self.tell()
+
+    async def pause_ms(self, duration_ms: int) -> None:
+        """Wait on the job's clock."""
+        await self.clock.sleep_ns(duration_ms * NS_PER_MS)
+
+    async def poll(self, probe: Callable[[], Awaitable[bool]]) -> None:
+        """Probe a rebooting ECU until it gives the wanted answer; after `reboot_wait_ms` the last failure is raised."""
+        deadline_ns = self.clock.now_ns() + self.recipe.timing.reboot_wait_ms * NS_PER_MS
+        while True:
+            try:
+                if await probe():
+                    return
+                problem: UdsError | VersionMismatch = TransportError("REBOOT", "the ECU did not reach the wanted state")
+            except (UdsError, VersionMismatch) as error:
+                problem = error
+            if self.clock.now_ns() >= deadline_ns:
+                raise problem
+            self.tally.count("reboot_poll", problem=problem)
+            await self.pause_ms(self.recipe.timing.reboot_poll_ms)
+
+    def report(self) -> FlashReport:
+        """Return what was done so far."""
+        now_ns = self.clock.now_ns()
+        self._close_phase(now_ns)
+        return FlashReport(
+            ecu=self.job.ecu,
+            version=self.version,
+            downloads=self.downloads,
+            sent_bytes=self.acknowledged_bytes,
+            counts=self.tally.values(),
+            phase_ns=dict(self._phase_ns),
+            duration_ns=now_ns - self.started_ns,
+            events=tuple(self.tally.events),
+        )
+
+    def _close_phase(self, now_ns: int) -> None:
+        if self._phase:
+            self._phase_ns[self._phase] = self._phase_ns.get(self._phase, 0) + now_ns - self._phase_since_ns
+            self._phase_since_ns = now_ns

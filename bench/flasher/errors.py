@@ -1,0 +1,94 @@
+"""Everything the flasher can raise, by who is to blame.
+
+FlasherError
+├── ImageMismatch        the job is wrong for this ECU or recipe; the ECU was not touched
+├── UdsError             one request failed
+│   ├── TransportError       no answer we can trust: time-out, aborted transfer, bus lost
+│   ├── ProtocolViolation    the ECU answered something ISO 14229-1 forbids
+│   └── NegativeResponse     the ECU said no, correctly; the code is a field
+├── CheckFailed          a routine ended with a status that means no
+├── VersionMismatch      after the reset the ECU does not run what was programmed
+└── FlashFailed          the job as a whole: every try that the recipe allows is used up, or trying again is pointless
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from udsoncan.ResponseCode import ResponseCode
+
+from bench.core.errors import OtabenchError
+
+if TYPE_CHECKING:
+    from bench.flasher.values import FlashReport
+
+
+PENDING_LIMIT = "PENDING_LIMIT"
+"""Name of the TransportError that ends a request after too many 0x78."""
+
+
+class FlasherError(OtabenchError):
+    """Root of everything the flasher can raise."""
+
+
+class ImageMismatch(FlasherError):
+    """Image and ECU (or recipe) do not belong together; both sides are named."""
+
+    def __init__(self, ecu: str, what: str, image: object, allowed: object) -> None:
+        super().__init__(f"{ecu}: {what}: the image has {image}, the ECU {allowed}; the ECU was not touched")
+        self.ecu, self.what, self.image, self.allowed = ecu, what, str(image), str(allowed)
+
+
+class UdsError(FlasherError):
+    """Root of what the UDS client can raise for one request."""
+
+
+class TransportError(UdsError):
+    """No answer we can trust; `name` is the transport's (N_TIMEOUT_Bs ...), P2, P2* or PENDING_LIMIT."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.name = name
+
+    @property
+    def worth_repeating(self) -> bool:
+        """Return whether the same request may be sent again at once: not after an ECU was given all its patience."""
+        return self.name != PENDING_LIMIT
+
+
+class ProtocolViolation(UdsError):
+    """The ECU answered something ISO 14229-1 forbids."""
+
+
+class NegativeResponse(UdsError):
+    """The ECU refused service `sid` with negative response code `nrc`; `request_head` is how the request began."""
+
+    def __init__(self, sid: int, nrc: int, request_head: bytes = b"") -> None:
+        head = f" (request {request_head.hex(' ')})" if request_head else ""
+        name = str(ResponseCode.get_name(nrc))
+        super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}")
+        self.sid, self.nrc = sid, nrc
+
+
+class CheckFailed(FlasherError):
+    """A routine ended, and its status says no."""
+
+    def __init__(self, routine_id: int, status: int, meaning: str) -> None:
+        super().__init__(f"routine 0x{routine_id:04X} ended with status 0x{status:02X} ({meaning})")
+        self.routine_id, self.status = routine_id, status
+
+
+class VersionMismatch(FlasherError):
+    """The ECU was reset and runs something else; empty texts mean that its bootloader answers."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"after the reset {expected!r} should run, found {found or 'the bootloader'!r}")
+        self.expected, self.found = expected, found
+
+
+class FlashFailed(FlasherError):
+    """The job failed at `step`; `believed` says what the ECU was seen to run afterwards, `report` what was done."""
+
+    def __init__(self, ecu: str, step: str, cause: FlasherError, believed: str, report: FlashReport) -> None:
+        super().__init__(f"{ecu}: {step} failed: {cause}; the ECU is believed to be {believed}")
+        self.ecu, self.step, self.cause, self.believed, self.report = ecu, step, cause, believed, report

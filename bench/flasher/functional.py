@@ -1,0 +1,52 @@
+"""Functional requests: to every ECU of the bus, answers suppressed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bench.core.clock import NS_PER_MS, Clock
+from bench.flasher.errors import TransportError
+from bench.flasher.recipe import Recipe, Step, Timing
+from bench.flasher.services import (
+    DTC_SETTING_ON,
+    ENABLE_RX_AND_TX,
+    functional_communication,
+    functional_dtc_setting,
+    functional_session,
+)
+from bench.ports import FunctionalLink, LinkError
+
+
+class FunctionalSender:
+    """Sends one functional request after the other, P3_Client_Func apart (ISO 14229-2)."""
+
+    def __init__(self, link: FunctionalLink, timing: Timing, clock: Clock) -> None:
+        self.link = link
+        self._timing, self._clock = timing, clock
+
+    async def send(self, payload: bytes) -> None:
+        """Send and wait P3; TransportError when the bus refuses or nobody acknowledges in time."""
+        try:
+            async with asyncio.timeout(self._timing.functional_send_limit_ms / 1000):
+                await self.link.send(payload)
+        except TimeoutError:
+            raise TransportError("N_TIMEOUT_A", f"functional {payload.hex(' ')}: nobody acknowledged") from None
+        except LinkError as error:
+            raise TransportError(error.name, f"functional {payload.hex(' ')}: {error}") from None
+        await self._clock.sleep_ns(self._timing.p3_functional_ms * NS_PER_MS)
+
+
+async def restore_normal_operation(link: FunctionalLink, recipe: Recipe, clock: Clock) -> None:
+    """Switch on what an interrupted job may have left off: communication, DTC setting, default session.
+
+    For an agent that finds its work done after a power loss: whoever switched off is gone. TransportError when
+    nobody acknowledges.
+    """
+    sender = FunctionalSender(link, recipe.timing, clock)
+    for step, payload in (
+        (Step.COMMUNICATION_ON, functional_communication(ENABLE_RX_AND_TX)),
+        (Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON)),
+        (Step.DEFAULT_SESSION, functional_session(recipe.sessions.default)),
+    ):
+        if step in recipe.steps:
+            await sender.send(payload)

@@ -1,0 +1,92 @@
+"""Who answers on a link, and the confirmation that a new image may stay."""
+
+from __future__ import annotations
+
+from bench.core.clock import NS_PER_MS, Clock
+from bench.flasher.client import UdsClient
+from bench.flasher.errors import CheckFailed, NegativeResponse, ProtocolViolation, UdsError, VersionMismatch
+from bench.flasher.recipe import Check, Recipe
+from bench.flasher.services import read_did, session_control, start_routine
+from bench.flasher.values import EcuIdentity, Tally
+from bench.ports import DiagLink
+
+REQUEST_OUT_OF_RANGE = 0x31
+
+
+async def identify(client: UdsClient, recipe: Recipe) -> EcuIdentity:
+    """Read hardware id, software id and version once; works in application and bootloader. UdsError."""
+    hardware_id = text(await client.call(read_did(recipe.dids.hardware_id)))
+    software_id = await _text_or_empty(client, recipe.dids.software_id)
+    version = await _text_or_empty(client, recipe.dids.version)
+    return EcuIdentity(hardware_id, software_id if version else "", version)
+
+
+async def read_identity(ecu: str, link: DiagLink, recipe: Recipe, clock: Clock) -> EcuIdentity:
+    """Read who answers; an ECU that boots is given `reboot_wait_ms`, then the last UdsError is raised."""
+    client = UdsClient(link, recipe, clock, Tally(ecu, clock))
+    deadline_ns = clock.now_ns() + recipe.timing.reboot_wait_ms * NS_PER_MS
+    while True:
+        try:
+            return await identify(client, recipe)
+        except UdsError:
+            if clock.now_ns() >= deadline_ns:
+                raise
+        await clock.sleep_ns(recipe.timing.reboot_poll_ms * NS_PER_MS)
+
+
+async def confirm_ecu(ecu: str, version: str, link: DiagLink, recipe: Recipe, clock: Clock) -> None:
+    """Tell the running image that it may stay: the release floor rises, a trial bank becomes the active one.
+
+    Nothing is done unless the ECU runs `version` (VersionMismatch). Other failures are tried again with the job's
+    retries and pauses; the last one is raised. A recipe without a confirm routine needs no confirmation.
+    """
+    if recipe.routines.confirm is None:
+        return
+    client = UdsClient(link, recipe, clock, Tally(ecu, clock))
+    for tries_left in range(recipe.retries.job - 1, -1, -1):
+        try:
+            await _confirm(client, recipe, recipe.routines.confirm, version)
+        except (UdsError, CheckFailed):
+            if not tries_left:
+                raise
+        except VersionMismatch as mismatch:
+            if not tries_left or mismatch.found:
+                raise
+        else:
+            return
+        await clock.sleep_ns(recipe.retries.job_pause_ms * NS_PER_MS)
+
+
+async def _confirm(client: UdsClient, recipe: Recipe, routine_id: int, version: str) -> None:
+    running = await identify(client, recipe)
+    if running.version != version:
+        raise VersionMismatch(version, running.version)
+    client.adopt(await client.call(session_control(recipe.sessions.extended)))
+    check_status(routine_id, await client.call(start_routine(routine_id)), recipe.check)
+    await client.call(session_control(recipe.sessions.default))
+
+
+def check_status(routine_id: int, record: bytes, check: Check) -> None:
+    """CheckFailed unless the routine's status record says ok; ProtocolViolation when it says nothing."""
+    if not record:
+        raise ProtocolViolation(f"routine 0x{routine_id:04X} ended without a status")
+    if record[0] != check.ok:
+        raise CheckFailed(routine_id, record[0], check.meaning(record[0]))
+
+
+def text(value: bytes) -> str:
+    """Return a text DID without its padding (zeros, blanks or 0xFF at the end)."""
+    try:
+        return value.rstrip(b"\x00 \xff").decode("ascii")
+    except UnicodeDecodeError:
+        raise ProtocolViolation(f"a text identifier holds {value.hex(' ')}") from None
+
+
+async def _text_or_empty(client: UdsClient, did: int) -> str:
+    """Read a DID that only the application has; a bootloader answers 0x31."""
+    try:
+        return text(await client.call(read_did(did)))
+    except NegativeResponse as refusal:
+        if refusal.nrc != REQUEST_OUT_OF_RANGE:
+            raise
+        return ""

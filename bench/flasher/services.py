@@ -1,0 +1,196 @@
+"""UDS requests and answers as values; bytes by udsoncan's service classes (the ECU side has a codec of its own, D5).
+
+A `Call` is one request: its bytes, what a positive answer repeats of it, and how the answer is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from udsoncan import MemoryLocation, services
+from udsoncan.exceptions import ConfigError, InvalidResponseException
+from udsoncan.Request import Request
+from udsoncan.Response import Response
+
+from bench.flasher.errors import ProtocolViolation
+
+Value = TypeVar("Value", covariant=True)
+Interpret = Callable[[Any], Any]
+
+POSITIVE = 0x40
+"""Added to the service id in a positive answer."""
+NEGATIVE = 0x7F
+HARD_RESET = 0x01
+DISABLE_RX_AND_TX, ENABLE_RX_AND_TX = 0x03, 0x00
+NORMAL_COMMUNICATION = 0x01
+DTC_SETTING_ON, DTC_SETTING_OFF = 0x01, 0x02
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Value]):
+    """One request; `echo` is what must follow the service id of the positive answer."""
+
+    payload: bytes
+    echo: bytes
+    read: Callable[[Any], Value]
+
+    @property
+    def sid(self) -> int:
+        """Return the service id."""
+        return self.payload[0]
+
+    @property
+    def expected(self) -> bytes:
+        """Return how the positive answer begins."""
+        return bytes((self.sid + POSITIVE,)) + self.echo
+
+    def decode(self, answer: bytes) -> Value:
+        """Read a positive answer; `ProtocolViolation` when it is malformed."""
+        try:
+            return self.read(Response.from_payload(answer))
+        except (InvalidResponseException, ConfigError, NotImplementedError, ValueError, struct.error) as error:
+            raise ProtocolViolation(f"malformed answer {_head(answer)}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTiming:
+    """What the ECU tells of itself when it enters a session (0x10)."""
+
+    p2_ms: int
+    p2_star_ms: int
+
+
+def session_control(session: int) -> Call[SessionTiming]:
+    """0x10: enter a diagnostic session."""
+
+    def read(response: Any) -> SessionTiming:
+        data = services.DiagnosticSessionControl.interpret_response(response).service_data
+        return SessionTiming(round(data.p2_server_max * 1000), round(data.p2_star_server_max * 1000))
+
+    return Call(_bytes(services.DiagnosticSessionControl.make_request(session)), bytes((session,)), read)
+
+
+def ecu_reset(kind: int = HARD_RESET) -> Call[None]:
+    """0x11: reset the ECU."""
+    request = services.ECUReset.make_request(kind)
+    return Call(_bytes(request), bytes((kind,)), _checked(services.ECUReset.interpret_response))
+
+
+def request_seed(level: int) -> Call[bytes]:
+    """0x27, odd level: ask for a seed; all zeros mean that the level is open already."""
+    mode = services.SecurityAccess.Mode.RequestSeed
+
+    def read(response: Any) -> bytes:
+        return bytes(services.SecurityAccess.interpret_response(response, mode).service_data.seed)
+
+    return Call(_bytes(services.SecurityAccess.make_request(level, mode)), bytes((level,)), read)
+
+
+def send_key(level: int, key: bytes) -> Call[None]:
+    """0x27, even level: answer the seed of `level` (the odd one)."""
+    mode = services.SecurityAccess.Mode.SendKey
+    request = services.SecurityAccess.make_request(level, mode, key)
+
+    def interpret(response: Any) -> Any:
+        return services.SecurityAccess.interpret_response(response, mode)
+
+    return Call(_bytes(request), bytes((level + 1,)), _checked(interpret))
+
+
+def read_did(did: int) -> Call[bytes]:
+    """0x22: read one data identifier; the value's length is whatever came."""
+
+    def read(response: Any) -> bytes:
+        config = {did: f"{len(response.data) - 2}s"}
+        values = services.ReadDataByIdentifier.interpret_response(response, [did], config).service_data.values
+        return bytes(values[did][0])
+
+    return Call(_bytes(services.ReadDataByIdentifier.make_request([did], None)), did.to_bytes(2, "big"), read)
+
+
+def write_did(did: int, data: bytes) -> Call[None]:
+    """0x2E: write one data identifier."""
+    request = services.WriteDataByIdentifier.make_request(did, data, {did: f"{len(data)}s"})
+    return Call(_bytes(request), did.to_bytes(2, "big"), _checked(services.WriteDataByIdentifier.interpret_response))
+
+
+def start_routine(routine_id: int, option: bytes = b"") -> Call[bytes]:
+    """0x31 01: start a routine; returns its status record."""
+    start = services.RoutineControl.ControlType.startRoutine
+    request = services.RoutineControl.make_request(routine_id, start, option)
+
+    def read(response: Any) -> bytes:
+        return bytes(services.RoutineControl.interpret_response(response).service_data.routine_status_record)
+
+    return Call(_bytes(request), bytes((start,)) + routine_id.to_bytes(2, "big"), read)
+
+
+def erase_option(address: int, length_bytes: int) -> bytes:
+    """Return the option of the erase routine: format 0x44, address and length of four bytes each."""
+    return struct.pack(">BII", 0x44, address, length_bytes)
+
+
+def request_download(address: int, size_bytes: int) -> Call[int]:
+    """0x34, plain data, four-byte address and size; returns maxNumberOfBlockLength (service id and counter count)."""
+    request = services.RequestDownload.make_request(MemoryLocation(address, size_bytes, 32, 32))
+
+    def read(response: Any) -> int:
+        return int(services.RequestDownload.interpret_response(response).service_data.max_length)
+
+    return Call(_bytes(request), b"", read)
+
+
+def transfer_data(counter: int, data: bytes) -> Call[None]:
+    """0x36: one block."""
+    request = services.TransferData.make_request(counter, data)
+    return Call(_bytes(request), bytes((counter,)), _checked(services.TransferData.interpret_response))
+
+
+def transfer_exit() -> Call[None]:
+    """0x37: the download is complete."""
+    request = services.RequestTransferExit.make_request()
+    return Call(_bytes(request), b"", _checked(services.RequestTransferExit.interpret_response))
+
+
+# Functional requests: no positive answer, hence bytes only ------------------------------------------
+
+
+def functional_session(session: int) -> bytes:
+    """0x10 to everybody, answer suppressed."""
+    return _bytes(services.DiagnosticSessionControl.make_request(session), suppress=True)
+
+
+def functional_communication(control_type: int) -> bytes:
+    """0x28 of normal communication to everybody, answer suppressed."""
+    request = services.CommunicationControl.make_request(control_type, NORMAL_COMMUNICATION)
+    return _bytes(request, suppress=True)
+
+
+def functional_dtc_setting(setting: int) -> bytes:
+    """0x85 to everybody, answer suppressed."""
+    return _bytes(services.ControlDTCSetting.make_request(setting), suppress=True)
+
+
+def functional_tester_present() -> bytes:
+    """0x3E to everybody, answer suppressed: sessions do not run out (S3)."""
+    return _bytes(services.TesterPresent.make_request(), suppress=True)
+
+
+def _bytes(request: Request, *, suppress: bool = False) -> bytes:
+    return bytes(request.get_payload(suppress_positive_response=True) if suppress else request.get_payload())
+
+
+def _checked(interpret: Interpret) -> Callable[[Any], None]:
+    """Return a reader that only checks the form of the answer."""
+
+    def read(response: Any) -> None:
+        interpret(response)
+
+    return read
+
+
+def _head(payload: bytes) -> str:
+    return f"{payload[:8].hex(' ')}{' ...' if len(payload) > 8 else ''}"

@@ -1,0 +1,125 @@
+"""What goes into a flash job, what it tells while it runs, and what comes out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+
+from bench.core.clock import Clock
+
+LOG = logging.getLogger("otabench.flasher")
+MAX_EVENTS = 1000
+"""A report keeps the first ones; all are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlashJob:
+    """Program `image` (linked at the recipe's region) and its 256-byte `header`; then `version` must run."""
+
+    ecu: str
+    image: bytes
+    header: bytes
+    version: str
+    software_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is; `sent_bytes` counts payload that the ECU acknowledged in the running download pass."""
+
+    ecu: str
+    step: str
+    sent_bytes: int
+    total_bytes: int
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EcuIdentity:
+    """Who answers: `software_id` and `version` are empty when it is the bootloader."""
+
+    hardware_id: str
+    software_id: str
+    version: str
+
+    @property
+    def in_bootloader(self) -> bool:
+        """Return whether the bootloader answered."""
+        return not self.version
+
+    def __str__(self) -> str:
+        what = "its bootloader" if self.in_bootloader else f"{self.software_id} {self.version}"
+        return f"{self.hardware_id} running {what}"
+
+
+@dataclass(slots=True)
+class Counts:
+    """Every repetition and oddity of a job, each counted where it happened."""
+
+    job_retry: int = 0
+    download_restart: int = 0
+    block_repeat: int = 0
+    block_resend: int = 0
+    step_repeat: int = 0
+    busy_repeat: int = 0
+    pending: int = 0
+    late_answer: int = 0
+    foreign_answer: int = 0
+    security_wait: int = 0
+    reboot_poll: int = 0
+    extended_by_address: int = 0
+    resumed_after_check: int = 0
+    tester_present_failed: int = 0
+    undo_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FlashEvent:
+    """Something worth a line: when, what (a field of `Counts`, or another name), and details."""
+
+    t_ns: int
+    name: str
+    detail: str
+
+
+class Tally:
+    """Counts and events of one job, shared by client, keep-alive and sequence."""
+
+    def __init__(self, ecu: str, clock: Clock) -> None:
+        self.ecu, self._clock = ecu, clock
+        self.counts = Counts()
+        self.events: list[FlashEvent] = []
+
+    def count(self, name: str, **details: object) -> None:
+        """Add one to the count `name` and note it as an event."""
+        setattr(self.counts, name, getattr(self.counts, name) + 1)
+        self.note(name, **details)
+
+    def note(self, name: str, **details: object) -> None:
+        """Note an event: one log line with named fields and the run's time."""
+        text = " ".join(f"{key}={value}" for key, value in details.items())
+        event = FlashEvent(self._clock.now_ns(), name, text)
+        if len(self.events) < MAX_EVENTS:
+            self.events.append(event)
+        LOG.debug("%s ecu=%s %s t_ns=%d", name, self.ecu, text, event.t_ns)
+
+    def values(self) -> dict[str, int]:
+        """Return the counts by name, in the order of `Counts`."""
+        return {each.name: int(getattr(self.counts, each.name)) for each in fields(self.counts)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlashReport:
+    """What a job did. `version` is what the ECU said at the end ("" when it was not asked or did not answer)."""
+
+    ecu: str
+    version: str
+    downloads: int
+    sent_bytes: int
+    counts: Mapping[str, int]
+    phase_ns: Mapping[str, int]
+    duration_ns: int
+    events: tuple[FlashEvent, ...] = field(default=(), repr=False)

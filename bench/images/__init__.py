@@ -1,0 +1,1 @@
+"""Firmware files of every kind become one memory image; images get a signed header."""
