@@ -1,0 +1,216 @@
+"""The two modes of an ECU, application and bootloader: each a table of services with what serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from bench.core.node import Incarnation
+from bench.core.world import World
+from bench.wire.image_header import ImageHeader
+from bench.wire.uds import (
+    ClearDiagnosticInformation,
+    CommunicationControl,
+    CommunicationType,
+    ControlDtcSetting,
+    DiagnosticSessionControl,
+    DtcSetting,
+    EcuReset,
+    Nrc,
+    ResetType,
+    RoutineType,
+    Session,
+    Sid,
+    TesterPresent,
+    positive,
+    session_response,
+)
+from ecu_sim import boot
+from ecu_sim.boot import Trust
+from ecu_sim.identification import DataService, Identity, application_dids, common_dids
+from ecu_sim.memory import EcuMemory
+from ecu_sim.routines import ApplicationRoutines, BootloaderRoutines, RoutineService
+from ecu_sim.security import REQUEST_SEED, SEND_KEY, SecurityLock
+from ecu_sim.services import (
+    NOT_DEFAULT,
+    ONLY_EXTENDED,
+    ONLY_PROGRAMMING,
+    Answer,
+    Refused,
+    ServiceTable,
+    SubFunction,
+    service,
+)
+from ecu_sim.sessions import SessionState
+from ecu_sim.transfer import Transfer
+
+ANY = SubFunction()
+ALL_GROUPS = 0xFF_FFFF
+COMMUNICATION_MESSAGES = (0x01, 0x02, 0x03)
+"""communicationType: normal messages, network management, both; of this network."""
+
+
+def each(values: Iterable[int]) -> dict[int, SubFunction]:
+    """Return a rule for each sub-function: in every session of the service, without security."""
+    return dict.fromkeys(values, ANY)
+
+
+Restart = Callable[[bool], None]
+"""Resets the ECU after its answer is out; True: into the bootloader, for programming."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcuParts:
+    """What both modes are built from."""
+
+    life: Incarnation
+    world: World
+    identity: Identity
+    memory: EcuMemory
+    trust: Trust
+    restart: Restart
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A mode ready to serve: session state, table, and what happens when the session runs out."""
+
+    state: SessionState
+    table: ServiceTable
+    on_session_timeout: Callable[[], None]
+
+
+class _Common:
+    """The services that both modes serve alike."""
+
+    def __init__(self, parts: EcuParts, state: SessionState) -> None:
+        self._parts, self._state = parts, state
+
+    def session_answer(self, session: int) -> bytes:
+        timing = self._parts.memory.personality.uds
+        return session_response(session, timing.p2_ms, timing.p2_star_ms)
+
+    async def ecu_reset(self, request: EcuReset) -> Answer:
+        return Answer(positive(request.SID, bytes((request.reset_type,))), lambda: self._parts.restart(False))
+
+    async def tester_present(self, request: TesterPresent) -> Answer:
+        return Answer(positive(request.SID, bytes((request.zero,))))
+
+    async def communication_control(self, request: CommunicationControl) -> Answer:
+        if request.communication_type not in COMMUNICATION_MESSAGES:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        self._state.communication_type = request.control_type
+        return Answer(positive(request.SID, bytes((request.control_type,))))
+
+    async def control_dtc_setting(self, request: ControlDtcSetting) -> Answer:
+        self._state.dtc_setting_on = request.setting == DtcSetting.ON
+        return Answer(positive(request.SID, bytes((request.setting,))))
+
+    async def clear_diagnostic_information(self, request: ClearDiagnosticInformation) -> Answer:
+        if request.group != ALL_GROUPS:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        nvm = self._parts.memory.nvm
+        if nvm.record.flags:
+            await nvm.store(self._parts.life, replace(nvm.record, flags=0))
+        return Answer(positive(request.SID))
+
+    def table(self) -> ServiceTable:
+        """Return the rows that do not depend on the mode."""
+        return dict(
+            (
+                service(Sid.ECU_RESET, self.ecu_reset, 2, sub_functions=each(ResetType)),
+                service(Sid.CLEAR_DIAGNOSTIC_INFORMATION, self.clear_diagnostic_information, 4),
+                service(Sid.TESTER_PRESENT, self.tester_present, 2, sub_functions={0: ANY}),
+                service(
+                    Sid.COMMUNICATION_CONTROL, self.communication_control, 2, NOT_DEFAULT,
+                    sub_functions=each(CommunicationType),
+                ),
+                service(
+                    Sid.CONTROL_DTC_SETTING, self.control_dtc_setting, 2, NOT_DEFAULT,
+                    sub_functions=each(DtcSetting),
+                ),
+            )
+        )  # fmt: skip
+
+
+async def _never(_request: object) -> Answer:
+    """Stand for a service that this mode knows but has in none of its sessions."""
+    raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+
+
+def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
+    """Return the application that runs from `bank`; programming is asked of it, done by the bootloader."""
+    state = SessionState()
+    common = _Common(parts, state)
+    nvm = parts.memory.nvm
+    data = DataService(parts.life, common_dids(parts.identity, nvm, state) | application_dids(header), nvm, state)
+    routines = RoutineService(ApplicationRoutines(parts.life, parts.memory, bank, header).table(), state)
+
+    async def session_control(request: DiagnosticSessionControl) -> Answer:
+        session = Session(request.session)
+        if session is Session.PROGRAMMING:
+            return Answer(common.session_answer(session), lambda: parts.restart(True))
+        state.enter(session)
+        return Answer(common.session_answer(session))
+
+    sessions = each(Session) | {Session.PROGRAMMING: SubFunction(ONLY_EXTENDED)}
+    own = dict(
+        (
+            service(Sid.DIAGNOSTIC_SESSION_CONTROL, session_control, 2, sub_functions=sessions),
+            service(Sid.READ_DATA_BY_IDENTIFIER, data.read, 3),
+            service(Sid.ROUTINE_CONTROL, routines.control, 4, ONLY_EXTENDED, sub_functions=each(RoutineType)),
+            service(Sid.SECURITY_ACCESS, _never, 2, ONLY_PROGRAMMING, sub_functions=each((REQUEST_SEED, SEND_KEY))),
+            service(Sid.WRITE_DATA_BY_IDENTIFIER, _never, 4, ONLY_PROGRAMMING),
+            service(Sid.REQUEST_DOWNLOAD, _never, 3, ONLY_PROGRAMMING),
+            service(Sid.TRANSFER_DATA, _never, 3, ONLY_PROGRAMMING),
+            service(Sid.REQUEST_TRANSFER_EXIT, _never, 1, ONLY_PROGRAMMING),
+        )
+    )
+    return Mode(state, {**common.table(), **own}, lambda: state.enter(Session.DEFAULT))
+
+
+def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
+    """Return the bootloader, in the programming session at once when the application was asked for it."""
+    state = SessionState(session)
+    common = _Common(parts, state)
+    personality, memory = parts.memory.personality, parts.memory
+    transfer = Transfer(parts.life, memory, personality.uds.max_block_length)
+    state.on_change(transfer.abort)
+    lock = SecurityLock(parts.life, parts.world, memory.nvm, personality.security, state)
+    data = DataService(parts.life, common_dids(parts.identity, memory.nvm, state), memory.nvm, state)
+    programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer)
+    routines = RoutineService(programming.table(), state)
+
+    def leaves_programming() -> bool:
+        """Leaving the programming session restarts a valid application (ISO 14229-1, 0x10 programmingSession)."""
+        return state.session is Session.PROGRAMMING and boot.any_bootable(memory, parts.trust)
+
+    async def session_control(request: DiagnosticSessionControl) -> Answer:
+        session = Session(request.session)
+        pdu = common.session_answer(session)
+        if session is Session.DEFAULT and leaves_programming():
+            return Answer(pdu, lambda: parts.restart(False))
+        state.enter(session)
+        return Answer(pdu)
+
+    def session_timed_out() -> None:
+        if leaves_programming():
+            parts.restart(False)
+        else:
+            state.enter(Session.DEFAULT)
+
+    own = dict(
+        (
+            service(Sid.DIAGNOSTIC_SESSION_CONTROL, session_control, 2, sub_functions=each(Session)),
+            service(Sid.READ_DATA_BY_IDENTIFIER, data.read, 3),
+            service(Sid.WRITE_DATA_BY_IDENTIFIER, data.write, 4, ONLY_PROGRAMMING),
+            service(
+                Sid.SECURITY_ACCESS, lock.access, 2, ONLY_PROGRAMMING, sub_functions=each((REQUEST_SEED, SEND_KEY))
+            ),
+            service(Sid.ROUTINE_CONTROL, routines.control, 4, ONLY_PROGRAMMING, sub_functions=each(RoutineType)),
+            service(Sid.REQUEST_DOWNLOAD, transfer.request_download, 3, ONLY_PROGRAMMING, unlocked=True),
+            service(Sid.TRANSFER_DATA, transfer.transfer_data, 3, ONLY_PROGRAMMING),
+            service(Sid.REQUEST_TRANSFER_EXIT, transfer.request_transfer_exit, 1, ONLY_PROGRAMMING),
+        )
+    )
+    return Mode(state, {**common.table(), **own}, session_timed_out)

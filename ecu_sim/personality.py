@@ -1,0 +1,146 @@
+"""Personalities: one TOML file per kind of ECU (`fixtures/ecus/`); a new kind needs no code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.config import FileModel, load_toml
+from bench.core.clock import NS_PER_MS
+from bench.core.records import BankLayout, EcuLayout
+from bench.core.specs import EcuSpec
+from bench.wire.image_header import HEADER_BYTES
+from bench.wire.seed_key import ALGORITHMS
+from ecu_sim.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
+
+ERASE_ROUTINE = 0xFF00
+
+
+class NvmTiming(FileModel):
+    """How long the ECU's small memory takes to write one record of 16 bytes."""
+
+    record_us: int = Field(gt=0, le=1_000_000)
+
+
+class BootTiming(FileModel):
+    """How long the stages of a boot take, and how often an unconfirmed image may boot."""
+
+    manager_ms: int = Field(ge=0, le=60_000)
+    bootloader_ms: int = Field(ge=0, le=60_000)
+    application_ms: int = Field(ge=0, le=60_000)
+    verify_bytes_per_ms: int = Field(gt=0)
+    trial_boots: int = Field(default=3, ge=1, le=200)
+    time_limit_ms: int = Field(gt=0, le=600_000)
+    reset_delay_ms: int = Field(ge=0, le=10_000)
+
+
+class UdsServerTiming(FileModel):
+    """Timers of the server (ISO 14229-2) and the longest block of a download (with SID and counter)."""
+
+    p2_ms: int = Field(gt=0, le=0xFFFF)
+    p2_star_ms: int = Field(gt=0, le=655_350)
+    pending_margin_ms: int = Field(gt=0)
+    s3_ms: int = Field(gt=0)
+    max_block_length: int = Field(ge=10, le=4095)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> UdsServerTiming:
+        if not self.pending_margin_ms < self.p2_ms < self.p2_star_ms:
+            raise ValueError("need pending_margin_ms < p2_ms < p2_star_ms")
+        return self
+
+
+class IsoTpHabits(FileModel):
+    """What the ECU asks for in its flow control."""
+
+    block_size: int = Field(ge=0, le=255)
+    st_min: int = Field(ge=0, le=255)
+
+
+class SecurityRules(FileModel):
+    """SecurityAccess: algorithm and secret by name, attempts before the delay."""
+
+    algorithm: str
+    secret_name: str = Field(min_length=1)
+    seed_bytes: int = Field(ge=2, le=64)
+    max_attempts: int = Field(ge=1, le=100)
+    delay_ms: int = Field(ge=0)
+
+    @field_validator("algorithm")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ALGORITHMS:
+            raise ValueError(f"one of: {', '.join(sorted(ALGORITHMS))}")
+        return value
+
+
+class Personality(FileModel):
+    """One kind of ECU: memory, timing, rules. One bank is a single-bank ECU, two are A/B."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    title: str
+    header_address: int = Field(ge=0, lt=2**32)
+    mark_address: int = Field(ge=0, lt=2**32)
+    banks: tuple[Bank, ...] = Field(min_length=1, max_length=2)
+    flash: FlashTiming
+    nvm: NvmTiming
+    boot: BootTiming
+    uds: UdsServerTiming
+    isotp: IsoTpHabits
+    security: SecurityRules
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Personality:
+        sector, unit = self.flash.sector_bytes, self.flash.unit_bytes
+        if sector % unit or sector < HEADER_BYTES:
+            raise ValueError(f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes")
+        if any(bank.size_bytes % sector for bank in self.banks):
+            raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
+        if len({bank.name for bank in self.banks}) != len(self.banks):
+            raise ValueError("banks.name must differ")
+        spans = [(self.header_address, sector), (self.mark_address, sector), (BOOT_BASE, sector)]
+        for bank in self.banks:
+            _refuse_overlap([*spans, (bank.linked_base, bank.size_bytes)])
+        return self
+
+    @property
+    def dual_bank(self) -> bool:
+        """Whether the ECU is A/B."""
+        return len(self.banks) == 2
+
+    def bank(self, name: str) -> Bank:
+        """Return the bank of that name; StopIteration when there is none."""
+        return next(bank for bank in self.banks if bank.name == name)
+
+    def regions(self) -> Iterator[FlashRegion]:
+        """Yield the regions of the flash."""
+        return flash_regions(self.banks, self.flash, self.header_address, self.mark_address)
+
+    def verify_ns(self, length: int) -> int:
+        """Return how long the boot manager takes to verify an image of `length` bytes."""
+        return -(-length // self.boot.verify_bytes_per_ms) * NS_PER_MS
+
+
+def _refuse_overlap(spans: list[tuple[int, int]]) -> None:
+    ordered = sorted(spans)
+    for (base, size_bytes), (following, _) in pairwise(ordered):
+        if base + size_bytes > following:
+            raise ValueError(f"memory at 0x{following:08X} overlaps the one that begins at 0x{base:08X}")
+
+
+def load_personality(root: Path, name: str) -> Personality:
+    """Read `ecus/<name>.toml` below the data root; `InputError` names file, key, found and allowed."""
+    return load_toml(root / "ecus" / f"{name}.toml", Personality, f"ECU personality {name!r}")
+
+
+def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
+    """Return what the bench knows of an ECU before a run."""
+    return EcuLayout(
+        ecu=spec.id, channel=spec.channel, request_id=spec.request_id, response_id=spec.response_id,
+        hardware_id=spec.hardware_id, header_address=personality.header_address,
+        banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
+        boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE,
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""RoutineControl (0x31): erase, check memory, check dependencies, activate (bootloader); confirm (application)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+from bench.core.node import Incarnation
+from bench.wire.image_header import ImageHeader
+from bench.wire.uds import DecodeError, MemoryRange, Nrc, RoutineControl, RoutineType, routine_response
+from ecu_sim import boot
+from ecu_sim.boot import Problem, Trust
+from ecu_sim.flash import FlashFault
+from ecu_sim.memory import EcuMemory, Place
+from ecu_sim.nvm import NvmRecord
+from ecu_sim.personality import ERASE_ROUTINE
+from ecu_sim.services import Answer, Refused
+from ecu_sim.sessions import SessionState
+from ecu_sim.transfer import ADDRESS_AND_LENGTH_FORMAT, Transfer
+
+CHECK_MEMORY, ACTIVATE, CONFIRM, CHECK_DEPENDENCIES = 0x0202, 0x0203, 0x0204, 0xFF01
+OK = 0x00
+CHECK_STATUS: Mapping[Problem, int] = {
+    Problem.SIGNATURE: 0x01,
+    Problem.HARDWARE: 0x02,
+    Problem.RELEASE: 0x03,
+    Problem.HASH: 0x04,
+    Problem.NO_IMAGE: 0x05,
+}
+"""What 0x0202 answers."""
+DEPENDENCIES_WRONG = 0x01
+
+Work = Callable[[bytes], Awaitable[int]]
+"""Takes the routineControlOptionRecord, returns the status byte; raises `Refused`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """A routine that is started; it has no stop and no results."""
+
+    work: Work
+    unlocked: bool = True
+
+
+class RoutineService:
+    """Serves 0x31 from a table of routine ids, in the standard's order of refusals."""
+
+    def __init__(self, routines: Mapping[int, Routine], state: SessionState) -> None:
+        self._routines, self._state = routines, state
+
+    async def control(self, request: RoutineControl) -> Answer:
+        """Check routine id, security, sub-function, then run the routine."""
+        routine = self._routines.get(request.routine_id)
+        if routine is None:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        if routine.unlocked and not self._state.unlocked:
+            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
+        if request.control_type != RoutineType.START:
+            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
+        status = await routine.work(request.option)
+        return Answer(routine_response(request.control_type, request.routine_id, bytes((status,))))
+
+
+def _no_option(option: bytes) -> None:
+    if option:
+        raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+
+
+class BootloaderRoutines:
+    """What the bootloader can be told to do with the bank that is not active."""
+
+    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer) -> None:
+        self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
+
+    def table(self) -> dict[int, Routine]:
+        """Return the routines of this ECU; only A/B has `activate`."""
+        routines = {
+            ERASE_ROUTINE: Routine(self.erase),
+            CHECK_MEMORY: Routine(self.check_memory),
+            CHECK_DEPENDENCIES: Routine(self.check_dependencies),
+        }
+        if self._memory.personality.dual_bank:
+            routines[ACTIVATE] = Routine(self.activate)
+        return routines
+
+    async def erase(self, option: bytes) -> int:
+        """FF00: erase mark, header and the sectors of a linked range; a trial in that bank is given up first."""
+        place = self._erase_place(option)
+        self._transfer.abort()
+        bank = self._memory.target_bank
+        record = self._memory.nvm.record
+        if record.trial_bank is not None:
+            await self._store(replace(record, trial_bank=None, trial_boots=0))
+        try:
+            await self._memory.erase_bank(self._life, bank, place)
+        except FlashFault:
+            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+        return OK
+
+    def _erase_place(self, option: bytes) -> Place:
+        try:
+            wanted = MemoryRange.decode(option)
+        except DecodeError:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT) from None
+        place = self._memory.image_place(self._memory.target_bank, wanted.address, wanted.size_bytes)
+        if wanted.address_and_length_format != ADDRESS_AND_LENGTH_FORMAT or place is None:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        return place
+
+    async def check_memory(self, option: bytes) -> int:
+        """0202: verify header and image; when all is right, program the validity mark (once)."""
+        _no_option(option)
+        memory, bank = self._memory, self._memory.target_bank
+        await self._life.sleep_ns(boot.verify_ns(memory, bank))
+        problem = boot.examine(memory, bank, self._trust)
+        if problem is not None:
+            return CHECK_STATUS[problem]
+        if not boot.mark_ok(memory.mark(bank)):
+            try:
+                await memory.program_mark(self._life, bank)
+            except FlashFault:
+                raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+        return OK
+
+    async def check_dependencies(self, option: bytes) -> int:
+        """FF01: the programmed bank is checked and marked."""
+        _no_option(option)
+        return OK if self._target_problem() is None else DEPENDENCIES_WRONG
+
+    async def activate(self, option: bytes) -> int:
+        """0203: the next boots try the freshly programmed bank."""
+        _no_option(option)
+        if self._target_problem() is not None:
+            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+        await self._store(replace(self._memory.nvm.record, trial_bank=self._memory.target_bank, trial_boots=0))
+        return OK
+
+    def _target_problem(self) -> Problem | None:
+        return boot.bootable(self._memory, self._memory.target_bank, self._trust)
+
+    async def _store(self, record: NvmRecord) -> None:
+        await self._memory.nvm.store(self._life, record)
+
+
+class ApplicationRoutines:
+    """What the running application can be told."""
+
+    def __init__(self, life: Incarnation, memory: EcuMemory, bank: str, header: ImageHeader) -> None:
+        self._life, self._memory, self._bank, self._header = life, memory, bank, header
+
+    def table(self) -> dict[int, Routine]:
+        """Return the routines of the application."""
+        return {CONFIRM: Routine(self.confirm, unlocked=False)}
+
+    async def confirm(self, option: bytes) -> int:
+        """0204: the running image becomes the active one and the floor rises to its release counter."""
+        _no_option(option)
+        record = self._memory.nvm.record
+        floor = max(record.release_floor, self._header.release_counter)
+        confirmed = replace(record, active_bank=self._bank, trial_bank=None, trial_boots=0, release_floor=floor)
+        if confirmed != record:
+            await self._memory.nvm.store(self._life, confirmed)
+        return OK

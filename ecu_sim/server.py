@@ -1,0 +1,230 @@
+"""A UDS server: one request at a time, the standard's order of refusals, response pending, S3 (ISO 14229-1, -2)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.clock import NS_PER_MS
+from bench.core.node import Incarnation
+from bench.core.world import World
+from bench.wire.isotp import Deadline
+from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
+from ecu_sim.personality import UdsServerTiming
+from ecu_sim.services import Answer, Refused, Service, ServiceTable
+from ecu_sim.sessions import SessionState
+
+Done = Callable[[str | None], None]
+Send = Callable[[bytes, Done], None]
+"""Carries a response out; calls back with None when its last frame is on the bus, else with the error's name."""
+
+FUNCTIONALLY_SILENT = frozenset(
+    (
+        Nrc.SERVICE_NOT_SUPPORTED,
+        Nrc.SUB_FUNCTION_NOT_SUPPORTED,
+        Nrc.REQUEST_OUT_OF_RANGE,
+        Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION,
+        Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION,
+    )
+)
+"""Negative responses that are not sent to a functional request."""
+SILENT_TESTER_PRESENT = bytes((Sid.TESTER_PRESENT, SUPPRESS))
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A request being served."""
+
+    pdu: bytes
+    functional: bool
+    pending_sent: bool = False
+    """Whether a 0x78 went out: then the final answer is never left out."""
+
+    @property
+    def sid(self) -> int:
+        return self.pdu[0]
+
+
+class UdsServer:
+    """The server of one life of an ECU, in one mode (application or bootloader)."""
+
+    def __init__(
+        self,
+        life: Incarnation,
+        world: World,
+        timing: UdsServerTiming,
+        state: SessionState,
+        table: ServiceTable,
+        send: Send,
+        on_session_timeout: Callable[[], None],
+    ) -> None:
+        self._life, self._timing, self._state, self._table = life, timing, state, table
+        self._send, self._on_session_timeout = send, on_session_timeout
+        self._points = world.points.counter(life.part, "request")
+        self._outbox: deque[tuple[bytes, Done]] = deque()
+        self._exchange: _Exchange | None = None
+        self._closing = False
+        self._s3 = Deadline(life, self._session_timed_out)
+        self._pending = Deadline(life, self._answer_pending)
+        self._restart_s3()
+
+    # What the transport tells -----------------------------------------------------------------------
+
+    def reception_began(self) -> None:
+        """A request has begun to arrive: the session does not run out meanwhile."""
+        self._s3.clear()
+
+    def reception_broke_off(self) -> None:
+        """A request never became complete."""
+        if self._exchange is None:
+            self._restart_s3()
+
+    def received(self, pdu: bytes, *, functional: bool) -> None:
+        """Serve a complete request."""
+        if self._closing or not pdu:
+            return
+        if self._exchange is not None:
+            self._received_while_busy(pdu)
+            return
+        self._exchange = _Exchange(pdu, functional)
+        self._s3.clear()
+        self._life.spawn(self._serve(self._exchange), "request")
+
+    def close(self) -> None:
+        """Serve nothing any more: a reset is due."""
+        self._closing = True
+        self._s3.clear()
+
+    def _received_while_busy(self, pdu: bytes) -> None:
+        """A silent tester present is served at once, anything else has to be repeated."""
+        n = self._points.begin()
+        if not self._life.alive:
+            return
+        if pdu != SILENT_TESTER_PRESENT:
+            self._transmit(negative(pdu[0], Nrc.BUSY_REPEAT_REQUEST), _ignore)
+        self._points.end(n)
+
+    # One request ------------------------------------------------------------------------------------
+
+    async def _serve(self, exchange: _Exchange) -> None:
+        n = self._points.begin()
+        self._life.check()
+        self._pending.set(self._due_ns(self._timing.p2_ms))
+        try:
+            answer = await self._answer(exchange.pdu)
+        except Refused as refused:
+            self._conclude(n, exchange, self._negative(exchange, refused.nrc), None)
+        else:
+            self._conclude(n, exchange, self._positive(exchange, answer), answer.then)
+
+    async def _answer(self, pdu: bytes) -> Answer:
+        service = self._supported(pdu)
+        self._check_session(service)
+        self._check_security(service.unlocked)
+        self._check_minimum_length(service, pdu)
+        self._check_sub_function(service, pdu)
+        return await service.handle(self._decoded(service, pdu))
+
+    def _supported(self, pdu: bytes) -> Service:
+        service = self._table.get(pdu[0])
+        if service is None:
+            raise Refused(Nrc.SERVICE_NOT_SUPPORTED)
+        return service
+
+    def _check_session(self, service: Service) -> None:
+        if self._state.session not in service.sessions:
+            raise Refused(Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION)
+
+    def _check_security(self, needs_unlocked: bool) -> None:
+        if needs_unlocked and not self._state.unlocked:
+            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
+
+    def _check_minimum_length(self, service: Service, pdu: bytes) -> None:
+        if len(pdu) < service.minimum_bytes:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+
+    def _check_sub_function(self, service: Service, pdu: bytes) -> None:
+        if service.sub_functions is None:
+            return
+        rule = service.sub_functions.get(pdu[1] & ~SUPPRESS)
+        if rule is None:
+            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
+        if self._state.session not in rule.sessions:
+            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION)
+        self._check_security(rule.unlocked)
+
+    def _decoded(self, service: Service, pdu: bytes) -> Any:
+        try:
+            return service.decode(pdu)
+        except DecodeError:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT) from None
+
+    # Its answer -------------------------------------------------------------------------------------
+
+    def _positive(self, exchange: _Exchange, answer: Answer) -> bytes | None:
+        """Return what is sent: nothing when suppressed, unless the tester was told to wait."""
+        has_sub_function = self._table[exchange.sid].sub_functions is not None
+        suppressed = has_sub_function and exchange.pdu[1] & SUPPRESS and not exchange.pending_sent
+        return None if suppressed else answer.pdu
+
+    def _negative(self, exchange: _Exchange, nrc: Nrc) -> bytes | None:
+        """Return what is sent: nothing for some codes when functional, unless the tester was told to wait."""
+        silent = exchange.functional and nrc in FUNCTIONALLY_SILENT and not exchange.pending_sent
+        return None if silent else negative(exchange.sid, nrc)
+
+    def _conclude(self, n: int, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
+        self._pending.clear()
+        if then is not None:
+            self._closing = True
+
+        def over(_error: str | None) -> None:
+            self._exchange = None
+            self._restart_s3()
+            self._points.end(n)
+            if then is not None and self._life.alive:
+                then()
+
+        if pdu is None:
+            over(None)
+        else:
+            self._transmit(pdu, over)
+
+    def _answer_pending(self) -> None:
+        """Tell the tester to wait (0x78): once before P2, then before each P2* runs out."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.pending_sent = True
+            self._transmit(negative(exchange.sid, Nrc.RESPONSE_PENDING), _ignore)
+            self._pending.set(self._due_ns(self._timing.p2_star_ms))
+
+    def _due_ns(self, limit_ms: int) -> int:
+        return self._life.now_ns() + (limit_ms - self._timing.pending_margin_ms) * NS_PER_MS
+
+    def _transmit(self, pdu: bytes, done: Done) -> None:
+        self._outbox.append((pdu, done))
+        if len(self._outbox) == 1:
+            self._send(pdu, self._transmitted)
+
+    def _transmitted(self, error: str | None) -> None:
+        _, done = self._outbox.popleft()
+        waiting = self._outbox[0][0] if self._outbox else None
+        done(error)
+        if waiting is not None and self._life.alive:
+            self._send(waiting, self._transmitted)
+
+    # S3 ---------------------------------------------------------------------------------------------
+
+    def _restart_s3(self) -> None:
+        if self._state.session is Session.DEFAULT or self._closing:
+            self._s3.clear()
+        else:
+            self._s3.set(self._life.now_ns() + self._timing.s3_ms * NS_PER_MS)
+
+    def _session_timed_out(self) -> None:
+        self._on_session_timeout()
+
+
+def _ignore(_error: str | None) -> None:
+    """Nobody waits for the end of this response."""

@@ -1,0 +1,33 @@
+"""The diagnostic session and what hangs on it (ISO 14229-1, 0x10): security, transfer, communication, DTC setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.wire.uds import Session
+
+
+class SessionState:
+    """Volatile state of a server. Every 0x10 locks security and drops what `on_change` says; default restores all."""
+
+    def __init__(self, session: Session = Session.DEFAULT) -> None:
+        self.session = session
+        self.unlocked = False
+        self.communication_type = 0
+        """Control type of the last 0x28; 0 is normal communication."""
+        self.dtc_setting_on = True
+        self._on_change: list[Callable[[], None]] = []
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever a session begins anew."""
+        self._on_change.append(callback)
+
+    def enter(self, session: Session) -> None:
+        """Begin a session (also the same one again)."""
+        self.session = session
+        self.unlocked = False
+        for callback in self._on_change:
+            callback()
+        if session is Session.DEFAULT:
+            self.communication_type = 0
+            self.dtc_setting_on = True

@@ -1,0 +1,145 @@
+"""RequestDownload, TransferData, RequestTransferExit (0x34, 0x36, 0x37): the bootloader's way into flash."""
+
+from __future__ import annotations
+
+from bench.core.node import Incarnation
+from bench.wire.uds import (
+    Nrc,
+    RequestDownload,
+    RequestTransferExit,
+    Sid,
+    TransferData,
+    download_response,
+    positive,
+)
+from ecu_sim.flash import FlashFault, padded
+from ecu_sim.geometry import mark_region
+from ecu_sim.memory import EcuMemory, Place
+from ecu_sim.services import Answer, Refused
+
+ADDRESS_AND_LENGTH_FORMAT = 0x44
+"""Four bytes of size, four bytes of address."""
+
+
+class _Download:
+    """A download under way: what came, what is still too short for a program unit."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.received = 0
+        self.written = 0
+        self.buffer = b""
+        self.last_counter: int | None = None
+
+    @property
+    def next_counter(self) -> int:
+        return 1 if self.last_counter is None else (self.last_counter + 1) & 0xFF
+
+    @property
+    def complete(self) -> bool:
+        return self.received == self.place.size_bytes
+
+
+class Transfer:
+    """The downloads of one life; at most one at a time."""
+
+    def __init__(self, life: Incarnation, memory: EcuMemory, max_block_length: int) -> None:
+        self._life, self._memory, self._max_block_length = life, memory, max_block_length
+        self._download: _Download | None = None
+
+    def abort(self) -> None:
+        """Forget the download (session change, erase, programming fault)."""
+        self._download = None
+
+    # 0x34 -------------------------------------------------------------------------------------------
+
+    async def request_download(self, request: RequestDownload) -> Answer:
+        """Begin a download into erased memory."""
+        self._check_formats(request)
+        place = self._place(request)
+        self._check_idle()
+        self._check_erased(place)
+        self._download = _Download(place)
+        return Answer(download_response(self._max_block_length))
+
+    def _check_formats(self, request: RequestDownload) -> None:
+        if request.data_format != 0 or request.memory.address_and_length_format != ADDRESS_AND_LENGTH_FORMAT:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+
+    def _place(self, request: RequestDownload) -> Place:
+        memory = request.memory
+        place = self._memory.download_place(self._memory.target_bank, memory.address, memory.size_bytes)
+        if place is None:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        return place
+
+    def _check_idle(self) -> None:
+        """A download that already brought data is not replaced by another one."""
+        if self._download is not None and self._download.received:
+            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+
+    def _check_erased(self, place: Place) -> None:
+        """Nothing is programmed over old cells, nor while the bank still counts as valid."""
+        flash, bank = self._memory.flash, self._memory.target_bank
+        mark_erased = flash.is_erased(mark_region(bank), 0, self._memory.personality.flash.unit_bytes)
+        if not mark_erased or not flash.is_erased(place.region, place.offset, place.size_bytes):
+            raise Refused(Nrc.UPLOAD_DOWNLOAD_NOT_ACCEPTED)
+
+    # 0x36 -------------------------------------------------------------------------------------------
+
+    async def transfer_data(self, request: TransferData) -> Answer:
+        """Take one block; a repeated counter is answered and not written twice."""
+        download = self._active()
+        if request.counter != download.last_counter:
+            self._check_counter(download, request.counter)
+            self._check_amount(download, len(request.data))
+            await self._take(download, request.data)
+            download.last_counter = request.counter
+        return Answer(positive(Sid.TRANSFER_DATA, bytes((request.counter,))))
+
+    def _active(self) -> _Download:
+        if self._download is None:
+            raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
+        return self._download
+
+    def _check_counter(self, download: _Download, counter: int) -> None:
+        if download.complete:
+            raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
+        if counter != download.next_counter:
+            raise Refused(Nrc.WRONG_BLOCK_SEQUENCE_COUNTER)
+
+    def _check_amount(self, download: _Download, length: int) -> None:
+        if length + 2 > self._max_block_length:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        if download.received + length > download.place.size_bytes:
+            raise Refused(Nrc.TRANSFER_DATA_SUSPENDED)
+
+    async def _take(self, download: _Download, data: bytes) -> None:
+        """Program the whole units that have come, keep the rest."""
+        pending = download.buffer + data
+        split = len(pending) - len(pending) % self._memory.personality.flash.unit_bytes
+        await self._program(download, pending[:split])
+        download.buffer = pending[split:]
+        download.received += len(data)
+
+    async def _program(self, download: _Download, data: bytes) -> None:
+        if not data:
+            return
+        place = download.place
+        try:
+            await self._memory.flash.program(self._life, place.region, place.offset + download.written, data)
+        except FlashFault:
+            self.abort()
+            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+        download.written += len(data)
+
+    # 0x37 -------------------------------------------------------------------------------------------
+
+    async def request_transfer_exit(self, request: RequestTransferExit) -> Answer:
+        """Program the last, unaligned bytes (filled up with 0xFF) and end the download."""
+        download = self._active()
+        if not download.complete:
+            raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
+        await self._program(download, padded(download.buffer, self._memory.personality.flash.unit_bytes))
+        self.abort()
+        return Answer(positive(request.SID))
