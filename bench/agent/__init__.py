@@ -1,0 +1,1 @@
+"""The vehicle's agent: talks DM with the server, downloads, verifies, has the flasher install, reports."""

@@ -1,0 +1,107 @@
+"""The agent log: what must survive a power loss, as values in crash-safe files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from bench.agent.states import Event, State, next_state
+from bench.core.canonical import canonical_json
+from bench.core.node import Incarnation
+from bench.core.points import Points
+from bench.ports import Storage
+
+ACCOUNT_FILE, ORDER_FILE, INSTALLED_FILE = "account.json", "order.json", "installed.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What registration gave: where the server is and the session token; `final` after BootstrapComplete."""
+
+    srv_uri: str
+    token: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EcuResult:
+    """How the order went for one ECU: a SCOMO result code, the version it runs, a sentence for people."""
+
+    result_code: int
+    version: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """How far the current order is."""
+
+    state: State = State.IDLE
+    package_id: str = ""
+    package_url: str = ""
+    confirmed: tuple[str, ...] = ()
+    results: Mapping[str, EcuResult] = field(default_factory=dict)
+
+
+class AgentLog:
+    """Reads the files at boot, writes each change before it takes effect."""
+
+    def __init__(self, storage: Storage, life: Incarnation, points: Points) -> None:
+        self._storage, self._life, self._points = storage, life, points
+        self._counter = points.counter(life.part, "transition")
+        self.account: Account | None = None
+        self.order = OrderState()
+        self.installed: dict[str, int] = {}
+
+    async def load(self) -> None:
+        """Read what the last life left."""
+        if raw := await self._storage.read(ACCOUNT_FILE):
+            self.account = Account(**json.loads(raw))
+        if raw := await self._storage.read(ORDER_FILE):
+            self.order = _order(json.loads(raw))
+        if raw := await self._storage.read(INSTALLED_FILE):
+            self.installed = json.loads(raw)
+        self._points.set_phase(self._life.part, self.order.state)
+
+    async def keep_account(self, account: Account | None) -> None:
+        """Store or forget the registration."""
+        if account is None:
+            await self._storage.delete(ACCOUNT_FILE)
+        else:
+            await self._storage.replace(ACCOUNT_FILE, canonical_json(asdict(account)))
+        self.account = account
+
+    async def keep(self, order: OrderState) -> None:
+        """Store progress within a state."""
+        await self._storage.replace(ORDER_FILE, canonical_json(asdict(order)))
+        self.order = order
+
+    async def move(self, event: Event, order: OrderState | None = None) -> None:
+        """Go to the next state, stored before it takes effect: a numbered fault point of the agent."""
+        order = order or self.order
+        n = self._counter.begin()
+        self._life.check()
+        await self.keep(replace(order, state=next_state(self.order.state, event)))
+        self._counter.end(n)
+        self._life.check()
+        self._points.set_phase(self._life.part, self.order.state)
+
+    async def keep_installed(self, ecu: str, release_counter: int) -> None:
+        """Remember the release counter that an ECU confirmed."""
+        self.installed[ecu] = release_counter
+        await self._storage.replace(INSTALLED_FILE, canonical_json(self.installed))
+
+
+def _order(raw: dict[str, object]) -> OrderState:
+    results = raw["results"]
+    assert isinstance(results, dict)
+    confirmed = raw["confirmed"]
+    assert isinstance(confirmed, list)
+    return OrderState(
+        state=State(str(raw["state"])),
+        package_id=str(raw["package_id"]),
+        package_url=str(raw["package_url"]),
+        confirmed=tuple(confirmed),
+        results={ecu: EcuResult(**result) for ecu, result in results.items()},
+    )

@@ -1,0 +1,81 @@
+"""What the agent does with each DM command: GET, HGET of PkgURL, EXEC of DownloadInstall; the rest it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from bench.agent.agent_log import AgentLog, OrderState
+from bench.agent.dm_client import Outcome
+from bench.agent.states import Event, State
+from bench.agent.vehicle import AgentConfig
+from bench.ports import DmTransport, TransportFailure
+from bench.wire.dm import SC_ACCEPTED, SC_OK, Command, MoData, Status, Verb
+from bench.wire.dm_json import DmError
+from bench.wire.dm_scomo import Inventory, download_install_node, package_of, pkg_url_node
+from bench.wire.dm_uri import ClientUri, Moid
+
+SC_BAD_REQUEST, SC_NOT_FOUND, SC_NOT_ALLOWED, SC_UNREACHABLE = 400, 404, 405, 503
+DOCUMENT_LIMIT_BYTES = 65_536
+
+
+class CommandHandler:
+    """Executes commands one by one; its effects go through the agent log."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        log: AgentLog,
+        transport: DmTransport,
+        inventory: Callable[[], Awaitable[Inventory]],
+    ) -> None:
+        self._config, self._log, self._transport, self._inventory = config, log, transport, inventory
+        self._package_urls: dict[str, str] = {}
+
+    async def execute(self, command: Command) -> Outcome:
+        """Execute one command; a wrong one gives a status, never an exception."""
+        try:
+            if command.verb is Verb.GET and len(command.args) == 1:
+                return await self._get(ClientUri.parse(command.args[0]))
+            if command.verb is Verb.HGET and len(command.args) == 2:
+                return await self._hget(command.args[0], ClientUri.parse(command.args[1]))
+            if command.verb is Verb.EXEC and len(command.args) == 1:
+                return await self._exec(ClientUri.parse(command.args[0]))
+        except DmError:
+            return Outcome(Status(SC_BAD_REQUEST))
+        return Outcome(Status(SC_NOT_ALLOWED))
+
+    async def _get(self, uri: ClientUri) -> Outcome:
+        if uri == ClientUri(Moid.DEVINFO.value):
+            return Outcome(Status(SC_OK, (uri,)), MoData(uri, self._config.dev_info.tree()))
+        if uri == ClientUri(Moid.SCOMO.value):
+            return Outcome(Status(SC_OK, (uri,)), MoData(uri, (await self._inventory()).tree()))
+        return Outcome(Status(SC_NOT_FOUND, (uri,)))
+
+    async def _hget(self, server_uri: str, uri: ClientUri) -> Outcome:
+        """Fetch a document and store what it holds at PkgURL."""
+        if uri != pkg_url_node(package_of(uri)):
+            return Outcome(Status(SC_NOT_FOUND, (uri,)))
+        vehicle, account = self._config.account, self._log.account
+        headers = {"OMADM-DevID": vehicle.dev_id, "VIN": vehicle.vin, "Token": account.token if account else ""}
+        try:
+            answer = await self._transport.get(server_uri, headers, DOCUMENT_LIMIT_BYTES)
+        except TransportFailure:
+            return Outcome(Status(SC_UNREACHABLE, (uri,)))
+        if answer.status != SC_OK:
+            return Outcome(Status(answer.status, (uri,)))
+        url = MoData.decode(answer.body).data.get("PkgURL")
+        if not isinstance(url, str) or not url.startswith("https://"):
+            return Outcome(Status(SC_BAD_REQUEST, (uri,)))
+        self._package_urls[package_of(uri)] = url
+        return Outcome(Status(SC_OK, (uri,)))
+
+    async def _exec(self, uri: ClientUri) -> Outcome:
+        """Accept DownloadInstall: stored before it is answered, so that a power loss forgets neither."""
+        package_id = package_of(uri)
+        url = self._package_urls.get(package_id)
+        if uri != download_install_node(package_id) or url is None:
+            return Outcome(Status(SC_NOT_FOUND, (uri,)))
+        if self._log.order.state is not State.IDLE:
+            return Outcome(Status(SC_NOT_ALLOWED, (uri,)))
+        await self._log.move(Event.ORDER_ACCEPTED, OrderState(package_id=package_id, package_url=url))
+        return Outcome(Status(SC_ACCEPTED, (uri,)))

@@ -1,0 +1,196 @@
+"""Verifying a package, installing its images ECU by ECU, confirming them once the whole order is good."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from bench.agent.agent_log import AgentLog, EcuResult, OrderState
+from bench.agent.states import Event
+from bench.agent.vehicle import AgentConfig, EcuAccess, Ecus, ProgressSink
+from bench.core.clock import NS_PER_S
+from bench.core.node import Incarnation
+from bench.core.world import World
+from bench.flasher.errors import FlasherError
+from bench.flasher.functional import restore_normal_operation
+from bench.flasher.identity import confirm_ecu, read_identity
+from bench.flasher.sequence import flash_ecu
+from bench.flasher.values import FlashJob
+from bench.ports import Storage
+from bench.trust.package import EcuIdentity, PackageRefused, Refusal, VerifiedImage, verify_package
+from bench.wire.dm_alert import Alert, OperationComplete
+from bench.wire.dm_scomo import Component, DeployedState, Inventory, ScomoResult
+
+PACKAGE_SUFFIX = ".zip"
+IDENTITY_TRIES, IDENTITY_PAUSE_S = 20, 1
+_REFUSAL_CODES = {
+    Refusal.HARDWARE: ScomoResult.DEVICE_OR_VERSION_MISMATCH,
+    Refusal.UNKNOWN_ECU: ScomoResult.DEVICE_OR_VERSION_MISMATCH,
+}
+
+
+class Installer:
+    """The part of the agent that touches ECUs."""
+
+    def __init__(
+        self,
+        world: World,
+        life: Incarnation,
+        config: AgentConfig,
+        log: AgentLog,
+        storage: Storage,
+        ecus: Ecus,
+        progress: ProgressSink,
+    ) -> None:
+        self._world, self._life, self._config = world, life, config
+        self._log, self._storage, self._ecus, self._progress = log, storage, ecus, progress
+
+    @property
+    def package_path(self) -> str:
+        """Return where the current order's package lies on the disk."""
+        return f"{self._log.order.package_id}{PACKAGE_SUFFIX}"
+
+    async def inventory(self) -> Inventory:
+        """Ask every ECU what it runs; one that does not answer is left out."""
+        components = []
+        for access in self._ecus.values():
+            try:
+                found = await read_identity(access.ecu, access.link, access.recipe, self._life)
+            except FlasherError:
+                continue
+            state = DeployedState.INACTIVE if found.in_bootloader else DeployedState.ACTIVE
+            components.append(Component(access.ecu, access.software_id, found.version, state))
+        return Inventory(tuple(components))
+
+    async def verify(self) -> None:
+        """Verify the downloaded package against the vehicle, before any ECU is touched."""
+        _, refused = await self._verified()
+        if refused is None:
+            await self._log.move(Event.PACKAGE_GOOD)
+        else:
+            await self._log.move(Event.PACKAGE_REFUSED, self.all_ecus(refused))
+
+    async def _verified(self) -> tuple[tuple[VerifiedImage, ...], EcuResult | None]:
+        """Return the images that may be installed, or none and the result that says why."""
+        package = await self._storage.read(self.package_path)
+        if package is None:
+            return (), EcuResult(ScomoResult.VALIDATION_FAILED, "", "the downloaded package is gone")
+        keys = (self._config.package_public_key, self._config.image_public_key)
+        try:
+            identities = [await self._identity(access) for access in self._ecus.values()]
+            return verify_package(package, *keys, identities).images, None
+        except PackageRefused as refused:
+            code = _REFUSAL_CODES.get(refused.reason, ScomoResult.VALIDATION_FAILED)
+            return (), EcuResult(code, "", refused.sentence)
+        except FlasherError as error:
+            return (), EcuResult(ScomoResult.INSTALL_FAILED, "", f"an ECU does not say its hardware: {error}")
+
+    async def _identity(self, access: EcuAccess) -> EcuIdentity:
+        """Ask an ECU for its hardware; one that is just booting gets its time (FlasherError when it stays silent)."""
+        for _ in range(IDENTITY_TRIES - 1):
+            try:
+                return await self._read_identity(access)
+            except FlasherError:
+                await self._life.sleep_ns(IDENTITY_PAUSE_S * NS_PER_S)
+        return await self._read_identity(access)
+
+    async def _read_identity(self, access: EcuAccess) -> EcuIdentity:
+        found = await read_identity(access.ecu, access.link, access.recipe, self._life)
+        counter = self._log.installed.get(access.ecu, 0)
+        return EcuIdentity(ecu=access.ecu, hardware_id=found.hardware_id, release_counter=counter)
+
+    async def install(self) -> None:
+        """Flash every image that has no result yet; each result is stored before the next ECU is touched."""
+        images, refused = await self._verified()
+        if refused is not None:  # the disk or an ECU changed its mind after a power loss
+            await self._log.move(
+                Event.INSTALL_FAILED, self.all_ecus(replace(refused, result_code=ScomoResult.INSTALL_FAILED))
+            )
+            return
+        for image in images:
+            if image.entry.ecu not in self._log.order.results:
+                await self._keep_result(image.entry.ecu, await self._flash(image))
+        good = all(result.result_code == ScomoResult.OK for result in self._log.order.results.values())
+        await self._log.move(Event.ALL_INSTALLED if good else Event.INSTALL_FAILED)
+
+    async def _flash(self, image: VerifiedImage) -> EcuResult:
+        """Flash one ECU, unless an earlier life already did and lost power before it could note so."""
+        access = self._ecus[image.entry.ecu]
+        if await self._runs(access, image.entry.version):
+            with suppress(FlasherError):  # best effort: an ECU alone on a dead bus has nothing to restore
+                await restore_normal_operation(access.functional, access.recipe, self._life)
+            return EcuResult(ScomoResult.OK, image.entry.version, "already runs this version")
+        job = FlashJob(
+            ecu=access.ecu,
+            image=image.image,
+            header=image.header.encode(),
+            version=image.entry.version,
+            software_id=image.entry.software_id,
+        )
+        try:
+            report = await flash_ecu(
+                job, access.link, access.functional, access.recipe, self._life, self._world.points, self._progress
+            )
+        except FlasherError as error:
+            return EcuResult(ScomoResult.INSTALL_FAILED, "", str(error))
+        return EcuResult(ScomoResult.OK, report.version, f"{report.downloads} download(s), {report.sent_bytes} bytes")
+
+    async def _runs(self, access: EcuAccess, version: str) -> bool:
+        try:
+            return (await read_identity(access.ecu, access.link, access.recipe, self._life)).version == version
+        except FlasherError:
+            return False  # dead for the moment: the flasher has the patience for that
+
+    async def _keep_result(self, ecu: str, result: EcuResult) -> None:
+        order = self._log.order
+        await self._log.keep(replace(order, results={**order.results, ecu: result}))
+
+    async def confirm(self) -> None:
+        """Confirm every image: from now on the ECUs refuse older ones."""
+        images, refused = await self._verified()
+        for ecu, result in self._log.order.results.items():
+            image = next((image for image in images if image.entry.ecu == ecu), None)
+            if image is None and refused is not None:
+                await self._keep_result(
+                    ecu, replace(result, result_code=ScomoResult.ACTIVATE_FAILED, text=refused.text)
+                )
+            elif image is not None and ecu not in self._log.order.confirmed:
+                await self._confirm_one(image)
+        await self._log.move(Event.CONFIRMED)
+
+    async def _confirm_one(self, image: VerifiedImage) -> None:
+        access = self._ecus[image.entry.ecu]
+        try:
+            await confirm_ecu(access.ecu, image.entry.version, access.link, access.recipe, self._life)
+        except FlasherError as error:
+            await self._keep_result(access.ecu, EcuResult(ScomoResult.ACTIVATE_FAILED, "", str(error)))
+            return
+        await self._log.keep_installed(access.ecu, image.entry.release_counter)
+        await self._log.keep(replace(self._log.order, confirmed=(*self._log.order.confirmed, access.ecu)))
+
+    # Results ----------------------------------------------------------------------------------------
+
+    def all_ecus(self, result: EcuResult) -> OrderState:
+        """Return the order with the same result for every ECU of the vehicle."""
+        return replace(self._log.order, results=dict.fromkeys(self._ecus, result))
+
+    def cleared(self) -> OrderState:
+        """Return the order once it was reported: nothing."""
+        return OrderState()
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """Return one OperationComplete alert per ECU."""
+        order = self._log.order
+        return tuple(
+            OperationComplete(
+                package_id=order.package_id,
+                ecu=ecu,
+                result_code=result.result_code,
+                state=str(
+                    int(DeployedState.ACTIVE if result.result_code == ScomoResult.OK else DeployedState.INACTIVE)
+                ),
+                version=result.version,
+                text=result.text,
+            ).alert()
+            for ecu, result in order.results.items()
+        )

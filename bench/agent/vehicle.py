@@ -1,0 +1,42 @@
+"""What the agent knows of its vehicle: the ECUs it can reach and who it is itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from bench.flasher.recipe import Recipe
+from bench.flasher.values import Progress
+from bench.ports import DiagLink, FunctionalLink, VehicleAccount
+from bench.wire.dm import DevInfo
+
+ProgressSink = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EcuAccess:
+    """One ECU as the agent reaches it in this life."""
+
+    ecu: str
+    software_id: str
+    recipe: Recipe
+    link: DiagLink
+    functional: FunctionalLink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """What an agent is built with at the factory; keys are never shown."""
+
+    account: VehicleAccount
+    dev_info: DevInfo
+    server_public_key: bytes
+    package_public_key: bytes
+    image_public_key: bytes
+    poll_interval_ns: int
+    private_key: X25519PrivateKey = field(repr=False)
+
+
+Ecus = Mapping[str, EcuAccess]
