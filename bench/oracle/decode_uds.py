@@ -1,0 +1,215 @@
+"""UDS as the judge needs it (ISO 14229-1): requests with their answers, downloads, erasures, communication control.
+
+Positive answers carry the service plus 0x40, negative ones `7F service code`; 0x78 only announces the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.core.records import EcuLayout, RunRecord
+from bench.oracle.decode_isotp import Bus, Message, heard, reassemble
+
+SESSION, RESET, COMMUNICATION, ROUTINE, DOWNLOAD, TRANSFER, TRANSFER_EXIT, DTC_SETTING = (
+    0x10, 0x11, 0x28, 0x31, 0x34, 0x36, 0x37, 0x85,
+)  # fmt: skip
+START_ROUTINE = 0x01
+NEGATIVE = 0x7F
+RESPONSE_PENDING = 0x78
+_ECHO_BYTES = {SESSION: 1, RESET: 1, 0x22: 2, 0x27: 1, COMMUNICATION: 1, 0x2E: 2, ROUTINE: 3, TRANSFER: 1, 0x3E: 1,
+               DTC_SETTING: 1}  # fmt: skip
+"""How many bytes after the service a positive answer repeats."""
+_WITH_SUB_FUNCTION = (SESSION, RESET, 0x27, COMMUNICATION, ROUTINE, 0x3E, DTC_SETTING)
+_UNANSWERED_KEPT = 8
+"""An answer is looked for among that many requests back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its final answer; `ecu` is None for a functional one, `answer` when none was seen."""
+
+    ecu: str | None
+    channel: str
+    request: Message
+    answer: Message | None = None
+
+    @property
+    def service(self) -> int:
+        """The service identifier of the request."""
+        return self.request.payload[0]
+
+    @property
+    def sub_function(self) -> int | None:
+        """The sub-function without the bit that suppresses the positive answer."""
+        return self.request.payload[1] & 0x7F if len(self.request.payload) > 1 else None
+
+    @property
+    def positive(self) -> bool:
+        """Whether the ECU said yes."""
+        return self.answer is not None and self.answer.payload[0] != NEGATIVE
+
+    @property
+    def negative(self) -> bool:
+        """Whether the ECU said no."""
+        return self.answer is not None and self.answer.payload[0] == NEGATIVE
+
+    @property
+    def answered_t_ns(self) -> int | None:
+        """The end of the final answer."""
+        return None if self.answer is None else self.answer.t_end_ns
+
+    def is_routine(self, routine: int) -> bool:
+        """Return whether it starts `routine` (0x31 01); a first frame alone is enough to tell."""
+        return self.request.payload[:4] == bytes((ROUTINE, START_ROUTINE)) + routine.to_bytes(2, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The data of one 0x36 as it crossed the bus; `stored` when the ECU took it as new data."""
+
+    t_ns: int
+    data: bytes
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One 0x34 that was not refused, with the 0x36 that belong to it; `completed_t_ns` is the yes to its 0x37."""
+
+    ecu: str
+    t_start_ns: int
+    data_format: int
+    address: int
+    size_bytes: int
+    data: bytes
+    completed_t_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EcuTraffic:
+    """Everything diagnostic that was heard of one ECU, in order of time."""
+
+    layout: EcuLayout
+    exchanges: tuple[Exchange, ...]
+    downloads: tuple[Download, ...]
+    blocks: tuple[Block, ...]
+
+    def erasures(self) -> tuple[Exchange, ...]:
+        """Return the requests to erase, whether obeyed or not, complete or not."""
+        return tuple(e for e in self.exchanges if e.is_routine(self.layout.erase_routine))
+
+    def download_requests(self) -> tuple[Exchange, ...]:
+        """Return the 0x34 requests, whether obeyed or not, complete or not."""
+        return tuple(e for e in self.exchanges if e.service == DOWNLOAD)
+
+    def checks_passed(self) -> tuple[Exchange, ...]:
+        """Return the checks of a downloaded image that the ECU answered with status 00."""
+        return tuple(
+            e
+            for e in self.exchanges
+            if e.is_routine(self.layout.check_routine) and e.positive and e.answer and e.answer.payload[4:5] == b"\x00"
+        )
+
+
+def listen(bus: Bus, layout: EcuLayout) -> EcuTraffic:
+    """Return what was said physically to and by one ECU."""
+    requests = reassemble(heard(bus, layout.channel, layout.request_id))
+    answers = reassemble(heard(bus, layout.channel, layout.response_id))
+    exchanges = _pair(layout, requests, answers)
+    downloads, blocks = _downloads(layout.ecu, exchanges)
+    return EcuTraffic(layout, exchanges, downloads, blocks)
+
+
+def functional(bus: Bus, record: RunRecord) -> tuple[Exchange, ...]:
+    """Return the requests to all ECUs, per channel in order of time."""
+    channels = tuple(dict.fromkeys(layout.channel for layout in record.layouts))
+    return tuple(
+        Exchange(None, channel, message)
+        for channel in channels
+        for message in reassemble(heard(bus, channel, record.functional_id))
+    )
+
+
+def _pair(layout: EcuLayout, requests: Sequence[Message], answers: Sequence[Message]) -> tuple[Exchange, ...]:
+    """Give each request the newest fitting answer after it; a late answer goes to an older equal request."""
+    exchanges: list[Exchange] = []
+    timeline = sorted(
+        [(message.t_end_ns, 0, message) for message in requests]
+        + [(message.t_end_ns, 1, message) for message in answers if message.complete],
+        key=lambda entry: entry[:2],
+    )
+    for _, direction, message in timeline:
+        if direction == 0:
+            exchanges.append(Exchange(layout.ecu, layout.channel, message))
+            continue
+        for at in range(len(exchanges) - 1, max(-1, len(exchanges) - 1 - _UNANSWERED_KEPT), -1):
+            if exchanges[at].answer is None and _answers(exchanges[at].request, message.payload):
+                exchanges[at] = replace(exchanges[at], answer=message)
+                break
+    return tuple(exchanges)
+
+
+def _answers(request: Message, answer: bytes) -> bool:
+    asked = request.payload
+    if not request.complete:
+        return False
+    if answer[0] == NEGATIVE:
+        return len(answer) == 3 and answer[1] == asked[0] and answer[2] != RESPONSE_PENDING
+    echo = bytearray(asked[1 : 1 + _ECHO_BYTES.get(asked[0], 0)])
+    if echo and asked[0] in _WITH_SUB_FUNCTION:
+        echo[0] &= 0x7F
+    return answer[0] == asked[0] + 0x40 and answer[1 : 1 + len(echo)] == echo
+
+
+@dataclass(slots=True)
+class _Open:
+    """A download under way: which counter comes next, and what was stored."""
+
+    start: Download
+    expected: int = 1
+    stored: bytearray = field(default_factory=bytearray)
+
+    def close(self, t_ns: int | None) -> Download:
+        return replace(self.start, data=bytes(self.stored), completed_t_ns=t_ns)
+
+    def take(self, exchange: Exchange) -> bool:
+        """Store the block when the ECU took it for new data, not for a repetition."""
+        counter = exchange.request.payload[1] if len(exchange.request.payload) > 1 else -1
+        if not exchange.positive or counter != self.expected:
+            return False
+        self.stored += exchange.request.payload[2:]
+        self.expected = (self.expected + 1) & 0xFF
+        return True
+
+
+def _downloads(ecu: str, exchanges: Sequence[Exchange]) -> tuple[tuple[Download, ...], tuple[Block, ...]]:
+    downloads: list[Download] = []
+    blocks: list[Block] = []
+    running: _Open | None = None
+    for exchange in exchanges:
+        if exchange.service == TRANSFER:
+            stored = running is not None and running.take(exchange)
+            blocks.append(Block(exchange.request.t_end_ns, exchange.request.payload[2:], stored))
+        ended = exchange.positive and exchange.service in (SESSION, RESET, TRANSFER_EXIT)
+        started = _start(ecu, exchange)
+        if running is not None and (ended or started is not None):
+            whole = exchange.service == TRANSFER_EXIT
+            downloads.append(running.close(exchange.answered_t_ns if whole else None))
+            running = None
+        running = _Open(started) if started is not None else running
+    if running is not None:
+        downloads.append(running.close(None))
+    return tuple(downloads), tuple(blocks)
+
+
+def _start(ecu: str, exchange: Exchange) -> Download | None:
+    pdu = exchange.request.payload
+    if exchange.service != DOWNLOAD or exchange.negative or not exchange.request.complete or len(pdu) < 3:
+        return None
+    size_bytes, address_bytes = pdu[2] >> 4, pdu[2] & 0x0F
+    if len(pdu) != 3 + address_bytes + size_bytes:
+        return None
+    address = int.from_bytes(pdu[3 : 3 + address_bytes], "big")
+    size = int.from_bytes(pdu[3 + address_bytes :], "big")
+    return Download(ecu, exchange.request.t_start_ns, pdu[1], address, size, b"", None)

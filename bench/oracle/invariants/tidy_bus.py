@@ -1,0 +1,111 @@
+"""The part of *tidy* that is heard on the bus: communication and DTC control restored, nothing flashed twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.records import EcuLayout, RunRecord
+from bench.oracle.decode_image import header_or_none
+from bench.oracle.decode_isotp import split
+from bench.oracle.decode_uds import COMMUNICATION, DTC_SETTING, Download, EcuTraffic, Exchange, functional, listen
+from bench.oracle.findings import Finding, at, bench, failed, on_bus, passed, unseen
+from bench.oracle.result import Evidence
+
+_ON = {COMMUNICATION: (0x00, 0x05), DTC_SETTING: (0x01,)}
+"""Sub-functions that restore; every other one takes something away (ISO 14229-1, 0x28 and 0x85)."""
+_NAMES = {COMMUNICATION: "normal communication (28)", DTC_SETTING: "DTC setting (85)"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Switch:
+    """The last command to an ECU of one service."""
+
+    on: bool
+    exchange: Exchange
+
+
+def on_the_bus(record: RunRecord) -> list[Finding]:
+    """Return the findings of both parts; not observed without frames."""
+    if record.frames is None:
+        return [unseen("the bus was not observed", bench("no frames"))]
+    bus = split(record.frames)
+    heard = [listen(bus, layout) for layout in record.layouts]
+    to_all = functional(bus, record)
+    restored = [_restored(traffic, to_all, service) for traffic in heard for service in _ON]
+    return restored + [_flashed_once(record, traffic) for traffic in heard]
+
+
+def _restored(traffic: EcuTraffic, to_all: tuple[Exchange, ...], service: int) -> Finding:
+    """Judge the last command that reached the ECU, functional or physical; a refused one changed nothing.
+
+    A reset of the ECU is no substitute: other ECUs that heard the same functional command were not reset.
+    """
+    layout = traffic.layout
+    heard = [e for e in to_all if e.channel == layout.channel] + [e for e in traffic.exchanges if not e.negative]
+    mine = sorted((e for e in heard if _is_switch(e, service)), key=lambda e: e.request.t_end_ns)
+    if not mine:
+        nothing = on_bus(layout.channel, f"nobody changed {_NAMES[service]} of {layout.ecu}")
+        return passed(f"{_NAMES[service]} of {layout.ecu} was not touched", nothing)
+    last = _Switch(mine[-1].sub_function in _ON[service], mine[-1])
+    if last.on:
+        return passed(f"{_NAMES[service]} of {layout.ecu} is restored", _command(last.exchange))
+    sentence = f"{_NAMES[service]} of {layout.ecu} was switched off and never on again"
+    return failed(sentence, _command(last.exchange), blame="flasher")
+
+
+def _is_switch(exchange: Exchange, service: int) -> bool:
+    return exchange.service == service and exchange.request.complete and exchange.sub_function is not None
+
+
+def _command(exchange: Exchange) -> Evidence:
+    whom = "all ECUs" if exchange.ecu is None else exchange.ecu
+    text = f"{exchange.request.sender} to {whom}: {exchange.request.payload.hex(' ').upper()}"
+    return at("frame", exchange.channel, exchange.request.t_end_ns, text)
+
+
+def _flashed_once(record: RunRecord, traffic: EcuTraffic) -> Finding:
+    """Judge whether an image was downloaded again although it stood in flash completely checked."""
+    layout = traffic.layout
+    complete = [d for d in traffic.downloads if d.completed_t_ns is not None]
+    for first, again in ((a, b) for i, a in enumerate(complete) for b in complete[i + 1 :]):
+        same = (first.address, first.data) == (again.address, again.data)
+        if same and first.address != layout.header_address and _needless(record, traffic, first, again):
+            sentence = f"{layout.ecu} was flashed again with the image that it already held, checked"
+            return failed(sentence, *(_download(layout, d) for d in (first, again)), blame="flasher")
+    shown = [_download(layout, d) for d in complete if d.address != layout.header_address]
+    none = on_bus(layout.channel, f"no image was downloaded into {layout.ecu}")
+    return passed(f"{layout.ecu} was flashed no more than necessary", *(shown or [none]))
+
+
+def _download(layout: EcuLayout, download: Download) -> Evidence:
+    text = f"{layout.ecu}: {len(download.data)} bytes at 0x{download.address:08X} completed"
+    return at("frame", layout.channel, download.completed_t_ns or download.t_start_ns, text)
+
+
+def _needless(record: RunRecord, traffic: EcuTraffic, first: Download, again: Download) -> bool:
+    """Return whether nothing excuses the second download.
+
+    The first must have been checked before it. A power loss or an injected fault in between excuses it (a torn
+    mark, a flipped bit, an agent that forgot), unless the ECU executed that very image afterwards.
+    """
+    first_ns, again_ns = first.completed_t_ns or first.t_start_ns, again.t_start_ns
+    checks = [e.answered_t_ns for e in traffic.checks_passed() if e.answered_t_ns is not None]
+    checked_ns = next((t_ns for t_ns in checks if first_ns <= t_ns <= again_ns), None)
+    if checked_ns is None:
+        return False
+    excuses = [p.t_ns for p in record.power if not p.on] + [f.t_ns for f in record.faults if f.t_ns is not None]
+    last_ns = max((t_ns for t_ns in excuses if checked_ns <= t_ns <= again_ns), default=None)
+    return last_ns is None or _executed_since(record, traffic.layout, first, last_ns, again_ns)
+
+
+def _executed_since(record: RunRecord, layout: EcuLayout, image: Download, after_ns: int, until_ns: int) -> bool:
+    for execution in record.executions or ():
+        header = header_or_none(execution.header)
+        named = header is not None and header.length == len(image.data) and header.load_address == image.address
+        if named and execution.ecu == layout.ecu and after_ns <= execution.t_ns <= until_ns:
+            return _holds(record, execution.header, image.data)
+    return False
+
+
+def _holds(record: RunRecord, header: bytes, data: bytes) -> bool:
+    return any(r.header == header and r.data == data for r in record.references)

@@ -1,0 +1,100 @@
+"""What is said of one run: verdicts with evidence, and the run's own facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.core.records import RunRecord
+
+
+class Verdict(StrEnum):
+    """The words of `contracts.md`; `inconclusive` and `not_observed` are never `pass`."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_OBSERVED = "not_observed"
+    EQUIPMENT_ERROR = "equipment_error"
+
+
+class Invariant(StrEnum):
+    """What must hold, in the order of `faults.md` (1 to 7)."""
+
+    BOOTABLE = "bootable"
+    AUTHENTIC = "authentic"
+    WHOLE = "whole"
+    TRUTHFUL = "truthful"
+    LIVE = "live"
+    TIDY = "tidy"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observation: `kind` (frame, flash, boot, execution, power, server, did, http, disk, time, bench),
+    `where` it can be looked up (`can0 @ 1.234567890 s`, `body flash 0x00008000`), and what it says."""
+
+    kind: str
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantVerdict:
+    """The verdict on one invariant, in one sentence an engineer can act on; never without evidence."""
+
+    id: Invariant
+    verdict: Verdict
+    sentence: str
+    evidence: tuple[Evidence, ...]
+    blame: str | None = None
+    """server, agent, flasher, bootloader, ecu or bench, when the evidence points at one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunVerdict:
+    """The verdict on a run: `verdict`, what was demanded but not observed, and who is to blame for a failure."""
+
+    verdict: Verdict
+    not_observed: tuple[Invariant, ...]
+    blame: str | None
+    invariants: tuple[InvariantVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """Everything reports need of one finished run."""
+
+    id: str
+    scenario: str
+    title: str
+    bench: str
+    seed: int
+    fault: FaultSummary | None
+    """The first fault (RUN has room for one); `record.faults` has all."""
+    expected_verdict: Verdict
+    expected_invariant: Invariant | None
+    verdict: RunVerdict
+    as_expected: bool
+    virtual_s: float
+    wall_s: float
+    trace_sha256: str
+    journal: tuple[bytes, ...]
+    """The canonical journal's lines, without line ends."""
+    record: RunRecord
+    inputs: Mapping[str, bytes]
+    """Copies of the input files, by their name below `inputs/`."""
+    defect: str | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader must know: a fault never reached, segments left out, a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSummary:
+    """A fault as RUN shows it."""
+
+    fault_class: str
+    point: str
+    parameters: Mapping[str, object]

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+
+from bench.core.records import BootRecord, DidReading, PowerRecord, RunRecord
+from bench.oracle.invariants.bootable import bootable
+from bench.oracle.result import Verdict
+
+
+def with_readings(record: RunRecord, *mine: DidReading) -> RunRecord:
+    """Replace what `mine`'s ECU answered."""
+    ecu = mine[0].ecu
+    return replace(record, readings=(*(r for r in record.readings if r.ecu != ecu), *mine))
+
+
+def with_body_boots(record: RunRecord, v: ModuleType, *boots: BootRecord) -> RunRecord:
+    """Replace the body controller's boots after the first second."""
+    kept = tuple(b for b in record.boots or () if b.ecu != "body" or b.t_ns < v.S)
+    return replace(record, boots=(*kept, *boots))
+
+
+def in_bootloader(record: RunRecord, v: ModuleType, ecu: str) -> RunRecord:
+    silent = with_readings(record, v.read(ecu, 0xF186, b"\x01"), v.read(ecu, 0xF189, None))
+    return replace(silent, boots=(*(silent.boots or ()), *v.start(7 * v.S, ecu, "bootloader")))
+
+
+def test_healthy_run_passes_with_evidence_for_each_ecu(healthy: RunRecord) -> None:
+    found = bootable(healthy)
+    assert found.verdict is Verdict.PASS
+    assert {"did", "boot"} <= {e.kind for e in found.evidence}
+    assert any("gateway" in e.where for e in found.evidence)
+
+
+def test_ecu_that_answers_nothing_fails(v: ModuleType, healthy: RunRecord) -> None:
+    found = bootable(with_readings(healthy, v.read("body", 0xF186, None), v.read("body", 0xF189, None)))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
+    assert "body answers nothing" in found.sentence
+
+
+def test_ecu_that_was_not_asked_is_not_observed(healthy: RunRecord) -> None:
+    record = replace(healthy, readings=tuple(r for r in healthy.readings if r.ecu != "body"))
+    assert bootable(record).verdict is Verdict.NOT_OBSERVED
+
+
+def test_record_without_ecus_is_not_observed_and_has_evidence(healthy: RunRecord) -> None:
+    found = bootable(replace(healthy, layouts=()))
+    assert found.verdict is Verdict.NOT_OBSERVED
+    assert found.evidence
+
+
+def test_boot_that_takes_too_long_fails(v: ModuleType, healthy: RunRecord) -> None:
+    late = v.boot(6 * v.S, "body", "boot_manager"), v.boot(6 * v.S + 501 * v.MS, "body", "application", "A")
+    found = bootable(with_body_boots(healthy, v, *late))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "bootloader")
+    in_time = v.boot(6 * v.S, "body", "boot_manager"), v.boot(6 * v.S + 500 * v.MS, "body", "application", "A")
+    executions = (*(healthy.executions or ()), v.ran(6 * v.S + 500 * v.MS, v.NEW["body"], "A"))
+    assert bootable(replace(with_body_boots(healthy, v, *in_time), executions=executions)).verdict is Verdict.PASS
+
+
+def test_boot_manager_that_starts_late_counts_from_power_on(v: ModuleType, healthy: RunRecord) -> None:
+    power = (*healthy.power, PowerRecord(6 * v.S, "body", False, "cut"), PowerRecord(7 * v.S, "body", True, "restore"))
+    late = v.start(7 * v.S + 480 * v.MS, "body", "application", "A")
+    assert bootable(replace(with_body_boots(healthy, v, *late), power=power)).verdict is Verdict.FAIL
+
+
+def test_start_without_any_boot_fails(v: ModuleType, healthy: RunRecord) -> None:
+    power = (*healthy.power, PowerRecord(7 * v.S, "body", True, "restore"))
+    found = bootable(replace(healthy, power=power))
+    assert found.verdict is Verdict.FAIL
+    assert "never came up" in found.sentence
+
+
+def test_start_cut_off_again_within_the_limit_is_no_failure(v: ModuleType, healthy: RunRecord) -> None:
+    cut = PowerRecord(7 * v.S, "body", True, "on"), PowerRecord(7 * v.S + 100 * v.MS, "body", False, "cut")
+    again = PowerRecord(8 * v.S, "body", True, "restore")
+    boots = (*(healthy.boots or ()), *v.start(8 * v.S, "body", "application", "A"))
+    executions = (*(healthy.executions or ()), v.ran(8 * v.S + 30 * v.MS, v.NEW["body"], "A"))
+    record = replace(healthy, power=(*healthy.power, *cut, again), boots=boots, executions=executions)
+    assert bootable(record).verdict is Verdict.PASS
+
+
+def test_start_cut_off_after_the_limit_without_boot_fails(v: ModuleType, healthy: RunRecord) -> None:
+    cut = PowerRecord(7 * v.S, "body", True, "on"), PowerRecord(8 * v.S, "body", False, "cut")
+    again = PowerRecord(9 * v.S, "body", True, "restore")
+    boots = (*(healthy.boots or ()), *v.start(9 * v.S, "body", "application", "A"))
+    executions = (*(healthy.executions or ()), v.ran(9 * v.S + 30 * v.MS, v.NEW["body"], "A"))
+    record = replace(healthy, power=(*healthy.power, *cut, again), boots=boots, executions=executions)
+    assert bootable(record).verdict is Verdict.FAIL
+
+
+def test_run_that_ends_during_a_boot_is_inconclusive(v: ModuleType, healthy: RunRecord) -> None:
+    power = (*healthy.power, PowerRecord(10 * v.S - 100 * v.MS, "body", True, "restore"))
+    assert bootable(replace(healthy, power=power)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_single_bank_ecu_may_end_in_its_bootloader(v: ModuleType, healthy: RunRecord) -> None:
+    assert bootable(in_bootloader(healthy, v, "body")).verdict is Verdict.PASS
+
+
+def test_dual_bank_ecu_left_in_its_bootloader_fails(v: ModuleType, healthy: RunRecord) -> None:
+    found = bootable(in_bootloader(healthy, v, "gateway"))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "bootloader")
+
+
+def test_version_that_is_neither_old_nor_new_fails(v: ModuleType, healthy: RunRecord) -> None:
+    record = with_readings(healthy, v.read("body", 0xF189, b"6.6.6"))
+    assert bootable(record).verdict is Verdict.FAIL
+    old = with_readings(healthy, v.read("body", 0xF189, b"1.0.0\x00\x00"))
+    assert bootable(old).verdict is Verdict.PASS
+
+
+def test_ecu_without_any_reference_is_inconclusive(healthy: RunRecord) -> None:
+    record = replace(healthy, references=tuple(r for r in healthy.references if r.ecu == "gateway"))
+    assert bootable(record).verdict is Verdict.INCONCLUSIVE
+
+
+def test_boots_unknown_and_nothing_heard_in_time_is_not_observed(healthy: RunRecord) -> None:
+    assert bootable(replace(healthy, boots=None)).verdict is Verdict.NOT_OBSERVED
+    assert bootable(replace(healthy, boots=None, frames=None)).verdict is Verdict.NOT_OBSERVED
+
+
+def test_boots_unknown_but_each_start_heard_on_the_bus_passes(v: ModuleType, healthy: RunRecord) -> None:
+    said = [f for can_id in (0x7A8, 0x7A9) for f in v.spoken(100 * v.MS, can_id, b"\x7e\x00", "ecu")]
+    record = replace(healthy, boots=None, frames=(*said, *(healthy.frames or ())))
+    assert bootable(record).verdict is Verdict.PASS
+
+
+def test_boots_and_versions_unknown_do_not_tell_what_runs(v: ModuleType, healthy: RunRecord) -> None:
+    readings = tuple(r for r in healthy.readings if r.did == 0xF186)
+    record = replace(healthy, boots=None, power=(), readings=readings, executions=None)
+    assert bootable(record).verdict is Verdict.INCONCLUSIVE
+
+
+def test_slowest_start_is_told(v: ModuleType, healthy: RunRecord) -> None:
+    (text,) = [e.text for e in bootable(healthy).evidence if (e.kind, e.where) == ("boot", "body")]
+    assert text == "2 starts, the slowest took 0.030000000 s, allowed 0.500000000 s"
+
+
+def test_version_of_another_ecu_is_not_known_here(v: ModuleType, healthy: RunRecord) -> None:
+    references = (*healthy.references, v.reference("gateway", "target", "3.0.0", 3))
+    record = with_readings(replace(healthy, references=references), v.read("body", 0xF189, b"3.0.0"))
+    assert bootable(record).verdict is Verdict.FAIL
+
+
+def test_frames_of_another_ecu_do_not_prove_a_start(v: ModuleType, healthy: RunRecord) -> None:
+    said = tuple(v.spoken(100 * v.MS, 0x7A9, b"\x7e\x00", "gateway"))
+    assert bootable(replace(healthy, boots=None, frames=said)).verdict is Verdict.NOT_OBSERVED
+
+
+def test_version_that_is_silent_is_taken_from_the_execution(v: ModuleType, healthy: RunRecord) -> None:
+    record = with_readings(healthy, v.read("gateway", 0xF186, b"\x01"), v.read("gateway", 0xF189, None))
+    assert bootable(record).verdict is Verdict.PASS
+
+
+def test_boots_unknown_and_a_silent_version_mean_the_bootloader(v: ModuleType, healthy: RunRecord) -> None:
+    quiet = replace(healthy, boots=None, power=())
+    body = with_readings(quiet, v.read("body", 0xF186, b"\x01"), v.read("body", 0xF189, None))
+    assert bootable(body).verdict is Verdict.PASS
+    gateway = with_readings(quiet, v.read("gateway", 0xF186, b"\x01"), v.read("gateway", 0xF189, None))
+    assert bootable(gateway).verdict is Verdict.FAIL

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.core.records import RunRecord
+from bench.oracle import decode_package
+from bench.oracle.decode_package import examine_package
+
+
+def kinds(raw: bytes, record: RunRecord) -> list[str]:
+    return list(dict.fromkeys(flaw.kind for flaw in examine_package(raw, record).flaws))
+
+
+def test_genuine_package_gives_its_images(v: ModuleType, healthy: RunRecord) -> None:
+    found = examine_package(v.PACKAGE, healthy)
+    assert found.genuine
+    assert [(i.ecu, i.header.version, i.data) for i in found.images] == [
+        (ecu, "2.0.0", v.NEW[ecu].data) for ecu in ("body", "gateway")
+    ]
+
+
+def test_payload_changed_after_signing_is_corrupt(v: ModuleType, healthy: RunRecord) -> None:
+    assert kinds(v.FORGED, healthy) == ["corrupt"]
+
+
+def test_manifest_signed_by_another_key_is_refused_for_its_signature(v: ModuleType, healthy: RunRecord) -> None:
+    assert kinds(v.package(v.FILES, signer="attacker"), healthy) == ["signature"]
+
+
+def test_signature_bytes_changed_are_refused(v: ModuleType, healthy: RunRecord) -> None:
+    def spoil(members: dict[str, bytes]) -> None:
+        members["manifest.sig"] = bytes(64)
+
+    assert kinds(v.package(v.FILES, change=spoil), healthy) == ["signature"]
+
+
+def test_header_signed_by_another_key_is_refused_for_its_signature(v: ModuleType, healthy: RunRecord) -> None:
+    data = v.payload("evil")
+    files = {"body": v.header("body", "2.0.0", 2, data, signer="attacker") + data}
+    assert kinds(v.package(files), healthy) == ["signature"]
+
+
+def test_image_of_another_ecu_is_refused_for_its_hardware(v: ModuleType, healthy: RunRecord) -> None:
+    assert kinds(v.package({"body": v.FILES["gateway"]}), healthy) == ["hardware"]
+
+
+def test_hardware_id_of_the_manifest_alone_is_refused(v: ModuleType, healthy: RunRecord) -> None:
+    entries = [v.entry("body", v.FILES["body"], hardware_id="OTHER")]
+    assert kinds(v.package({"body": v.FILES["body"]}, entries), healthy) == ["hardware", "corrupt"]
+
+
+def test_older_release_counter_is_a_rollback(v: ModuleType, healthy: RunRecord) -> None:
+    data = v.payload("old")
+    assert kinds(v.package({"body": v.header("body", "0.9", 0, data) + data}), healthy) == ["rollback"]
+    same = v.package({"body": v.OLD["body"].header + v.OLD["body"].data})
+    assert kinds(same, healthy) == []
+
+
+def test_without_an_installed_reference_no_rollback_is_claimed(v: ModuleType, healthy: RunRecord) -> None:
+    data = v.payload("old")
+    raw = v.package({"body": v.header("body", "0.9", 0, data) + data})
+    assert kinds(raw, replace(healthy, references=())) == []
+
+
+def test_ecu_that_the_vehicle_lacks_is_refused(v: ModuleType, healthy: RunRecord) -> None:
+    raw = v.package({"radio": v.FILES["body"]})
+    assert kinds(raw, healthy) == ["unknown_ecu"]
+
+
+def test_image_hash_of_the_header_is_checked_too(v: ModuleType, healthy: RunRecord) -> None:
+    file = v.NEW["body"].header + v.payload("other")
+    assert kinds(v.package({"body": file}), healthy) == ["corrupt"]
+
+
+def without(name: str) -> Callable[[dict[str, bytes]], None]:
+    return lambda members: members.__delitem__(name)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sig", "images/body.bin"])
+def test_missing_member_is_corrupt(v: ModuleType, healthy: RunRecord, name: str) -> None:
+    assert kinds(v.package(v.FILES, change=without(name)), healthy) == ["corrupt"]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [b"{", b"[]", b'{"schema":2,"images":[{"ecu":"body"}]}', b'{"schema":1,"images":[]}', b'{"schema":1,"images":[1]}',
+     b'{"schema":1,"images":[{"ecu":"body"},{"ecu":"body"}]}', b'{"schema":1,"images":[{"ecu":[]}]}', b"[" * 90_000,
+     b"\xff"],
+)  # fmt: skip
+def test_manifest_without_sense_is_corrupt(v: ModuleType, healthy: RunRecord, manifest: bytes) -> None:
+    members = {"manifest.json": manifest, "manifest.sig": v.key("package").sign(manifest)}
+    assert kinds(v.zipped(members), healthy) == ["corrupt"]
+
+
+def test_truncated_zip_is_corrupt(v: ModuleType, healthy: RunRecord) -> None:
+    assert kinds(v.PACKAGE[:-40], healthy) == ["corrupt"]
+    assert kinds(b"", healthy) == ["corrupt"]
+
+
+def test_package_beyond_the_limits_is_corrupt(
+    v: ModuleType, healthy: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = v.zipped({f"f{n}": b"" for n in range(decode_package.MEMBERS_LIMIT + 1)})
+    assert "too many" in examine_package(many, healthy).why_not()
+    monkeypatch.setattr(decode_package, "MEMBER_LIMIT_BYTES", 855)
+    assert "limit" in examine_package(v.PACKAGE, healthy).why_not()
+
+
+def test_member_of_the_same_name_twice_is_corrupt(v: ModuleType, healthy: RunRecord) -> None:
+    twice = v.zipped({"a": b"1", "b": b"2"}).replace(b"b", b"a")
+    assert "same name" in examine_package(twice, healthy).why_not()
+
+
+@given(st.lists(st.tuples(st.integers(0, 2679), st.integers(0, 255)), min_size=1, max_size=8))
+def test_changed_bytes_never_raise(v: ModuleType, changes: list[tuple[int, int]]) -> None:
+    raw = bytearray(v.PACKAGE)
+    for at, value in changes:
+        raw[at] = value
+    found = examine_package(bytes(raw), v.healthy())
+    for image in found.images if found.genuine else ():
+        assert hashlib.sha256(image.data).hexdigest() == image.header.sha256

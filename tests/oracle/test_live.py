@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+
+from bench.core.records import FaultRecord, Limits, RunRecord
+from bench.oracle.invariants.live import live
+from bench.oracle.result import Verdict
+
+
+def limited(record: RunRecord, limit_ns: int) -> RunRecord:
+    return replace(record, limits=Limits(limit_ns, 1))
+
+
+def still_open(record: RunRecord) -> RunRecord:
+    return replace(record, server_events=tuple(e for e in record.server_events if e.kind != "order_closed"))
+
+
+def cut(v: ModuleType, restored_ns: int | None) -> FaultRecord:
+    return FaultRecord("power.ecu", "power.ecu:body:program:3", {}, 4 * v.S, restored_ns)
+
+
+def test_update_in_time_passes_with_evidence(healthy: RunRecord) -> None:
+    found = live(healthy)
+    assert found.verdict is Verdict.PASS
+    assert {"time", "server", "did"} <= {e.kind for e in found.evidence}
+
+
+def test_refusal_in_time_passes_where_no_update_is_expected(refused: RunRecord) -> None:
+    assert live(refused).verdict is Verdict.PASS
+
+
+def test_update_after_the_limit_fails(v: ModuleType, healthy: RunRecord) -> None:
+    took_ns = 6 * v.S + v.MS
+    assert live(limited(healthy, took_ns)).verdict is Verdict.PASS
+    assert live(limited(healthy, took_ns - 1)).verdict is Verdict.FAIL
+
+
+def test_limit_counts_from_the_last_restoration(v: ModuleType, healthy: RunRecord) -> None:
+    record = limited(healthy, 4 * v.S)
+    assert live(record).verdict is Verdict.FAIL
+    faults = (cut(v, 5 * v.S), cut(v, 4 * v.S), cut(v, None), replace(cut(v, None), t_ns=None))
+    assert live(replace(record, faults=faults)).verdict is Verdict.PASS
+
+
+def test_open_order_after_the_limit_fails_and_before_it_is_inconclusive(v: ModuleType, healthy: RunRecord) -> None:
+    record = still_open(healthy)
+    assert live(limited(record, 8 * v.S)).verdict is Verdict.FAIL
+    assert live(limited(record, 8 * v.S + 1)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_failure_where_an_update_is_expected_fails(refused: RunRecord) -> None:
+    found = live(replace(refused, expects_update=True))
+    assert found.verdict is Verdict.FAIL
+    assert "refused" in found.sentence
+
+
+def test_success_where_a_refusal_is_expected_fails(healthy: RunRecord) -> None:
+    assert live(replace(healthy, expects_update=False)).verdict is Verdict.FAIL
+
+
+def test_target_that_is_not_read_back_fails(v: ModuleType, healthy: RunRecord) -> None:
+    for value in (b"1.0.0", None):
+        readings = (*healthy.readings, v.read("gateway", 0xF189, value))
+        found = live(replace(healthy, readings=readings))
+        assert found.verdict is Verdict.FAIL
+        assert "gateway" in found.sentence
+
+
+def test_target_that_was_not_asked_is_inconclusive(healthy: RunRecord) -> None:
+    readings = tuple(r for r in healthy.readings if (r.ecu, r.did) != ("body", 0xF189))
+    assert live(replace(healthy, readings=readings)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_order_without_targets_is_inconclusive(healthy: RunRecord) -> None:
+    emptied = tuple(
+        replace(e, data={**e.data, "targets": "none"}) if e.kind == "order_placed" else e for e in healthy.server_events
+    )
+    assert live(replace(healthy, server_events=emptied)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_order_that_was_never_placed_is_inconclusive_and_blames_the_bench(v: ModuleType, healthy: RunRecord) -> None:
+    found = live(replace(healthy, server_events=healthy.server_events[:2]))
+    assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, "bench")
+
+
+def test_without_a_server_log_it_is_not_observed(healthy: RunRecord) -> None:
+    assert live(replace(healthy, server_events=())).verdict is Verdict.NOT_OBSERVED
+
+
+def test_evidence_says_from_where_the_limit_counts(v: ModuleType, healthy: RunRecord) -> None:
+    assert "order was placed" in live(healthy).evidence[0].text
+    assert "last fault was restored" in live(replace(healthy, faults=(cut(v, 5 * v.S),))).evidence[0].text
