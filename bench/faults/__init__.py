@@ -1,0 +1,1 @@
+"""Faults: the catalogue (class, events, parameters) and what injects them at their points."""

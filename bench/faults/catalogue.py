@@ -1,0 +1,153 @@
+"""The catalogue of faults: one row per class, with the events it may strike at and its parameters.
+
+A fault's injector gets the bench as a `FaultTarget` and acts the instant its point is reached. To add a fault:
+a parameter model, an `inject` function, a row in `CATALOGUE`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from bench.config import FileModel
+from bench.core.clock import NS_PER_MS, Clock
+from bench.core.errors import InputError
+from bench.core.points import FaultPoint
+from bench.faults.package import flip_payload_bit, flip_signature_bit
+from bench.ports import FaultTarget
+
+
+class PowerCutParameters(FileModel):
+    """How long the power stays away."""
+
+    restore_after_ms: int = Field(default=200, ge=1, le=3_600_000)
+
+
+class PackageParameters(FileModel):
+    """How a package is changed after it was signed; `hardware_id` belongs to `wrong_hardware_id` alone."""
+
+    change: Literal["payload_byte", "signature", "wrong_hardware_id"]
+    ecu: str
+    hardware_id: str = Field(default="OTHER-HW-99", min_length=1, max_length=32)
+
+
+class BitRotParameters(FileModel):
+    """Which bit flips: in the image (linked address) or in its header slot (offset)."""
+
+    area: Literal["image", "header"] = "image"
+    address: int = Field(ge=0, lt=2**32)
+    bit: int = Field(ge=0, le=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What an injector is handed when its point is reached."""
+
+    point: FaultPoint
+    parameters: Any
+    target: FaultTarget
+    clock: Clock
+    restored: Callable[[], None]
+    """To be called once a bounded fault is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One row: where it may strike, what it takes, what it does."""
+
+    fault_class: str
+    title: str
+    events: tuple[str, ...]
+    parameters: type[FileModel]
+    inject: Callable[[Strike], None]
+    bounded: bool
+    """Whether the bench undoes it by itself; `live` counts from then."""
+
+
+def _cut_power(strike: Strike) -> None:
+    part = "vehicle" if strike.point.fault_class == "power.vehicle" else strike.point.part
+    strike.target.cut_power(part, str(strike.point))
+
+    def restore() -> None:
+        strike.target.restore_power(part, "restored")
+        strike.restored()
+
+    delay_ns = strike.parameters.restore_after_ms * NS_PER_MS
+    strike.clock.call_at_ns(strike.clock.now_ns() + delay_ns, restore)
+
+
+def _change_package(strike: Strike) -> None:
+    ecu, change = strike.parameters.ecu, strike.parameters.change
+    if change == "payload_byte":
+        strike.target.change_packages(lambda package: flip_payload_bit(package, ecu))
+    elif change == "signature":
+        strike.target.change_packages(flip_signature_bit)
+    else:
+        hardware_id = strike.parameters.hardware_id
+        strike.target.change_packages(lambda package: strike.target.sign_for_hardware(package, ecu, hardware_id))
+
+
+def _rot(strike: Strike) -> None:
+    bit = strike.parameters
+    strike.target.flip_bit(strike.point.part, bit.area, bit.address, bit.bit)
+
+
+_OPERATIONS = ("frame", "program", "erase", "request", "boot")
+CATALOGUE: Mapping[str, FaultKind] = {
+    kind.fault_class: kind
+    for kind in (
+        FaultKind("power.ecu", "power cut of one ECU", _OPERATIONS, PowerCutParameters, _cut_power, True),
+        FaultKind(
+            "power.agent",
+            "power cut of the agent's computer",
+            ("sync", "transition", "http", "frame"),
+            PowerCutParameters,
+            _cut_power,
+            True,
+        ),
+        FaultKind(
+            "power.vehicle",
+            "power cut of the whole vehicle",
+            (*_OPERATIONS, "sync", "transition", "http"),
+            PowerCutParameters,
+            _cut_power,
+            True,
+        ),
+        FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),
+        FaultKind("storage", "a bit of flash flipped", ("boot",), BitRotParameters, _rot, False),
+    )
+}
+
+
+def check_fault(point: FaultPoint, parameters: Mapping[str, object], *, file: str | None) -> FileModel:
+    """Return the checked parameters; `InputError` when the class has no injector here or a value is wrong."""
+    kind = CATALOGUE.get(point.fault_class)
+    if kind is None:
+        raise InputError(
+            f"no injector for the fault class {point.fault_class!r}",
+            file=file,
+            key="faults.point",
+            found=str(point),
+            allowed=", ".join(CATALOGUE),
+        )
+    if point.event not in kind.events:
+        raise InputError(
+            f"{point.fault_class} does not strike at {point.event!r}",
+            file=file,
+            key="faults.point",
+            found=str(point),
+            allowed=", ".join(kind.events),
+        )
+    try:
+        return kind.parameters.model_validate_json(json.dumps(dict(parameters)), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(["faults.parameters", *(str(part) for part in first["loc"])])
+        allowed = ", ".join(kind.parameters.model_fields) if first["type"] == "extra_forbidden" else first["msg"]
+        raise InputError(
+            f"wrong parameters of {point}", file=file, key=key, found=repr(first["input"]), allowed=allowed
+        ) from None

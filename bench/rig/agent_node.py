@@ -1,0 +1,84 @@
+"""The agent's computer on the bench: a node with a disk, a network and CAN ports; each boot builds a new agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+
+from bench.agent.agent import Agent
+from bench.agent.vehicle import AgentConfig, EcuAccess
+from bench.core.node import Incarnation, Node
+from bench.core.records import StoredFile
+from bench.core.world import World
+from bench.flasher.values import Progress
+from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
+from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
+from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
+from bench.ports import CanBus
+from bench.rig.files import AgentEquipment, BenchFiles
+from bench.wire.isotp import IsoTpParams
+
+HTTP_TIMEOUT_S = 30.0
+PADDING = 0xCC
+
+
+class AgentNode:
+    """Owns the persistent part (the disk) and boots agents."""
+
+    def __init__(
+        self,
+        world: World,
+        files: BenchFiles,
+        config: AgentConfig,
+        buses: Mapping[str, CanBus],
+        carrier: Callable[[], httpx.AsyncBaseTransport],
+        folder: Path | None,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._world, self._files, self._config, self._buses = world, files, config, buses
+        self._carrier, self._folder, self._progress = carrier, folder, progress
+        equipment: AgentEquipment = files.bench.agent
+        self._disk = SimDisk(world, "agent", capacity_bytes=equipment.disk_bytes, sync_ms=equipment.sync_ms)
+        server = files.bench.server
+        self._model = NetworkModel(latency_ms=server.latency_ms, rate_bytes_s=server.rate_bytes_s)
+        self.tamper = Tamper()
+        self.node = Node(world, "agent", self._boot)
+
+    def cut(self, cause: str) -> None:
+        """Take the power away: the disk keeps what was synced."""
+        if self.node.powered:
+            self.node.cut(cause)
+            if self._folder is None:
+                self._disk.lose_power()
+
+    def files(self) -> tuple[StoredFile, ...]:
+        """Return what lies on the disk now."""
+        return self._disk.files() if self._folder is None else folder_files(self._folder)
+
+    def _boot(self, life: Incarnation) -> None:
+        disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(self._world, life, self._folder)
+        model = self._model if self._files.bench.server.driver == "sim" else None
+        network = Network(self._world, life, self._carrier(), model, self.tamper)
+        ecus = ecu_links(self._files, self._buses, life)
+        transport = HttpxTransport(network, HTTP_TIMEOUT_S)
+        agent = Agent(self._world, life, self._config, transport, DiskStorage(disk), ecus, self._progress)
+        life.spawn(agent.run(), "agent")
+
+
+def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation) -> dict[str, EcuAccess]:
+    """Return a diagnostic link to every ECU for this life, one port a channel."""
+    ports = {name: bus.attach(life) for name, bus in buses.items()}
+    params = IsoTpParams(padding=PADDING)
+    functional = {name: IsoTpFunctionalLink(port, files.vehicle.functional_id, PADDING) for name, port in ports.items()}
+    return {
+        ecu.id: EcuAccess(
+            ecu=ecu.id,
+            software_id=ecu.software_id,
+            recipe=files.recipes[ecu.id],
+            link=IsoTpLink(life, ports[ecu.channel], ecu.request_id, ecu.response_id, params),
+            functional=functional[ecu.channel],
+        )
+        for ecu in files.vehicle.ecus
+    }

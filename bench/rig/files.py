@@ -1,0 +1,210 @@
+"""Bench file (equipment) and vehicle file (ECUs), and where the names in them are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.config import MAX_FILE_BYTES, FileModel, data_root, load_toml, read_bytes
+from bench.core.errors import InputError
+from bench.flasher.recipe import Recipe
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+BaseId = Annotated[int, Field(ge=0, le=0x7FF)]
+RESERVED_PARTS = ("agent", "server", "tester", "vehicle")
+
+
+class Channel(FileModel):
+    """One CAN channel and its driver."""
+
+    name: Name
+    driver: Literal["sim"]
+    bitrate_bit_s: int = Field(ge=10_000, le=1_000_000)
+
+
+class Power(FileModel):
+    """Who switches the ECUs' and the agent's supply."""
+
+    driver: Literal["sim"]
+
+
+class Server(FileModel):
+    """The DM server: `sim` is called inline with a modelled network, `tls` serves on loopback with mutual TLS."""
+
+    driver: Literal["sim", "tls"]
+    latency_ms: float = Field(default=20.0, ge=0, le=60_000)
+    rate_bytes_s: int = Field(default=1_000_000, ge=1, le=10_000_000_000)
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+class AgentEquipment(FileModel):
+    """The agent's computer: `sim` has a disk that loses what was not synced, `local` a folder of this machine."""
+
+    driver: Literal["sim", "local"]
+    poll_interval_s: float = Field(default=30.0, gt=0, le=86_400)
+    disk_bytes: int = Field(default=64 * 1024 * 1024, ge=65_536)
+    sync_ms: float = Field(default=2.0, ge=0, le=10_000)
+
+
+class BenchFile(FileModel):
+    """A whole bench file. `clock = "virtual"` simulates time; `"real"` is this machine's."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    vehicle: Name
+    clock: Literal["virtual", "real"]
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    power: Power
+    server: Server
+    agent: AgentEquipment
+
+    @field_validator("channels")
+    @classmethod
+    def _names_differ(cls, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        _refuse_repeats("channel", (channel.name for channel in channels))
+        return channels
+
+    @model_validator(mode="after")
+    def _drivers_fit_the_clock(self) -> BenchFile:
+        real = [
+            name for name, driver in (("server", self.server.driver), ("agent", self.agent.driver)) if driver != "sim"
+        ]
+        if self.clock == "virtual" and real:
+            raise ValueError(f"clock = 'virtual' allows driver = 'sim' only; {', '.join(real)} needs clock = 'real'")
+        return self
+
+
+class InstalledImage(FileModel):
+    """The software that an ECU runs before the update."""
+
+    version: str = Field(min_length=1, max_length=32)
+    release_counter: int = Field(ge=0, lt=2**32)
+    size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
+
+
+class EcuEntry(FileModel):
+    """One ECU of a vehicle: its place on the bus, its personality (how it behaves), its recipe (how it is flashed)."""
+
+    id: Name
+    personality: Name
+    recipe: Name
+    channel: Name
+    request_id: BaseId
+    response_id: BaseId
+    hardware_id: str = Field(min_length=1, max_length=32)
+    software_id: str = Field(min_length=1, max_length=32)
+    installed: InstalledImage
+
+    @field_validator("id")
+    @classmethod
+    def _is_no_part_of_the_bench(cls, value: str) -> str:
+        if value in RESERVED_PARTS:
+            raise ValueError(f"the names {', '.join(RESERVED_PARTS)} belong to the bench")
+        return value
+
+
+class VehicleFile(FileModel):
+    """A whole vehicle file."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    vin: str = Field(pattern=r"^[A-HJ-NPR-Z0-9]{17}$")
+    dev_id: str = Field(pattern=r"^[A-Z]+:[A-Za-z0-9-]{1,64}$")
+    manufacturer: str = Field(default="Example Cars", max_length=64)
+    model: str = Field(default="Example", max_length=64)
+    functional_id: BaseId
+    ecus: tuple[EcuEntry, ...] = Field(min_length=1)
+
+    @field_validator("ecus")
+    @classmethod
+    def _ids_differ(cls, ecus: tuple[EcuEntry, ...]) -> tuple[EcuEntry, ...]:
+        _refuse_repeats("ECU", (ecu.id for ecu in ecus))
+        pairs = [f"{ecu.channel} 0x{can_id:03X}" for ecu in ecus for can_id in (ecu.request_id, ecu.response_id)]
+        _refuse_repeats("CAN identifier", pairs)
+        return ecus
+
+
+def _refuse_repeats(what: str, values: Iterable[str]) -> None:
+    seen: list[str] = []
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value} stands twice")
+        seen.append(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Folders `benches/ vehicles/ ecus/ recipes/ scenarios/` that names are looked up in, first match wins."""
+
+    roots: tuple[Path, ...]
+
+    @classmethod
+    def around(cls, file: Path) -> Catalogue:
+        """Return the folders around a user's file, then the built-in ones."""
+        around = file.resolve().parent.parent
+        return cls(tuple(dict.fromkeys((around, data_root().resolve()))))
+
+    def path(self, kind: str, name: str, *, named_by: Path) -> Path:
+        """Return where `<kind>/<name>.toml` lies; `InputError` lists what there is."""
+        for root in self.roots:
+            path = root / kind / f"{name}.toml"
+            if path.is_file():
+                return path
+        have = sorted({path.stem for root in self.roots for path in (root / kind).glob("*.toml")})
+        raise InputError(
+            f"there is no {name}.toml in {kind}/", file=str(named_by), found=name, allowed=", ".join(have) or "nothing"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchFiles:
+    """A bench with everything its files name, and the bytes of these files for the run's record."""
+
+    bench: BenchFile
+    vehicle: VehicleFile
+    recipes: dict[str, Recipe]
+    """By ECU id."""
+    personality_root: Path
+    vehicle_path: Path
+    inputs: dict[str, bytes]
+
+
+def load_bench(path: Path) -> BenchFiles:
+    """Read a bench file and what it names, and check that they fit each other."""
+    bench = load_toml(path, BenchFile, "bench")
+    catalogue = Catalogue.around(path)
+    vehicle_path = catalogue.path("vehicles", bench.vehicle, named_by=path)
+    vehicle = load_toml(vehicle_path, VehicleFile, "vehicle")
+    channels = [channel.name for channel in bench.channels]
+    inputs = {f"benches/{path.name}": path.read_bytes(), f"vehicles/{vehicle_path.name}": vehicle_path.read_bytes()}
+    recipes = {}
+    ecu_roots = []
+    for ecu in vehicle.ecus:
+        if ecu.channel not in channels:
+            raise InputError(
+                f"ECU {ecu.id} sits on a channel that the bench lacks",
+                file=str(vehicle_path),
+                key=f"ecus.{ecu.id}.channel",
+                found=ecu.channel,
+                allowed=", ".join(channels),
+            )
+        recipe_path = catalogue.path("recipes", ecu.recipe, named_by=vehicle_path)
+        ecu_path = catalogue.path("ecus", ecu.personality, named_by=vehicle_path)
+        recipes[ecu.id] = load_toml(recipe_path, Recipe, "recipe")
+        inputs[f"recipes/{recipe_path.name}"] = read_bytes(recipe_path, limit_bytes=MAX_FILE_BYTES, what="recipe")
+        inputs[f"ecus/{ecu_path.name}"] = read_bytes(ecu_path, limit_bytes=MAX_FILE_BYTES, what="personality")
+        ecu_roots.append(ecu_path.parent.parent)
+    if len(set(ecu_roots)) != 1:
+        raise InputError("the personalities of one vehicle must lie in one folder", file=str(vehicle_path))
+    return BenchFiles(
+        bench=bench,
+        vehicle=vehicle,
+        recipes=recipes,
+        personality_root=ecu_roots[0],
+        vehicle_path=vehicle_path,
+        inputs=dict(sorted(inputs.items())),
+    )

@@ -1,0 +1,58 @@
+"""From files to a job: bench, scenario and firmware become something that can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bench.core.clock import NS_PER_S
+from bench.core.world import World
+from bench.faults.inject import ArmedFault
+from bench.flasher.values import Progress
+from bench.rig.files import load_bench
+from bench.rig.images import OwnFirmware, make_images, read_firmware
+from bench.rig.rig import BenchRig
+from bench.runs.job import Job
+from bench.runs.scenario import load_scenario
+
+
+def _silent(_progress: Progress) -> None:
+    """Nobody watches."""
+
+
+def make_job(
+    scenario_path: Path,
+    bench_path: Path,
+    *,
+    seed: int = 1,
+    images: Mapping[str, Path] | None = None,
+    crop: bool = False,
+    binary_base: int = 0,
+    progress: Callable[[Progress], None] = _silent,
+) -> Job:
+    """Read all files and return the job; everything wrong with them is an `InputError` here, before anything runs."""
+    files = load_bench(bench_path)
+    scenario = load_scenario(scenario_path)
+    own = read_firmware(files, images or {}, crop=crop, base=binary_base)
+    run_images = make_images(files, scenario, scenario_path, seed, own)
+    inputs = {**files.inputs, f"scenarios/{scenario_path.name}": scenario_path.read_bytes()}
+    for ecu in own:
+        inputs[f"images/{ecu}.header"] = run_images.target[ecu].header.encode()
+
+    def build(world: World, faults: Sequence[ArmedFault]) -> BenchRig:
+        return BenchRig(world, files, scenario, run_images, faults, progress)
+
+    return Job(
+        scenario=scenario,
+        bench=files.bench.name,
+        seed=seed,
+        virtual=files.bench.clock == "virtual",
+        poll_interval_ns=round(files.bench.agent.poll_interval_s * NS_PER_S),
+        inputs=dict(sorted(inputs.items())),
+        build=build,
+        notes=tuple(_left_out(ecu, firmware) for ecu, firmware in own.items() if firmware.left_out),
+    )
+
+
+def _left_out(ecu: str, firmware: OwnFirmware) -> str:
+    return f"{ecu}: left out of {firmware.file.name} by --crop: {', '.join(firmware.left_out)}"

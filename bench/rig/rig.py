@@ -1,0 +1,235 @@
+"""A bench assembled for one run: server, agent's computer, buses and vehicle, driven until everything is quiet."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench.agent.vehicle import AgentConfig
+from bench.core.clock import NS_PER_MS, NS_PER_S
+from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.specs import EcuSpec, VehicleSpec
+from bench.core.world import World
+from bench.faults.inject import ArmedFault, Injector
+from bench.flasher.values import Progress
+from bench.link.sim_bus import SimCanBus
+from bench.ports import VehicleAccount
+from bench.rig.agent_node import AgentNode
+from bench.rig.files import BenchFiles
+from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
+from bench.rig.reading import read_vehicle
+from bench.rig.resign import sign_for_hardware
+from bench.rig.server import SERVER_KEY, BenchServer, plug_in
+from bench.runs.scenario import Scenario
+from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
+from bench.trust.package import build_package
+from bench.wire.dm import DevInfo
+
+LOOK_EVERY_NS = 100 * NS_PER_MS
+SETTLE_NS = 6 * NS_PER_S
+"""Between the end of the story and the reading: longer than S3, so that sessions have fallen back."""
+PACKAGE_SUFFIX = ".zip"
+
+
+class BenchRig:
+    """Implements `bench.runs.job.Rig` and `bench.ports.FaultTarget` for simulated vehicles."""
+
+    def __init__(
+        self,
+        world: World,
+        files: BenchFiles,
+        scenario: Scenario,
+        images: RunImages,
+        faults: Sequence[ArmedFault],
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._world, self._files, self._scenario, self._images = world, files, scenario, images
+        self._injector = Injector(world, self, faults)
+        self._readings: tuple[DidReading, ...] = ()
+        self._agent_files: tuple[StoredFile, ...] = ()
+        self._to_close = ExitStack()
+        with ExitStack() as building:
+            self._folder = self._make_folder(building)
+            self._buses = {c.name: SimCanBus(world, c.name, c.bitrate_bit_s) for c in files.bench.channels}
+            self._vehicle = self._build_vehicle()
+            self._server = self._build_server()
+            building.callback(self._server.close)
+            self._account = self._make_account()
+            self._agent = AgentNode(
+                world, files, self._agent_config(), self._buses, self._server.carrier, self._agent_folder(), progress
+            )
+            self._to_close = building.pop_all()
+
+    # Building ---------------------------------------------------------------------------------------
+
+    def _make_folder(self, building: ExitStack) -> Path | None:
+        """Return a folder for what lies on this machine's disk in real time: certificates, store, agent's files."""
+        if self._files.bench.clock == "virtual":
+            return None
+        return Path(building.enter_context(tempfile.TemporaryDirectory(prefix="otabench-")))
+
+    def _build_vehicle(self) -> Any:
+        vehicle = self._files.vehicle
+        spec = VehicleSpec(
+            vin=vehicle.vin,
+            functional_id=vehicle.functional_id,
+            ecus=tuple(
+                EcuSpec(
+                    id=ecu.id,
+                    personality=ecu.personality,
+                    channel=ecu.channel,
+                    request_id=ecu.request_id,
+                    response_id=ecu.response_id,
+                    hardware_id=ecu.hardware_id,
+                    software_id=ecu.software_id,
+                )
+                for ecu in vehicle.ecus
+            ),
+        )
+        installed = {ecu: (image.header.encode(), image.data) for ecu, image in self._images.installed.items()}
+        build = plug_in("otabench.vehicle", "sim")
+        return build(self._world, spec, self._buses, public_key(IMAGE_KEY), self._files.personality_root, installed)
+
+    def _build_server(self) -> BenchServer:
+        dev_id = self._files.vehicle.dev_id
+        if self._folder is None:
+            return BenchServer.simulated(self._world, dev_id)
+        folder = self._folder / "server"
+        folder.mkdir()
+        return BenchServer.tls(self._world, dev_id, self._files.bench.server, folder)
+
+    def _agent_folder(self) -> Path | None:
+        if self._folder is None:
+            return None
+        folder = self._folder / "agent"
+        folder.mkdir()
+        return folder
+
+    def _make_account(self) -> VehicleAccount:
+        vehicle = self._files.vehicle
+        token = self._world.seeds.draw("factory", "token", 16).hex()
+        return VehicleAccount(
+            server_url=self._server.dm_url, dev_id=vehicle.dev_id, vin=vehicle.vin, factory_token=token
+        )
+
+    def _agent_config(self) -> AgentConfig:
+        vehicle = self._files.vehicle
+        return AgentConfig(
+            account=self._account,
+            dev_info=DevInfo(dev_id=vehicle.dev_id, man=vehicle.manufacturer, mod=vehicle.model),
+            server_public_key=exchange_public_key(SERVER_KEY),
+            package_public_key=public_key(PACKAGE_KEY),
+            image_public_key=public_key(IMAGE_KEY),
+            poll_interval_ns=round(self._files.bench.agent.poll_interval_s * NS_PER_S),
+            private_key=exchange_key(f"vehicle {vehicle.dev_id}"),
+        )
+
+    # Driving ----------------------------------------------------------------------------------------
+
+    async def drive(self, ends_within_ns: int) -> None:
+        """Place the order, power up, wait until everything is quiet or the time is over, read the ECUs."""
+        await self._place_order()
+        self._injector.arm()
+        self._vehicle.power_on()
+        self._agent.node.power_on()
+        await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
+        self._agent_files = self._agent.files()
+        self._agent.node.stop("the ECUs are read by a tester of the bench")
+        await self._world.clock.sleep_ns(SETTLE_NS)
+        if self._world.crash is None:
+            self._readings = await read_vehicle(self._world, self._buses, self._files.vehicle.ecus)
+
+    async def _place_order(self) -> None:
+        admin = self._server.ports.admin
+        await admin.add_vehicle(self._account, exchange_public_key(f"vehicle {self._account.dev_id}"))
+        images = [(ecu, image.file) for ecu, image in self._images.target.items()]
+        package = build_package(self._scenario.order.package, images, signing_key(PACKAGE_KEY))
+        package_id = await admin.upload_package(package)
+        await admin.place_order(self._account.vin, package_id)
+
+    async def _until_quiet(self, end_ns: int) -> None:
+        """Look ten times a second whether the order is closed, the agent idle and every fault over."""
+        while self._world.clock.now_ns() < end_ns and self._world.crash is None:
+            if self._is_quiet():
+                return
+            await self._world.clock.sleep_ns(LOOK_EVERY_NS)
+
+    def _is_quiet(self) -> bool:
+        closed = any(event.kind == "order_closed" for event in self._world.recorder.server)
+        idle = self._world.points.phase("agent") == "idle"
+        return closed and idle and self._injector.all_struck_are_over
+
+    # FaultTarget ------------------------------------------------------------------------------------
+
+    def cut_power(self, part: str, cause: str) -> None:
+        """Take a part's power away now."""
+        if part in ("agent", "vehicle"):
+            self._agent.cut(cause)
+        for ecu, node in self._vehicle.nodes.items():
+            if part in (ecu, "vehicle"):
+                node.cut(cause)
+
+    def restore_power(self, part: str, cause: str) -> None:
+        """Give it back."""
+        for ecu, node in self._vehicle.nodes.items():
+            if part in (ecu, "vehicle"):
+                node.power_on(cause)
+        if part in ("agent", "vehicle"):
+            self._agent.node.power_on(cause)
+
+    def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
+        """Flip one bit of what the ECU would boot next: its image (linked address) or its header (offset)."""
+        bank = self._vehicle.bank_to_boot(ecu)
+        flip = self._vehicle.flip_header_bit if area == "header" else self._vehicle.flip_bit
+        flip(ecu, bank, address, bit)
+
+    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
+        """Change every package on its way to the vehicle from now on."""
+        self._agent.tamper.set(change)
+
+    def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
+        """Return the package as its maker would have signed it for other hardware."""
+        return sign_for_hardware(package, ecu, hardware_id)
+
+    # Collecting -------------------------------------------------------------------------------------
+
+    def collect(self, limits: Limits) -> RunRecord:
+        """Freeze what was observed."""
+        recorder, vehicle = self._world.recorder, self._files.vehicle
+        ecus = [ecu.id for ecu in vehicle.ecus]
+        return RunRecord(
+            vin=vehicle.vin,
+            functional_id=vehicle.functional_id,
+            ended_t_ns=self._world.clock.now_ns(),
+            limits=limits,
+            expects_update=self._scenario.expect.outcome == "updated",
+            layouts=tuple(self._vehicle.layout(ecu) for ecu in ecus),
+            references=self._references(),
+            image_public_key=public_key(IMAGE_KEY),
+            package_public_key=public_key(PACKAGE_KEY),
+            package_url_suffix=PACKAGE_SUFFIX,
+            faults=self._injector.records(),
+            power=tuple(recorder.power),
+            server_events=tuple(recorder.server),
+            http=tuple(recorder.http),
+            readings=self._readings,
+            frames=self._world.journal.frames(),
+            flash=tuple(self._vehicle.dump(ecu) for ecu in ecus),
+            boots=tuple(recorder.boots),
+            executions=tuple(recorder.executions),
+            agent_files=self._agent_files,
+        )
+
+    def _references(self) -> tuple[ImageReference, ...]:
+        return tuple(
+            ImageReference(ecu, role, image.header.version, image.header.encode(), image.data)
+            for role, images in (("installed", self._images.installed), ("target", self._images.target))
+            for ecu, image in images.items()
+        )
+
+    def close(self) -> None:
+        """Stop the server and remove temporary folders."""
+        self._to_close.close()

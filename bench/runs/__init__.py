@@ -1,0 +1,1 @@
+"""Scenarios and runs: golden run, faults at their points, verdict, replay."""

@@ -1,0 +1,68 @@
+"""One execution of a job: build the rig, drive it, seal the journal, collect the records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.core.clock import NS_PER_S, Clock, Stopwatch
+from bench.core.points import PointTable
+from bench.core.realtime import run_on_clock
+from bench.core.records import Limits, RunRecord
+from bench.core.world import PartCrashed, World
+from bench.faults.inject import ArmedFault
+from bench.runs.job import Job
+
+NO_LIMIT = Limits(live_within_ns=0, poll_interval_ns=0)
+LIVE_FACTOR, LIVE_POLLS = 4, 2
+"""`live` gives four times the golden run's virtual time plus two poll intervals (contracts.md)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What one execution left behind."""
+
+    record: RunRecord
+    points: PointTable
+    journal: tuple[bytes, ...]
+    trace_sha256: str
+    virtual_ns: int
+    wall_s: float
+    crash: PartCrashed | None
+
+    def limited(self, limits: Limits) -> Execution:
+        """Return the same execution, its record judged against `limits`."""
+        return replace(self, record=replace(self.record, limits=limits))
+
+
+def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Execution:
+    """Run the job once with `faults` armed."""
+    watch = Stopwatch()
+
+    async def main(clock: Clock) -> Execution:
+        world = World(clock, job.seed)
+        rig = job.build(world, faults)
+        try:
+            await rig.drive(ends_within_ns)
+            world.seal()
+            return Execution(
+                record=rig.collect(NO_LIMIT),
+                points=world.points.table(),
+                journal=tuple(world.journal.lines()),
+                trace_sha256=world.journal.sha256(),
+                virtual_ns=clock.now_ns(),
+                wall_s=watch.elapsed_s(),
+                crash=world.crash,
+            )
+        finally:
+            rig.close()
+
+    return run_on_clock(main, virtual=job.virtual)
+
+
+def live_limits(job: Job, golden: Execution) -> Limits:
+    """Return the limits that the scenario names or the golden run gives."""
+    poll_ns = job.poll_interval_ns
+    if job.scenario.live_within_s is not None:
+        return Limits(round(job.scenario.live_within_s * NS_PER_S), poll_ns)
+    return Limits(LIVE_FACTOR * golden.virtual_ns + LIVE_POLLS * poll_ns, poll_ns)

@@ -1,0 +1,122 @@
+"""Runs: golden run first, then the faults at their points, then the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bench.core.clock import NS_PER_S
+from bench.core.points import FaultPoint, resolve
+from bench.core.records import FaultRecord
+from bench.faults.catalogue import check_fault
+from bench.faults.inject import ArmedFault
+from bench.oracle.judge import judge
+from bench.oracle.result import FaultSummary, RunResult, RunVerdict, Verdict
+from bench.runs.defects import planted
+from bench.runs.execute import Execution, execute, live_limits
+from bench.runs.ids import REAL_TIME, SHORT, RunId, inputs_hash
+from bench.runs.job import Job
+
+GoldenKey = tuple[str, str, int, str | None]
+
+
+class Runner:
+    """Runs jobs; golden runs are kept by inputs, order, seed and defect."""
+
+    def __init__(self) -> None:
+        self._golden: dict[GoldenKey, Execution] = {}
+
+    def golden(self, job: Job) -> Execution:
+        """Return the fault-free execution that numbers the points and gives `live` its limit."""
+        order = job.scenario.order.model_dump_json()
+        setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
+        key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
+        if key not in self._golden:
+            self._golden[key] = execute(job, (), round(job.scenario.ends_within_s * NS_PER_S))
+        return self._golden[key]
+
+    def run(self, job: Job) -> RunResult:
+        """Run a job and judge it."""
+        with planted(job.scenario.defect):
+            golden = self.golden(job)
+            faults = _armed(job, golden)
+            limits = live_limits(job, golden)
+            execution = golden if not faults else execute(job, faults, limits.live_within_ns + golden.virtual_ns)
+        return _result(job, golden, faults, execution.limited(limits))
+
+    def golden_hash(self, job: Job) -> str:
+        """Return the short hash of the job's golden run, as it stands in run ids."""
+        with planted(job.scenario.defect):
+            return _golden_hash(job, self.golden(job))
+
+
+def _golden_hash(job: Job, golden: Execution) -> str:
+    return golden.trace_sha256[:SHORT] if job.virtual else REAL_TIME
+
+
+def _armed(job: Job, golden: Execution) -> tuple[ArmedFault, ...]:
+    return tuple(
+        ArmedFault(
+            resolve(FaultPoint.parse(fault.point), golden.points),
+            check_fault(FaultPoint.parse(fault.point), fault.parameters, file=None),
+        )
+        for fault in job.scenario.faults
+    )
+
+
+def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution: Execution) -> RunResult:
+    scenario, record = job.scenario, execution.record
+    notes = job.notes + tuple(_never_reached(record.faults))
+    verdict = judge(record, scenario.demands)
+    if execution.crash is not None:
+        notes += (f"the run proves nothing: {execution.crash}",)
+        verdict = replace(verdict, verdict=Verdict.INCONCLUSIVE, blame="bench")
+    elif any(fault.t_ns is None for fault in record.faults) and verdict.verdict is Verdict.PASS:
+        verdict = replace(verdict, verdict=Verdict.INCONCLUSIVE)
+    run_id = RunId(
+        scenario=scenario.name,
+        points=tuple(str(fault.point) for fault in faults),
+        seed=job.seed,
+        inputs=inputs_hash(job.inputs),
+        golden=_golden_hash(job, golden),
+        defect=scenario.defect,
+    )
+    expect = scenario.expect
+    return RunResult(
+        id=str(run_id),
+        scenario=scenario.name,
+        title=scenario.title,
+        bench=job.bench,
+        seed=job.seed,
+        fault=_summary(faults),
+        expected_verdict=expect.verdict,
+        expected_invariant=expect.invariant,
+        verdict=verdict,
+        as_expected=_as_expected(job, verdict),
+        virtual_s=execution.virtual_ns / NS_PER_S,
+        wall_s=execution.wall_s,
+        trace_sha256=execution.trace_sha256,
+        journal=execution.journal,
+        record=record,
+        inputs=job.inputs,
+        defect=scenario.defect,
+        notes=notes,
+    )
+
+
+def _never_reached(faults: Sequence[FaultRecord]) -> list[str]:
+    return [f"the fault point {fault.point} was never reached" for fault in faults if fault.t_ns is None]
+
+
+def _summary(faults: Sequence[ArmedFault]) -> FaultSummary | None:
+    if not faults:
+        return None
+    return FaultSummary(faults[0].point.fault_class, str(faults[0].point), faults[0].shown_parameters())
+
+
+def _as_expected(job: Job, verdict: RunVerdict) -> bool:
+    expect = job.scenario.expect
+    if verdict.verdict is not expect.verdict:
+        return False
+    failed = [finding.id for finding in verdict.invariants if finding.verdict is Verdict.FAIL]
+    return expect.invariant is None or expect.invariant in failed

@@ -1,0 +1,98 @@
+"""The scenario file: a story with order, faults and expectation; never equipment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.config import FileModel, load_toml
+from bench.core.errors import InputError
+from bench.core.points import FaultPoint
+from bench.faults.catalogue import check_fault
+from bench.oracle.result import Invariant, Verdict
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class OrderedImage(FileModel):
+    """One ECU's new software; its payload is random by seed unless `--image` brings real firmware."""
+
+    ecu: Name
+    version: str = Field(min_length=1, max_length=32)
+    release_counter: int = Field(ge=0, lt=2**32)
+    size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
+
+
+class Order(FileModel):
+    """What the server is told to install."""
+
+    package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    images: tuple[OrderedImage, ...] = Field(min_length=1)
+
+    @field_validator("images")
+    @classmethod
+    def _one_image_per_ecu(cls, images: tuple[OrderedImage, ...]) -> tuple[OrderedImage, ...]:
+        ecus = [image.ecu for image in images]
+        if len(set(ecus)) != len(ecus):
+            raise ValueError(f"each ECU at most once, found {', '.join(ecus)}")
+        return images
+
+
+class ScenarioFault(FileModel):
+    """A fault: its point (`contracts.md`) and its parameters (by class)."""
+
+    point: str
+    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class Expectation(FileModel):
+    """How the run shall end: `outcome` of the update, and the verdict (with the invariant that must fail)."""
+
+    outcome: Literal["updated", "refused"] = "updated"
+    verdict: Verdict = Verdict.PASS
+    invariant: Invariant | None = None
+
+    @model_validator(mode="after")
+    def _failing_invariant_is_named(self) -> Expectation:
+        if (self.verdict is Verdict.FAIL) != (self.invariant is not None):
+            raise ValueError("invariant names what must fail, exactly when verdict = 'fail'")
+        return self
+
+
+class Scenario(FileModel):
+    """A whole scenario file. Times in seconds of the run's own clock."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Name
+    title: str = Field(min_length=1, max_length=200)
+    description: str = ""
+    demands: tuple[Invariant, ...] = tuple(Invariant)
+    live_within_s: float | None = Field(default=None, gt=0)
+    ends_within_s: float = Field(default=3600, gt=0, le=10_000_000)
+    order: Order
+    faults: tuple[ScenarioFault, ...] = ()
+    defect: str | None = None
+    expect: Expectation = Expectation()
+
+    @field_validator("demands")
+    @classmethod
+    def _bootable_is_demanded(cls, demands: tuple[Invariant, ...]) -> tuple[Invariant, ...]:
+        if Invariant.BOOTABLE not in demands:
+            raise ValueError("demands must include bootable: it is always observed")
+        return demands
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read and check a scenario, its fault points and parameters too."""
+    scenario = load_toml(path, Scenario, "scenario")
+    for fault in scenario.faults:
+        try:
+            point = FaultPoint.parse(fault.point)
+        except InputError as error:
+            raise InputError(
+                error.problem, file=str(path), key="faults.point", found=fault.point, allowed=error.allowed
+            ) from None
+        check_fault(point, fault.parameters, file=str(path))
+    return scenario

@@ -1,0 +1,146 @@
+"""The fault catalogue: what is refused says what is allowed; what is injected does what it says."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+
+import pytest
+
+from bench.core.errors import InputError
+from bench.core.loop import VirtualLoop
+from bench.core.points import EVENTS, FaultPoint
+from bench.core.world import World
+from bench.faults.catalogue import CATALOGUE, PowerCutParameters, check_fault
+from bench.faults.inject import ArmedFault, Injector
+from bench.faults.package import flip_payload_bit, flip_signature_bit
+
+
+def package() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in ("manifest.json", "manifest.sig", "images/body.bin", "images/gateway.bin"):
+            archive.writestr(name, name.encode() * 10)
+    return out.getvalue()
+
+
+def members(raw: bytes) -> dict[str, bytes]:
+    archive = zipfile.ZipFile(io.BytesIO(raw))
+    return {name: archive.read(name) for name in archive.namelist()}
+
+
+def differing_bits(a: bytes, b: bytes) -> int:
+    return sum((x ^ y).bit_count() for x, y in zip(a, b, strict=True))
+
+
+def test_payload_change_flips_one_bit_of_that_image_and_nothing_else() -> None:
+    before, after = members(package()), members(flip_payload_bit(package(), "body"))
+    assert {name for name in before if before[name] != after[name]} == {"images/body.bin"}
+    assert differing_bits(before["images/body.bin"], after["images/body.bin"]) == 1
+
+
+def test_signature_change_flips_one_bit_of_the_signature_and_nothing_else() -> None:
+    before, after = members(package()), members(flip_signature_bit(package()))
+    assert {name for name in before if before[name] != after[name]} == {"manifest.sig"}
+    assert differing_bits(before["manifest.sig"], after["manifest.sig"]) == 1
+
+
+def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
+    for name, kind in CATALOGUE.items():
+        assert kind.fault_class == name
+        assert kind.title
+        assert set(kind.events) <= set(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("point", "parameters", "key", "allowed"),
+    [
+        ("human:body:boot:1", {}, "faults.point", "power.ecu"),
+        ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
+        ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", "'signature'"),
+        ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "required"),
+        ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "greater"),
+        ("power.ecu:body:boot:1", {"after": 5}, "faults.parameters.after", "restore_after_ms"),
+        ("storage:body:boot:1", {"address": 5, "bit": 8}, "faults.parameters.bit", "less"),
+    ],
+)
+def test_wrong_fault_is_refused_with_key_and_what_is_allowed(
+    point: str, parameters: dict[str, object], key: str, allowed: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        check_fault(FaultPoint.parse(point), parameters, file="x.toml")
+    assert (error.value.file, error.value.key) == ("x.toml", key)
+    assert allowed in (error.value.allowed or "")
+
+
+class Target:
+    """Writes down what is done to it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.done: list[tuple[int, str, str]] = []
+
+    def _note(self, what: str, part: str) -> None:
+        self.done.append((self.world.clock.now_ns(), what, part))
+
+    def cut_power(self, part: str, cause: str) -> None:
+        self._note("cut", part)
+
+    def restore_power(self, part: str, cause: str) -> None:
+        self._note("restore", part)
+
+    def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
+        self._note(f"flip {area} {address:X}.{bit}", ecu)
+
+    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
+        self._note("change", str(len(change(package())) == len(package())))
+
+    def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
+        return package
+
+
+def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
+    """Arm one fault, let its operation happen at 1 s, run 5 s."""
+    loop = VirtualLoop()
+    world = World(loop, seed=1)
+    target = Target(world)
+    parsed = FaultPoint.parse(point)
+    fault = ArmedFault(parsed, check_fault(parsed, parameters, file=None))
+    injector = Injector(world, target, [fault])
+
+    async def main() -> None:
+        injector.arm()
+        await loop.sleep_ns(10**9)
+        counter = world.points.counter(parsed.part, parsed.event)
+        counter.end(counter.begin())
+        await loop.sleep_ns(4 * 10**9)
+
+    loop.run(main())
+    return target, injector
+
+
+def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:
+    target, injector = struck("power.ecu:body:program:1", restore_after_ms=300)
+    assert target.done == [(10**9, "cut", "body"), (1_300_000_000, "restore", "body")]
+    record = injector.records()[0]
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 1_300_000_000)
+    assert injector.all_over
+
+
+def test_vehicle_cut_names_the_whole_vehicle() -> None:
+    target, _ = struck("power.vehicle:body:program:1")
+    assert [(what, part) for _, what, part in target.done] == [("cut", "vehicle"), ("restore", "vehicle")]
+
+
+def test_point_that_is_never_reached_is_recorded_as_such() -> None:
+    target, injector = struck("power.ecu:body:program:2")
+    assert target.done == []
+    assert injector.records()[0].t_ns is None
+    assert not injector.all_over
+    assert injector.all_struck_are_over
+
+
+def test_default_parameters_are_shown() -> None:
+    _, injector = struck("power.ecu:body:program:1")
+    assert injector.records()[0].parameters == PowerCutParameters().model_dump()
