@@ -1,0 +1,1 @@
+"""Flask pages over a folder of reports: read only, loopback only, no script."""

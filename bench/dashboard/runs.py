@@ -1,0 +1,153 @@
+"""The reports folder as values: readable runs, newest first, and folders that cannot be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+
+from bench.evidence.contract import Run
+from bench.evidence.html import Entry
+from bench.evidence.view import View
+from bench.evidence.write import VERDICTS, VIEW
+
+MAX_JSON_BYTES = 20_000_000
+MAX_LISTED_FILES = 500
+Stamp = tuple[int, ...]
+Signature = tuple[Stamp, Stamp]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One folder of the reports folder: what tables show of it, or (`problem`) why it cannot be shown."""
+
+    name: str
+    written_ns: int
+    run: Run | None = None
+    title: str = ""
+    ecus: tuple[str, ...] = ()
+    not_observed: tuple[str, ...] = ()
+    problem: str = ""
+
+    def entry(self) -> Entry | None:
+        """Return the line for a table, or None when the folder is unreadable."""
+        if self.run is None:
+            return None
+        return Entry(f"/runs/{quote(self.name)}/", self.run, self.title, ", ".join(self.ecus), self.not_observed)
+
+    def matches(self, verdict: str, words: str) -> bool:
+        """Return whether the folder passes a filter: a verdict's name or `unexpected`, and a text in its facts."""
+        if self.run is None:
+            return not verdict and words in self.name.lower()
+        if verdict == "unexpected":
+            wanted = not self.run.as_expected
+        else:
+            wanted = not verdict or self.run.verdict.value == verdict
+        point = self.run.fault.point if self.run.fault else ""
+        return wanted and words in f"{self.run.id} {self.title} {point}".lower()
+
+
+class Unreadable(Exception):
+    """A file of a run cannot be used; the text says which and why."""
+
+
+class Reports:
+    """A folder with one folder per run. Every question looks at it; what has not changed is not read again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, tuple[Signature, Listed]] = {}
+
+    def all(self) -> list[Listed]:
+        """Return every visible folder, the newest first."""
+        try:
+            names = sorted(path.name for path in self.folder.iterdir() if path.is_dir() and path.name[0] != ".")
+        except OSError:
+            return []
+        listed = [self._read(self.folder / name) for name in names]
+        return sorted(listed, key=lambda item: item.written_ns, reverse=True)
+
+    def one(self, name: str) -> Listed | None:
+        """Return the folder of that name, or None when there is none."""
+        path = self._folder_of(name)
+        return self._read(path) if path else None
+
+    def content(self, name: str) -> tuple[Run, View] | None:
+        """Return RUN and view of a readable run."""
+        folder = self._folder_of(name)
+        try:
+            return (_load(folder / VERDICTS, Run), _load(folder / VIEW, View)) if folder else None
+        except Unreadable:
+            return None
+
+    def files(self, name: str) -> dict[str, Path]:
+        """Return relative name -> path of every plain file in a run's folder; links are left out."""
+        folder = self._folder_of(name)
+        if folder is None:
+            return {}
+        root = folder.resolve()
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+        inside = [path for path in paths if path.resolve().is_relative_to(root)]
+        return {path.relative_to(folder).as_posix(): path for path in inside[:MAX_LISTED_FILES]}
+
+    def _folder_of(self, name: str) -> Path | None:
+        """Return a direct child by its listed name, so that no name can lead out of the folder."""
+        try:
+            return next(p for p in self.folder.iterdir() if p.name == name and p.is_dir() and name[0] != ".")
+        except (OSError, StopIteration):
+            return None
+
+    def _read(self, folder: Path) -> Listed:
+        signature = (_stamp(folder / VERDICTS), _stamp(folder / VIEW))
+        known = self._known.get(folder.name)
+        if known is None or known[0] != signature:
+            known = signature, _listed(folder)
+            self._known[folder.name] = known
+        return known[1]
+
+
+def _listed(folder: Path) -> Listed:
+    written_ns = (_stamp(folder / VERDICTS) or _stamp(folder) or (0,))[0]
+    try:
+        run, view = _load(folder / VERDICTS, Run), _load(folder / VIEW, View)
+    except Unreadable as error:
+        return Listed(folder.name, written_ns, problem=str(error))
+    missing = tuple(item.value for item in view.not_observed)
+    return Listed(folder.name, written_ns, run, view.title, view.ecus, missing)
+
+
+def counts(listed: Sequence[Listed]) -> dict[str, int]:
+    """Return how many runs have which verdict, how many ended unexpectedly, how many folders are unreadable."""
+    found = Counter(item.run.verdict.value if item.run else "unreadable" for item in listed)
+    found["unexpected"] = sum(1 for item in listed if item.run and not item.run.as_expected)
+    return dict(found)
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return (time of writing in ns, size); empty when there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _load(path: Path, model: type[Model]) -> Model:
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise Unreadable(f"{path.name} is larger than {MAX_JSON_BYTES} bytes")
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise Unreadable(f"{path.name} is missing") from None
+    except OSError as error:
+        raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "top level"
+        raise Unreadable(f"{path.name} is not what otabench writes: {where}: {first['msg']}") from None

@@ -1,0 +1,155 @@
+"""RUN and `run --json` as `contracts.md` defines them; other programs rely on these models."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from bench.core.canonical import canonical_json
+from bench.oracle.result import Invariant, RunResult, Verdict
+
+Blame = Literal["server", "agent", "flasher", "bootloader", "ecu", "bench"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class OutputModel(BaseModel):
+    """Base of what otabench writes: unknown keys are refused, values do not change, keys keep contract names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def to_json(self) -> str:
+        """Return indented JSON with the contract's key names, ended by a newline."""
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+class Tool(OutputModel):
+    """The program that wrote this."""
+
+    version: str
+    python: str
+
+
+class Fault(OutputModel):
+    """A fault: its class, the exact fault point, and its parameters."""
+
+    fault_class: str = Field(alias="class")
+    point: str
+    parameters: dict[str, JsonValue]
+
+
+class Expected(OutputModel):
+    """What the scenario expects; `invariant` is the one a planted defect must break."""
+
+    verdict: Verdict
+    invariant: Invariant | None
+
+
+class EvidenceItem(OutputModel):
+    """One observation: its kind, where it can be looked up, and what it says."""
+
+    kind: str
+    where: str
+    text: str
+
+
+class InvariantItem(OutputModel):
+    """The verdict on one invariant, with its evidence."""
+
+    id: Invariant
+    verdict: Verdict
+    sentence: str
+    evidence: tuple[EvidenceItem, ...]
+
+
+class Run(OutputModel):
+    """RUN of `contracts.md`; `report` is relative to the folder that was current when it was written."""
+
+    id: str
+    scenario: str
+    bench: str
+    fault: Fault | None
+    seed: int
+    expected: Expected
+    verdict: Verdict
+    as_expected: bool
+    blame: Blame | None
+    virtual_s: float
+    wall_s: float
+    trace_sha256: Sha256
+    invariants: tuple[InvariantItem, ...]
+    report: str
+
+
+class Runs(OutputModel):
+    """What `run --json` and `demo --json` print."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    tool: Tool
+    runs: tuple[Run, ...]
+
+
+def this_tool() -> Tool:
+    """Return the versions of otabench and of the Python that runs it."""
+    return Tool(version=metadata.version("otabench"), python=platform.python_version())
+
+
+def run_model(result: RunResult, report: str) -> Run:
+    """Return RUN for `result`; `report` is the path of its report, relative to the current folder."""
+    fault = result.fault
+    return Run.model_validate(
+        {
+            "id": result.id,
+            "scenario": result.scenario,
+            "bench": result.bench,
+            "fault": fault
+            and {"class": fault.fault_class, "point": fault.point, "parameters": plain_values(fault.parameters)},
+            "seed": result.seed,
+            "expected": {"verdict": result.expected_verdict, "invariant": result.expected_invariant},
+            "verdict": result.verdict.verdict,
+            "as_expected": result.as_expected,
+            "blame": result.verdict.blame,
+            "virtual_s": result.virtual_s,
+            "wall_s": result.wall_s,
+            "trace_sha256": result.trace_sha256,
+            "invariants": [
+                {
+                    "id": item.id,
+                    "verdict": item.verdict,
+                    "sentence": item.sentence,
+                    "evidence": [{"kind": e.kind, "where": e.where, "text": e.text} for e in item.evidence],
+                }
+                for item in result.verdict.invariants
+            ],
+            "report": report,
+        }
+    )
+
+
+def runs_model(runs: Sequence[Run]) -> Runs:
+    """Return the object that `run --json` and `demo --json` print."""
+    return Runs(tool=this_tool(), runs=tuple(runs))
+
+
+def plain_values(values: object) -> JsonValue:
+    """Return parameters as plain JSON values; bytes become hexadecimal text, what JSON cannot say its text."""
+    if values is None or isinstance(values, bool | int | float | str):
+        return values
+    if isinstance(values, bytes | bytearray):
+        return values.hex()
+    if isinstance(values, dict) or hasattr(values, "items"):
+        return {str(key): plain_values(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [plain_values(value) for value in values]
+    return str(values)
+
+
+def values_text(values: object) -> str:
+    """Return a mapping as `key=value, ...` for people; other values as canonical JSON."""
+    plain = plain_values(values)
+    if isinstance(plain, dict):
+        return ", ".join(f"{key}={values_text(value)}" for key, value in plain.items())
+    return plain if isinstance(plain, str) else canonical_json(plain).decode()

@@ -1,0 +1,133 @@
+"""Write the folder of a run: everything or nothing (`contracts.md`, Files of a run)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from bench.core.canonical import sha256_hex
+from bench.core.clock import EPOCH, NS_PER_US
+from bench.core.errors import InputError
+from bench.core.records import FrameRecord
+from bench.evidence.build import view_of
+from bench.evidence.contract import Run, run_model
+from bench.evidence.html import render_report
+from bench.evidence.junit import junit_xml
+from bench.evidence.view import View
+from bench.oracle.result import RunResult
+
+REPORT, JUNIT, VERDICTS, VIEW, JOURNAL = "report.html", "junit.xml", "verdicts.json", "view.json", "journal.jsonl"
+INPUTS = "inputs"
+EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
+SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+OUT_HINT = "name another folder with --out DIR"
+
+
+def folder_name(result: RunResult) -> str:
+    """Return `<scenario>-<first 12 of the id's SHA-256>`; letters unfit for a file name become `_`."""
+    scenario = "".join(letter if letter in SAFE else "_" for letter in result.scenario).lstrip(".") or "run"
+    return f"{scenario[:100]}-{sha256_hex(result.id.encode())[:12]}"
+
+
+def write_run(result: RunResult, out: Path) -> Path:
+    """Write the run's folder below `out` and return it; one of the same id is replaced whole.
+
+    Nothing half written is ever visible: files are made in a hidden sibling and renamed when whole. InputError
+    names a folder that cannot be written.
+    """
+    folder = out / folder_name(result)
+    run, view = run_model(result, shown_path(folder / REPORT)), view_of(result)
+    replace_folder(folder, lambda place: _fill(place, result, run, view))
+    return folder
+
+
+def shown_path(path: Path) -> str:
+    """Return `path` relative to the current folder where that is possible, with `/`."""
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:
+        return path.absolute().as_posix()
+
+
+def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Have `fill` write into a hidden folder beside `folder`, then put it in its place.
+
+    On any failure, Ctrl-C too, what stood there before stands there still.
+    """
+    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        fill(part)
+        _swap(part, folder, old)
+    except OSError as error:
+        raise unwritable(folder.parent, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def unwritable(folder: Path, error: OSError) -> InputError:
+    """Return the message for a report folder that cannot be written."""
+    reason = error.strerror or str(error)
+    return InputError(f"reports cannot be written: {reason}", file=str(folder), hint=OUT_HINT)
+
+
+def _swap(part: Path, folder: Path, old: Path) -> None:
+    if not folder.exists():
+        part.rename(folder)
+        return
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    try:
+        part.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+
+
+def _fill(place: Path, result: RunResult, run: Run, view: View) -> None:
+    _write(place, JOURNAL, b"".join(line + b"\n" for line in result.journal))
+    for channel, text in can_logs(result).items():
+        _write(place, f"can-{channel}.log", text.encode())
+    for name, data in result.inputs.items():
+        _write(place, f"{INPUTS}/{inner_path(name)}", data)
+    _write(place, VERDICTS, run.to_json().encode())
+    _write(place, VIEW, view.to_json().encode())
+    _write(place, JUNIT, junit_xml(run, view.notes))
+    files = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
+    _write(place, REPORT, render_report(run, view, files).encode())
+
+
+def _write(place: Path, name: str, data: bytes) -> None:
+    path = place / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def inner_path(name: str) -> PurePosixPath:
+    """Return `name` as a path below `inputs/`; ValueError when it would leave that folder."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
+        raise ValueError(f"input name {name!r} does not stay below {INPUTS}/")
+    return path
+
+
+def can_logs(result: RunResult) -> dict[str, str]:
+    """Return channel -> log as `candump -L` writes it; empty when no bus was observed."""
+    if result.record.frames is None:
+        return {}
+    logs: dict[str, list[str]] = {layout.channel: [] for layout in result.record.layouts}
+    for frame in result.record.frames:
+        logs.setdefault(frame.channel, []).append(candump_line(frame))
+    return {"".join(x if x in SAFE else "_" for x in channel): "".join(lines) for channel, lines in logs.items()}
+
+
+def candump_line(frame: FrameRecord) -> str:
+    """Return `(1893456000.123456) can0 7A0#0322F195` with its line end."""
+    seconds, microseconds = divmod(EPOCH_US + frame.t_ns // NS_PER_US, 1_000_000)
+    return f"({seconds}.{microseconds:06d}) {frame.channel} {frame.candump()}\n"

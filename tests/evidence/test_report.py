@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from bench.core.records import FrameRecord, HttpRecord, ServerEvent
+from bench.evidence.build import view_of
+from bench.evidence.contract import run_model
+from bench.evidence.html import breakable, render_report, stretches
+from bench.oracle.result import Evidence, RunResult
+
+VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
+HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
+
+
+class Page(HTMLParser):
+    """What a browser would see: balanced tags, attributes, ids and links."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: dict[str, int] = {}
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+
+def report_of(result: RunResult, files: tuple[str, ...] = ()) -> str:
+    return render_report(run_model(result, "report.html"), view_of(result), files)
+
+
+@pytest.mark.parametrize("name", ["passing_run", "failing_run", "caught_run", "unobserved_run", "broken_run"])
+def test_report_is_one_balanced_page_that_loads_nothing(runs: dict[str, RunResult], name: str) -> None:
+    text = report_of(runs[name], ("junit.xml",))
+    page = Page(text)
+    assert page.open == []
+    assert not {"script", "link", "img", "iframe", "object", "base"} & page.tags.keys()
+    assert "@import" not in text
+    assert "url(" not in text
+    for tag, attribute, value in page.attributes:
+        assert not attribute.startswith("on")
+        assert attribute != "style"
+        if attribute in ("src", "href", "xlink:href"):
+            assert not re.match(r"(?i)\s*([a-z]+:|//)", value), f"{tag} {attribute}={value}"
+    assert "http://" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert "default-src 'none'" in text
+
+
+def test_every_link_inside_the_report_has_its_target(result: RunResult) -> None:
+    page = Page(report_of(result))
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    anchors = [value for tag, name, value in page.attributes if tag == "a" and name == "href"]
+    assert anchors
+    assert {anchor.removeprefix("#") for anchor in anchors} <= set(ids)
+
+
+def test_hostile_strings_of_every_source_stay_text(result: RunResult) -> None:
+    record = result.record
+    event = ServerEvent(99, 5, "v", HOSTILE, {HOSTILE: HOSTILE})
+    refused = ServerEvent(98, 5, "v", "message_refused", {"reason": HOSTILE})
+    http = HttpRecord(
+        6, HOSTILE, "GET", f"https://x/{HOSTILE}", 200, HOSTILE.encode(), b'{"CMD":[["' + b"<b>" + b'"]]}'
+    )
+    layout = replace(record.layouts[0], ecu=HOSTILE)
+    first = result.verdict.invariants[0]
+    item = replace(first, sentence=HOSTILE, evidence=(Evidence(HOSTILE, HOSTILE, HOSTILE),), blame=HOSTILE)
+    hostile = replace(
+        result,
+        id=HOSTILE,
+        scenario=HOSTILE,
+        title=HOSTILE,
+        bench=HOSTILE,
+        defect=HOSTILE,
+        notes=(HOSTILE,),
+        inputs={HOSTILE: b""},
+        verdict=replace(result.verdict, invariants=(item, *result.verdict.invariants[1:])),
+        record=replace(
+            record,
+            vin=HOSTILE,
+            layouts=(layout, *record.layouts),
+            server_events=(*record.server_events, event, refused),
+            http=(*record.http, http),
+            faults=(replace(record.faults[0], point=HOSTILE, parameters={HOSTILE: HOSTILE}),),
+            power=(*record.power, replace(record.power[0], part=HOSTILE, cause=HOSTILE)),
+        ),
+    )
+    page = Page(report_of(hostile, (HOSTILE,)))
+    assert page.open == []
+    assert not {"script", "img"} & page.tags.keys()
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert page.text.count("<script>alert(1)</script>") > 15
+
+
+def test_report_shows_verdict_expectation_and_what_was_not_observed(runs: dict[str, RunResult]) -> None:
+    passing = Page(report_of(runs["passing_run"])).text
+    assert "PASS" in passing
+    assert "All 7 invariants hold." in passing
+    assert f"otabench replay {runs['passing_run'].id}" in passing
+    assert runs["passing_run"].trace_sha256 in passing
+    assert "not observed: authentic, whole" in Page(report_of(runs["unobserved_run"])).text
+    caught = Page(report_of(runs["caught_run"])).text
+    assert "expected to fail: caught" in caught
+    assert "planted defect: ecu-boot-no-verification" in caught
+    assert "INCONCLUSIVE" in Page(report_of(runs["broken_run"])).text
+
+
+def test_report_opens_only_the_failed_invariants(runs: dict[str, RunResult]) -> None:
+    opened = re.findall(r'<details class="inv [^"]*" id="(\w+)" open>', report_of(runs["failing_run"]))
+    assert opened == ["whole"]
+    assert not re.search(r'<details class="inv[^>]* open', report_of(runs["passing_run"]))
+
+
+def test_report_says_when_a_fault_was_never_reached(result: RunResult) -> None:
+    faults = tuple(replace(fault, t_ns=None, restored_t_ns=None) for fault in result.record.faults)
+    assert "never reached" in Page(report_of(replace(result, record=replace(result.record, faults=faults)))).text
+
+
+def test_report_of_forty_thousand_frames_stays_small(result: RunResult) -> None:
+    single = bytes.fromhex("023E80CCCCCCCCCC")
+    frames = tuple(FrameRecord(i * 250_000, "can0", "agent", 0x123, 0, single) for i in range(40_000))
+    requests = tuple(
+        FrameRecord(10**10 + i * 10**7, "can0", "agent", 0x7A0, 0, bytes([2, 0x10, i & 0x7F]) + bytes(5))
+        for i in range(3000)
+    )
+    journal = tuple(b'{"kind":"flash.program","part":"body","payload":"","t":%d}' % (i * 100_000) for i in range(9000))
+    events = tuple(replace(result.record.server_events[0], t_ns=i * 10**7, seq=i + 1) for i in range(3000))
+    record = replace(result.record, frames=(*frames, *requests), ended_t_ns=45 * 10**9, server_events=events)
+    size_bytes = len(report_of(replace(result, record=record, journal=journal)).encode())
+    assert size_bytes < 600_000
+
+
+def test_memory_map_joins_equal_cells() -> None:
+    assert stretches("TTEE~T") == [("T", 0, 2), ("E", 2, 2), ("~", 4, 1), ("T", 5, 1)]
+
+
+def test_breakable_text_is_escaped_before_it_gets_breaks() -> None:
+    assert breakable("a:<b>.c") == "a:<wbr>&lt;b&gt;.<wbr>c"
