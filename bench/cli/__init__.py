@@ -1,0 +1,70 @@
+"""The command line (`contracts.md`): names, exit codes, JSON; errors in one message, tracebacks with --debug."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from bench import __version__
+from bench.cli.commands import dashboard, demo, doctor, replay, run
+from bench.core.errors import OtabenchError
+from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="otabench")
+def cli() -> None:
+    """Prove that over-the-air updates of cars cannot go wrong.
+
+    \b
+    Examples:
+      otabench demo                        the whole story in a few seconds
+      otabench run healthy --bench sim     one scenario on one bench
+      otabench replay ID                   the same run again, to the byte
+      otabench dashboard                   look at the results in a browser
+
+    Exit codes: 0 all as expected, 1 a verdict failed, 2 wrong usage or input, 3 equipment error,
+    4 inconclusive, 130 interrupted.
+    """
+
+
+for command in (demo, doctor, run, replay, dashboard):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(exit_code_of(sys.argv[1:]))
+
+
+def exit_code_of(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; nothing but the result goes to standard output."""
+    debug = "--debug" in arguments
+    try:
+        result = cli.main(args=arguments, prog_name="otabench", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return INPUT
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\ninterrupted: nothing half written is left", err=True)
+        return INTERRUPTED
+    except OtabenchError as error:
+        _tell(error, str(error), debug)
+        return error.exit_code if error.exit_code != 1 else EQUIPMENT
+    except BrokenPipeError:
+        sys.stderr.close()
+        return INTERRUPTED
+    except Exception as error:  # the last resort: one message, never a bare traceback
+        _tell(error, f"otabench failed: {type(error).__name__}: {error}\n  next    run it again with --debug", debug)
+        return EQUIPMENT
+    return result if isinstance(result, int) else 0
+
+
+def _tell(error: BaseException, text: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    click.echo(f"error: {text}", err=True)

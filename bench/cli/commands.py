@@ -1,0 +1,199 @@
+"""The commands: each reads its options, has the work done elsewhere, shows the result, returns the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.cli.doctor import checks, print_checks
+from bench.cli.options import common, debug_only, find, image_options
+from bench.cli.output import Watch, messages, print_findings, print_json, print_table, report_name, written
+from bench.cli.replaying import replay_run
+from bench.config import data_root
+from bench.core.errors import InputError
+from bench.dashboard.app import create_app
+from bench.dashboard.serve import serve
+from bench.evidence.index import write_index
+from bench.oracle.result import RunResult
+from bench.rig.job import make_job
+from bench.runs.exit_codes import exit_code
+from bench.runs.runner import Runner
+
+DEMO = ("healthy", "power_cut_ecu", "power_cut_agent", "forged_signature", "wrong_ecu", "planted_no_verification")
+"""The demo's story, in this order."""
+
+
+@click.command()
+@common
+def demo(as_json: bool, out: Path, seed: int) -> int:
+    """Show a car being updated, a power cut in the middle, forged packages refused, a defect caught.
+
+    \b
+    Examples:
+      otabench demo
+      otabench demo --json | python3 -m json.tool
+      otabench demo --seed 7 --out /tmp/otabench
+    """
+    runner, results = Runner(), []
+    with Watch("demo") as watch:
+        for number, name in enumerate(DEMO, start=1):
+            watch.title(f"run {number} of {len(DEMO)}: {name}")
+            job = make_job(find("scenarios", name), find("benches", "sim"), seed=seed, progress=watch.flash)
+            results.append(runner.run(job))
+        watch.title("writing reports")
+        folders = written(results, out)
+        index = write_index(results, out)
+    if as_json:
+        print_json(results, folders)
+    else:
+        print_table(results)
+        for result in results:
+            if not result.as_expected:
+                click.echo(f"\n{result.scenario}: {result.title}")
+                print_findings(result)
+        click.echo(f"report: {index}    (otabench dashboard --out {out} shows it in a browser)")
+    return exit_code(results)
+
+
+@click.command()
+@click.argument("scenario")
+@click.option(
+    "--bench", "bench_name", default="sim", show_default=True, help="Bench file, or the name of a built-in one."
+)
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="ECU=FILE",
+    help="Update this ECU with real firmware (HEX, SREC, TI-TXT, binary).",
+)
+@click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
+@click.option("--base", type=str, default="0", show_default=True, help="Address of a binary file, as 0x… or decimal.")
+@common
+def run(
+    scenario: str, bench_name: str, images: tuple[str, ...], crop: bool, base: str, as_json: bool, out: Path, seed: int
+) -> int:
+    """Run one SCENARIO (a file, or the name of a built-in one) on a bench and judge it.
+
+    \b
+    Examples:
+      otabench run healthy
+      otabench run fixtures/scenarios/power_cut_ecu.toml --bench fixtures/benches/sim.toml
+      otabench run power_cut_ecu --image body=firmware.hex --crop
+      otabench run healthy --bench realtime --json
+    """
+    with Watch(f"run {scenario}") as watch:
+        job = make_job(
+            find("scenarios", scenario),
+            find("benches", bench_name),
+            seed=seed,
+            images=image_options(images),
+            crop=crop,
+            binary_base=_address(base),
+            progress=watch.flash,
+        )
+        result = Runner().run(job)
+        watch.title("writing the report")
+        folders = written([result], out)
+    _show(result, folders[0], as_json)
+    return exit_code([result])
+
+
+@click.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--scenario", help="Scenario file, when no report or built-in file has the id's inputs.")
+@click.option("--bench", "bench_name", help="Bench file, likewise.")
+@click.option("--image", "images", multiple=True, metavar="ECU=FILE", help="The firmware that the run used.")
+@click.option("--crop", is_flag=True, help="As in the run.")
+@click.option("--base", type=str, default="0", show_default=True, help="As in the run.")
+@common
+def replay(
+    run_id: str,
+    scenario: str | None,
+    bench_name: str | None,
+    images: tuple[str, ...],
+    crop: bool,
+    base: str,
+    as_json: bool,
+    out: Path,
+    seed: int,
+) -> int:
+    """Repeat the run with this ID: same inputs, same fault points, same trace.
+
+    Inputs are found by their hash in the reports, among the built-in files, and in what the options name.
+    The seed is the id's own; --seed is ignored.
+
+    \b
+    Examples:
+      otabench replay v1.healthy.none.1.0123456789ab.cdef01234567
+      otabench replay ID --bench my-bench.toml --scenario my-scenario.toml
+    """
+    del seed
+    with Watch("replay") as watch:
+        result = replay_run(
+            run_id,
+            reports=out,
+            scenario=None if scenario is None else find("scenarios", scenario),
+            bench=None if bench_name is None else find("benches", bench_name),
+            images=image_options(images),
+            crop=crop,
+            base=_address(base),
+            progress=watch.flash,
+        )
+        folders = written([result], out)
+    _show(result, folders[0], as_json)
+    return exit_code([result])
+
+
+@click.command()
+@debug_only
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
+def doctor(as_json: bool) -> int:
+    """Say what this machine can do, and what to do about what is missing.
+
+    \b
+    Examples:
+      otabench doctor
+      otabench doctor --json
+    """
+    return print_checks(checks(data_root()), as_json=as_json)
+
+
+@click.command()
+@debug_only
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="The reports to show."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="0 chooses a free one.")
+def dashboard(out: Path, host: str, port: int) -> int:
+    """Show the results in a browser: runs, verdicts, sequence and ECUs.
+
+    \b
+    Examples:
+      otabench dashboard
+      otabench dashboard --out nightly/reports --port 9000
+    """
+    serve(create_app(out), host, port)
+    return 0
+
+
+def _show(result: RunResult, folder: Path, as_json: bool) -> None:
+    if as_json:
+        print_json([result], [folder])
+        return
+    print_table([result])
+    print_findings(result)
+    click.echo(f"id:     {result.id}\ntrace:  {result.trace_sha256}\nreport: {report_name(folder)}")
+    messages().print(f"the same run again: otabench replay {result.id}", soft_wrap=True)
+
+
+def _address(text: str) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**32:
+        raise InputError("--base is no address", key="--base", found=text, allowed="0 to 0xFFFFFFFF, as 0x… or decimal")
+    return value

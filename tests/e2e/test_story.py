@@ -1,0 +1,126 @@
+"""The demo's story, run by run: what must have happened, seen in the records and not in the verdict alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bench.oracle.result import RunResult
+from bench.runs.job import Job
+from bench.runs.runner import Runner
+
+Load = Callable[..., Job]
+BODY_REQUEST = 0x7A0
+
+
+def events(result: RunResult, kind: str) -> list[Any]:
+    return [event for event in result.record.server_events if event.kind == kind]
+
+
+def versions_read(result: RunResult) -> dict[str, bytes | None]:
+    return {reading.ecu: reading.value for reading in result.record.readings if reading.did == 0xF189}
+
+
+def erases_on_the_bus(result: RunResult) -> int:
+    """Count single or first frames that ask for the erase routine, on any identifier."""
+    return sum(b"\x31\x01\xff\x00" in frame.data for frame in result.record.frames or ())
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "healthy", "power_cut_ecu", "power_cut_agent", "forged_signature", "forged_payload", "wrong_ecu",
+        "flash_bit_flip", "planted_no_verification",
+    ],
+)  # fmt: skip
+def test_scenario_ends_as_it_expects_and_every_invariant_is_observed(runner: Runner, load: Load, scenario: str) -> None:
+    result = runner.run(load(scenario))
+    assert result.as_expected, [(f.id, f.verdict, f.sentence) for f in result.verdict.invariants]
+    assert result.verdict.not_observed == ()
+    assert all(finding.evidence for finding in result.verdict.invariants)
+
+
+def test_healthy_update_follows_the_dm_conversation(runner: Runner, load: Load) -> None:
+    result = runner.run(load("healthy"))
+    kinds = [event.kind for event in result.record.server_events]
+    assert kinds == [
+        "vehicle_added", "package_uploaded", "order_placed", "registered", "bootstrap_complete",
+        "session_started", "device_info", "inventory", "order_offered", "order_accepted", "session_ended",
+        "session_started", "component_result", "component_result", "order_closed", "device_info", "inventory",
+        "session_ended",
+    ]  # fmt: skip
+    assert versions_read(result) == {"body": b"2.0.0", "gateway": b"2.0.0"}
+    paths = [record.url.rsplit("otabench.test", 1)[1] for record in result.record.http]
+    assert paths == ["/dm"] * 4 + ["/pkgurl/demo-2.0.0", "/dm", "/packages/demo-2.0.0.zip"] + ["/dm"] * 2
+
+
+def test_single_bank_ecu_waits_in_its_bootloader_after_the_cut_and_reaches_the_target(
+    runner: Runner, load: Load
+) -> None:
+    result = runner.run(load("power_cut_ecu"))
+    fault = result.record.faults[0]
+    assert fault.t_ns is not None
+    assert fault.restored_t_ns == fault.t_ns + 200_000_000
+    after = [boot for boot in result.record.boots or () if boot.ecu == "body" and boot.t_ns >= fault.restored_t_ns]
+    assert [boot.stage for boot in after][:2] == ["boot_manager", "bootloader"]
+    assert after[-1].stage == "application"
+    assert versions_read(result)["body"] == b"2.0.0"
+    assert erases_on_the_bus(result) == 3, "body twice, gateway once"
+
+
+def test_agent_goes_on_from_its_log_and_reports_each_result_once(runner: Runner, load: Load) -> None:
+    result = runner.run(load("power_cut_agent"))
+    assert [record.on for record in result.record.power if record.part == "agent"] == [True, False, True]
+    downloads = [record for record in result.record.http if record.url.endswith(".zip")]
+    assert len(downloads) == 1, "the downloaded package is used"
+    assert sorted(event.data["ecu"] for event in events(result, "component_result")) == ["body", "gateway"]
+    assert len(events(result, "registered")) == 1, "the registration survives"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "code"), [("forged_signature", 1407), ("forged_payload", 1407), ("wrong_ecu", 1455)]
+)
+def test_package_that_must_not_be_installed_touches_no_ecu(
+    runner: Runner, load: Load, scenario: str, code: int
+) -> None:
+    result = runner.run(load(scenario))
+    assert erases_on_the_bus(result) == 0
+    assert all(dump.erases == 0 and dump.programs == 0 for dump in result.record.flash or ())
+    assert {event.data["result_code"] for event in events(result, "component_result")} == {code}
+    assert [event.data["status"] for event in events(result, "order_closed")] == ["refused"]
+    assert versions_read(result) == {"body": b"1.0.0", "gateway": b"1.0.0"}
+
+
+def test_healthy_boot_manager_refuses_the_flipped_bit_and_the_defective_one_executes_it(
+    runner: Runner, load: Load, failed: Callable[[RunResult], set[str]]
+) -> None:
+    healthy, planted = runner.run(load("flash_bit_flip")), runner.run(load("planted_no_verification"))
+    flipped = healthy.record.faults[0].t_ns
+    assert flipped is not None
+    stages = [boot.stage for boot in healthy.record.boots or () if boot.ecu == "body" and boot.t_ns >= flipped]
+    assert stages[:2] == ["boot_manager", "bootloader"]
+    assert {"authentic", "whole"} <= failed(planted)
+    assert planted.verdict.blame == "bootloader"
+
+
+def test_second_vehicle_runs_on_the_same_program(runner: Runner, load: Load) -> None:
+    result = runner.run(load("healthy_van", "sim_van"))
+    assert result.as_expected
+    assert versions_read(result) == {"body": b"2.0.0"}
+
+
+def test_fault_that_is_never_reached_makes_the_run_inconclusive(
+    runner: Runner, load: Load, with_faults: Callable[..., Job]
+) -> None:
+    """The second fault lies behind the refusal that the first one causes."""
+    job = with_faults(load("forged_signature"), "package:agent:http:6", change="signature", ecu="body")
+    late = with_faults(load("healthy"), "power.ecu:body:program:1").scenario.faults
+    scenario = job.scenario.model_copy(update={"faults": job.scenario.faults + late})
+    from dataclasses import replace
+
+    result = runner.run(replace(job, scenario=scenario))
+    assert result.verdict.verdict == "inconclusive"
+    assert not result.as_expected
+    assert any("never reached" in note for note in result.notes)

@@ -1,0 +1,118 @@
+"""One program, two clocks: the healthy update in real time behind mutual TLS; simulation without thread or socket."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+import pytest
+
+from bench.core.loop import VirtualLoop
+from bench.core.world import World
+from bench.link.tls_server import TlsServer, client_context
+from bench.rig.server import BenchServer
+from bench.runs.job import Job
+from bench.runs.runner import Runner
+from bench.trust.keys import certificate_authority, client_certificate, server_certificate
+
+Load = Callable[..., Job]
+
+
+def test_healthy_update_passes_in_real_time_behind_mutual_tls(load: Load) -> None:
+    result = Runner().run(load("healthy", "realtime"))
+    assert result.as_expected, [(f.id, f.verdict, f.sentence) for f in result.verdict.invariants]
+    assert {record.url.split(":")[0] for record in result.record.http} == {"https"}
+    assert result.wall_s == pytest.approx(result.virtual_s, abs=0.5)
+    assert result.id.endswith(".realtime")
+
+
+def test_real_and_virtual_time_do_the_same_things_in_the_same_order(runner: Runner, load: Load) -> None:
+    """Diagnostic requests and server events agree; only times (and polls that real time brought in) differ."""
+
+    def requests(job: Job) -> list[bytes]:
+        frames = runner.run(job).record.frames or ()
+        heads = [frame.data for frame in frames if frame.sender == "agent" and frame.data[0] >> 4 in (0, 1)]
+        return [data for data in heads if data[1:3] != b"\x3e\x80" and data[1] != 0x22]
+
+    assert requests(load("healthy", "realtime")) == requests(load("healthy"))
+
+
+def test_simulation_starts_no_thread_and_opens_no_socket(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any, **_more: Any) -> NoReturn:
+        raise AssertionError("simulation must not start threads or open sockets")
+
+    job = load("power_cut_agent")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(socket.socket, "__init__", refuse)
+    before = threading.active_count()
+    assert Runner().run(job).as_expected
+    assert threading.active_count() == before
+
+
+@pytest.fixture
+def folder_of_certificates(tmp_path: Path) -> Path:
+    identities = {"server": server_certificate(), "client": client_certificate("IMEI:1")}
+    (tmp_path / "ca.pem").write_text(certificate_authority().certificate_pem)
+    for name, identity in identities.items():
+        (tmp_path / f"{name}.pem").write_text(identity.certificate_pem)
+        (tmp_path / f"{name}.key").write_text(identity.key_pem)
+    return tmp_path
+
+
+def serve(folder: Path) -> TlsServer:
+    server = TlsServer(
+        port=0, certificate=folder / "server.pem", key=folder / "server.key", client_ca=folder / "ca.pem"
+    )
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        return [str(environ.get("SSL_CLIENT_S_DN_CN")).encode()]
+
+    server.start(app)
+    return server
+
+
+def test_client_with_a_certificate_is_served_and_its_name_is_known(folder_of_certificates: Path) -> None:
+    folder = folder_of_certificates
+    server = serve(folder)
+    try:
+        context = client_context(ca=folder / "ca.pem", certificate=folder / "client.pem", key=folder / "client.key")
+        with httpx.Client(verify=context) as client:
+            assert client.get(server.base_url).text == "IMEI:1"
+    finally:
+        server.stop()
+
+
+def test_client_without_a_certificate_is_refused(folder_of_certificates: Path) -> None:
+    folder = folder_of_certificates
+    server = serve(folder)
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(str(folder / "ca.pem"))
+        with httpx.Client(verify=context) as client, pytest.raises(httpx.TransportError):
+            client.get(server.base_url)
+    finally:
+        server.stop()
+
+
+def test_server_of_another_authority_is_not_trusted(folder_of_certificates: Path) -> None:
+    server = serve(folder_of_certificates)
+    try:
+        with httpx.Client() as client, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            client.get(server.base_url)
+    finally:
+        server.stop()
+
+
+def test_simulated_server_keeps_its_store_in_memory() -> None:
+    world = World(VirtualLoop(), seed=1)
+    server = BenchServer.simulated(world, "IMEI:1")
+    try:
+        assert server.dm_url == "https://dm.otabench.test/dm"
+    finally:
+        server.close()
