@@ -32,7 +32,7 @@ $(shell rm -f $(VENV)/.made $(VENV)/.installed $(VENV)/.installed-test)
 endif
 endif
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .PHONY: help
 help: ## list the targets
@@ -61,11 +61,16 @@ bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.jso
 .PHONY: nightly
 nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) ## the slow suites, with firmware that nobody here made
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+	@$(MAKE) pythons
 
 .PHONY: browser
 browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromium
 	@command -v chromium >/dev/null || { echo "chromium is missing; next: apt-get install chromium" >&2; exit 2; }
 	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+.PHONY: pythons
+pythons: ## compare the demo's traces under every installed Python from 3.11 to 3.13
+	@$(PYTHON) tests/pythons/same_traces.py
 
 .PHONY: wheel
 wheel: $(VENV)/.installed ## build the wheel, install it in an empty folder, run the demo there
@@ -73,7 +78,7 @@ wheel: $(VENV)/.installed ## build the wheel, install it in an empty folder, run
 	@echo "building the wheel ..." && $(PIP) wheel --no-deps --wheel-dir dist .
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && wheel="$$PWD/$$(ls dist/*.whl)" \
 	  && echo "installing $${wheel##*/} in an empty folder ..." && "$(BIN)/python" -m venv "$$folder/venv" \
-	  && "$$folder/venv/bin/python" -m pip --quiet --disable-pip-version-check install "$$wheel" \
+	  && "$$folder/venv/bin/python" -m pip -qq --disable-pip-version-check install "$$wheel" \
 	  && cd "$$folder" && env -u PYTHONPATH venv/bin/otabench demo
 
 .PHONY: schemas

@@ -109,7 +109,7 @@ def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
         (GOOD.replace("= 5", "= 0"), "ecus.0.installed.size_bytes", "0", "greater than 0"),
         (GOOD + 'kind = "triple"\n', "ecus.0.kind", "'triple'", "'single_bank' or 'dual_bank'"),
         ('vin = 3\n[[ecus]]\nid = "body"\n', "vin", "3", "string"),
-        ('vin = "V"\necus = 3\n', "ecus", "3", "tuple"),
+        ('vin = "V"\necus = 3\n', "ecus", "3", "array"),
     ],
 )
 def test_a_wrong_value_is_refused_naming_key_found_and_allowed(

@@ -1,0 +1,50 @@
+"""The shape of reports/benchmarks.json (contracts.md); what the figures are is never asserted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from benchmarks.baseline_udsoncan import cpu_s_per_mib
+from benchmarks.figure import Figure, Measured
+from benchmarks.run import main
+from benchmarks.table import FIGURES
+
+
+def figure(**more: float) -> Figure:
+    return Figure(name="x", unit="s", better="lower", measure=lambda: Measured(1.0), **more)
+
+
+def test_ratio_and_aim_follow_from_the_baseline_of_the_same_run() -> None:
+    row = figure(aim_ratio=0.1).row(Measured(1.23456, baseline=10.0))
+    assert row == {
+        "name": "x", "value": 1.235, "unit": "s", "baseline": 10.0, "ratio": 0.1235, "better": "lower", "aim": 1.0,
+    }  # fmt: skip
+
+
+def test_a_figure_without_baseline_has_no_ratio() -> None:
+    row = figure(aim=30).row(Measured(12.0))
+    assert (row["baseline"], row["ratio"], row["aim"]) == (None, None, 30.0)
+
+
+def test_the_file_has_machine_and_the_chosen_figures(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "benchmarks.json"
+    done = CliRunner().invoke(main, ["--only", "sim_frames", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    written = json.loads(out.read_text())
+    assert set(written) == {"schema", "machine", "figures"}
+    assert set(written["machine"]) == {"cpu", "cores", "python", "python_build", "calibration_s"}
+    assert [row["name"] for row in written["figures"]] == ["sim_frames_per_s"]
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_an_unknown_prefix_names_the_figures_there_are(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["--only", "nothing", "--out", str(tmp_path / "x.json")])
+    assert done.exit_code == 2
+    assert all(figure.name in done.output for figure in FIGURES)
+
+
+def test_the_baseline_does_the_whole_job() -> None:
+    assert cpu_s_per_mib(bytes(range(256)) * 32) > 0

@@ -1,0 +1,82 @@
+"""No thread, no socket, no second process in simulation (D1); adapters of blocking libraries are named here."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+ADAPTERS = {
+    "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
+    "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
+    "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
+}
+MODULES = {
+    "_thread", "concurrent", "http.server", "multiprocessing", "queue", "select", "selectors", "signal", "socket",
+    "socketserver", "subprocess", "threading", "wsgiref.simple_server", "cheroot", "serial", "can", "isotp",
+}  # fmt: skip
+CALLS = {
+    "to_thread", "run_in_executor", "call_soon_threadsafe", "run_coroutine_threadsafe", "open_connection",
+    "start_server", "create_connection", "create_server", "create_subprocess_exec", "create_subprocess_shell", "fork",
+}  # fmt: skip
+
+
+def violations(path: str, source: str) -> list[str]:
+    """Return `path:line what` for every thread, socket or process outside the adapters."""
+    if path in ADAPTERS:
+        return []
+    return [f"{path}:{line} {what}" for node in ast.walk(ast.parse(source)) for line, what in _found(node)]
+
+
+def _banned(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in MODULES)
+
+
+def _found(node: ast.AST) -> list[tuple[int, str]]:
+    if isinstance(node, ast.Import):
+        return [(node.lineno, alias.name) for alias in node.names if _banned(alias.name)]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        return [(node.lineno, name) for name in names if _banned(name)][:1]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS:
+        return [(node.lineno, ast.unparse(node.func))]
+    return []
+
+
+def test_threads_and_sockets_live_in_named_adapters_only(sources: dict[str, str]) -> None:
+    assert [found for path, text in sources.items() for found in violations(path, text)] == []
+
+
+def test_every_named_adapter_still_needs_its_exception(sources: dict[str, str]) -> None:
+    idle = [path for path in ADAPTERS if path in sources and not violations("elsewhere.py", sources[path])]
+    assert idle == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "import threading",
+        "from threading import Lock",
+        "from concurrent.futures import ThreadPoolExecutor",
+        "import concurrent.futures",
+        "from concurrent import futures",
+        "import socket as s",
+        "import subprocess",
+        "from cheroot import wsgi",
+        "import can",
+        "def late():\n    import multiprocessing",
+        "import asyncio\nasyncio.to_thread(f)",
+        "loop.run_in_executor(None, f)",
+        "import asyncio\nasyncio.open_connection('localhost', 1)",
+        "import os\nos.fork()",
+    ],
+)
+def test_a_thread_socket_or_process_is_caught(bad: str) -> None:
+    assert violations("bench/agent/bad.py", bad)
+
+
+@pytest.mark.parametrize(
+    "good", ["from bench.wire import can", "from bench.wire.can import CanFrame", "import asyncio"]
+)
+def test_names_that_only_look_alike_are_let_through(good: str) -> None:
+    assert violations("bench/agent/good.py", good) == []
