@@ -37,7 +37,7 @@ def test_flipped_bit_fails_and_its_address_is_named(v: ModuleType, healthy: RunR
     found = whole(with_region(healthy, "body", "image:A", image_region(v, bytes(data))))
     assert found.verdict is Verdict.FAIL
     assert found.evidence[0].where == "body flash 0x00000123"
-    assert "1 bytes differ" in found.evidence[0].text
+    assert "1 byte differs" in found.evidence[0].text
     assert found.blame is None
 
 

@@ -57,7 +57,12 @@ def _judge(record: RunRecord, layout: EcuLayout, execution: ExecutionRecord) -> 
         shown = f"{what}: signature, hardware id, hash and counter (floor {execution.release_floor}) are right"
         return passed(f"{layout.ecu} {what}", at("execution", layout.ecu, execution.t_ns, shown))
     seen = [at("execution", layout.ecu, execution.t_ns, f"{what}: {reason}") for reason in wrong]
-    return failed(f"{layout.ecu} executed an image that it must refuse: {wrong[0]}", *seen, blame="bootloader")
+    return failed(f"{layout.ecu} executed an image that it must refuse: {_short(wrong[0])}", *seen, blame="bootloader")
+
+
+def _short(reason: str) -> str:
+    """Return a reason without its figures, which stand in the evidence."""
+    return reason.partition(": they hash to")[0]
 
 
 def _what_is_wrong(record: RunRecord, layout: EcuLayout, execution: ExecutionRecord) -> list[str]:
@@ -73,7 +78,8 @@ def _what_is_wrong(record: RunRecord, layout: EcuLayout, execution: ExecutionRec
     if header.release_counter < execution.release_floor:
         wrong.append(f"release counter {header.release_counter} is below the floor {execution.release_floor}")
     if execution.image_sha256.lower() != header.sha256:
-        wrong.append(f"the bytes in flash hash to {execution.image_sha256 or 'nothing'}, signed is {header.sha256}")
+        found = execution.image_sha256 or "nothing"
+        wrong.append(f"the bytes in flash are not the signed ones: they hash to {found}, signed is {header.sha256}")
     return wrong
 
 

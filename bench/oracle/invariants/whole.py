@@ -91,7 +91,9 @@ def _differences(
         has = f"{held[at]:02X}" if at < len(held) else "nothing"
         count = sum(a != b for a, b in zip(held, signed, strict=False)) + len(signed) - len(held)
         text = f"{where}: first difference at 0x{address + at:08X}, flash has {has}, signed is {signed[at]:02X}"
-        found.append(in_flash(layout.ecu, address + at, f"{text}; {count} bytes differ"))
+        found.append(
+            in_flash(layout.ecu, address + at, f"{text}; {count} {'byte differs' if count == 1 else 'bytes differ'}")
+        )
     for start, length in region.torn:
         if start < offset + len(signed) and start + length > offset:
             first = max(0, start - offset)
