@@ -105,21 +105,26 @@ _Armed = dict[int, list[tuple[str, int | None, Action]]]
 class PointCounter:
     """The points of one (part, event): counts, remembers for the golden table, and fires what is armed."""
 
-    __slots__ = ("_armed", "_clock", "_phases", "event", "n", "occurrences", "part")
+    __slots__ = ("_armed", "_clock", "_phases", "_seen", "event", "n", "part")
 
     def __init__(self, clock: Clock, phases: dict[str, str], part: str, event: str) -> None:
         self._clock, self._phases = clock, phases
         self.part, self.event, self.n = part, event, 0
-        self.occurrences: list[Occurrence] = []
+        self._seen: list[tuple[int, int, str, int]] = []
         self._armed: _Armed = {}
 
     def begin(self, units: int = 0) -> int:
         """Announce that the next operation is about to start; returns its number."""
         n = self.n = self.n + 1
-        self.occurrences.append(Occurrence(n, self._clock.now_ns(), self._phases.get(self.part, ""), units))
+        self._seen.append((n, self._clock.now_ns(), self._phases.get(self.part, ""), units))
         if self._armed:
             self._fire(n, "before", None)
         return n
+
+    @property
+    def occurrences(self) -> tuple[Occurrence, ...]:
+        """Return all points so far (plain tuples until somebody asks: a frame costs one of them)."""
+        return tuple(Occurrence(*seen) for seen in self._seen)
 
     def inside(self, n: int, units_done: int) -> None:
         """Announce that `units_done` units of operation `n` are done and the next one is under way."""
@@ -183,7 +188,7 @@ class Points:
 
     def table(self) -> PointTable:
         """Return what was announced so far, as values."""
-        return {key: tuple(counter.occurrences) for key, counter in self._counters.items()}
+        return {key: counter.occurrences for key, counter in self._counters.items()}
 
 
 PointTable = dict[tuple[str, str], tuple[Occurrence, ...]]

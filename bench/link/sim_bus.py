@@ -7,7 +7,7 @@ timer delays nothing but its own delivery.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench.core.clock import NS_PER_S
 from bench.core.loop import PowerLost
@@ -55,11 +55,6 @@ class SimCanPort:
         """Call `callback` for every frame of other nodes, in the order of subscription."""
         self.life.check()
         self.callbacks.append(callback)
-
-    def hear(self, frame: CanFrame, end_ns: int) -> None:
-        """Hand a received frame to the subscribers."""
-        for callback in self.callbacks:
-            callback(frame, end_ns)
 
 
 class SimCanBus:
@@ -149,25 +144,26 @@ class SimCanBus:
         self._world.journal.frame(
             FrameRecord(end_ns, self.name, winner.life.part, frame.can_id, frame.flags, frame.data)
         )
-        _handle(winner, sent or _no_interest, end_ns)
+        if sent is not None:
+            _handle(winner, (sent,), end_ns)
+        else:
+            winner.counter.end(winner.counter.begin())
         for port in receivers:
             if port.life.alive:
-                _handle(port, port.hear, frame, end_ns)
+                _handle(port, port.callbacks, frame, end_ns)
 
 
-def _handle(port: SimCanPort, work: Callable[..., object], *args: object) -> None:
+def _handle(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
     """Let a node handle a frame that it sent or received: a numbered fault point of that node."""
-    n = port.counter.begin()
+    counter, life = port.counter, port.life
+    n = counter.begin()
     try:
-        if port.life.alive:
-            work(*args)
+        for callback in callbacks:
+            if life.alive:
+                callback(*event)
     except PowerLost:
         return
-    port.counter.end(n)
-
-
-def _no_interest(_end_ns: int) -> None:
-    """The sender does not ask when its frame was sent."""
+    counter.end(n)
 
 
 CATCH_UP_NS = 50_000_000

@@ -45,19 +45,20 @@ def arbitration_key(frame: CanFrame) -> int:
 def frame_bits(frame: CanFrame) -> int:
     """Return how many bit times the frame occupies, stuff bits counted from its actual bits, intermission included."""
     state, crc, bits = _header(frame.can_id, len(frame.data), frame.flags)
+    stuff, remainder = _STUFF, _CRC15
     if not frame.flags & REMOTE:
         for byte in frame.data:
-            crc = (crc << 8 & 0x7FFF) ^ _CRC15[crc >> 7 ^ byte]
-            packed = _STUFF[state][byte]
-            state, bits = packed >> 4, bits + 8 + (packed & 0xF)
-    packed = _STUFF[state][crc >> 7]
-    bits += 8 + (packed & 0xF)
-    return bits + 7 + _stuff_bits(packed >> 4, crc & 0x7F, 7)[1] + TAIL_BITS
+            crc = (crc << 8 & 0x7FFF) ^ remainder[crc >> 7 ^ byte]
+            packed = stuff[state | byte]
+            state = packed & _STATE
+            bits += packed & _COUNT
+    packed = stuff[state | crc >> 7]
+    return bits + (packed & _COUNT) + 7 + _LAST_7[packed & _STATE | crc & 0x7F] + TAIL_BITS
 
 
 @lru_cache(maxsize=65536)
 def _header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
-    """Return (stuff state, CRC, bits so far) after everything before the data."""
+    """Return (stuff state shifted by a byte, CRC, bits so far) after everything before the data."""
     remote = 1 if flags & REMOTE else 0
     if flags & EXTENDED:  # SOF, base id, SRR, IDE, id extension, RTR, r1, r0
         word = (((can_id >> 18) << 2 | 0b11) << 18 | can_id & 0x3FFFF) << 3 | remote << 2
@@ -66,7 +67,7 @@ def _header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
         word, width = can_id << 3 | remote << 2, 1 + 11 + 3
     word, width = word << 4 | length, width + 4
     state, stuffed = _stuff_bits(_START, word, width)
-    return state, _crc_bits(word, width), width + stuffed
+    return state << 8, _crc_bits(word, width), width + stuffed
 
 
 def _crc_bits(word: int, width: int) -> int:
@@ -96,9 +97,14 @@ def _stuff_bits(state: int, word: int, width: int) -> tuple[int, int]:
     return run << 1 | last, stuffed
 
 
-def _stuff_row(state: int) -> tuple[int, ...]:
-    return tuple(after << 4 | stuffed for after, stuffed in (_stuff_bits(state, byte, 8) for byte in range(256)))
+def _after_byte(state: int, byte: int) -> int:
+    after, stuffed = _stuff_bits(state, byte, 8)
+    return after << 8 | 8 + stuffed
 
 
-_STUFF = tuple(_stuff_row(state) for state in range(10))
+_STATES = range(10)
+_STATE, _COUNT = 0xF00, 0xFF
+"""An entry of `_STUFF`: the state after the byte (ready to index with the next one), and how many bits it took."""
+_STUFF = tuple(_after_byte(state, byte) for state in _STATES for byte in range(256))
+_LAST_7 = tuple(_stuff_bits(state, word & 0x7F, 7)[1] for state in _STATES for word in range(256))
 _CRC15 = tuple(_crc_bits(byte, 8) for byte in range(256))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from bench.core.clock import NS_PER_MS, NS_PER_US, Clock, Timer
@@ -123,8 +124,10 @@ class _Sender:
 
     def __init__(self, clock: Clock, params: IsoTpParams, transmit: Transmit, abort: Callable[[], None]) -> None:
         self._clock, self._params, self._transmit, self._abort = clock, params, transmit, abort
+        self._n_as_ns = params.n_as_ms * NS_PER_MS
         self._payload = b""
         self._done: Done | None = None
+        self._on_sent: Callable[[int], None] = _ignore
         self._offset = 0
         self._sequence = 0
         self._left_in_block: int | None = None
@@ -146,21 +149,22 @@ class _Sender:
             raise ValueError(f"{len(payload)} bytes; this link carries 1 to {MAX_LENGTH}")
         self._payload, self._done, self._waits = payload, done, 0
         self._generation += 1
+        self._on_sent = partial(self._sent, self._generation)
+        now_ns = self._clock.now_ns()
         if len(payload) <= SINGLE_BYTES:
             self._offset = len(payload)
-            self._put(bytes((len(payload),)) + payload)
+            self._put(bytes((len(payload),)) + payload, now_ns)
             return
         self._offset, self._sequence = FIRST_BYTES, 1
         head = bytes((FIRST << 4 | len(payload) >> 8, len(payload) & 0xFF))
-        self._put(head + payload[:FIRST_BYTES])
+        self._put(head + payload[:FIRST_BYTES], now_ns)
 
-    def _put(self, data: bytes) -> None:
-        if self._params.padding is not None and len(data) < FRAME_BYTES:
+    def _put(self, data: bytes, now_ns: int) -> None:
+        if len(data) < FRAME_BYTES and self._params.padding is not None:
             data = data + bytes((self._params.padding,)) * (FRAME_BYTES - len(data))
         self._timeout_name = IsoTpError.TIMEOUT_A
-        self._deadline.set(self._clock.now_ns() + self._params.n_as_ms * NS_PER_MS)
-        generation = self._generation
-        self._transmit(data, lambda t_ns: self._sent(generation, t_ns))
+        self._deadline.set(now_ns + self._n_as_ns)
+        self._transmit(data, self._on_sent)
 
     def _sent(self, generation: int, t_ns: int) -> None:
         if generation != self._generation or self._done is None:
@@ -171,16 +175,16 @@ class _Sender:
             self._await_flow(t_ns)
         elif self._gap_ns:
             self._deadline.clear()
-            self._clock.call_at_ns(t_ns + self._gap_ns, self._next, generation)
+            self._clock.call_at_ns(t_ns + self._gap_ns, self._next, generation, t_ns + self._gap_ns)
         else:
-            self._next(generation)
+            self._next(generation, t_ns)
 
     def _await_flow(self, t_ns: int) -> None:
         self._awaits_flow = True
         self._timeout_name = IsoTpError.TIMEOUT_BS
         self._deadline.set(t_ns + self._params.n_bs_ms * NS_PER_MS)
 
-    def _next(self, generation: int) -> None:
+    def _next(self, generation: int, now_ns: int) -> None:
         if generation != self._generation or self._done is None:
             return
         end = self._offset + CONSECUTIVE_BYTES
@@ -188,7 +192,7 @@ class _Sender:
         self._offset, self._sequence = end, (self._sequence + 1) & 0xF
         if self._left_in_block is not None:
             self._left_in_block -= 1
-        self._put(data)
+        self._put(data, now_ns)
 
     def on_flow(self, data: bytes, t_ns: int) -> None:
         if not self._awaits_flow or len(data) < 3:
@@ -198,7 +202,7 @@ class _Sender:
             self._awaits_flow, self._waits = False, 0
             self._left_in_block = data[1] or None
             self._gap_ns = st_min_to_ns(data[2])
-            self._next(self._generation)
+            self._next(self._generation, t_ns)
         elif status == WAIT:
             self._waits += 1
             if self._waits > self._params.wait_frames_max:
@@ -234,6 +238,7 @@ class _Receiver:
         self._have = 0
         self._sequence = 0
         self._left_in_block = 0
+        self._n_cr_ns = params.n_cr_ms * NS_PER_MS
         self._deadline = Deadline(clock, self._timed_out)
 
     @property
@@ -259,7 +264,7 @@ class _Receiver:
         self._length, self._parts, self._have, self._sequence = length, [data[2:8]], FIRST_BYTES, 1
         self._left_in_block = self._params.block_size
         self._listener.on_start(length)
-        self._deadline.set(t_ns + self._params.n_cr_ms * NS_PER_MS)
+        self._deadline.set(t_ns + self._n_cr_ns)
         self._flow(CONTINUE)
 
     def on_consecutive(self, data: bytes, t_ns: int) -> None:
@@ -274,7 +279,7 @@ class _Receiver:
         if self._have >= self._length:
             self._complete()
             return
-        self._deadline.set(t_ns + self._params.n_cr_ms * NS_PER_MS)
+        self._deadline.set(t_ns + self._n_cr_ns)
         if self._params.block_size:
             self._left_in_block -= 1
             if self._left_in_block == 0:

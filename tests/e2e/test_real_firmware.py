@@ -70,3 +70,22 @@ def test_id_depends_on_the_firmware(runner: Runner, load: Load, tmp_path: Path) 
         path.write_bytes(data)
         ids.add(runner.run(load("healthy", images={"body": path})).id)
     assert len(ids) == 2
+
+
+MICROPYTHON = Path("/usr/share/firmware-microbit-micropython/firmware.hex")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["healthy", "power_cut_ecu"])
+def test_micropython_of_the_debian_package_ends_in_flash_byte_by_byte(
+    runner: Runner, load: Load, scenario: str
+) -> None:
+    """238 KiB at address 0 and configuration words far away; `make nightly` installs the package."""
+    source = bincopy.BinFile()
+    source.add_ihex_file(str(MICROPYTHON))
+    block = next(segment for segment in source.segments if segment.address == 0)
+    result = runner.run(load(scenario, images={"body": MICROPYTHON}, crop=True))
+    assert result.as_expected
+    assert len(block.data) > 200_000
+    assert flash_of(result, len(block.data)) == bytes(block.data)
+    assert any("0x100010C0" in note for note in result.notes)
