@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bench.core.canonical import canonical_json
 from bench.core.clock import Clock
 from bench.core.journal import Journal
-from bench.core.node import Node
 from bench.core.points import Points
 from bench.core.records import BootRecord, ExecutionRecord, HttpRecord, PowerRecord, ServerEvent
 from bench.core.seeds import Seeds
@@ -21,6 +21,13 @@ class PartCrashed(RuntimeError):
         super().__init__(f"{part}: {type(error).__name__}: {error}")
         self.part, self.error = part, error
         self.__cause__ = error
+
+
+class Stoppable(Protocol):
+    """What the end of a run stops: `bench.core.node.Node`."""
+
+    def stop(self, reason: str) -> None:
+        """End the running life, if any."""
 
 
 @dataclass(slots=True)
@@ -43,7 +50,7 @@ class World:
         self.points = Points(clock)
         self.seeds = Seeds(seed)
         self.recorder = Recorder()
-        self.nodes: list[Node] = []
+        self.nodes: list[Stoppable] = []
         self.crash: PartCrashed | None = None
         self.on_crash: Callable[[], None] = lambda: None
 
