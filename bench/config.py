@@ -68,7 +68,8 @@ def _neighbours(path: Path) -> str | None:
 
 
 def _explained(error: ValidationError, model: type[FileModel], path: Path, what: str) -> InputError:
-    first = error.errors(include_url=False)[0]
+    found = error.errors(include_url=False)
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
     key = ".".join(str(part) for part in first["loc"]) or "(top level)"
     more = error.error_count() - 1
     if first["type"] == "extra_forbidden":

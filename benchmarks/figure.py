@@ -1,4 +1,4 @@
-"""What a figure is, and how it stands in reports/benchmarks.json (contracts.md)."""
+"""What a figure is, and how it stands in reports/benchmarks.json (docs/contracts.md)."""
 
 from __future__ import annotations
 

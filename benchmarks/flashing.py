@@ -105,7 +105,7 @@ def _vehicle(world: World, files: BenchFiles, buses: dict[str, SimCanBus]) -> Si
     )
     installed = _signed(files, ecu, random_image(ecu.installed.size_bytes, 9), ecu.installed.version, 1)
     images = {ecu.id: (installed.header.encode(), installed.data)}
-    return build_vehicle(world, spec, buses, public_key("image"), files.personality_root, images)
+    return build_vehicle(world, spec, buses, public_key("image"), files.personality_files, images)
 
 
 def _signed(files: BenchFiles, ecu: EcuEntry, data: bytes, version: str, release_counter: int) -> SignedImage:

@@ -38,6 +38,7 @@ CLOSED = (OrderStatus.SUCCESS, OrderStatus.FAILED, OrderStatus.REFUSED)
 
 TRANSITIONS: dict[tuple[OrderStatus, Step], OrderStatus] = {
     (OrderStatus.OPEN, Step.OFFER): OrderStatus.OFFERED,
+    (OrderStatus.OPEN, Step.SUCCEED): OrderStatus.SUCCESS,  # the vehicle held the target all along
     (OrderStatus.OFFERED, Step.OFFER): OrderStatus.OFFERED,  # the answer to the first offer never came
     (OrderStatus.OFFERED, Step.ACCEPT): OrderStatus.ACCEPTED,
     (OrderStatus.OFFERED, Step.DECLINE): OrderStatus.OFFERED,  # closing follows where the refusal is final

@@ -17,7 +17,7 @@ from bench.wire.dm_alert import START_ALERTS, Alert, AlertType, OperationComplet
 from bench.wire.dm_json import DmError
 from bench.wire.dm_scomo import Inventory, download_install_node, is_success, pkg_url_node, result_name
 from bench.wire.dm_uri import ClientUri, Moid
-from dm_server.orders import Order, Step
+from dm_server.orders import Order, OrderStatus, Step
 from dm_server.refusal import Refused
 
 GET_ROOTS = (Moid.DEVINFO, Moid.SCOMO)
@@ -123,12 +123,15 @@ def on_response(turn: Turn, message: Response, session: Session | None) -> Outco
 def _due(turn: Turn, ecus: Mapping[str, str]) -> Order | None:
     """Return the oldest unfinished order, if it may be offered and the vehicle does not hold its target yet.
 
-    An accepted order is not offered again: the vehicle goes on with it by itself, from its own log.
+    An order that was never offered and that the vehicle meets already is closed as a success. An accepted order is
+    not offered again: the vehicle goes on with it by itself, from its own log.
     """
-    oldest = next((order for order in turn.orders.values() if not order.closed), None)
-    if oldest is None or not oldest.allows(Step.OFFER) or oldest.is_met_by(ecus):
-        return None
-    return oldest
+    for order in [order for order in turn.orders.values() if not order.closed]:
+        if order.status is OrderStatus.OPEN and order.is_met_by(ecus):
+            turn.add("order_closed", order=order.order, status=OrderStatus.SUCCESS.value)
+            continue
+        return order if order.allows(Step.OFFER) and not order.is_met_by(ecus) else None
+    return None
 
 
 def _offer(base_url: str, package_id: str) -> tuple[Command, Command]:
@@ -164,7 +167,7 @@ def _take_answer(turn: Turn, order: str | None, statuses: tuple[Status, ...]) ->
     """Log how the vehicle answered HGET and EXEC.
 
     A failed HGET leaves the order on offer (the network may have been the cause); a refused EXEC closes it; an MO
-    result in `sc` is the synchronous form of the result (oma-dm.md A8 row 18).
+    result in `sc` is the synchronous form of the result (docs/dm-dialect.md).
     """
     if order is None or turn.orders[order].closed:
         return

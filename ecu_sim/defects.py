@@ -1,4 +1,4 @@
-"""Planted defects of the simulated ECUs: boot managers that leave out a check (`contracts.md`, Defects)."""
+"""Planted defects of simulated ECUs: boot managers that leave out a check (`docs/contracts.md`, Planted defects)."""
 
 from __future__ import annotations
 

@@ -122,4 +122,13 @@ class EcuMemory:
                 torn = tuple((at, min(length, size_bytes - at)) for at, length in flash.torn(name) if at < size_bytes)
                 base = flash.region(name).base_address
                 regions.append(MemoryRegion(name, base, flash.read(name, 0, size_bytes), torn))
-        return FlashDump(self._ecu, tuple(regions), flash.erases, flash.programs, tuple(flash.driver_faults))
+        record = self.nvm.record
+        return FlashDump(
+            ecu=self._ecu,
+            regions=tuple(regions),
+            erases=flash.erases,
+            programs=flash.programs,
+            driver_faults=tuple(flash.driver_faults),
+            release_floor=record.release_floor,
+            trial_bank=record.trial_bank,
+        )

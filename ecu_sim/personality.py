@@ -131,9 +131,9 @@ def _refuse_overlap(spans: list[tuple[int, int]]) -> None:
             raise ValueError(f"memory at 0x{following:08X} overlaps the one that begins at 0x{base:08X}")
 
 
-def load_personality(root: Path, name: str) -> Personality:
-    """Read `ecus/<name>.toml` below the data root; `InputError` names file, key, found and allowed."""
-    return load_toml(root / "ecus" / f"{name}.toml", Personality, f"ECU personality {name!r}")
+def load_personality(path: Path) -> Personality:
+    """Read an ECU file; `InputError` names file, key, found and allowed."""
+    return load_toml(path, Personality, f"ECU personality {path.stem!r}")
 
 
 def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from bench.core.errors import InputError
@@ -77,11 +76,6 @@ class SimVehicle:
         names = tuple(bank.name for bank in personality.banks)
         return next(candidates(self.memory(ecu_id).nvm.record, names, personality.boot.trial_boots))[0]
 
-    def set_release_floor(self, ecu_id: str, release_floor: int) -> None:
-        """Set the anti-rollback floor as a workshop does; 0 clears it."""
-        nvm = self.memory(ecu_id).nvm
-        nvm.preload(replace(nvm.record, release_floor=release_floor))
-
     def _has(self, ecu_id: str, bank: str) -> bool:
         return any(known.name == bank for known in self._ecus[ecu_id].personality.banks)
 
@@ -91,14 +85,15 @@ def build_vehicle(
     vehicle: VehicleSpec,
     buses: Mapping[str, CanBus],
     image_public_key: bytes,
-    data_root: Path,
+    personality_files: Mapping[str, Path],
     installed_images: Mapping[str, tuple[bytes, bytes]],
 ) -> SimVehicle:
-    """Build the ECUs of `vehicle` without power; `installed_images` maps an ECU's id to (header, image).
+    """Build the ECUs of `vehicle` without power; `personality_files` says where each personality
+    lies, `installed_images` maps an ECU's id to (header, image).
 
     `InputError` when a personality, a bus or an image cannot be used.
     """
-    personalities = {ecu.id: load_personality(data_root, ecu.personality) for ecu in vehicle.ecus}
+    personalities = {ecu.id: load_personality(personality_files[ecu.personality]) for ecu in vehicle.ecus}
     built = SimVehicle(
         vehicle,
         {

@@ -80,6 +80,7 @@ class AgentLog:
     async def move(self, event: Event, order: OrderState | None = None) -> None:
         """Go to the next state, stored before it takes effect: a numbered fault point of the agent."""
         order = order or self.order
+        self._life.check()
         n = self._counter.begin()
         self._life.check()
         await self.keep(replace(order, state=next_state(self.order.state, event)))

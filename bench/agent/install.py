@@ -11,7 +11,7 @@ from bench.agent.vehicle import AgentConfig, EcuAccess, Ecus, ProgressSink
 from bench.core.clock import NS_PER_S
 from bench.core.node import Incarnation
 from bench.core.world import World
-from bench.flasher.errors import FlasherError
+from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.functional import restore_normal_operation
 from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.sequence import flash_ecu
@@ -23,6 +23,9 @@ from bench.wire.dm_scomo import Component, DeployedState, Inventory, ScomoResult
 
 PACKAGE_SUFFIX = ".zip"
 IDENTITY_TRIES, IDENTITY_PAUSE_S = 20, 1
+JOB_TRIES = 3
+PATIENCE_TRIES, PATIENCE_PAUSE_S = 240, 10
+"""An ECU without power is waited for: at least 40 minutes, then the order has failed."""
 _REFUSAL_CODES = {
     Refusal.HARDWARE: ScomoResult.DEVICE_OR_VERSION_MISMATCH,
     Refusal.UNKNOWN_ECU: ScomoResult.DEVICE_OR_VERSION_MISMATCH,
@@ -96,7 +99,7 @@ class Installer:
 
     async def _read_identity(self, access: EcuAccess) -> EcuIdentity:
         found = await read_identity(access.ecu, access.link, access.recipe, self._life)
-        counter = self._log.installed.get(access.ecu, 0)
+        counter = self._log.installed.get(access.ecu, self._config.factory_counters.get(access.ecu, 0))
         return EcuIdentity(ecu=access.ecu, hardware_id=found.hardware_id, release_counter=counter)
 
     async def install(self) -> None:
@@ -127,13 +130,31 @@ class Installer:
             version=image.entry.version,
             software_id=image.entry.software_id,
         )
-        try:
-            report = await flash_ecu(
-                job, access.link, access.functional, access.recipe, self._life, self._world.points, self._progress
-            )
-        except FlasherError as error:
-            return EcuResult(ScomoResult.INSTALL_FAILED, "", str(error))
-        return EcuResult(ScomoResult.OK, report.version, f"{report.downloads} download(s), {report.sent_bytes} bytes")
+        for tries_left in range(JOB_TRIES - 1, -1, -1):
+            try:
+                report = await flash_ecu(
+                    job, access.link, access.functional, access.recipe, self._life, self._world.points, self._progress
+                )
+            except FlasherError as error:
+                if await self._answers_again(access, error) and await self._runs(access, image.entry.version):
+                    return EcuResult(ScomoResult.OK, image.entry.version, f"runs it, although {error}")
+                if not tries_left or not _was_silent(error):
+                    return EcuResult(ScomoResult.INSTALL_FAILED, "", str(error))
+            else:
+                text = f"{report.downloads} download(s), {report.sent_bytes} bytes"
+                return EcuResult(ScomoResult.OK, report.version, text)
+        raise AssertionError("the last try returns")
+
+    async def _answers_again(self, access: EcuAccess, error: FlasherError) -> bool:
+        """Wait for an ECU that fell silent, as long as a vehicle may stand without power; whether it answers."""
+        for _ in range(PATIENCE_TRIES if _was_silent(error) else 1):
+            try:
+                await read_identity(access.ecu, access.link, access.recipe, self._life)
+            except FlasherError:
+                await self._life.sleep_ns(PATIENCE_PAUSE_S * NS_PER_S)
+            else:
+                return True
+        return False
 
     async def _runs(self, access: EcuAccess, version: str) -> bool:
         try:
@@ -194,3 +215,8 @@ class Installer:
             ).alert()
             for ecu, result in order.results.items()
         )
+
+
+def _was_silent(error: FlasherError) -> bool:
+    """Return whether the job failed because nobody answered: power may come back, another try makes sense."""
+    return isinstance(error.cause if isinstance(error, FlashFailed) else error, TransportError)

@@ -36,6 +36,8 @@ class AgentConfig:
     package_public_key: bytes
     image_public_key: bytes
     poll_interval_ns: int
+    factory_counters: Mapping[str, int]
+    """Release counters of the software that each ECU left the factory with."""
     private_key: X25519PrivateKey = field(repr=False)
 
 

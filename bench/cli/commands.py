@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from bench.evidence.index import write_index
 from bench.oracle.result import RunResult
 from bench.rig.job import make_job
 from bench.runs.exit_codes import exit_code
+from bench.runs.ids import RunId
 from bench.runs.runner import Runner
 
 DEMO = ("healthy", "power_cut_ecu", "power_cut_agent", "forged_signature", "wrong_ecu", "planted_no_verification")
@@ -96,7 +98,7 @@ def run(
         result = Runner().run(job)
         watch.title("writing the report")
         folders = written([result], out)
-    _show(result, folders[0], as_json)
+    _show(result, folders[0], as_json, _firmware_options(images, crop, base))
     return exit_code([result])
 
 
@@ -142,7 +144,7 @@ def replay(
             progress=watch.flash,
         )
         folders = written([result], out)
-    _show(result, folders[0], as_json)
+    _show(result, folders[0], as_json, _firmware_options(images, crop, base))
     return exit_code([result])
 
 
@@ -179,14 +181,28 @@ def dashboard(out: Path, host: str, port: int) -> int:
     return 0
 
 
-def _show(result: RunResult, folder: Path, as_json: bool) -> None:
+def _show(result: RunResult, folder: Path, as_json: bool, options: str = "") -> None:
     if as_json:
         print_json([result], [folder])
         return
     print_table([result])
     print_findings(result)
     click.echo(f"id:     {result.id}\ntrace:  {result.trace_sha256}\nreport: {report_name(folder)}")
-    messages().print(f"the same run again: otabench replay {result.id}", soft_wrap=True)
+    messages().print(_how_to_repeat(result, options), soft_wrap=True, markup=False)
+
+
+def _how_to_repeat(result: RunResult, options: str) -> str:
+    if RunId.parse(result.id).real_time:
+        return f"the same story anew (real time does not repeat to the byte): otabench replay {result.id}{options}"
+    return f"the same run again: otabench replay {result.id}{options}"
+
+
+def _firmware_options(images: tuple[str, ...], crop: bool, base: str) -> str:
+    """Return the options that a replay needs: firmware is not kept in the report."""
+    words = [f"--image {shlex.quote(image)}" for image in images]
+    words += ["--crop"] if crop else []
+    words += [f"--base {base}"] if base != "0" else []
+    return "".join(f" {word}" for word in words)
 
 
 def _address(text: str) -> int:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from bench import __version__
@@ -56,7 +57,7 @@ def print_checks(found: list[Check], *, as_json: bool) -> int:
     else:
         table = Table("what", "state", "found", "what to do", header_style="bold")
         for check in found:
-            table.add_row(check.name, MARKS[check.state], check.found, check.advice)
+            table.add_row(check.name, MARKS[check.state], escape(check.found), escape(check.advice))
         answers().print(table)
     return 3 if any(check.state == "wrong" for check in found) else 0
 

@@ -11,6 +11,7 @@ import click
 from bench.config import data_root
 from bench.core.errors import InputError
 
+NOUNS = {"scenarios": "scenario", "benches": "bench"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -40,12 +41,12 @@ def find(kind: str, name: str) -> Path:
     path = Path(name)
     if path.suffix == ".toml" or "/" in name or path.exists():
         if not path.is_file():
-            raise InputError(f"{kind[:-1]} file does not exist", file=name, allowed=_built_in(kind))
+            raise InputError(f"{NOUNS[kind]} file does not exist", file=name, allowed=_built_in(kind))
         return path
     built_in = data_root() / kind / f"{name}.toml"
     if not built_in.is_file():
         raise InputError(
-            f"no such {kind[:-1]}",
+            f"no such {NOUNS[kind]}",
             found=name,
             allowed=_built_in(kind),
             hint="give a built-in name or the path of a file",

@@ -31,13 +31,13 @@ PLAIN_WIDTH = 150
 
 def messages() -> Console:
     """Return the console for people: standard error, so that standard output stays one JSON object."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def answers() -> Console:
     """Return the console for results; wide enough for whole lines where standard output is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=PLAIN_WIDTH)
 
 
 class Watch(AbstractContextManager["Watch"]):

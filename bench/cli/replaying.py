@@ -30,7 +30,7 @@ def replay_run(
 ) -> RunResult:
     """Return the result of the run that `text` names; `InputError` when its inputs or golden run cannot be had."""
     run_id = RunId.parse(text)
-    tried = []
+    tried: list[str] = []
     for scenario_path, bench_path in _candidates(run_id, reports, scenario, bench):
         try:
             job = make_job(
@@ -43,31 +43,56 @@ def replay_run(
                 progress=progress,
             )
         except InputError as error:
-            tried.append(f"{scenario_path} on {bench_path}: {error.problem}")
+            tried.append(error.problem)
             continue
-        found = inputs_hash(job.inputs)
-        if found == run_id.inputs:
+        if inputs_hash(job.inputs) == run_id.inputs:
             return _run(job, run_id, reports)
-        tried.append(f"{scenario_path} on {bench_path}: {found}")
-    raise InputError(
-        f"no files with the inputs hash {run_id.inputs} were found",
-        found="; ".join(tried[:6]) or "no scenario of that name",
+        tried.append("other inputs")
+    raise _not_found(run_id, reports, tried)
+
+
+def _not_found(run_id: RunId, reports: Path, tried: list[str]) -> InputError:
+    """Say what was looked at, and name firmware that the run used and that no report keeps."""
+    reasons = "; ".join(dict.fromkeys(reason for reason in tried if reason != "other inputs"))
+    firmware = _own_firmware(run_id, reports)
+    return InputError(
+        f"the files with the inputs hash {run_id.inputs} were not found",
+        found=f"{len(tried)} pairs of scenario and bench tried{f': {reasons}' if reasons else ''}",
         allowed="the files the run was made with",
-        hint="name them with --bench, --scenario and --image, or copy the run's folder into the reports",
+        hint=f"the run used firmware of its own: add --image {firmware}=FILE, with --crop and --base as then"
+        if firmware
+        else "name them with --bench, --scenario and --image, or copy the run's folder into the reports",
     )
 
 
+def _own_firmware(run_id: RunId, reports: Path) -> str | None:
+    """Return the ECU whose firmware a stored report of this run does not keep."""
+    for path in _stored(run_id, reports):
+        for header in sorted(path.parent.glob("inputs/images/*.header")):
+            return header.stem
+    return None
+
+
 def _run(job: Job, run_id: RunId, reports: Path) -> RunResult:
+    """Run at the id's own points; its golden run must be the same, unless time was real."""
     runner = Runner()
+    if len(run_id.points) != len(job.scenario.faults):
+        raise InputError(
+            "the id has another number of faults than its scenario",
+            found=", ".join(run_id.points) or "none",
+            allowed=f"{len(job.scenario.faults)} fault point(s)",
+        )
+    if run_id.real_time:
+        return runner.run(job, run_id.points)
     golden = runner.golden_hash(job)
     if golden != run_id.golden:
         raise InputError(
             "the golden run of these inputs differs from the one that the id names",
             found=f"{golden} (otabench {__version__})",
             allowed=f"{run_id.golden} (otabench {_version_of(run_id, reports)})",
-            hint="replay it with the version that made it",
+            hint="replay it with the version that made it; with the same version the id was changed",
         )
-    return runner.run(job)
+    return runner.run(job, run_id.points)
 
 
 def _candidates(run_id: RunId, reports: Path, scenario: Path | None, bench: Path | None) -> Iterator[tuple[Path, Path]]:
@@ -83,11 +108,17 @@ def _candidates(run_id: RunId, reports: Path, scenario: Path | None, bench: Path
 
 def _version_of(run_id: RunId, reports: Path) -> str:
     """Return the tool version that a stored report of this run names."""
-    for path in sorted(reports.glob("*/view.json")):
+    for path in _stored(run_id, reports):
+        return str(json.loads(path.read_text()).get("tool", {}).get("version", "unknown"))
+    return "of another version or machine"
+
+
+def _stored(run_id: RunId, reports: Path) -> Iterator[Path]:
+    """Yield the view files of stored reports of this run (`view.json`, `verdicts.json` beside it has the id)."""
+    for path in sorted(reports.glob("*/verdicts.json")):
         try:
             stored = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
-        if stored.get("id") == str(run_id):
-            return str(stored.get("tool", {}).get("version", "unknown"))
-    return "of another version or machine"
+        if isinstance(stored, dict) and stored.get("id") == str(run_id):
+            yield path.with_name("view.json")

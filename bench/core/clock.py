@@ -54,11 +54,6 @@ def utc(now_ns: int) -> datetime:
     return EPOCH + timedelta(microseconds=now_ns // NS_PER_US)
 
 
-def iso_utc(now_ns: int) -> str:
-    """Return `utc(now_ns)` as ISO 8601 with microseconds and a Z, always 27 characters."""
-    return utc(now_ns).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 class RealClock:
     """The ordinary running asyncio loop, counted in nanoseconds from construction."""
 

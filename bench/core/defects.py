@@ -1,4 +1,4 @@
-"""Planted defects: small named patches that the oracle must catch (`contracts.md`, Defects)."""
+"""Planted defects: small named patches that the oracle must catch (`docs/contracts.md`, Planted defects)."""
 
 from __future__ import annotations
 

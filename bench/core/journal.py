@@ -1,4 +1,4 @@
-"""The canonical journal of a run: what happened, in order; its hash is `trace_sha256` (contracts.md)."""
+"""The canonical journal of a run: what happened, in order; its hash is `trace_sha256` (docs/contracts.md)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bench.core.canonical import canonical_json, sha256_hex
 from bench.core.clock import Clock
+from bench.core.loop import speaks_for_the_dead
 from bench.core.records import FrameRecord
 
 INLINE_BYTES = 64
@@ -32,8 +33,8 @@ class Journal:
         self.sealed = False
 
     def add(self, part: str, kind: str, payload: bytes | str = b"") -> None:
-        """Record an event of this instant."""
-        if not self.sealed:
+        """Record an event of this instant; code of a life that has ended records nothing (D3)."""
+        if not self.sealed and not speaks_for_the_dead():
             self._entries.append(Entry(self._clock.now_ns(), part, kind, payload))
 
     def frame(self, record: FrameRecord) -> None:

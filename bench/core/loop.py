@@ -33,6 +33,12 @@ _UNWINDINGS = 100
 """How many nested `finally` blocks that wait again are unwound when a parked task is closed."""
 
 
+def speaks_for_the_dead() -> bool:
+    """Return whether the running code belongs to a life that has ended (its `finally` blocks, for example)."""
+    owner = OWNER.get()
+    return owner is not None and not owner.alive
+
+
 class Deadlock(OtabenchError):
     """Nothing is ready, nothing is scheduled, and the run has not ended."""
 

@@ -1,11 +1,12 @@
 """Fault points: every part announces what it does; a golden run numbers them; an injector is armed at one.
 
-Grammar (`contracts.md`): `<class>:<part>:<event>:<n>[:phase=<name>][:before|torn=<k>|after]`; `<n>` counts
+Grammar (`docs/contracts.md`): `<class>:<part>:<event>:<n>[:phase=<name>][:before|torn=<k>|after]`; `<n>` counts
 from 1, or is `first`, `middle`, `last` (of the phase, when one is named), which a golden run turns into a number.
 """
 
 from __future__ import annotations
 
+import contextvars
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -153,8 +154,8 @@ class PointCounter:
             armed.remove(entry)
         if not armed:
             del self._armed[n]
-        for _, _, action in due:
-            action()
+        for _, _, action in due:  # in a context of its own: the bench acts, not the part that is struck
+            contextvars.Context().run(action)
 
 
 class Points:

@@ -141,6 +141,10 @@ class FlashDump:
     erases: int
     programs: int
     driver_faults: tuple[str, ...]
+    release_floor: int | None = None
+    """The ECU's anti-rollback floor; None where it cannot be read."""
+    trial_bank: str | None = None
+    """The bank whose image still waits to be confirmed; None when there is none."""
 
     def region(self, name: str) -> MemoryRegion | None:
         """Return the region of that name."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from bench.core.canonical import canonical_json
 from bench.core.clock import Clock
 from bench.core.journal import Journal
+from bench.core.loop import speaks_for_the_dead
 from bench.core.points import Points
 from bench.core.records import BootRecord, ExecutionRecord, HttpRecord, PowerRecord, ServerEvent
 from bench.core.seeds import Seeds
@@ -61,11 +62,15 @@ class World:
 
     def boot(self, record: BootRecord) -> None:
         """Record that an ECU entered a stage of its boot."""
+        if speaks_for_the_dead():
+            return
         self.recorder.boots.append(record)
         self.journal.add(record.ecu, "boot", f"{record.stage} {record.bank or '-'} {record.reason}")
 
     def execution(self, record: ExecutionRecord) -> None:
         """Record that an ECU began to execute an image."""
+        if speaks_for_the_dead():
+            return
         self.recorder.executions.append(record)
         text = f"{record.bank} entry=0x{record.entry_address:08X} sha256={record.image_sha256}"
         self.journal.add(record.ecu, "execute", text)
@@ -77,6 +82,8 @@ class World:
 
     def http(self, record: HttpRecord) -> None:
         """Record an HTTP exchange as it crossed the network."""
+        if speaks_for_the_dead():
+            return
         self.recorder.http.append(record)
         self.journal.add(record.part, "http", f"{record.method} {record.url} {record.status}")
         self.journal.add(record.part, "http.request", record.request_body)

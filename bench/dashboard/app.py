@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -9,14 +10,15 @@ from flask import Flask, Response, abort, render_template, request, send_file
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from bench.dashboard.runs import Listed, Reports, counts
+from bench.core.errors import InputError
+from bench.dashboard.runs import CAUGHT, UNEXPECTED, Listed, Reports, counts
 from bench.evidence.contract import this_tool
 from bench.evidence.html import TEMPLATES, add_helpers, run_context, stylesheet
 from bench.evidence.text import VERDICT_WORDS
 from bench.evidence.write import REPORT
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-FILTERS = (*(verdict.value for verdict in VERDICT_WORDS if verdict.value != "not_observed"), "unexpected")
+FILTERS = (*(verdict.value for verdict in VERDICT_WORDS if verdict.value != "not_observed"), CAUGHT, UNEXPECTED)
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -26,7 +28,11 @@ SHOWN_AS_TEXT = (".json", ".jsonl", ".xml", ".log", ".toml")
 
 
 def create_app(reports: Path) -> Flask:
-    """Return the dashboard over `reports`; the folder may appear, grow and change while it runs."""
+    """Return the dashboard over `reports`; the folder may grow and change while it runs.
+
+    InputError names a folder that does not exist and says how to make one.
+    """
+    _check_folder(reports)
     app = Flask(__name__, static_folder=None)
     app.jinja_env.autoescape = True  # Flask would leave out templates whose names do not end in .html
     app.jinja_env.undefined = StrictUndefined
@@ -46,28 +52,42 @@ def create_app(reports: Path) -> Flask:
     return app
 
 
+def _check_folder(reports: Path) -> None:
+    if reports.is_dir():
+        return
+    problem = "is no folder" if reports.exists() else "does not exist"
+    raise InputError(
+        f"the folder of reports {problem}",
+        key="--out",
+        found=str(reports),
+        allowed="a folder that `otabench demo` or `otabench run` has written to",
+        hint="make some runs with `otabench demo`, or name the folder that has them with --out DIR",
+    )
+
+
 class _Pages:
     def __init__(self, reports: Reports) -> None:
         self.reports = reports
 
     def runs(self) -> str:
-        """List runs; `?verdict=` and `?q=` filter, so that a view can be linked to."""
+        """List runs; `?verdict=` (one of FILTERS) and `?q=` filter, so that a view can be linked to."""
         verdict = request.args.get("verdict", "")
         words = request.args.get("q", "")[:MAX_QUERY]
         if verdict and verdict not in FILTERS:
-            abort(400, f"There is no verdict {verdict!r}; filters are {', '.join(FILTERS)}.")
+            abort(400, f"There is no filter {verdict!r}; filters are {', '.join(FILTERS)}.")
         listed = self.reports.all()
         shown = [item for item in listed if item.matches(verdict, words.strip().lower())]
         return render_template(
             "runs.html.j2",
-            entries=[entry for item in shown if (entry := item.entry())],
-            unreadable=[item for item in shown if item.run is None],
+            entries=[item.entry for item in shown if item.entry],
+            unreadable=[item for item in shown if item.entry is None],
             total=len(listed),
             counts=counts(listed),
             filters=FILTERS,
             verdict=verdict,
             words=words,
             folder=str(self.reports.folder),
+            demo=f"otabench demo --out {shlex.quote(str(self.reports.folder))}",
         )
 
     def run(self, name: str) -> str:

@@ -12,12 +12,14 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from bench.evidence.contract import Run
-from bench.evidence.html import Entry
+from bench.evidence.html import Entry, entry_of
+from bench.evidence.text import caught, fault_points
 from bench.evidence.view import View
 from bench.evidence.write import VERDICTS, VIEW
 
 MAX_JSON_BYTES = 20_000_000
 MAX_LISTED_FILES = 500
+CAUGHT, UNEXPECTED, UNREADABLE = "caught", "unexpected", "unreadable"
 Stamp = tuple[int, ...]
 Signature = tuple[Stamp, Stamp]
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,28 +31,26 @@ class Listed:
 
     name: str
     written_ns: int
-    run: Run | None = None
-    title: str = ""
-    ecus: tuple[str, ...] = ()
-    not_observed: tuple[str, ...] = ()
+    entry: Entry | None = None
+    """The line for a table; None when the folder is unreadable."""
     problem: str = ""
 
-    def entry(self) -> Entry | None:
-        """Return the line for a table, or None when the folder is unreadable."""
-        if self.run is None:
-            return None
-        return Entry(f"/runs/{quote(self.name)}/", self.run, self.title, ", ".join(self.ecus), self.not_observed)
+    @property
+    def word(self) -> str:
+        """The filter that the folder belongs to: `caught` for a failure that was planted, else the verdict."""
+        if self.entry is None:
+            return UNREADABLE
+        return CAUGHT if caught(self.entry.run) else self.entry.run.verdict.value
 
-    def matches(self, verdict: str, words: str) -> bool:
-        """Return whether the folder passes a filter: a verdict's name or `unexpected`, and a text in its facts."""
-        if self.run is None:
-            return not verdict and words in self.name.lower()
-        if verdict == "unexpected":
-            wanted = not self.run.as_expected
-        else:
-            wanted = not verdict or self.run.verdict.value == verdict
-        point = self.run.fault.point if self.run.fault else ""
-        return wanted and words in f"{self.run.id} {self.title} {point}".lower()
+    def matches(self, word: str, words: str) -> bool:
+        """Return whether the folder passes a filter (its `word` or `unexpected`), and has a text in its facts."""
+        if self.entry is None:
+            return not word and words in self.name.lower()
+        run = self.entry.run
+        wanted = not run.as_expected if word == UNEXPECTED else word in ("", self.word)
+        points = " ".join(fault_points(run))
+        facts = f"{run.id} {self.entry.title} {points} {run.bench} {self.entry.firmware} {self.entry.written_utc}"
+        return wanted and words in facts.lower()
 
 
 class Unreadable(Exception):
@@ -118,14 +118,13 @@ def _listed(folder: Path) -> Listed:
         run, view = _load(folder / VERDICTS, Run), _load(folder / VIEW, View)
     except Unreadable as error:
         return Listed(folder.name, written_ns, problem=str(error))
-    missing = tuple(item.value for item in view.not_observed)
-    return Listed(folder.name, written_ns, run, view.title, view.ecus, missing)
+    return Listed(folder.name, written_ns, entry_of(f"/runs/{quote(folder.name)}/", run, view))
 
 
 def counts(listed: Sequence[Listed]) -> dict[str, int]:
-    """Return how many runs have which verdict, how many ended unexpectedly, how many folders are unreadable."""
-    found = Counter(item.run.verdict.value if item.run else "unreadable" for item in listed)
-    found["unexpected"] = sum(1 for item in listed if item.run and not item.run.as_expected)
+    """Return how many folders belong to which filter, and how many runs ended unexpectedly."""
+    found = Counter(item.word for item in listed)
+    found[UNEXPECTED] = sum(1 for item in listed if item.entry and not item.entry.run.as_expected)
     return dict(found)
 
 

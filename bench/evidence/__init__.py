@@ -1,1 +1,1 @@
-"""Files of a run: verdicts, JUnit XML, journal, bus logs and the HTML report (`contracts.md`)."""
+"""Files of a run: verdicts, JUnit XML, journal, bus logs and the HTML report (`docs/contracts.md`)."""

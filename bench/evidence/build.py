@@ -63,9 +63,9 @@ def _faults(result: RunResult) -> tuple[FaultRow, ...]:
 
 
 def _events(result: RunResult) -> tuple[EventRow, ...]:
-    """Return the server's log; of a very long one its beginning and its end."""
-    events = result.record.server_events
-    shown = events if len(events) <= MAX_EVENTS else (*events[: MAX_EVENTS // 2], *events[-MAX_EVENTS // 2 :])
+    """Return the server's log, numbered through; of a very long one its beginning and its end."""
+    rows = list(enumerate(result.record.server_events, start=1))
+    shown = rows if len(rows) <= MAX_EVENTS else (*rows[: MAX_EVENTS // 2], *rows[-MAX_EVENTS // 2 :])
     return tuple(
-        EventRow(seq=event.seq, t_ns=event.t_ns, kind=event.kind, data=values_text(event.data)) for event in shown
+        EventRow(seq=number, t_ns=event.t_ns, kind=event.kind, data=values_text(event.data)) for number, event in shown
     )

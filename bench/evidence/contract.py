@@ -1,4 +1,4 @@
-"""RUN and `run --json` as `contracts.md` defines them; other programs rely on these models."""
+"""RUN and `run --json` as `docs/contracts.md` defines them; other programs rely on these models."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class InvariantItem(OutputModel):
 
 
 class Run(OutputModel):
-    """RUN of `contracts.md`; `report` is relative to the folder that was current when it was written."""
+    """RUN of `docs/contracts.md`; `report` is relative to the folder that was current when it was written."""
 
     id: str
     scenario: str

@@ -15,11 +15,13 @@ from markupsafe import Markup, escape
 from bench.evidence import text
 from bench.evidence.contract import Run, Tool, values_text
 from bench.evidence.sequence import sequence_svgs
+from bench.evidence.svg import shorten
 from bench.evidence.timeline import timeline_svg
-from bench.evidence.view import View
+from bench.evidence.view import InputRow, View
 from bench.oracle.result import Verdict
 
 TEMPLATES = Path(__file__).with_name("templates")
+IMAGES = "images/"
 
 
 class Legend(NamedTuple):
@@ -53,13 +55,39 @@ LEGEND = (
 
 
 class Entry(NamedTuple):
-    """One run in an index: its page's address, RUN, and what was not observed."""
+    """One run in an index: its page's address, RUN, and what the table shows besides.
+
+    `firmware` names the ECUs that were updated with the user's own firmware, each with the start of its hash.
+    """
 
     href: str
     run: Run
     title: str
     ecus: str
     not_observed: tuple[str, ...]
+    firmware: str
+    notes: tuple[str, ...]
+    written_utc: str
+
+
+def entry_of(href: str, run: Run, view: View) -> Entry:
+    """Return the line of a run for a table."""
+    return Entry(
+        href=href,
+        run=run,
+        title=view.title,
+        ecus=", ".join(view.ecus),
+        not_observed=tuple(item.value for item in view.not_observed),
+        firmware=own_firmware(view.inputs),
+        notes=view.notes,
+        written_utc=view.written_utc,
+    )
+
+
+def own_firmware(inputs: Sequence[InputRow]) -> str:
+    """Return `body 1a2b3c4d, gateway 5e6f7a8b` from the inputs below `images/`; empty when all was made here."""
+    rows = [row for row in inputs if row.name.startswith(IMAGES)]
+    return ", ".join(f"{row.name.removeprefix(IMAGES).partition('.')[0]} {row.sha256[:8]}" for row in rows)
 
 
 @cache
@@ -86,6 +114,8 @@ def add_helpers(made: Environment) -> None:
         values=values_text,
         stretches=stretches,
         breakable=breakable,
+        minute=text.minute,
+        shorten=shorten,
     )
     made.globals.update(
         SIGNS=text.SIGNS,
@@ -93,6 +123,8 @@ def add_helpers(made: Environment) -> None:
         QUESTIONS=text.QUESTIONS,
         Verdict=Verdict,
         headline=text.headline,
+        fault_points=text.fault_points,
+        is_real_time=text.is_real_time,
     )
 
 

@@ -1,4 +1,4 @@
-"""`index.html` over several runs, for a demo or a suite."""
+"""`index.html` over the runs of one demo."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.core.clock import wall_utc
+from bench.evidence.build import view_of
 from bench.evidence.contract import run_model, this_tool
-from bench.evidence.html import Entry, render_index
+from bench.evidence.html import Entry, entry_of, render_index
 from bench.evidence.write import REPORT, folder_name, shown_path, unwritable
 from bench.oracle.result import RunResult
 
@@ -41,10 +42,4 @@ def _remove(part: Path) -> None:
 
 def _entry(result: RunResult, out: Path) -> Entry:
     name = folder_name(result)
-    return Entry(
-        href=f"{quote(name)}/{REPORT}",
-        run=run_model(result, shown_path(out / name / REPORT)),
-        title=result.title,
-        ecus=", ".join(layout.ecu for layout in result.record.layouts),
-        not_observed=tuple(item.value for item in result.verdict.not_observed),
-    )
+    return entry_of(f"{quote(name)}/{REPORT}", run_model(result, shown_path(out / name / REPORT)), view_of(result))

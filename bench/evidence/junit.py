@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from bench.evidence.contract import EvidenceItem, InvariantItem, Run
-from bench.evidence.text import expectation
+from bench.evidence.contract import EvidenceItem, InvariantItem, Run, values_text
+from bench.evidence.text import expectation, fault_points, is_real_time
 from bench.oracle.result import Verdict
 
 CASE_EXPECTED_FAILURE = "expected failure caught"
@@ -47,10 +47,12 @@ def _properties(suite: ElementTree.Element, run: Run) -> None:
         "id": run.id,
         "trace_sha256": run.trace_sha256,
         "bench": run.bench,
-        "fault": run.fault.point if run.fault else "none",
+        "fault": ", ".join(fault_points(run)) or "none",
+        **_several_faults(run),
         "seed": str(run.seed),
         "verdict": run.verdict.value,
         "expectation": expectation(run),
+        "clock": "real" if is_real_time(run) else "virtual",
         "virtual_s": f"{run.virtual_s:.6f}",
         "report": run.report,
         "replay": f"otabench replay {run.id}",
@@ -58,6 +60,16 @@ def _properties(suite: ElementTree.Element, run: Run) -> None:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in rows.items():
         ElementTree.SubElement(properties, "property", name=name, value=_clean(value))
+
+
+def _several_faults(run: Run) -> dict[str, str]:
+    """Return a property for each of several faults: its point and its own parameters."""
+    points = fault_points(run)
+    if run.fault is None or len(points) < 2:
+        return {}
+    parameters = (values_text(run.fault.parameters.get(point, {})) for point in points)
+    rows = zip(points, parameters, strict=True)
+    return {f"fault.{n}": f"{point} ({text})" if text else point for n, (point, text) in enumerate(rows, start=1)}
 
 
 def _invariant_case(suite: ElementTree.Element, run: Run, item: InvariantItem, *, caught: bool) -> None:

@@ -22,6 +22,8 @@ SIGNS = {
     Verdict.NOT_OBSERVED: "–",
     Verdict.EQUIPMENT_ERROR: "!",
 }
+REAL_TIME = "realtime"
+"""How the last part of an id begins where time is real."""
 QUESTIONS = {
     Invariant.BOOTABLE: "Does every ECU boot?",
     Invariant.AUTHENTIC: "Did only signed images run?",
@@ -36,6 +38,11 @@ QUESTIONS = {
 def instant(t_ns: int) -> str:
     """Return seconds of the run with microseconds: `1.234567 s`."""
     return f"{t_ns // NS_PER_S}.{t_ns % NS_PER_S // NS_PER_US:06d} s"
+
+
+def minute(utc: str) -> str:
+    """Return an ISO 8601 instant of the machine's date as `2031-02-03 04:05:06`."""
+    return utc[:19].replace("T", " ")
 
 
 def duration(length_ns: int) -> str:
@@ -67,29 +74,53 @@ def expectation(run: Run) -> str:
     return "expected to fail: caught" if run.as_expected else "expected to fail: not caught"
 
 
+def caught(run: Run) -> bool:
+    """Return whether the run failed as its scenario expects: a planted defect that was found."""
+    return run.as_expected and run.verdict is Verdict.FAIL
+
+
+def fault_points(run: Run) -> tuple[str, ...]:
+    """Return the fault points of a run in the scenario's order; RUN joins several by `,`."""
+    return tuple(run.fault.point.split(",")) if run.fault else ()
+
+
+def is_real_time(run: Run) -> bool:
+    """Return whether the run went by the machine's own clock: its id then names no golden hash that repeats."""
+    return run.id.partition("+")[0].rpartition(".")[2].startswith(REAL_TIME)
+
+
 class Headline(NamedTuple):
-    """The banner: big word, sign, tone (a CSS class), expectation, one sentence."""
+    """The banner: big word, sign, tone (a CSS class), expectation, one sentence, and more when several failed."""
 
     word: str
     sign: str
     tone: str
     expectation: str
     sentence: str
+    details: tuple[str, ...]
 
 
 def headline(run: Run) -> Headline:
     """Return the banner of a run."""
-    caught = run.as_expected and run.verdict is Verdict.FAIL
-    tone = "caught" if caught else run.verdict.value
+    tone = "caught" if caught(run) else run.verdict.value
     if not run.as_expected and run.verdict is Verdict.PASS:
         tone = "fail"
-    return Headline(VERDICT_WORDS[run.verdict], SIGNS[run.verdict], tone, expectation(run), _sentence(run))
+    return Headline(VERDICT_WORDS[run.verdict], SIGNS[run.verdict], tone, expectation(run), *_sentences(run))
+
+
+def _sentences(run: Run) -> tuple[str, tuple[str, ...]]:
+    """Return what the banner says, and a line for each failed invariant when there are several."""
+    failed = [item for item in run.invariants if item.verdict is Verdict.FAIL]
+    if len(failed) > 1:
+        names = ", ".join(item.id.value for item in failed)
+        return f"{len(failed)} invariants failed: {names}.", tuple(f"{x.id.value}: {x.sentence}" for x in failed)
+    return _sentence(run), ()
 
 
 def _sentence(run: Run) -> str:
-    failed = [item for item in run.invariants if item.verdict is Verdict.FAIL]
+    failed = next((item for item in run.invariants if item.verdict is Verdict.FAIL), None)
     if failed:
-        return f"{failed[0].id.value}: {failed[0].sentence}"
+        return f"{failed.id.value}: {failed.sentence}"
     unclear = [i for i in run.invariants if i.verdict in (Verdict.INCONCLUSIVE, Verdict.EQUIPMENT_ERROR)]
     if unclear:
         return f"{unclear[0].id.value}: {unclear[0].sentence}"

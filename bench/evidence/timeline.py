@@ -18,6 +18,7 @@ MIN_LANE = 34.0
 MIN_TICK = 92.0
 MAX_TICKS = 60
 MIN_SPAN = 1.5
+MAX_FAULT_LABELS = 12
 POWER_MARKS = ("cut", "restore")
 SUPPLY_MARKS_LABEL = {"cut": "power cut", "restore": "restored"}
 LABEL_CHAR = 6.2
@@ -34,7 +35,8 @@ class _Drawing:
         self.ruler = Ruler(timeline.axis)
         names = ", ".join(lane.title for lane in timeline.lanes)
         self.svg = Svg(WIDTH, f"Timeline of {duration(timeline.ended_t_ns)}: {names}")
-        self.top = AXIS_HEIGHT + (FAULT_HEIGHT if timeline.faults else 0.0)
+        self.faults = sorted(timeline.faults, key=lambda fault: fault.t_ns)
+        self.top = AXIS_HEIGHT + FAULT_HEIGHT * min(MAX_FAULT_LABELS, len(self.faults))
 
     def x(self, t_ns: int) -> float:
         return LEFT + self.ruler.x(t_ns) / AXIS_WIDTH * PLOT
@@ -48,7 +50,7 @@ class _Drawing:
         for lane, height in zip(self.timeline.lanes, heights, strict=True):
             self._lane(lane, y, height)
             y += height
-        for number, fault in enumerate(self.timeline.faults):
+        for number, fault in enumerate(self.faults):
             self._fault(fault, number, bottom)
         return self.svg.render(bottom + 2, "timeline")
 
@@ -162,16 +164,18 @@ class _Drawing:
                 self.svg.add("path", d=path, class_=f"d-{_class(density.kind)}", title=tip)
 
     def _fault(self, fault: Mark, number: int, bottom: float) -> None:
+        """Draw a fault's line with its label in a row of its own; the earliest stands on top, so none is crossed."""
         x = self.x(fault.t_ns)
-        y = AXIS_HEIGHT + 11
-        self.svg.add("line", x1=x, x2=x, y1=AXIS_HEIGHT + 2, y2=bottom, class_="t-fault")
-        label = shorten(f"fault {fault.label} at {_instant(fault.t_ns)}", 90)
-        if number == 0:
+        y = AXIS_HEIGHT + FAULT_HEIGHT * min(number, MAX_FAULT_LABELS)
+        whole = f"fault {fault.label} at {_instant(fault.t_ns)}"
+        self.svg.add("line", x1=x, x2=x, y1=y + 2, y2=bottom, class_="t-fault", title=whole)
+        if number < MAX_FAULT_LABELS:
+            label = shorten(whole, 90)
             after = x + len(label) * LABEL_CHAR < WIDTH
             self.svg.add(
                 "text",
                 x=x + (6 if after else -6),
-                y=y,
+                y=y + 11,
                 class_="t-faulttext",
                 text_anchor="start" if after else "end",
                 text=label,

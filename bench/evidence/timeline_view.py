@@ -72,8 +72,8 @@ def timeline_of(record: RunRecord, talks: Sequence[Talk], journal: Sequence[byte
 
 def _server_lane(record: RunRecord) -> Lane:
     marks = tuple(
-        Mark(t_ns=event.t_ns, kind=_event_kind(event.kind), label=f"#{event.seq} {event.kind}")
-        for event in record.server_events
+        Mark(t_ns=event.t_ns, kind=_event_kind(event.kind), label=f"#{number} {event.kind}")
+        for number, event in enumerate(record.server_events, start=1)
     )
     sessions: list[Span] = []
     started: int | None = None

@@ -171,7 +171,10 @@ class FaultRow(OutputModel):
 
 
 class EventRow(OutputModel):
-    """An entry of the DM server's event log."""
+    """An entry of the DM server's event log; `seq` is its place in the log as pages show it, from 1.
+
+    The server itself numbers the events of each vehicle, and those of no vehicle, by themselves.
+    """
 
     seq: int
     t_ns: int

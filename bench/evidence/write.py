@@ -1,4 +1,4 @@
-"""Write the folder of a run: everything or nothing (`contracts.md`, Files of a run)."""
+"""Write the folder of a run: everything or nothing (`docs/contracts.md`, Files of a run)."""
 
 from __future__ import annotations
 

@@ -51,14 +51,6 @@ class Injector:
         self._over_ns[index] = self._world.clock.now_ns()
 
     @property
-    def all_over(self) -> bool:
-        """Whether every fault has struck and every bounded one is over."""
-        return all(
-            index in (self._over_ns if CATALOGUE[fault.point.fault_class].bounded else self._struck_ns)
-            for index, fault in enumerate(self._faults)
-        )
-
-    @property
     def all_struck_are_over(self) -> bool:
         """Whether nothing that struck is still going on (a point may never be reached)."""
         bounded = (i for i in self._struck_ns if CATALOGUE[self._faults[i].point.fault_class].bounded)

@@ -60,7 +60,7 @@ class FlashContext:
     touched: bool = False
     entered_programming: bool = False
     committed: bool = False
-    """Whether every check passed, so that any boot from now on may run the new image."""
+    """Whether any boot from now on may run the new image: it was checked, and activated where that is needed."""
 
     _phase: str = ""
     _phase_since_ns: int = 0

@@ -138,6 +138,7 @@ async def download_header(ctx: FlashContext) -> None:
 async def check_memory(ctx: FlashContext) -> None:
     """31 01 of the routine that verifies hash and signature and then marks the image valid."""
     await _routine(ctx, ctx.recipe.routines.check_memory)
+    ctx.committed = Step.ACTIVATE not in ctx.recipe.steps
 
 
 async def check_dependencies(ctx: FlashContext) -> None:
@@ -148,6 +149,7 @@ async def check_dependencies(ctx: FlashContext) -> None:
 async def activate(ctx: FlashContext) -> None:
     """31 01 of the routine that makes the programmed bank the one to boot on trial."""
     await _routine(ctx, ctx.recipe.routines.activate)
+    ctx.committed = True
 
 
 async def _routine(ctx: FlashContext, routine_id: int | None, option: bytes = b"") -> None:

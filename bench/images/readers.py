@@ -65,12 +65,25 @@ def read_image(path: Path, *, binary_base: int = 0, file_format: str | None = No
     return _text_image(raw, _PARSERS[chosen], path)
 
 
+_CONTAINERS = {b"\x7fELF": "ELF", b"MZ": "PE", b"PK": "zip", b"\x1f\x8b": "gzip"}
+"""What looks like a raw binary and is none; flashed as it is, it would run as garbage."""
+
+
 def _sniffed(raw: bytes) -> str:
     return {b":": "ihex", b"S": "srec", b"@": "ti_txt"}.get(raw[:1], "binary")
 
 
 def _binary(raw: bytes, base: int, path: Path) -> MemoryImage:
     _check_size(len(raw), path)
+    container = next((name for magic, name in _CONTAINERS.items() if raw.startswith(magic)), None)
+    if container is not None:
+        raise InputError(
+            "this file is a container, not a memory image",
+            file=str(path),
+            found=container,
+            allowed=", ".join(FORMATS),
+            hint="convert it first, an ELF with: objcopy -O ihex FILE out.hex",
+        )
     if not 0 <= base <= ADDRESS_SPACE_BYTES - len(raw):
         raise InputError(
             "raw binary does not fit at this base address",

@@ -1,4 +1,4 @@
-"""The signed image header as the judge reads it: 256 bytes, big-endian (contracts.md, "Package and image").
+"""The signed image header as the judge reads it: 256 bytes, big-endian (docs/contracts.md, "Package and image").
 
 magic 8 "OTBIMG1\\0", hardware id 32, software id 32, version 32, release counter 4, load address 4, length 4,
 reserved 44 (zero), SHA-256 of the image 32, Ed25519 signature over the 192 bytes before it 64.

@@ -10,6 +10,8 @@ from bench.oracle.result import Evidence, Invariant, InvariantVerdict, Verdict
 
 EVIDENCE_LIMIT = 24
 """A verdict shows that many observations; a last line tells how many more there were."""
+SENTENCE_LIMIT = 160
+"""A longer sentence is cut: names and versions come from outside and may be of any length."""
 _WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_OBSERVED, Verdict.PASS)
 
 
@@ -62,6 +64,8 @@ def conclude(invariant: Invariant, findings: Sequence[Finding], when_passed: str
 def _verdict(invariant: Invariant, telling: Sequence[Finding]) -> InvariantVerdict:
     verdict = telling[0].verdict
     sentence = telling[0].sentence
+    if len(sentence) > SENTENCE_LIMIT:
+        sentence = f"{sentence[: SENTENCE_LIMIT - 1]}…"
     if verdict is not Verdict.PASS and len(telling) > 1:
         sentence += f" (and {len(telling) - 1} more)"
     seen = dict.fromkeys(item for finding in telling for item in finding.evidence)

@@ -1,4 +1,4 @@
-"""The verdict on a run: every invariant in order, then the rules of contracts.md."""
+"""The verdict on a run: every invariant in order, then the rules of docs/contracts.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INVARIANTS: Mapping[Invariant, Callable[[RunRecord], InvariantVerdict]] = {
     Invariant.TIDY: tidy,
     Invariant.SILENT: silent,
 }
-"""In the order of faults.md."""
+"""In the order of docs/contracts.md."""
 
 
 def judge(record: RunRecord, demanded: Sequence[Invariant]) -> RunVerdict:
@@ -37,7 +37,7 @@ def judge(record: RunRecord, demanded: Sequence[Invariant]) -> RunVerdict:
 
 
 def sum_up(verdicts: tuple[InvariantVerdict, ...], demanded: Sequence[Invariant]) -> RunVerdict:
-    """Apply the rules of contracts.md to the verdicts on the invariants."""
+    """Apply the rules of docs/contracts.md to the verdicts on the invariants."""
     not_observed = tuple(v.id for v in verdicts if v.id in demanded and v.verdict is Verdict.NOT_OBSERVED)
     failures = [v for v in verdicts if v.verdict is Verdict.FAIL]
     if failures:

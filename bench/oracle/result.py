@@ -10,7 +10,7 @@ from bench.core.records import RunRecord
 
 
 class Verdict(StrEnum):
-    """The words of `contracts.md`; `inconclusive` and `not_observed` are never `pass`."""
+    """The words of `docs/contracts.md`; `inconclusive` and `not_observed` are never `pass`."""
 
     PASS = "pass"  # noqa: S105  # a verdict, not a password
     FAIL = "fail"
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 
 class Invariant(StrEnum):
-    """What must hold, in the order of `faults.md` (1 to 7)."""
+    """What must hold, in the order of `docs/contracts.md` (1 to 7)."""
 
     BOOTABLE = "bootable"
     AUTHENTIC = "authentic"
@@ -73,7 +73,7 @@ class RunResult:
     bench: str
     seed: int
     fault: FaultSummary | None
-    """The first fault (RUN has room for one); `record.faults` has all."""
+    """What was injected; `record.faults` has each fault with its instants."""
     expected_verdict: Verdict
     expected_invariant: Invariant | None
     verdict: RunVerdict
@@ -93,7 +93,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class FaultSummary:
-    """A fault as RUN shows it."""
+    """A fault as RUN shows it; of several, classes and points are joined by commas, parameters stand by point."""
 
     fault_class: str
     point: str

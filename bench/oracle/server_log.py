@@ -7,8 +7,17 @@ from dataclasses import dataclass, field
 
 from bench.core.records import RunRecord, ServerEvent
 
-RESULT_OK = 1200
-"""SCOMO result code of a component that was installed."""
+SUCCESS, FAILED, REFUSED = "success", "failed", "refused"
+"""The final statuses of an order."""
+_SUCCESSES = range(1200, 1300)
+_REFUSALS = (1407, 1455)
+INSTALL_FAILED = 1405
+"""SCOMO result codes: validation failed, device or version mismatch; installing failed."""
+
+
+def is_success(result_code: int) -> bool:
+    """Return whether a SCOMO result code says that the component was installed."""
+    return result_code in _SUCCESSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,7 @@ class Order:
     order: str
     t_ns: int
     targets: tuple[tuple[str, str], ...]
+    seq: int = 0
 
     def version_for(self, ecu: str) -> str | None:
         """Return the version that this ECU is to reach."""
@@ -31,6 +41,7 @@ class Closing:
     order: str
     t_ns: int
     status: str
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ class Result:
     ecu: str
     result_code: int
     version: str
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +65,31 @@ class Belief:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What the vehicle said its ECUs hold, as (ecu, version) pairs."""
+
+    t_ns: int
+    seq: int
+    ecus: tuple[tuple[str, str], ...]
+
+    def holds(self, order: Order) -> bool:
+        """Return whether every target of `order` is what its ECU holds."""
+        return bool(order.targets) and all(target in self.ecus for target in order.targets)
+
+
 @dataclass(slots=True)
 class ServerLog:
-    """The fold's outcome. `beliefs` is empty as long as the vehicle told nothing."""
+    """The fold's outcome. `beliefs` is empty as long as the vehicle told nothing; `offers` and `declines` are
+    (order, event number) pairs."""
 
     orders: list[Order] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     beliefs: dict[str, Belief] = field(default_factory=dict)
+    inventories: list[Inventory] = field(default_factory=list)
+    offers: list[tuple[str, int]] = field(default_factory=list)
+    declines: list[tuple[str, int]] = field(default_factory=list)
 
     def order(self, order: str) -> Order | None:
         """Return the order of that id."""
@@ -69,6 +98,23 @@ class ServerLog:
     def closings_of(self, order: str) -> list[Closing]:
         """Return the final statuses of an order; there must be one."""
         return [closing for closing in self.closings if closing.order == order]
+
+    def codes_of(self, order: Order, until_seq: int | None = None) -> dict[str, int]:
+        """Return the first result code of each target ECU, of results logged before the event `until_seq`."""
+        targets = [ecu for ecu, _ in order.targets]
+        codes: dict[str, int] = {}
+        for result in self.results:
+            in_time = until_seq is None or result.seq < until_seq
+            if result.order == order.order and result.ecu in targets and in_time:
+                codes.setdefault(result.ecu, result.result_code)
+        return codes
+
+
+def status_of(codes: Mapping[str, int]) -> str:
+    """Return how an order ends of which every target has one of these result codes."""
+    if all(is_success(code) for code in codes.values()):
+        return SUCCESS
+    return REFUSED if all(code in _REFUSALS for code in codes.values()) else FAILED
 
 
 def fold(record: RunRecord) -> ServerLog:
@@ -86,17 +132,24 @@ def _apply(log: ServerLog, event: ServerEvent) -> None:
     data, order = event.data, str(event.data.get("order", ""))
     match event.kind:
         case "order_placed":
-            log.orders.append(Order(order, event.t_ns, _targets(data.get("targets"))))
+            log.orders.append(Order(order, event.t_ns, _targets(data.get("targets")), event.seq))
         case "order_closed":
-            log.closings.append(Closing(order, event.t_ns, str(data.get("status", ""))))
+            log.closings.append(Closing(order, event.t_ns, str(data.get("status", "")), event.seq))
+        case "order_offered":
+            log.offers.append((order, event.seq))
+        case "order_refused_by_vehicle":
+            log.declines.append((order, event.seq))
         case "inventory":
-            for ecu, version in _texts(data.get("ecus")):
+            told = _texts(data.get("ecus"))
+            log.inventories.append(Inventory(event.t_ns, event.seq, tuple(told)))
+            for ecu, version in told:
                 log.beliefs[ecu] = Belief(version, event.t_ns, "inventory")
         case "component_result":
             result = _result(log, event)
             log.results.append(result)
-            if result.result_code == RESULT_OK:
-                log.beliefs[result.ecu] = Belief(result.version, event.t_ns, "component result 1200")
+            if is_success(result.result_code):
+                source = f"component result {result.result_code}"
+                log.beliefs[result.ecu] = Belief(result.version, event.t_ns, source)
 
 
 def _result(log: ServerLog, event: ServerEvent) -> Result:
@@ -105,7 +158,7 @@ def _result(log: ServerLog, event: ServerEvent) -> Result:
     placed = log.order(str(order))
     version = event.data.get("version") or (placed.version_for(str(ecu)) if placed else None) or ""
     number = int(code) if isinstance(code, int | str) and str(code).isdecimal() else 0
-    return Result(str(order), event.t_ns, str(ecu), number, str(version))
+    return Result(str(order), event.t_ns, str(ecu), number, str(version), event.seq)
 
 
 def _targets(value: object) -> tuple[tuple[str, str], ...]:

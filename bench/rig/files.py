@@ -15,6 +15,8 @@ from bench.flasher.recipe import Recipe
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 BaseId = Annotated[int, Field(ge=0, le=0x7FF)]
+Label = Annotated[str, Field(pattern=r"^[ -~]{1,32}$")]
+"""What an image header can carry: 1 to 32 printable ASCII characters."""
 RESERVED_PARTS = ("agent", "server", "tester", "vehicle")
 
 
@@ -81,7 +83,7 @@ class BenchFile(FileModel):
 class InstalledImage(FileModel):
     """The software that an ECU runs before the update."""
 
-    version: str = Field(min_length=1, max_length=32)
+    version: Label
     release_counter: int = Field(ge=0, lt=2**32)
     size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
 
@@ -95,8 +97,8 @@ class EcuEntry(FileModel):
     channel: Name
     request_id: BaseId
     response_id: BaseId
-    hardware_id: str = Field(min_length=1, max_length=32)
-    software_id: str = Field(min_length=1, max_length=32)
+    hardware_id: Label
+    software_id: Label
     installed: InstalledImage
 
     @field_validator("id")
@@ -126,6 +128,12 @@ class VehicleFile(FileModel):
         pairs = [f"{ecu.channel} 0x{can_id:03X}" for ecu in ecus for can_id in (ecu.request_id, ecu.response_id)]
         _refuse_repeats("CAN identifier", pairs)
         return ecus
+
+    @model_validator(mode="after")
+    def _functional_id_is_nobodys_own(self) -> VehicleFile:
+        if any(self.functional_id in (ecu.request_id, ecu.response_id) for ecu in self.ecus):
+            raise ValueError(f"functional_id 0x{self.functional_id:03X} is an ECU's own identifier")
+        return self
 
 
 def _refuse_repeats(what: str, values: Iterable[str]) -> None:
@@ -168,7 +176,8 @@ class BenchFiles:
     vehicle: VehicleFile
     recipes: dict[str, Recipe]
     """By ECU id."""
-    personality_root: Path
+    personality_files: dict[str, Path]
+    """By personality name."""
     vehicle_path: Path
     inputs: dict[str, bytes]
 
@@ -182,7 +191,7 @@ def load_bench(path: Path) -> BenchFiles:
     channels = [channel.name for channel in bench.channels]
     inputs = {f"benches/{path.name}": path.read_bytes(), f"vehicles/{vehicle_path.name}": vehicle_path.read_bytes()}
     recipes = {}
-    ecu_roots = []
+    personality_files = {}
     for ecu in vehicle.ecus:
         if ecu.channel not in channels:
             raise InputError(
@@ -197,14 +206,12 @@ def load_bench(path: Path) -> BenchFiles:
         recipes[ecu.id] = load_toml(recipe_path, Recipe, "recipe")
         inputs[f"recipes/{recipe_path.name}"] = read_bytes(recipe_path, limit_bytes=MAX_FILE_BYTES, what="recipe")
         inputs[f"ecus/{ecu_path.name}"] = read_bytes(ecu_path, limit_bytes=MAX_FILE_BYTES, what="personality")
-        ecu_roots.append(ecu_path.parent.parent)
-    if len(set(ecu_roots)) != 1:
-        raise InputError("the personalities of one vehicle must lie in one folder", file=str(vehicle_path))
+        personality_files[ecu.personality] = ecu_path
     return BenchFiles(
         bench=bench,
         vehicle=vehicle,
         recipes=recipes,
-        personality_root=ecu_roots[0],
+        personality_files=personality_files,
         vehicle_path=vehicle_path,
         inputs=dict(sorted(inputs.items())),
     )

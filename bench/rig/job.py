@@ -9,6 +9,7 @@ from bench.core.clock import NS_PER_S
 from bench.core.world import World
 from bench.faults.inject import ArmedFault
 from bench.flasher.values import Progress
+from bench.rig.fault_targets import check_targets
 from bench.rig.files import load_bench
 from bench.rig.images import OwnFirmware, make_images, read_firmware
 from bench.rig.rig import BenchRig
@@ -34,6 +35,7 @@ def make_job(
     files = load_bench(bench_path)
     scenario = load_scenario(scenario_path)
     own = read_firmware(files, images or {}, crop=crop, base=binary_base)
+    check_targets(files, scenario, str(scenario_path))
     run_images = make_images(files, scenario, scenario_path, seed, own)
     inputs = {**files.inputs, f"scenarios/{scenario_path.name}": scenario_path.read_bytes()}
     for ecu in own:
@@ -44,6 +46,7 @@ def make_job(
 
     return Job(
         scenario=scenario,
+        scenario_file=str(scenario_path),
         bench=files.bench.name,
         seed=seed,
         virtual=files.bench.clock == "virtual",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from bench.agent.vehicle import AgentConfig
 from bench.core.clock import NS_PER_MS, NS_PER_S
+from bench.core.points import PointTable
 from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
@@ -31,6 +33,10 @@ from bench.wire.dm import DevInfo
 LOOK_EVERY_NS = 100 * NS_PER_MS
 SETTLE_NS = 6 * NS_PER_S
 """Between the end of the story and the reading: longer than S3, so that sessions have fallen back."""
+LAST_BYTES_NS = NS_PER_S
+"""The last session's answer is still on its way to the agent when the server has logged its end."""
+SESSIONS_AFTER_CLOSE = 1
+"""The session that closes the order ends after it; one more must follow."""
 PACKAGE_SUFFIX = ".zip"
 
 
@@ -48,6 +54,8 @@ class BenchRig:
     ) -> None:
         self._world, self._files, self._scenario, self._images = world, files, scenario, images
         self._injector = Injector(world, self, faults)
+        self._dark: Counter[str] = Counter()
+        self.points: PointTable = {}
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
         self._to_close = ExitStack()
@@ -91,7 +99,7 @@ class BenchRig:
         )
         installed = {ecu: (image.header.encode(), image.data) for ecu, image in self._images.installed.items()}
         build = plug_in("otabench.vehicle", "sim")
-        return build(self._world, spec, self._buses, public_key(IMAGE_KEY), self._files.personality_root, installed)
+        return build(self._world, spec, self._buses, public_key(IMAGE_KEY), self._files.personality_files, installed)
 
     def _build_server(self) -> BenchServer:
         dev_id = self._files.vehicle.dev_id
@@ -123,24 +131,31 @@ class BenchRig:
             server_public_key=exchange_public_key(SERVER_KEY),
             package_public_key=public_key(PACKAGE_KEY),
             image_public_key=public_key(IMAGE_KEY),
+            factory_counters={ecu.id: ecu.installed.release_counter for ecu in vehicle.ecus},
             poll_interval_ns=round(self._files.bench.agent.poll_interval_s * NS_PER_S),
             private_key=exchange_key(f"vehicle {vehicle.dev_id}"),
         )
 
     # Driving ----------------------------------------------------------------------------------------
 
-    async def drive(self, ends_within_ns: int) -> None:
-        """Place the order, power up, wait until everything is quiet or the time is over, read the ECUs."""
+    async def drive(self, ends_within_ns: int) -> bool:
+        """Place the order, power up, wait until everything is quiet or the time is over, read the ECUs.
+
+        Returns whether it became quiet.
+        """
         await self._place_order()
         self._injector.arm()
         self._vehicle.power_on()
         self._agent.node.power_on()
-        await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
+        quiet = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
+        await self._world.clock.sleep_ns(LAST_BYTES_NS)
         self._agent_files = self._agent.files()
         self._agent.node.stop("the ECUs are read by a tester of the bench")
         await self._world.clock.sleep_ns(SETTLE_NS)
+        self.points = self._world.points.table()
         if self._world.crash is None:
             self._readings = await read_vehicle(self._world, self._buses, self._files.vehicle.ecus)
+        return quiet
 
     async def _place_order(self) -> None:
         admin = self._server.ports.admin
@@ -150,35 +165,44 @@ class BenchRig:
         package_id = await admin.upload_package(package)
         await admin.place_order(self._account.vin, package_id)
 
-    async def _until_quiet(self, end_ns: int) -> None:
+    async def _until_quiet(self, end_ns: int) -> bool:
         """Look ten times a second whether the order is closed, the agent idle and every fault over."""
         while self._world.clock.now_ns() < end_ns and self._world.crash is None:
             if self._is_quiet():
-                return
+                return True
             await self._world.clock.sleep_ns(LOOK_EVERY_NS)
+        return False
 
     def _is_quiet(self) -> bool:
-        closed = any(event.kind == "order_closed" for event in self._world.recorder.server)
+        """Whether the order is closed and the vehicle has polled once more since: late misdeeds want to be seen."""
+        kinds = [event.kind for event in self._world.recorder.server]
+        after = kinds[kinds.index("order_closed") :] if "order_closed" in kinds else []
+        polled = after.count("session_ended") > SESSIONS_AFTER_CLOSE
         idle = self._world.points.phase("agent") == "idle"
-        return closed and idle and self._injector.all_struck_are_over
+        return polled and idle and self._injector.all_struck_are_over
 
     # FaultTarget ------------------------------------------------------------------------------------
 
     def cut_power(self, part: str, cause: str) -> None:
-        """Take a part's power away now."""
-        if part in ("agent", "vehicle"):
-            self._agent.cut(cause)
-        for ecu, node in self._vehicle.nodes.items():
-            if part in (ecu, "vehicle"):
-                node.cut(cause)
+        """Take a part's power away now; cuts of the same part may overlap."""
+        for name in self._parts(part):
+            self._dark[name] += 1
+            if name == "agent":
+                self._agent.cut(cause)
+            else:
+                self._vehicle.nodes[name].cut(cause)
 
     def restore_power(self, part: str, cause: str) -> None:
-        """Give it back."""
-        for ecu, node in self._vehicle.nodes.items():
-            if part in (ecu, "vehicle"):
+        """End one cut of a part; it has power again once no other cut of it is left."""
+        for name in self._parts(part):
+            self._dark[name] -= 1
+            if not self._dark[name]:
+                node = self._agent.node if name == "agent" else self._vehicle.nodes[name]
                 node.power_on(cause)
-        if part in ("agent", "vehicle"):
-            self._agent.node.power_on(cause)
+
+    def _parts(self, part: str) -> list[str]:
+        """Return the nodes that a fault's part stands for, ECUs first."""
+        return [*self._vehicle.nodes, "agent"] if part == "vehicle" else [part]
 
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         """Flip one bit of what the ECU would boot next: its image (linked address) or its header (offset)."""

@@ -15,7 +15,7 @@ from bench.runs.job import Job
 
 NO_LIMIT = Limits(live_within_ns=0, poll_interval_ns=0)
 LIVE_FACTOR, LIVE_POLLS = 4, 2
-"""`live` gives four times the golden run's virtual time plus two poll intervals (contracts.md)."""
+"""`live` gives four times the golden run's virtual time plus two poll intervals (docs/contracts.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,8 @@ class Execution:
     virtual_ns: int
     wall_s: float
     crash: PartCrashed | None
+    quiet: bool
+    """Whether the story came to an end by itself, and not by the limit."""
 
     def limited(self, limits: Limits) -> Execution:
         """Return the same execution, its record judged against `limits`."""
@@ -43,16 +45,17 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
         world = World(clock, job.seed)
         rig = job.build(world, faults)
         try:
-            await rig.drive(ends_within_ns)
+            quiet = await rig.drive(ends_within_ns)
             world.seal()
             return Execution(
                 record=rig.collect(NO_LIMIT),
-                points=world.points.table(),
+                points=rig.points,
                 journal=tuple(world.journal.lines()),
                 trace_sha256=world.journal.sha256(),
                 virtual_ns=clock.now_ns(),
                 wall_s=watch.elapsed_s(),
                 crash=world.crash,
+                quiet=quiet,
             )
         finally:
             rig.close()
@@ -61,8 +64,13 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
 
 
 def live_limits(job: Job, golden: Execution) -> Limits:
-    """Return the limits that the scenario names or the golden run gives."""
+    """Return the limits that the scenario names or the golden run gives.
+
+    A golden run that never became quiet gives no measure: then the scenario's whole time is the limit, and is over.
+    """
     poll_ns = job.poll_interval_ns
+    if not golden.quiet:
+        return Limits(round(job.scenario.ends_within_s * NS_PER_S), poll_ns)
     if job.scenario.live_within_s is not None:
         return Limits(round(job.scenario.live_within_s * NS_PER_S), poll_ns)
     return Limits(LIVE_FACTOR * golden.virtual_ns + LIVE_POLLS * poll_ns, poll_ns)

@@ -1,4 +1,4 @@
-"""Exit codes (`contracts.md`): of several the first of 130, 2, 1, 3, 4."""
+"""Exit codes (`docs/contracts.md`): of several the first of 130, 2, 1, 3, 4."""
 
 from __future__ import annotations
 

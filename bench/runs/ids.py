@@ -1,4 +1,4 @@
-"""Run ids: self-contained text that replays a run on any machine that has the files (`contracts.md`)."""
+"""Run ids: self-contained text that replays a run on any machine that has the files (`docs/contracts.md`)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.core.errors import InputError
 SHORT = 12
 NO_FAULT = "none"
 REAL_TIME = "realtime"
-"""Stands for the golden run's hash where time is real: such a journal is never the same twice."""
+"""Begins the golden part where time is real, followed by the run's own hash: such a run never repeats to the byte."""
 GRAMMAR = "v1.<scenario>.<fault point or none>.<seed>.<inputs>.<golden>[+<defect>]"
 _ID = re.compile(
     r"v1\.(?P<scenario>[a-z0-9][a-z0-9_-]*)\.(?P<points>[a-z0-9.:=_,-]+)\.(?P<seed>\d{1,19})\."
-    rf"(?P<inputs>[0-9a-f]{{{SHORT}}})\.(?P<golden>[0-9a-f]{{{SHORT}}}|{REAL_TIME})(?:\+(?P<defect>[a-z0-9_-]+))?\Z"
+    rf"(?P<inputs>[0-9a-f]{{{SHORT}}})\.(?P<golden>[0-9a-f]{{{SHORT}}}|{REAL_TIME}-[0-9a-f]{{{SHORT}}})(?:\+(?P<defect>[a-z0-9_-]+))?\Z"
 )
 
 
@@ -44,6 +44,11 @@ class RunId:
             )
         points = () if match["points"] == NO_FAULT else tuple(match["points"].split(","))
         return cls(match["scenario"], points, int(match["seed"]), match["inputs"], match["golden"], match["defect"])
+
+    @property
+    def real_time(self) -> bool:
+        """Whether the run was made in real time."""
+        return self.golden.startswith(REAL_TIME)
 
     def __str__(self) -> str:
         points = ",".join(self.points) or NO_FAULT

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bench.core.points import PointTable
 from bench.core.records import Limits, RunRecord
 from bench.core.world import World
 from bench.faults.inject import ArmedFault
@@ -15,8 +16,14 @@ from bench.runs.scenario import Scenario
 class Rig(Protocol):
     """A bench assembled for one run."""
 
-    async def drive(self, ends_within_ns: int) -> None:
-        """Place the order, power up, wait until everything is quiet (or the time is over), read the ECUs."""
+    points: PointTable
+    """What was announced until the story's end: the bench's own reading of the ECUs afterwards is no part of it."""
+
+    async def drive(self, ends_within_ns: int) -> bool:
+        """Place the order, power up, wait until everything is quiet or the time is over, read the ECUs.
+
+        Returns whether it became quiet.
+        """
 
     def collect(self, limits: Limits) -> RunRecord:
         """Freeze what was observed."""
@@ -33,6 +40,7 @@ class Job:
     """Everything one run needs. `inputs` are the bytes of all input files by name below `inputs/`."""
 
     scenario: Scenario
+    scenario_file: str
     bench: str
     seed: int
     virtual: bool

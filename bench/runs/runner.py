@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.core.clock import NS_PER_S
+from bench.core.errors import InputError
 from bench.core.points import FaultPoint, resolve
 from bench.core.records import FaultRecord
 from bench.faults.catalogue import check_fault
@@ -35,33 +36,47 @@ class Runner:
             self._golden[key] = execute(job, (), round(job.scenario.ends_within_s * NS_PER_S))
         return self._golden[key]
 
-    def run(self, job: Job) -> RunResult:
-        """Run a job and judge it."""
+    def run(self, job: Job, points: Sequence[str] | None = None) -> RunResult:
+        """Run a job and judge it; `points` replace the scenario's own, one for each of its faults."""
         with planted(job.scenario.defect):
             golden = self.golden(job)
-            faults = _armed(job, golden)
+            faults = _armed(job, golden, points or [fault.point for fault in job.scenario.faults])
             limits = live_limits(job, golden)
             execution = golden if not faults else execute(job, faults, limits.live_within_ns + golden.virtual_ns)
         return _result(job, golden, faults, execution.limited(limits))
 
     def golden_hash(self, job: Job) -> str:
-        """Return the short hash of the job's golden run, as it stands in run ids."""
+        """Return the short hash of the job's golden run, as it stands in the ids of simulated runs."""
         with planted(job.scenario.defect):
-            return _golden_hash(job, self.golden(job))
+            return self.golden(job).trace_sha256[:SHORT]
 
 
-def _golden_hash(job: Job, golden: Execution) -> str:
-    return golden.trace_sha256[:SHORT] if job.virtual else REAL_TIME
+def golden_part(job: Job, golden: Execution, execution: Execution) -> str:
+    """Return what an id says of the golden run: its hash, or in real time that this very run never repeats."""
+    if job.virtual:
+        return golden.trace_sha256[:SHORT]
+    return f"{REAL_TIME}-{execution.trace_sha256[:SHORT]}"
 
 
-def _armed(job: Job, golden: Execution) -> tuple[ArmedFault, ...]:
+def _armed(job: Job, golden: Execution, points: Sequence[str]) -> tuple[ArmedFault, ...]:
     return tuple(
-        ArmedFault(
-            resolve(FaultPoint.parse(fault.point), golden.points),
-            check_fault(FaultPoint.parse(fault.point), fault.parameters, file=None),
-        )
-        for fault in job.scenario.faults
+        ArmedFault(_resolved(job, golden, point), check_fault(FaultPoint.parse(point), fault.parameters, file=None))
+        for fault, point in zip(job.scenario.faults, points, strict=True)
     )
+
+
+def _resolved(job: Job, golden: Execution, point: str) -> FaultPoint:
+    try:
+        return resolve(FaultPoint.parse(point), golden.points)
+    except InputError as error:
+        raise InputError(
+            error.problem,
+            file=job.scenario_file,
+            key="faults.point",
+            found=point,
+            allowed=error.allowed,
+            hint=error.hint,
+        ) from None
 
 
 def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution: Execution) -> RunResult:
@@ -78,7 +93,7 @@ def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution
         points=tuple(str(fault.point) for fault in faults),
         seed=job.seed,
         inputs=inputs_hash(job.inputs),
-        golden=_golden_hash(job, golden),
+        golden=golden_part(job, golden, execution),
         defect=scenario.defect,
     )
     expect = scenario.expect
@@ -109,9 +124,15 @@ def _never_reached(faults: Sequence[FaultRecord]) -> list[str]:
 
 
 def _summary(faults: Sequence[ArmedFault]) -> FaultSummary | None:
+    """Return the fault as RUN shows it; of several, classes and points joined and parameters by point."""
+    if len(faults) == 1:
+        return FaultSummary(faults[0].point.fault_class, str(faults[0].point), faults[0].shown_parameters())
     if not faults:
         return None
-    return FaultSummary(faults[0].point.fault_class, str(faults[0].point), faults[0].shown_parameters())
+    classes = dict.fromkeys(fault.point.fault_class for fault in faults)
+    points = [str(fault.point) for fault in faults]
+    parameters = {point: fault.shown_parameters() for point, fault in zip(points, faults, strict=True)}
+    return FaultSummary(",".join(classes), ",".join(points), parameters)
 
 
 def _as_expected(job: Job, verdict: RunVerdict) -> bool:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from bench.config import FileModel, load_toml
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
-from bench.faults.catalogue import check_fault
+from bench.faults.catalogue import CATALOGUE, check_fault
 from bench.oracle.result import Invariant, Verdict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -20,7 +20,7 @@ class OrderedImage(FileModel):
     """One ECU's new software; its payload is random by seed unless `--image` brings real firmware."""
 
     ecu: Name
-    version: str = Field(min_length=1, max_length=32)
+    version: str = Field(pattern=r"^[ -~]{1,32}$")
     release_counter: int = Field(ge=0, lt=2**32)
     size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
 
@@ -41,7 +41,7 @@ class Order(FileModel):
 
 
 class ScenarioFault(FileModel):
-    """A fault: its point (`contracts.md`) and its parameters (by class)."""
+    """A fault: its point (`docs/contracts.md`) and its parameters (by class)."""
 
     point: str
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -88,11 +88,13 @@ def load_scenario(path: Path) -> Scenario:
     """Read and check a scenario, its fault points and parameters too."""
     scenario = load_toml(path, Scenario, "scenario")
     for fault in scenario.faults:
+        fault_class = fault.point.partition(":")[0]
         try:
             point = FaultPoint.parse(fault.point)
         except InputError as error:
+            allowed = error.allowed if fault_class in CATALOGUE else ", ".join(CATALOGUE)
             raise InputError(
-                error.problem, file=str(path), key="faults.point", found=fault.point, allowed=error.allowed
+                error.problem, file=str(path), key="faults.point", found=fault.point, allowed=allowed
             ) from None
         check_fault(point, fault.parameters, file=str(path))
     return scenario

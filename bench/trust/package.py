@@ -1,4 +1,4 @@
-"""Building and verifying packages: the seam behind which TUF metadata will come (contracts.md, Package and image)."""
+"""Building and verifying packages: the seam behind which TUF will come (docs/contracts.md, Package and image)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CAN frames and how long they take on the wire, to the bit (ISO 11898-1, `uds-flash.md` CAN timing)."""
+"""CAN frames and how long they take on the wire, to the bit (ISO 11898-1)."""
 
 from __future__ import annotations
 

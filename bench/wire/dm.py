@@ -1,4 +1,4 @@
-"""DM 2.0 messages as frozen values: one canonical writer, one reader with a closed table of aliases (oma-dm.md A8).
+"""DM 2.0 messages as frozen values: one canonical writer, one reader with closed aliases (docs/dm-dialect.md).
 
 `encode()` gives canonical JSON; `decode()` reads what the standard or the seed slides allow, notes every alias it
 needed in `lints` (not part of equality), and raises `DmError` for everything else.
@@ -151,7 +151,7 @@ class Commands:
 
     @classmethod
     def decode(cls, raw: bytes) -> Commands:
-        """Read a body; `DmError` when it is not a package #2, or is an error in an HTTP 200 (A8 row 23)."""
+        """Read a body; `DmError` when it is not a package #2, or is an error in an HTTP 200 (docs/dm-dialect.md)."""
         lint: list[str] = []
         body = parse_object(raw)
         if "CMD" not in body:
@@ -309,7 +309,7 @@ def bootstrap_complete(result_code: int = SC_OK) -> Initiation:
 
 
 def decode_client_message(raw: bytes) -> Initiation | Response | Registration:
-    """Read what a client POSTed, told apart by its members, not by its Content-Type (A8 row 3)."""
+    """Read what a client POSTed, told apart by its members, not by its Content-Type (docs/dm-dialect.md)."""
     body = parse_object(raw)
     if "Status" in body:
         return Response._read(body, [])

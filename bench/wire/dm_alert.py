@@ -143,7 +143,7 @@ def _read_mark(text: str, where: str, lint: list[str]) -> Mark:
 
 
 def _read_alert_data(found: dict[str, Any], where: str, lint: list[str]) -> dict[str, Any]:
-    """Bring ResultCode and State to one spelling and type (A8 row 16)."""
+    """Bring ResultCode and State to one spelling and type (docs/dm-dialect.md)."""
     data: dict[str, Any] = {}
     for name, value in found.items():
         standard = {"resultcode": "ResultCode", "state": "State"}.get(name.lower(), name)

@@ -1,4 +1,4 @@
-"""The image header: fixed 256 bytes in a slot of its own, signed, read by agent and bootloader alike (contracts.md).
+"""The image header: fixed 256 bytes in a slot of its own, signed, read by agent and bootloader (docs/contracts.md).
 
 Layout, big-endian: magic 8, hardware id 32, software id 32, version 32, release counter 4, load address 4,
 length 4, reserved 44 (zero), SHA-256 of the image 32, Ed25519 signature over the 192 bytes before it 64.

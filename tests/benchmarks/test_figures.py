@@ -1,4 +1,4 @@
-"""The shape of reports/benchmarks.json (contracts.md); what the figures are is never asserted."""
+"""The shape of reports/benchmarks.json (docs/contracts.md); what the figures are is never asserted."""
 
 from __future__ import annotations
 

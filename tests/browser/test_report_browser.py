@@ -20,7 +20,7 @@ from bench.evidence.write import folder_name, write_run
 from bench.oracle.result import RunResult
 
 pytestmark = pytest.mark.browser
-RUNS = ("passing_run", "failing_run", "caught_run", "unobserved_run")
+RUNS = ("passing_run", "failing_run", "caught_run", "unobserved_run", "two_fault_run", "real_time_run")
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +149,9 @@ def test_dashboard_is_walked_through_without_a_complaint(
     page = watched.page
     page.goto(url)
     page.screenshot(path=tmp_path / "runs.png", full_page=True)
-    expect(page.locator("table.runs tbody tr")).to_have_count(4)
-    page.get_by_role("link", name="fail 2", exact=True).click()
-    expect(page.locator("table.runs tbody tr")).to_have_count(2)
+    expect(page.locator("table.runs tbody tr")).to_have_count(len(RUNS))
+    page.get_by_role("link", name="caught 1", exact=True).click()
+    expect(page.locator("table.runs tbody tr")).to_have_count(1)
     page.get_by_role("searchbox").fill("planted")
     page.get_by_role("button", name="Search").click()
     expect(page.locator("table.runs tbody tr")).to_have_count(1)

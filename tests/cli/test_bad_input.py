@@ -51,10 +51,12 @@ def refused(ended: Any, *words: str) -> None:
         (["run"], ["Missing argument"]),
         (["fly"], ["No such command"]),
         (["run", "healthy", "--seed", "x"], ["--seed"]),
+        (["dashboard", "--out", "nowhere"], ["nowhere", "--out", "otabench demo"]),
         (["dashboard", "--host", "0.0.0.0"], ["0.0.0.0", "--host", "127.0.0.1"]),
     ],
 )
-def test_wrong_arguments_are_refused(otabench: Cli, arguments: list[str], words: list[str]) -> None:
+def test_wrong_arguments_are_refused(otabench: Cli, folder: Path, arguments: list[str], words: list[str]) -> None:
+    (folder / "reports").mkdir()
     refused(otabench(*arguments), *words)
 
 
@@ -114,6 +116,8 @@ def test_wrong_file_of_the_bench_is_refused_with_file_key_found_and_allowed(
         ("torn=3", "torn=300", ["300"]),
         ("restore_after_ms = 200", 'restore_after_ms = "soon"', ["restore_after_ms", "soon"]),
         ("restore_after_ms = 200", "resume = 1", ["resume", "restore_after_ms"]),
+        ("power.ecu:body", "power.ecu:agent", ["faults.point", "agent", "body, gateway"]),
+        ('version = "2.0.0"', 'version = "2.0.0 ü"', ["order.images.0.version", "ü"]),
         ("schema = 1", 'schema = 1\ndefect = "ghost"', ["ghost", "ecu-boot-no-verification"]),
         ("schema = 1", 'schema = 1\ndemands = ["whole"]', ["demands", "bootable"]),
         ("schema = 1", 'schema = 1\nexpect = { verdict = "fail" }', ["expect", "invariant"]),
@@ -125,12 +129,33 @@ def test_wrong_scenario_is_refused(otabench: Cli, folder: Path, old: str, new: s
 
 
 @pytest.mark.parametrize(
+    ("scenario", "old", "new", "words"),
+    [
+        ("forged_payload", 'ecu = "body" }', 'ecu = "trunk" }', ["faults.parameters.ecu", "trunk", "body, gateway"]),
+        (
+            "flash_bit_flip",
+            "address = 0x1234",
+            "address = 0x40000",
+            ["faults.parameters.address", "0x40000", "0x3FFFF"],
+        ),
+        ("flash_bit_flip", "address = 0x1234", 'area = "header", address = 256', ["address", "0x100", "0xFF"]),
+        ("power_cut_agent", "power.agent:agent", "power.agent:body", ["faults.point", "body", "agent"]),
+    ],
+)
+def test_fault_that_does_not_fit_the_vehicle_is_refused(
+    otabench: Cli, folder: Path, scenario: str, old: str, new: str, words: list[str]
+) -> None:
+    refused(otabench("run", str(changed("scenarios", scenario, old, new, folder))), f"{scenario}.toml", *words)
+
+
+@pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         ("x.hex", b":10000000" + b"00" * 16 + b"FF\n", ["x.hex", "line 1"]),
         ("x.hex", b":0100000001FE\n:020000041000EA\n:0100C00002" + b"3D\n:00000001FF\n", ["0x100000C0", "--crop"]),
         ("x.hex", b"\x00\xff\x00", ["x.hex"]),
         ("x.bin", b"", ["x.bin"]),
+        ("program", b"\x7fELF" + bytes(100), ["program", "ELF", "objcopy"]),
     ],
 )
 def test_wrong_firmware_is_refused(otabench: Cli, folder: Path, name: str, content: bytes, words: list[str]) -> None:
@@ -144,6 +169,7 @@ def test_unwritable_report_folder_is_refused_and_named(otabench: Cli, folder: Pa
 
 
 def test_port_in_use_is_refused_and_named(otabench: Cli, folder: Path) -> None:
+    (folder / "reports").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused(otabench("dashboard", "--port", str(port)), str(port))

@@ -1,4 +1,4 @@
-"""The commands as a user types them: names, exit codes, JSON, files (`contracts.md`)."""
+"""The commands as a user types them: names, exit codes, JSON, files (`docs/contracts.md`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bench.config import data_root
 
 FILES_OF_A_RUN = {"report.html", "junit.xml", "verdicts.json", "journal.jsonl", "can-can0.log", "inputs"}
 Cli = Callable[..., Any]
@@ -67,6 +69,73 @@ def test_replay_finds_inputs_in_a_report_that_came_from_elsewhere(otabench: Cli,
     scenario.unlink()
     (again,) = otabench("replay", run["id"], "--json").json["runs"]
     assert again["trace_sha256"] == run["trace_sha256"]
+
+
+def test_replay_strikes_at_the_points_of_the_id_and_not_of_the_file(otabench: Cli) -> None:
+    (run,) = otabench("run", "power_cut_ecu", "--json").json["runs"]
+    assert ":program:5:torn=3" in run["id"]
+    other = run["id"].replace(":program:5:torn=3", ":program:6:torn=2")
+    (again,) = otabench("replay", other, "--json").json["runs"]
+    assert again["id"] == other
+    assert again["fault"]["point"] == "power.ecu:body:program:6:torn=2"
+    assert again["trace_sha256"] != run["trace_sha256"]
+
+
+def test_replay_of_an_id_with_another_number_of_faults_is_refused(otabench: Cli) -> None:
+    (run,) = otabench("run", "power_cut_ecu", "--json").json["runs"]
+    ended = otabench("replay", run["id"].replace(":torn=3", ":torn=3,power.ecu:body:boot:1"))
+    assert ended.code == 2
+    assert "number of faults" in ended.err
+
+
+def test_real_time_run_keeps_its_evidence_when_it_is_replayed(otabench: Cli, folder: Path) -> None:
+    scenario = folder / "mine.toml"
+    scenario.write_text(own_scenario())
+    (run,) = otabench("run", str(scenario), "--bench", "realtime", "--json").json["runs"]
+    assert ".realtime-" in run["id"]
+    ended = otabench("replay", run["id"], "--scenario", str(scenario), "--json")
+    (again,) = ended.json["runs"]
+    assert ended.code == 0
+    assert again["report"] != run["report"]
+    assert (folder / run["report"]).exists()
+
+
+def test_run_with_two_faults_names_both(otabench: Cli, folder: Path) -> None:
+    scenario = folder / "two.toml"
+    points = ("power.ecu:body:erase:first", "power.agent:agent:transition:last")
+    faults = "".join(f'[[faults]]\npoint = "{point}"\n' for point in points)
+    scenario.write_text(own_scenario().replace('name = "mine"', 'name = "two"') + faults)
+    ended = otabench("run", str(scenario), "--json")
+    assert ended.code == 0
+    (run,) = ended.json["runs"]
+    assert run["fault"]["class"] == "power.ecu,power.agent"
+    first, second = run["fault"]["point"].split(",")
+    assert first == "power.ecu:body:erase:1"
+    assert set(run["fault"]["parameters"]) == {first, second}
+
+
+def test_ecu_named_like_an_emoji_is_printed_as_it_is_written(otabench: Cli, folder: Path) -> None:
+    for kind, name in (("benches", "sim_van"), ("vehicles", "one_ecu_van")):
+        path = folder / "mine" / kind / f"{name}.toml"
+        path.parent.mkdir(parents=True)
+        path.write_text((data_root() / kind / f"{name}.toml").read_text().replace('id = "body"', 'id = "seat"'))
+    scenario = folder / "s.toml"
+    scenario.write_text(own_scenario().replace('"body"', '"seat"') + '[[faults]]\npoint = "power.ecu:seat:program:1"\n')
+    ended = otabench("run", str(scenario), "--bench", "mine/benches/sim_van.toml")
+    assert ended.code == 0
+    assert ended.out.count("power.ecu:seat:program:1") == 2
+    assert "power.ecu:seat:program:1" in ended.err
+
+
+def test_firmware_that_a_replay_needs_is_named(otabench: Cli, folder: Path) -> None:
+    (folder / "own.bin").write_bytes(bytes(range(256)) * 8)
+    ended = otabench("run", "healthy", "--image", "body=own.bin")
+    command = ended.err.strip().splitlines()[-1].partition("otabench ")[2].split()
+    assert command[-2:] == ["--image", "body=own.bin"]
+    assert otabench(*command).code == 0
+    without = otabench(*command[:-2])
+    assert without.code == 2
+    assert "--image body=FILE" in without.err
 
 
 def test_replay_without_the_files_says_what_to_do(otabench: Cli) -> None:

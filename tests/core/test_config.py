@@ -101,9 +101,10 @@ def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
     ("text", "key", "found", "allowed"),
     [
         (f'colour = "red"\n{GOOD}', "colour", "red", "vin, functional_id, ecus"),
-        (GOOD.replace("id =", "ident ="), "ecus.0.id", "None", "Field required"),
+        (GOOD.replace("id =", "ident ="), "ecus.0.ident", "body", "id, kind, installed"),
         (GOOD + "doors = 3\n", "ecus.0.doors", "3", "id, kind, installed"),
-        (GOOD.replace("size_bytes", "size"), "ecus.0.installed.size_bytes", "None", "Field required"),
+        (GOOD.replace("size_bytes", "size"), "ecus.0.installed.size", "5", "version, size_bytes"),
+        (GOOD.replace(", size_bytes = 5", ""), "ecus.0.installed.size_bytes", "None", "Field required"),
         ('functional_id = "x"\n' + GOOD, "functional_id", "'x'", "integer"),
         ("functional_id = 2048\n" + GOOD, "functional_id", "2048", "less than or equal to 2047"),
         (GOOD.replace("= 5", "= 0"), "ecus.0.installed.size_bytes", "0", "greater than 0"),

@@ -388,3 +388,36 @@ def test_a_sealed_journal_takes_nothing_from_teardown() -> None:
     finish(loop, world)  # the node still has power: only the seal stands between its `finally` and the record
     assert written(world) == []
     assert world.journal.sha256() == before
+
+
+def test_finally_of_a_node_that_cut_itself_reaches_neither_journal_nor_records() -> None:
+    """The cut strikes inside the node's own task: its `finally` runs at once, and is not heard."""
+    from bench.core.records import BootRecord
+
+    loop = VirtualLoop()
+    world = World(loop, seed=1)
+    nodes: list[Node] = []
+
+    async def work() -> None:
+        counter = world.points.counter("ecu", "sync")
+        try:
+            counter.begin()
+            nodes[0].incarnation_checked()  # type: ignore[attr-defined]
+        finally:
+            world.journal.add("ecu", "ghost", "after the cut")
+            world.boot(BootRecord(0, "ecu", "application", "A", "ghost"))
+
+    def boot(life: Incarnation) -> None:
+        nodes[0].incarnation_checked = life.check  # type: ignore[attr-defined]
+        life.spawn(work(), "work")
+
+    async def main() -> None:
+        nodes.append(Node(world, "ecu", boot))
+        world.points.counter("ecu", "sync").arm(1, "before", None, lambda: nodes[0].cut("in its own task"))
+        nodes[0].power_on()
+        await loop.sleep_ns(1_000)
+
+    loop.run(main())
+    kinds = [(entry.kind, entry.payload) for entry in world.journal.entries()]
+    assert kinds == [("power", "on supply"), ("power", "off in its own task")]
+    assert world.recorder.boots == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from bench.core.errors import InputError
 from bench.dashboard.app import create_app
 from bench.dashboard.runs import Reports
+from bench.evidence.view import View
 from bench.evidence.write import write_run
 from bench.oracle.result import Invariant, RunResult
 
@@ -32,7 +35,15 @@ def test_list_shows_all_runs_newest_first_with_counts(client: FlaskClient) -> No
         "power_cut_ecu",
         "power_cut_ecu",
     ]
-    for words in ("all 6", "pass 2", "fail 2", "inconclusive 1", "unexpected 2", "expected to fail: caught"):
+    for words in (
+        "all 6",
+        "pass 2",
+        "fail 1",
+        "caught 1",
+        "inconclusive 1",
+        "unexpected 2",
+        "expected to fail: caught",
+    ):
         assert words in page
     assert "not observed: authentic, whole" in page
 
@@ -40,7 +51,8 @@ def test_list_shows_all_runs_newest_first_with_counts(client: FlaskClient) -> No
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("?verdict=fail", ["planted_no_verification", "power_cut_ecu"]),
+        ("?verdict=fail", ["power_cut_ecu"]),
+        ("?verdict=caught", ["planted_no_verification"]),
         ("?verdict=inconclusive", ["crashed"]),
         ("?verdict=unexpected", ["crashed", "power_cut_ecu"]),
         ("?verdict=equipment_error", []),
@@ -161,16 +173,59 @@ def test_folder_that_is_replaced_or_removed_is_seen_at_once(reports: Path) -> No
     verdicts.write_text(verdicts.read_text().replace('"seed": 1', '"seed": 77'))
     found = known.one(name)
     assert found is not None
-    assert found.run is not None
-    assert found.run.seed == 77
+    assert found.entry is not None
+    assert found.entry.run.seed == 77
     shutil.rmtree(reports / name)
     assert known.one(name) is None
 
 
-def test_missing_folder_says_how_to_make_runs(tmp_path: Path) -> None:
-    page = create_app(tmp_path / "nothing").test_client().get("/")
+def test_missing_folder_is_an_input_error_that_names_it_and_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        create_app(tmp_path / "nothing")
+    for words in ("does not exist", str(tmp_path / "nothing"), "otabench demo", "--out"):
+        assert words in str(caught.value)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is no folder"):
+        create_app(tmp_path / "file")
+
+
+def test_empty_folder_says_how_to_make_runs_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my reports"
+    folder.mkdir()
+    page = create_app(folder).test_client().get("/")
     assert page.status_code == 200
-    assert "otabench demo" in page.text
+    assert f"otabench demo --out &#39;{folder}&#39;" in page.text
+    folder.rmdir()
+    assert create_app(tmp_path).test_client().get("/").status_code == 200
+
+
+def test_folder_that_vanishes_later_shows_no_runs(reports: Path, client: FlaskClient) -> None:
+    shutil.rmtree(reports)
+    assert "No runs in" in client.get("/").text
+
+
+def test_rows_tell_runs_of_one_scenario_apart(reports: Path, client: FlaskClient) -> None:
+    write_run(sys.modules["otabench_sample_run"].real_time_run(), reports)
+    row = client.get("/?q=realtime").text.split("<tbody>")[1]
+    view = View.model_validate_json((reports / name_of(reports, "healthy") / "view.json").read_bytes())
+    for words in (
+        '<td class="nowrap">realtime</td>',
+        '<td class="num">7</td>',
+        f"own firmware: body {hashlib.sha256(b'own').hexdigest()[:8]}",
+        "<small>real</small>",
+        view.written_utc[:10],
+        view.written_utc[11:19],
+    ):
+        assert words in row
+    assert "virtual" not in row
+
+
+def test_row_shows_each_fault_point_and_finds_the_second(reports: Path, client: FlaskClient) -> None:
+    write_run(sys.modules["otabench_sample_run"].two_fault_run(), reports)
+    page = client.get("/?q=power.agent:agent").text
+    assert scenarios(page) == ["two_faults"]
+    points = [re.sub("<wbr>", "", point) for point in re.findall(r'<code class="point">(.*?)</code>', page)]
+    assert points == ["power.ecu:body:program:12:torn=3", "power.agent:agent:transition:6"]
 
 
 def test_every_page_has_strict_headers_and_no_inline_code(client: FlaskClient, reports: Path) -> None:

@@ -32,7 +32,7 @@ def erases_on_the_bus(result: RunResult) -> int:
     "scenario",
     [
         "healthy", "power_cut_ecu", "power_cut_agent", "forged_signature", "forged_payload", "wrong_ecu",
-        "flash_bit_flip", "planted_no_verification",
+        "flash_bit_flip", "rollback", "planted_no_verification",
     ],
 )  # fmt: skip
 def test_scenario_ends_as_it_expects_and_every_invariant_is_observed(runner: Runner, load: Load, scenario: str) -> None:
@@ -49,11 +49,11 @@ def test_healthy_update_follows_the_dm_conversation(runner: Runner, load: Load) 
         "vehicle_added", "package_uploaded", "order_placed", "registered", "bootstrap_complete",
         "session_started", "device_info", "inventory", "order_offered", "order_accepted", "session_ended",
         "session_started", "component_result", "component_result", "order_closed", "device_info", "inventory",
-        "session_ended",
+        "session_ended", "session_started", "device_info", "inventory", "session_ended",
     ]  # fmt: skip
     assert versions_read(result) == {"body": b"2.0.0", "gateway": b"2.0.0"}
     paths = [record.url.rsplit("otabench.test", 1)[1] for record in result.record.http]
-    assert paths == ["/dm"] * 4 + ["/pkgurl/demo-2.0.0", "/dm", "/packages/demo-2.0.0.zip"] + ["/dm"] * 2
+    assert paths == ["/dm"] * 4 + ["/pkgurl/demo-2.0.0", "/dm", "/packages/demo-2.0.0.zip"] + ["/dm"] * 4
 
 
 def test_single_bank_ecu_waits_in_its_bootloader_after_the_cut_and_reaches_the_target(
@@ -80,7 +80,8 @@ def test_agent_goes_on_from_its_log_and_reports_each_result_once(runner: Runner,
 
 
 @pytest.mark.parametrize(
-    ("scenario", "code"), [("forged_signature", 1407), ("forged_payload", 1407), ("wrong_ecu", 1455)]
+    ("scenario", "code"),
+    [("forged_signature", 1407), ("forged_payload", 1407), ("wrong_ecu", 1455), ("rollback", 1407)],
 )
 def test_package_that_must_not_be_installed_touches_no_ecu(
     runner: Runner, load: Load, scenario: str, code: int
@@ -124,3 +125,48 @@ def test_fault_that_is_never_reached_makes_the_run_inconclusive(
     assert result.verdict.verdict == "inconclusive"
     assert not result.as_expected
     assert any("never reached" in note for note in result.notes)
+
+
+def test_ecu_that_stays_dark_longer_than_the_flasher_tries_is_waited_for(
+    runner: Runner, load: Load, with_faults: Callable[..., Job]
+) -> None:
+    point = "power.ecu:body:program:middle:phase=transfer"
+    result = runner.run(with_faults(load("healthy"), point, restore_after_ms=60_000))
+    assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]
+    assert versions_read(result)["body"] == b"2.0.0"
+
+
+def test_cut_after_the_last_check_is_not_answered_by_a_second_flash(
+    runner: Runner, load: Load, with_faults: Callable[..., Job]
+) -> None:
+    """The validity mark stands, the answer to the next request is lost: the ECU runs the target already."""
+    job = load("healthy")
+    requests = runner.golden(job).points["body", "request"]
+    after_check = [o.n for o in requests if o.phase == "check"][-1]
+    for where in ("", ":after"):
+        result = runner.run(with_faults(job, f"power.ecu:body:request:{after_check}{where}"))
+        assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]
+        assert erases_on_the_bus(result) == 2, "each ECU once"
+
+
+def test_overlapping_cuts_give_power_back_when_the_last_one_is_over(
+    runner: Runner, load: Load, with_faults: Callable[..., Job]
+) -> None:
+    job = load("healthy")
+    short = with_faults(job, "power.ecu:body:program:5", restore_after_ms=2_000).scenario.faults
+    long = with_faults(job, "power.vehicle:body:frame:last:phase=transfer", restore_after_ms=15_000).scenario.faults
+    from dataclasses import replace
+
+    both = replace(job, scenario=job.scenario.model_copy(update={"faults": short + long}))
+    table = runner.golden(both).points
+    cut_ns = table["body", "program"][4].t_ns
+    heard = sum(frame.t_ns <= cut_ns for frame in table["gateway", "frame"])
+    points = ["power.ecu:body:program:5", f"power.vehicle:gateway:frame:{heard + 3}"]
+    result = runner.run(both, points)
+    struck = [fault.t_ns for fault in result.record.faults]
+    assert struck[0] is not None
+    assert struck[1] is not None
+    assert struck[1] < (result.record.faults[0].restored_t_ns or 0), "the cuts overlap"
+    body_on = [r.t_ns for r in result.record.power if r.part == "body" and r.on]
+    assert body_on[1] == max(fault.restored_t_ns or 0 for fault in result.record.faults)
+    assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]

@@ -233,7 +233,9 @@ def drive() -> Callable[..., Any]:
                 hardware_id=HARDWARE[personality], software_id="APP",
             )  # fmt: skip
             vehicle_spec = VehicleSpec(vin="ZZZ00TABENCH00001", functional_id=FUNCTIONAL_ID, ecus=(spec,))
-            vehicle = build_vehicle(world, vehicle_spec, {"can0": bus}, public_key("image"), root or data_root(), {})
+            vehicle = build_vehicle(
+                world, vehicle_spec, {"can0": bus}, public_key("image"), personality_files(root or data_root()), {}
+            )
             car = Car(world, vehicle, Tester(world, bus), personality)
             if installed:
                 image = car.image("1.0.0", 1)
@@ -264,3 +266,8 @@ def changed_ecus(tmp_path: Path) -> Callable[[str, str], Path]:
         return tmp_path
 
     return change
+
+
+def personality_files(root: Path) -> dict[str, Path]:
+    """Return the ECU files below a data root by name."""
+    return {path.stem: path for path in (root / "ecus").glob("*.toml")}

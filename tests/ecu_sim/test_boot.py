@@ -58,7 +58,8 @@ def wrong_hardware(car: Any) -> Any:
 
 
 def downgrade(car: Any) -> Any:
-    car.vehicle.set_release_floor("ecu", 3)
+    nvm = car.vehicle.memory("ecu").nvm
+    nvm.preload(replace(nvm.record, release_floor=3))
     return car.image(counter=2)
 
 

@@ -19,15 +19,18 @@ from ecu_sim.vehicle import build_vehicle
 EXCHANGES = ("1003", "22F190", "3E00", "1001")
 
 
+FILES = {path.stem: path for path in (data_root() / "ecus").glob("*.toml")}
+
+
 def test_body_controller_has_one_bank_and_the_reference_geometry() -> None:
-    body = load_personality(data_root(), "body_controller")
+    body = load_personality(data_root() / "ecus" / "body_controller.toml")
     assert [bank.name for bank in body.banks] == ["A"]
     assert (body.flash.unit_bytes, body.flash.program_us) == (256, 1000)
     assert (body.flash.sector_bytes, body.flash.erase_ms) == (16 * 1024, 100)
 
 
 def test_gateway_has_two_banks_and_the_reference_geometry() -> None:
-    gateway = load_personality(data_root(), "gateway")
+    gateway = load_personality(data_root() / "ecus" / "gateway.toml")
     assert [bank.name for bank in gateway.banks] == ["A", "B"]
     assert (gateway.flash.unit_bytes, gateway.flash.program_us) == (512, 500)
     assert (gateway.flash.sector_bytes, gateway.flash.erase_ms) == (64 * 1024, 150)
@@ -50,14 +53,14 @@ def test_wrong_personality_file_is_refused_with_file_key_and_allowed(
 ) -> None:
     root = changed_ecus(old, new)
     with pytest.raises(InputError) as caught:
-        load_personality(root, "body_controller")
+        load_personality(root / "ecus" / "body_controller.toml")
     assert message in str(caught.value)
     assert "body_controller.toml" in str(caught.value)
 
 
 def test_unknown_personality_is_refused_with_those_there_are() -> None:
     with pytest.raises(InputError, match=r"body_controller\.toml"):
-        load_personality(data_root(), "toaster")
+        load_personality(data_root() / "ecus" / "toaster.toml")
 
 
 def spec(channel: str = "can0") -> VehicleSpec:
@@ -72,14 +75,14 @@ def spec(channel: str = "can0") -> VehicleSpec:
 def test_image_for_an_unknown_ecu_or_without_header_is_refused(images: dict[str, tuple[bytes, bytes]]) -> None:
     loop = VirtualLoop()
     with pytest.raises(InputError):
-        build_vehicle(World(loop, 1), spec(), {"can0": object()}, bytes(32), data_root(), images)  # type: ignore[dict-item]
+        build_vehicle(World(loop, 1), spec(), {"can0": object()}, bytes(32), FILES, images)  # type: ignore[dict-item]
     loop.discard()
 
 
 def test_ecu_on_an_unknown_bus_is_refused() -> None:
     loop = VirtualLoop()
     with pytest.raises(InputError, match="unknown bus"):
-        build_vehicle(World(loop, 1), spec("can9"), {}, bytes(32), data_root(), {})
+        build_vehicle(World(loop, 1), spec("can9"), {}, bytes(32), FILES, {})
     loop.discard()
 
 

@@ -27,12 +27,13 @@ def load_samples() -> ModuleType:
 
 SAMPLES = load_samples()
 RUNS = ("passing_run", "failing_run", "caught_run", "unobserved_run", "broken_run")
+MORE_RUNS = ("two_fault_run", "real_time_run")
 
 
 @pytest.fixture(scope="session")
 def runs() -> dict[str, RunResult]:
     """Every sample run by its name."""
-    return {name: getattr(SAMPLES, name)() for name in RUNS}
+    return {name: getattr(SAMPLES, name)() for name in (*RUNS, *MORE_RUNS)}
 
 
 @pytest.fixture

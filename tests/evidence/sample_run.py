@@ -432,6 +432,48 @@ def caught_run() -> RunResult:
     )
 
 
+AGENT_POINT = "power.agent:agent:transition:6"
+
+
+def two_fault_run() -> RunResult:
+    """The same story with a second fault near its end, and a server that counts its package's events by themselves."""
+    run = passing_run()
+    record = run.record
+    first = record.faults[0]
+    struck_ns = record.ended_t_ns - 40 * NS_PER_S // 10
+    second = FaultRecord("power.agent", AGENT_POINT, {"restore_after_ms": 300}, struck_ns, struck_ns + 300 * NS_PER_MS)
+    events = tuple(
+        replace(event, vin="", seq=1) if event.seq == 2 else replace(event, seq=max(1, event.seq - 1))
+        for event in record.server_events
+    )
+    return replace(
+        run,
+        id=f"v1.two_faults.{POINT},{AGENT_POINT}.1.1f0c9a7b2e44.9d17c2a08b31",
+        scenario="two_faults",
+        title="Two power cuts in one run",
+        fault=FaultSummary(
+            "power.ecu,power.agent",
+            f"{POINT},{AGENT_POINT}",
+            {POINT: first.parameters, AGENT_POINT: second.parameters},
+        ),
+        record=replace(record, faults=(first, second), server_events=events),
+    )
+
+
+def real_time_run() -> RunResult:
+    """The story on the machine's own clock, with the user's own firmware."""
+    run = passing_run()
+    return replace(
+        run,
+        id=f"v1.healthy.{POINT}.7.1f0c9a7b2e44.realtime-9d17c2a08b31",
+        scenario="healthy",
+        bench="realtime",
+        seed=7,
+        inputs={**run.inputs, "images/body.header": b"own"},
+        notes=(),
+    )
+
+
 def unobserved_run() -> RunResult:
     """A bench that cannot read flash and hears no bus: much is not observed."""
     run = passing_run()

@@ -74,3 +74,18 @@ def test_text_that_xml_cannot_carry_is_replaced(result: RunResult) -> None:
     suite = suite_of(replace(result, scenario='a<b>&"\x00\x1b\ud800', notes=("bell \x07",)))
     assert suite.get("name") == 'a<b>&"\ufffd\ufffd\ufffd'
     assert suite.findtext("system-out") == "bell \ufffd"
+
+
+def test_each_of_several_faults_has_a_property_with_its_own_parameters(runs: dict[str, RunResult]) -> None:
+    properties = {p.get("name"): p.get("value") for p in suite_of(runs["two_fault_run"]).findall("properties/property")}
+    assert properties["fault"] == "power.ecu:body:program:12:torn=3, power.agent:agent:transition:6"
+    assert properties["fault.1"] == "power.ecu:body:program:12:torn=3 (restore_after_ms=200)"
+    assert properties["fault.2"] == "power.agent:agent:transition:6 (restore_after_ms=300)"
+    single = [p.get("name") for p in suite_of(runs["passing_run"]).findall("properties/property")]
+    assert "fault.1" not in single
+
+
+@pytest.mark.parametrize(("name", "clock"), [("passing_run", "virtual"), ("real_time_run", "real")])
+def test_property_says_which_clock_the_run_went_by(runs: dict[str, RunResult], name: str, clock: str) -> None:
+    properties = {p.get("name"): p.get("value") for p in suite_of(runs[name]).findall("properties/property")}
+    assert properties["clock"] == clock

@@ -10,7 +10,7 @@ from bench.core.records import FrameRecord, HttpRecord, ServerEvent
 from bench.evidence.build import view_of
 from bench.evidence.contract import run_model
 from bench.evidence.html import breakable, render_report, stretches
-from bench.oracle.result import Evidence, RunResult
+from bench.oracle.result import Evidence, RunResult, Verdict
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
 HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
@@ -51,7 +51,9 @@ def report_of(result: RunResult, files: tuple[str, ...] = ()) -> str:
     return render_report(run_model(result, "report.html"), view_of(result), files)
 
 
-@pytest.mark.parametrize("name", ["passing_run", "failing_run", "caught_run", "unobserved_run", "broken_run"])
+@pytest.mark.parametrize(
+    "name", ["passing_run", "failing_run", "caught_run", "unobserved_run", "broken_run", "two_fault_run"]
+)
 def test_report_is_one_balanced_page_that_loads_nothing(runs: dict[str, RunResult], name: str) -> None:
     text = report_of(runs[name], ("junit.xml",))
     page = Page(text)
@@ -158,3 +160,74 @@ def test_memory_map_joins_equal_cells() -> None:
 
 def test_breakable_text_is_escaped_before_it_gets_breaks() -> None:
     assert breakable("a:<b>.c") == "a:<wbr>&lt;b&gt;.<wbr>c"
+
+
+def facts_of(report: str) -> list[tuple[str, str]]:
+    rows = re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", report, re.DOTALL)
+    return [(name, re.sub(r"<[^>]+>", " ", value).strip()) for name, value in rows]
+
+
+def test_header_shows_each_of_several_faults_with_its_instants(runs: dict[str, RunResult]) -> None:
+    run = runs["two_fault_run"]
+    facts = [fact for fact in facts_of(report_of(run)) if fact[0].startswith(("Fault", "Struck"))]
+    assert [name for name, _ in facts] == ["Fault 1 of 2", "Struck at", "Fault 2 of 2", "Struck at"]
+    assert "restore_after_ms=200" in facts[0][1]
+    assert facts[2][1].replace(" ", "").startswith("power.agent:agent:transition:6")
+    assert "restore_after_ms=300" in facts[2][1]
+    assert "after 300 ms" in facts[3][1]
+    assert facts[1][1] != facts[3][1]
+
+
+def test_header_of_many_faults_leads_to_the_table_of_all(result: RunResult) -> None:
+    faults = result.record.faults * 5
+    names = [name for name, _ in facts_of(report_of(replace(result, record=replace(result.record, faults=faults))))]
+    assert [name for name in names if name.startswith("Fault")] == ["Fault 1 of 5", "Fault 2 of 5", "Fault 3 of 5"]
+    assert "all 5 faults" in report_of(replace(result, record=replace(result.record, faults=faults)))
+
+
+def test_timeline_labels_each_fault_line_with_its_own_point(runs: dict[str, RunResult]) -> None:
+    report = report_of(runs["two_fault_run"])
+    labels = re.findall(r'<text x="[^"]+" y="([^"]+)" class="t-faulttext"[^>]*>fault (\S+) at', report)
+    assert [point for _, point in labels] == ["power.ecu:body:program:12:torn=3", "power.agent:agent:transition:6"]
+    assert len({y for y, _ in labels}) == 2
+
+
+def test_server_log_is_numbered_through_and_keeps_words_whole(runs: dict[str, RunResult]) -> None:
+    run = runs["two_fault_run"]
+    log = report_of(run).split('<section id="server">')[1].split("</section>")[0]
+    numbers = re.findall(r'<tr><td class="num">(\d+)</td>', log)
+    assert numbers == [str(n) for n in range(1, len(run.record.server_events) + 1)]
+    assert '<td class="strong nowrap">vehicle_added</td>' in log
+    marks = [mark.label for mark in view_of(run).timeline.lanes[0].marks]
+    events = enumerate(run.record.server_events, start=1)
+    assert len(marks) > 5
+    assert set(marks) <= {f"#{number} {event.kind}" for number, event in events}
+
+
+def test_long_server_log_keeps_its_numbers_beyond_the_gap(result: RunResult) -> None:
+    events = result.record.server_events[:1] * 1500
+    shown = view_of(replace(result, record=replace(result.record, server_events=events))).events
+    assert [shown[0].seq, shown[499].seq, shown[500].seq, shown[-1].seq] == [1, 500, 1001, 1500]
+
+
+def test_real_time_run_is_not_called_virtual_and_says_that_it_does_not_repeat(runs: dict[str, RunResult]) -> None:
+    real, virtual = report_of(runs["real_time_run"]), report_of(runs["passing_run"])
+    assert "Run time" in dict(facts_of(real))
+    assert "Virtual time" not in dict(facts_of(real))
+    assert "does not repeat to the byte" in real
+    assert "Virtual time" in dict(facts_of(virtual))
+    assert "does not repeat to the byte" not in virtual
+
+
+def test_banner_lists_every_failed_invariant(runs: dict[str, RunResult]) -> None:
+    run = runs["caught_run"]
+    items = tuple(
+        replace(item, verdict=Verdict.FAIL, sentence="A forged image ran.") if item.id.value == "authentic" else item
+        for item in run.verdict.invariants
+    )
+    report = report_of(replace(run, verdict=replace(run.verdict, invariants=items)))
+    banner = report.split('aria-label="Verdict"')[1].split("</section>")[0]
+    assert "2 invariants failed: authentic, whole." in banner
+    assert "<li>authentic: A forged image ran.</li><li>whole: body executes bytes that nobody signed.</li>" in banner
+    assert "whole: body executes bytes that nobody signed." in report_of(run)
+    assert "invariants failed" not in report_of(run)

@@ -150,5 +150,6 @@ def test_index_links_to_each_report(runs: dict[str, RunResult], tmp_path: Path) 
         assert f'href="{folder.name}/report.html"' in page
     assert "expected to fail: caught" in page
     assert "not observed: authentic, whole" in page
-    assert "3 of 5 runs ended as expected" in page
+    assert "5 of 7 runs ended as expected" in page
+    assert 'These are the runs of one demo; all runs: <code class="command">otabench dashboard</code>' in page
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]

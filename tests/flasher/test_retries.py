@@ -1,4 +1,4 @@
-"""Each rule of `uds-flash.md`, Flasher, about what is tried again; lost power at every request."""
+"""What the flasher tries again, and what it does not; lost power at every request."""
 
 from __future__ import annotations
 

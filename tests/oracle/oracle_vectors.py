@@ -222,14 +222,16 @@ def server_events() -> tuple[ServerEvent, ...]:
     )
 
 
-def dump(ecu: str, held: Mapping[str, ImageReference], *, erases: int = 3) -> FlashDump:
+def dump(
+    ecu: str, held: Mapping[str, ImageReference], *, erases: int = 3, floor: int | None = None, trial: str | None = None
+) -> FlashDump:
     """A dump whose image regions are 1024 bytes, erased behind the image."""
     regions = []
     for bank, image in held.items():
         regions.append(MemoryRegion(f"mark:{bank}", 0x00F10000, b"\x5a" * 16))
         regions.append(MemoryRegion(f"header:{bank}", HEADER_ADDRESS, image.header.ljust(512, b"\xff")))
         regions.append(MemoryRegion(f"image:{bank}", 0, image.data.ljust(1024, b"\xff")))
-    return FlashDump(ecu, tuple(regions), erases, 12, ())
+    return FlashDump(ecu, tuple(regions), erases, 12, (), floor, trial)
 
 
 def read(ecu: str, did: int, value: bytes | None) -> DidReading:

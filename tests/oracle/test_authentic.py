@@ -77,7 +77,7 @@ def test_forged_data_on_the_bus_fails_although_it_was_never_executed(v: ModuleTy
     forged = v.NEW["body"].data[:-1] + bytes((v.NEW["body"].data[-1] ^ 1,))
     found = authentic(replace(refused, frames=forged_flash(v, forged)))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "agent")
-    assert "in 1 transfers" in found.sentence
+    assert "in 3 transfers" in found.sentence
 
 
 def test_forged_data_of_a_transfer_that_broke_off_fails(v: ModuleType, refused: RunRecord) -> None:
@@ -90,11 +90,48 @@ def test_image_of_the_other_ecu_on_the_bus_fails(v: ModuleType, refused: RunReco
     assert authentic(replace(refused, frames=frames)).verdict is Verdict.FAIL
 
 
-def test_genuine_data_of_a_forged_package_passes(v: ModuleType, refused: RunRecord) -> None:
+def flashed(v: ModuleType, image: Any) -> tuple[Any, ...]:
+    """Send image and header, filled up with erased bytes."""
     talk = v.Talk(4 * v.S)
-    talk.download("body", 0, v.NEW["body"].data + b"\xff" * 168)
-    talk.download("body", v.HEADER_ADDRESS, v.NEW["body"].header)
-    assert authentic(replace(refused, frames=tuple(talk.frames))).verdict is Verdict.PASS
+    talk.download("body", 0, image.data + b"\xff" * 168)
+    talk.download("body", v.HEADER_ADDRESS, image.header + b"\xff" * 256)
+    return tuple(talk.frames)
+
+
+def test_target_counts_only_when_a_genuine_package_holds_it(v: ModuleType, refused: RunRecord) -> None:
+    frames = flashed(v, v.NEW["body"])
+    found = authentic(replace(refused, frames=frames))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "agent")
+    assert authentic(replace(refused, frames=frames, http=(v.http(v.PACKAGE),))).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("hardware", "counter"), [("GW-HW-02", 2), ("", 0)])
+def test_rightly_signed_target_for_other_hardware_or_a_rollback_fails(
+    v: ModuleType, refused: RunRecord, hardware: str, counter: int
+) -> None:
+    data = v.payload("attack")
+    raw = v.header("body", "2.0.0", counter, data, hardware=hardware)
+    target = replace(v.NEW["body"], header=raw, data=data)
+    record = replace(
+        refused, references=(*v.OLD.values(), target), http=(v.http(v.package({"body": raw + data})),),
+        frames=flashed(v, target),
+    )  # fmt: skip
+    assert (authentic(record).verdict, authentic(record).blame) == (Verdict.FAIL, "agent")
+
+
+def test_installed_image_may_be_sent_whatever_was_delivered(v: ModuleType, refused: RunRecord) -> None:
+    frames = flashed(v, v.OLD["body"])
+    assert authentic(replace(refused, frames=frames)).verdict is Verdict.PASS
+    assert authentic(replace(refused, frames=frames, http=())).verdict is Verdict.PASS
+
+
+def test_foreign_data_fails_although_every_package_is_genuine(v: ModuleType, healthy: RunRecord) -> None:
+    frames = (*(healthy.frames or ()), *forged_flash(v, v.payload("evil")))
+    found = authentic(replace(healthy, frames=frames))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "agent")
+    assert "body" in found.sentence
+    without = authentic(replace(healthy, frames=forged_flash(v, v.payload("evil")), http=()))
+    assert (without.verdict, without.blame) == (Verdict.FAIL, "agent")
 
 
 def test_image_of_a_genuine_package_delivered_later_passes(v: ModuleType, refused: RunRecord) -> None:
@@ -121,7 +158,7 @@ def test_unknown_data_with_a_package_in_pieces_is_inconclusive(v: ModuleType, re
 
 
 def test_no_package_is_said(healthy: RunRecord) -> None:
-    found = authentic(replace(healthy, http=()))
+    found = authentic(replace(healthy, http=(), frames=()))
     assert found.verdict is Verdict.PASS
     assert "no package was delivered" in [e.text for e in found.evidence]
 

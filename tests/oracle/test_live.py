@@ -3,7 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from types import ModuleType
 
-from bench.core.records import FaultRecord, Limits, RunRecord
+import pytest
+
+from bench.core.records import FaultRecord, Limits, RunRecord, ServerEvent
 from bench.oracle.invariants.live import live
 from bench.oracle.result import Verdict
 
@@ -84,6 +86,40 @@ def test_order_that_was_never_placed_is_inconclusive_and_blames_the_bench(v: Mod
     assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, "bench")
 
 
+def with_codes(record: RunRecord, *codes: int) -> RunRecord:
+    """Let only that many ECUs report, with these codes."""
+    results = [e for e in record.server_events if e.kind == "component_result"]
+    kept = [replace(e, data={**e.data, "result_code": code}) for e, code in zip(results, codes, strict=False)]
+    return replace(record, server_events=(*(e for e in record.server_events if e not in results), *kept))
+
+
+@pytest.mark.parametrize(
+    ("codes", "blame"),
+    [((), "agent"), ((1200,), "agent"), ((1200, 1200), "server"), ((1405,), "flasher"), ((1405, 1200), "server")],
+)
+def test_open_order_blames_who_owes_the_next_step(
+    v: ModuleType, healthy: RunRecord, codes: tuple[int, ...], blame: str
+) -> None:
+    found = live(limited(with_codes(still_open(healthy), *codes), 2 * v.S))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, blame)
+
+
+def test_order_that_was_never_offered_blames_the_server(v: ModuleType, healthy: RunRecord) -> None:
+    record = limited(with_codes(still_open(healthy)), 2 * v.S)
+    events = tuple(e for e in record.server_events if e.kind != "order_offered")
+    assert live(replace(record, server_events=events)).blame == "server"
+    unseen = tuple(e for e in events if e.kind != "inventory")
+    assert live(replace(record, server_events=unseen)).blame == "agent"
+
+
+@pytest.mark.parametrize(("codes", "blame"), [((1405, 1200), "flasher"), ((), "agent"), ((1407, 1407), None)])
+def test_wrong_end_blames_who_the_results_point_at(
+    refused: RunRecord, codes: tuple[int, ...], blame: str | None
+) -> None:
+    found = live(with_codes(replace(refused, expects_update=True), *codes))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, blame)
+
+
 def test_without_a_server_log_it_is_not_observed(healthy: RunRecord) -> None:
     assert live(replace(healthy, server_events=())).verdict is Verdict.NOT_OBSERVED
 
@@ -91,3 +127,17 @@ def test_without_a_server_log_it_is_not_observed(healthy: RunRecord) -> None:
 def test_evidence_says_from_where_the_limit_counts(v: ModuleType, healthy: RunRecord) -> None:
     assert "order was placed" in live(healthy).evidence[0].text
     assert "last fault was restored" in live(replace(healthy, faults=(cut(v, 5 * v.S),))).evidence[0].text
+
+
+def test_failed_order_quotes_what_the_vehicle_said_and_the_time_is_in_the_evidence(healthy: RunRecord) -> None:
+    def failed_result(event: ServerEvent) -> ServerEvent:
+        if event.kind == "component_result" and event.data["ecu"] == "body":
+            return replace(
+                event, data={**event.data, "result_code": 1405, "text": "security_access failed: InvalidKey"}
+            )
+        return replace(event, data={**event.data, "status": "failed"}) if event.kind == "order_closed" else event
+
+    found = live(replace(healthy, server_events=tuple(map(failed_result, healthy.server_events))))
+    assert found.verdict is Verdict.FAIL
+    assert "body: security_access failed: InvalidKey" in found.sentence
+    assert any("allowed are" in item.text for item in live(healthy).evidence)

@@ -85,11 +85,14 @@ def test_without_a_bus_trace_it_is_not_observed(healthy: RunRecord, refused: Run
     assert silent(replace(refused, frames=None)).verdict is Verdict.NOT_OBSERVED
 
 
-def test_erase_counter_that_moved_fails_even_without_a_bus_trace(v: ModuleType, refused: RunRecord) -> None:
+def test_erase_counter_that_moved_fails_and_blames_the_ecu_only_on_a_quiet_bus(
+    v: ModuleType, refused: RunRecord
+) -> None:
     flash = (v.dump("body", {"A": v.OLD["body"]}, erases=1),)
-    for frames in ((), None):
+    told = with_erasure(refused, v, answer="7101FF0000").frames
+    for frames, blame in (((), "ecu"), (None, "agent"), (told, "agent")):
         found = silent(replace(refused, flash=flash, frames=frames))
-        assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
+        assert (found.verdict, found.blame) == (Verdict.FAIL, blame)
 
 
 def test_flash_that_was_not_read_leaves_the_decision_to_the_bus(v: ModuleType, refused: RunRecord) -> None:

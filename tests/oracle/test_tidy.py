@@ -166,13 +166,62 @@ def test_power_loss_is_no_excuse_once_the_image_ran_after_it(v: ModuleType, heal
     assert tidy(replace(record, power=power, executions=executions)).verdict is Verdict.FAIL
 
 
-@pytest.mark.parametrize(
-    ("path", "size_bytes"), [("agent/spring.zip", 10), ("cache/packages/spring.zip", 10), ("images/body.bin", 4097)]
-)
+@pytest.mark.parametrize(("path", "size_bytes"), [("agent/spring.zip", 10), ("cache/packages/spring.zip", 10)])
 def test_package_or_image_left_on_the_disk_fails(healthy: RunRecord, path: str, size_bytes: int) -> None:
     found = tidy(replace(healthy, agent_files=(StoredFile(path, size_bytes),)))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "agent")
     assert found.evidence[0].where == path
+
+
+@pytest.mark.parametrize("sizes", [(4097,), (4096, 1), (1400, 1400, 1400)])
+def test_files_that_are_too_large_together_fail(healthy: RunRecord, sizes: tuple[int, ...]) -> None:
+    files = tuple(StoredFile(f"images/{n}.part", size) for n, size in enumerate(sizes))
+    found = tidy(replace(healthy, agent_files=files))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "agent")
+    assert found.evidence[0].text.startswith(f"{sum(sizes)} bytes")
+
+
+def erased_twice(v: ModuleType, *, first: str | None = "7101FF0000", second: str | None = "7101FF0000") -> Any:
+    talk = v.Talk(4 * v.S)
+    talk.erase("body", first)
+    talk.erase("body", second)
+    talk.download("body", 0, v.NEW["body"].data)
+    return talk
+
+
+def test_second_erasure_before_any_download_fails(v: ModuleType, healthy: RunRecord) -> None:
+    found = tidy(replace(healthy, frames=tuple(erased_twice(v).frames)))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "flasher")
+    assert "needless erase" in found.sentence
+
+
+@pytest.mark.parametrize("answers", [{"first": None}, {"first": "7F3172"}, {"second": "7F3133"}])
+def test_erasure_that_was_not_obeyed_is_not_counted(v: ModuleType, healthy: RunRecord, answers: Any) -> None:
+    assert tidy(replace(healthy, frames=tuple(erased_twice(v, **answers).frames))).verdict is Verdict.PASS
+
+
+def test_erasure_after_a_download_or_of_another_range_or_ecu_is_needed(v: ModuleType, healthy: RunRecord) -> None:
+    talk = v.Talk(4 * v.S)
+    talk.erase("body")
+    talk.erase("gateway")
+    talk.ask("body", bytes.fromhex("3101FF00440000400000004000"), "7101FF0000")
+    talk.download("body", 0, v.NEW["body"].data, complete=False)
+    talk.erase("body")
+    assert tidy(replace(healthy, frames=tuple(talk.frames))).verdict is Verdict.PASS
+    talk.ask("body", bytes.fromhex("3101FF00440000200000004000"), "7101FF0000")
+    assert tidy(replace(healthy, frames=tuple(talk.frames))).verdict is Verdict.FAIL
+
+
+def test_power_loss_or_fault_in_between_excuses_a_second_erasure(v: ModuleType, healthy: RunRecord) -> None:
+    record = replace(healthy, frames=tuple(erased_twice(v).frames))
+    between, before = 4 * v.S + 10 * v.MS, 3 * v.S
+    cuts = [(*healthy.power, PowerRecord(t_ns, "agent", False, "cut")) for t_ns in (between, before)]
+    assert [tidy(replace(record, power=cut)).verdict for cut in cuts] == [Verdict.PASS, Verdict.FAIL]
+    instants = [(between, None), (before, between), (before, None), (None, None)]
+    faults = [FaultRecord("bus", "bus:body:frame:9", {}, t_ns, restored) for t_ns, restored in instants]
+    assert [tidy(replace(record, faults=(fault,))).verdict for fault in faults] == [
+        Verdict.PASS, Verdict.PASS, Verdict.FAIL, Verdict.FAIL,
+    ]  # fmt: skip
 
 
 def test_small_files_and_an_empty_disk_pass(healthy: RunRecord) -> None:

@@ -1,1 +1,1 @@
-"""One invariant per file: a pure function from a run's record to a verdict with evidence (faults.md, 1 to 7)."""
+"""One invariant per file: a pure function from a run's record to a verdict with evidence (docs/contracts.md)."""

@@ -8,14 +8,14 @@ from bench.oracle.decode_isotp import Bus, split
 from bench.oracle.decode_uds import Block, listen
 from bench.oracle.delivery import Delivery, deliveries
 from bench.oracle.findings import Finding, at, bench, conclude, failed, on_bus, passed, undecided, unseen
-from bench.oracle.result import Invariant, InvariantVerdict
+from bench.oracle.result import Evidence, Invariant, InvariantVerdict
 from bench.oracle.running import SOFTWARE_VERSION, executed_version, reading
 
 _ERASED = b"\xff"
 
 
 def authentic(record: RunRecord) -> InvariantVerdict:
-    """Judge invariant 2: every execution, and, unless every delivered package was genuine, every byte in 0x36."""
+    """Judge invariant 2: every execution, and every byte in 0x36 where the bus is known."""
     findings = [*_executions(record), *_bus(record)]
     return conclude(
         Invariant.AUTHENTIC, findings, "only genuine images were executed, and no other one was sent to an ECU"
@@ -62,7 +62,7 @@ def _judge(record: RunRecord, layout: EcuLayout, execution: ExecutionRecord) -> 
 
 def _short(reason: str) -> str:
     """Return a reason without its figures, which stand in the evidence."""
-    return reason.partition(": they hash to")[0]
+    return reason.partition(": they hash to")[0].partition(" (")[0]
 
 
 def _what_is_wrong(record: RunRecord, layout: EcuLayout, execution: ExecutionRecord) -> list[str]:
@@ -84,37 +84,42 @@ def _what_is_wrong(record: RunRecord, layout: EcuLayout, execution: ExecutionRec
 
 
 def _bus(record: RunRecord) -> list[Finding]:
-    """Look into every 0x36 when something other than genuine packages was delivered."""
+    """Look into every 0x36. Without a bus trace only packages that are all genuine say that nothing else was sent."""
     found = deliveries(record)
-    shown = [delivery.evidence() for delivery in found]
-    if not found:
-        return [passed("no package was delivered", bench("no package was delivered"))]
+    shown = [delivery.evidence() for delivery in found] or [bench("no package was delivered")]
+    if record.frames is not None:
+        bus = split(record.frames)
+        return [_sent_to(record, bus, layout, found, shown) for layout in record.layouts]
     if all(d.findings is not None and d.findings.genuine for d in found):
-        return [passed("the delivered package is genuine", *shown)]
-    if record.frames is None:
-        return [unseen("a package that is not genuine came, and the bus was not observed", *shown)]
-    bus = split(record.frames)
-    return [_sent_to(record, bus, layout, found) for layout in record.layouts]
+        return [passed("there was no package that is not genuine", *shown)]
+    return [unseen("a package that is not genuine came, and the bus was not observed", *shown)]
 
 
-def _sent_to(record: RunRecord, bus: Bus, layout: EcuLayout, found: tuple[Delivery, ...]) -> Finding:
+def _sent_to(
+    record: RunRecord, bus: Bus, layout: EcuLayout, found: tuple[Delivery, ...], shown: list[Evidence]
+) -> Finding:
     blocks = listen(bus, layout).blocks
-    genuine = _genuine_bytes(record, layout.ecu, found)
+    filling = _ERASED * max((len(block.data) for block in blocks), default=0)
+    genuine = [part + filling for part in _genuine_bytes(record, layout.ecu, found)] if blocks else []
     foreign = [block for block in blocks if not _is_part(block, genuine)]
-    shown = [delivery.evidence() for delivery in found]
     if not foreign:
         text = f"{len(blocks)} transfers to {layout.ecu}, all of them parts of genuine images"
         return passed(text, on_bus(layout.channel, text), *shown)
     if any(delivery.findings is None for delivery in found):
         return undecided(f"what was sent to {layout.ecu} cannot be compared with the package as it came", *shown)
     seen = [at("frame", layout.channel, b.t_ns, f"36: {len(b.data)} bytes of no genuine image") for b in foreign]
-    sentence = f"{layout.ecu} was sent data of an image that is not genuine, in {len(foreign)} transfers"
+    sentence = f"{layout.ecu} was sent data that is not of a genuine image for it, in {len(foreign)} transfers"
     return failed(sentence, *seen, *shown, blame="agent")
 
 
 def _genuine_bytes(record: RunRecord, ecu: str, found: tuple[Delivery, ...]) -> list[bytes]:
-    """Return what may be sent to an ECU: its references, and its images of genuine packages."""
-    allowed = [part for r in record.references if r.ecu == ecu for part in (r.header, r.data)]
+    """Return what may be sent to an ECU: the image it held before, and its images of genuine packages.
+
+    A target reference counts only by a genuine package that holds it: a rightly signed image may be a rollback or
+    for other hardware.
+    """
+    before = [r for r in record.references if r.ecu == ecu and r.role == "installed"]
+    allowed = [part for r in before for part in (r.header, r.data)]
     for delivery in found:
         if delivery.findings is not None and delivery.findings.genuine:
             mine = [image for image in delivery.findings.images if image.ecu == ecu]
@@ -123,5 +128,5 @@ def _genuine_bytes(record: RunRecord, ecu: str, found: tuple[Delivery, ...]) -> 
 
 
 def _is_part(block: Block, genuine: list[bytes]) -> bool:
-    """Return whether the block stands somewhere in a genuine image, which may be filled up with erased bytes."""
-    return any(block.data in part + _ERASED * len(block.data) for part in genuine) if block.data else True
+    """Return whether the block stands somewhere in a genuine image, which is filled up with erased bytes."""
+    return any(block.data in part for part in genuine) if block.data else True

@@ -20,12 +20,13 @@ def silent(record: RunRecord) -> InvariantVerdict:
     genuine_ns = first_genuine_ns(found)
     shown = [d.evidence() for d in found] or [bench("no package was delivered")]
     forged = all(d.findings is not None and not d.findings.genuine for d in found)
-    findings = [_counters(record, layout) for layout in record.layouts if forged]
-    if record.frames is None:
+    bus = None if record.frames is None else split(record.frames)
+    heard = [None if bus is None else listen(bus, layout) for layout in record.layouts]
+    findings = [_bus(traffic, found, shown) for traffic in heard if traffic is not None]
+    if bus is None:
         findings.append(unseen("the bus was not observed", *shown))
-    else:
-        bus = split(record.frames)
-        findings += [_bus(listen(bus, layout), found, shown) for layout in record.layouts]
+    if forged:
+        findings += [_counters(record, *pair) for pair in zip(record.layouts, heard, strict=True)]
     return conclude(Invariant.SILENT, findings, _sentence(found, genuine_ns))
 
 
@@ -39,7 +40,7 @@ def _sentence(found: tuple[Delivery, ...], genuine_ns: int | None) -> str:
 
 def _bus(traffic: EcuTraffic, found: tuple[Delivery, ...], shown: list[Evidence]) -> Finding:
     layout, genuine_ns = traffic.layout, first_genuine_ns(found)
-    touching = (*traffic.erasures(), *traffic.download_requests())
+    touching = _touching(traffic)
     early = [e for e in touching if genuine_ns is None or e.request.t_start_ns < genuine_ns]
     if not early:
         text = f"{len(touching)} requests to erase or download, none of them without a genuine package"
@@ -53,6 +54,10 @@ def _bus(traffic: EcuTraffic, found: tuple[Delivery, ...], shown: list[Evidence]
     return failed(f"{layout.ecu} was told to erase or download with {why} delivered", *seen, *shown, blame="agent")
 
 
+def _touching(traffic: EcuTraffic) -> tuple[Exchange, ...]:
+    return (*traffic.erasures(), *traffic.download_requests())
+
+
 def _touched(exchange: Exchange) -> Evidence:
     name = "RequestDownload" if exchange.service == DOWNLOAD else "erase routine"
     ending = "broken off" if not exchange.request.complete else _answer(exchange)
@@ -64,12 +69,16 @@ def _answer(exchange: Exchange) -> str:
     return "no answer" if exchange.answer is None else f"answer {exchange.answer.payload.hex(' ').upper()}"
 
 
-def _counters(record: RunRecord, layout: EcuLayout) -> Finding:
-    """Judge the erase counter of an ECU's flash, when no genuine package came at all."""
+def _counters(record: RunRecord, layout: EcuLayout, traffic: EcuTraffic | None) -> Finding:
+    """Judge the erase counter of an ECU's flash, when no genuine package came at all.
+
+    The ECU is to blame only when it is known that nobody told it to.
+    """
     dump = next((d for d in record.flash or () if d.ecu == layout.ecu), None)
     if dump is None:
         return passed("the flash was not read; the bus decides", bench(f"no flash dump of {layout.ecu}"))
     counted = Evidence("flash", f"{layout.ecu} flash", f"{dump.erases} erasures, {dump.programs} programmed units")
     if dump.erases == 0:
         return passed(f"{layout.ecu}'s flash was not erased", counted)
-    return failed(f"{layout.ecu}'s flash was erased without a genuine package", counted, blame="ecu")
+    blame = "ecu" if traffic is not None and not _touching(traffic) else "agent"
+    return failed(f"{layout.ecu}'s flash was erased without a genuine package", counted, blame=blame)

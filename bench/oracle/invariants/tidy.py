@@ -13,8 +13,8 @@ from bench.oracle.running import ACTIVE_SESSION, answering, executed_version, re
 from bench.oracle.server_log import fold
 
 DEFAULT_SESSION = b"\x01"
-SMALL_FILE_BYTES = 4096
-"""A larger file on the agent's disk after the order is taken for a package or an image."""
+DISK_LIMIT_BYTES = 4096
+"""What the agent may keep on its disk after the order in all; more is taken for an update's data."""
 
 
 def tidy(record: RunRecord) -> InvariantVerdict:
@@ -82,12 +82,17 @@ def _disk(record: RunRecord) -> Finding:
     if left:
         sentence = f"{len(left)} files of the update are left on the agent's disk"
         return failed(sentence, *(_file(file) for file in left), blame="agent")
+    held_bytes = sum(file.size_bytes for file in record.agent_files)
+    if held_bytes > DISK_LIMIT_BYTES:
+        total = Evidence("disk", "agent", f"{held_bytes} bytes in all, allowed are {DISK_LIMIT_BYTES}")
+        sentence = f"more than {DISK_LIMIT_BYTES} bytes are left on the agent's disk"
+        return failed(sentence, total, *_listing(record.agent_files), blame="agent")
     return passed("the agent's disk is free of the update", *_listing(record.agent_files))
 
 
 def _belongs_to_an_update(file: StoredFile, suffix: str) -> bool:
     name = suffix.rsplit("/", 1)[-1]
-    return file.path.endswith(suffix) or (name != "" and file.path.endswith(name)) or file.size_bytes > SMALL_FILE_BYTES
+    return file.path.endswith(suffix) or (name != "" and file.path.endswith(name))
 
 
 def _file(file: StoredFile) -> Evidence:

@@ -1,4 +1,4 @@
-"""The part of *tidy* that is heard on the bus: communication and DTC control restored, nothing flashed twice."""
+"""The part of *tidy* that is heard on the bus: what was switched off is restored, nothing erased or flashed twice."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ class _Switch:
 
 
 def on_the_bus(record: RunRecord) -> list[Finding]:
-    """Return the findings of both parts; not observed without frames."""
+    """Return the findings of all parts; not observed without frames."""
     if record.frames is None:
         return [unseen("the bus was not observed", bench("no frames"))]
     bus = split(record.frames)
     heard = [listen(bus, layout) for layout in record.layouts]
     to_all = functional(bus, record)
     restored = [_restored(traffic, to_all, service) for traffic in heard for service in _ON]
-    return restored + [_flashed_once(record, traffic) for traffic in heard]
+    once = [judged(record, traffic) for traffic in heard for judged in (_flashed_once, _erased_once)]
+    return restored + once
 
 
 def _restored(traffic: EcuTraffic, to_all: tuple[Exchange, ...], service: int) -> Finding:
@@ -96,6 +97,51 @@ def _needless(record: RunRecord, traffic: EcuTraffic, first: Download, again: Do
     excuses = [p.t_ns for p in record.power if not p.on] + [f.t_ns for f in record.faults if f.t_ns is not None]
     last_ns = max((t_ns for t_ns in excuses if checked_ns <= t_ns <= again_ns), default=None)
     return last_ns is None or _executed_since(record, traffic.layout, first, last_ns, again_ns)
+
+
+def _erased_once(record: RunRecord, traffic: EcuTraffic) -> Finding:
+    """Judge whether a range was erased again although no download had been started since it was erased.
+
+    Only obeyed requests count. A fault or a power loss meanwhile excuses the second one: its answer may have been
+    lost, or the tester forgot.
+    """
+    layout = traffic.layout
+    obeyed = [e for e in traffic.erasures() if e.positive]
+    starts = [e.request.t_start_ns for e in traffic.download_requests()]
+    for first, again in ((a, b) for i, a in enumerate(obeyed) for b in obeyed[i + 1 :]):
+        since_ns, until_ns = first.request.t_start_ns, again.request.t_end_ns
+        used = any(since_ns <= t_ns <= until_ns for t_ns in starts)
+        if not used and _overlap(first, again) and not _disturbed(record, since_ns, until_ns):
+            sentence = f"needless erase: {layout.ecu} was erased again before anything was downloaded"
+            return failed(sentence, _command(first), _command(again), blame="flasher")
+    text = f"{layout.ecu}: {len(obeyed)} erasures, {len(starts)} requests to download"
+    return passed(f"{layout.ecu} was erased no more than necessary", on_bus(layout.channel, text))
+
+
+def _overlap(first: Exchange, again: Exchange) -> bool:
+    """Return whether two erasures share bytes; ranges that cannot be read are taken to."""
+    ranges = [_range(exchange.request.payload[4:]) for exchange in (first, again)]
+    (start, end), (other_start, other_end) = (r or (0, 1 << 64) for r in ranges)
+    return start < other_end and other_start < end
+
+
+def _range(option: bytes) -> tuple[int, int] | None:
+    """Read format, address and length (the format byte as in 0x34); None when the bytes are no such range."""
+    size_bytes, address_bytes = (option[0] >> 4, option[0] & 0x0F) if option else (0, 0)
+    if not size_bytes or not address_bytes or len(option) != 1 + address_bytes + size_bytes:
+        return None
+    start = int.from_bytes(option[1 : 1 + address_bytes], "big")
+    return start, start + int.from_bytes(option[1 + address_bytes :], "big")
+
+
+def _disturbed(record: RunRecord, since_ns: int, until_ns: int) -> bool:
+    """Return whether the supply was off, or a fault was there, at some time in between."""
+    if any(not p.on and since_ns <= p.t_ns <= until_ns for p in record.power):
+        return True
+    faults = [
+        (f.t_ns, f.t_ns if f.restored_t_ns is None else f.restored_t_ns) for f in record.faults if f.t_ns is not None
+    ]
+    return any(begin <= until_ns and end >= since_ns for begin, end in faults)
 
 
 def _executed_since(record: RunRecord, layout: EcuLayout, image: Download, after_ns: int, until_ns: int) -> bool:

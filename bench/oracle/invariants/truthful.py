@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bench.core.records import EcuLayout, RunRecord
+from bench.core.records import DidReading, EcuLayout, RunRecord
 from bench.oracle.findings import Finding, at, bench, conclude, failed, of_reading, passed, undecided, unseen
+from bench.oracle.invariants.truthful_orders import orders_end_as_they_should
 from bench.oracle.quiet import limit_over
-from bench.oracle.result import Evidence, Invariant, InvariantVerdict
+from bench.oracle.result import Invariant, InvariantVerdict
 from bench.oracle.running import SOFTWARE_VERSION, answering, executed_version, reading, version_text
-from bench.oracle.server_log import RESULT_OK, Closing, Order, Result, ServerLog, fold
-
-_STATUSES = ("success", "failed", "refused")
+from bench.oracle.server_log import Result, ServerLog, fold, is_success
 
 
 def truthful(record: RunRecord) -> InvariantVerdict:
@@ -22,12 +19,34 @@ def truthful(record: RunRecord) -> InvariantVerdict:
     log = fold(record)
     quiet = all(log.closings_of(order.order) or limit_over(record, order) for order in log.orders)
     findings = [
+        *(_reads_what_it_runs(record, read) for read in record.readings if read.did == SOFTWARE_VERSION),
         *(_belief(record, log, layout, quiet) for layout in record.layouts),
-        *(_result(record, log, result) for result in log.results if result.result_code == RESULT_OK),
-        *(_final_status(record, log, order) for order in log.orders),
-        *_strange_closings(log),
+        *(_result(record, log, result) for result in log.results if is_success(result.result_code)),
+        *orders_end_as_they_should(record, log),
     ]
     return conclude(Invariant.TRUTHFUL, findings, "the server knows what the ECUs hold, and said nothing too early")
+
+
+def _reads_what_it_runs(record: RunRecord, read: DidReading) -> Finding:
+    """Judge a version that an ECU told against the image that it had begun to execute last.
+
+    A start since then, or an executed header that cannot be read, leaves nothing to compare with.
+    """
+    mine = [e for e in record.executions or () if e.ecu == read.ecu and e.t_ns <= read.t_ns]
+    last = mine[-1] if mine else None
+    version = None if last is None else executed_version(last)
+    if last is None or version is None or read.value is None or _started_since(record, read, last.t_ns):
+        return passed(f"the version that {read.ecu} reads stands alone", of_reading(read))
+    ran = at("execution", read.ecu, last.t_ns, f"executes {version} from bank {last.bank}")
+    if version_text(read) == version:
+        return passed(f"{read.ecu} reads the version that it executes", of_reading(read), ran)
+    sentence = f"{read.ecu} reads {version_text(read)!r} but executes {version!r}"
+    return failed(sentence, of_reading(read), ran, blame="ecu")
+
+
+def _started_since(record: RunRecord, read: DidReading, since_ns: int) -> bool:
+    stages = [b for b in record.boots or () if b.ecu == read.ecu and b.stage != "application"]
+    return any(since_ns < boot.t_ns <= read.t_ns for boot in stages)
 
 
 def _belief(record: RunRecord, log: ServerLog, layout: EcuLayout, quiet: bool) -> Finding:
@@ -63,65 +82,3 @@ def _result(record: RunRecord, log: ServerLog, result: Result) -> Finding:
         return passed(f"the success of {result.ecu} was reported when it was true", said, ran)
     when = at("execution", result.ecu, mine[0].t_ns, "first execution") if mine else bench("it was never executed")
     return failed(f"success of {result.ecu} was reported before it ran {result.version!r}", said, when, blame="agent")
-
-
-def _final_status(record: RunRecord, log: ServerLog, order: Order) -> Finding:
-    closings = log.closings_of(order.order)
-    shown = [at("server", f"order {c.order}", c.t_ns, f"closed: {c.status}") for c in closings]
-    placed = at("server", f"order {order.order}", order.t_ns, "placed")
-    if not closings:
-        if limit_over(record, order):
-            return failed(f"order {order.order} has no final status although its limit is over", placed)
-        return undecided(f"order {order.order} was still open when the run ended", placed)
-    if len(closings) > 1:
-        sentence = f"order {order.order} was closed {len(closings)} times"
-        return failed(sentence, *shown, blame="server")
-    if closings[0].status not in _STATUSES:
-        return failed(f"order {order.order} ended as {closings[0].status!r}", *shown, blame="server")
-    if order is not log.orders[-1]:
-        return passed(f"order {order.order} has one final status; a later order may have changed the ECUs", *shown)
-    return _status_is_true(record, log, order, closings[0], shown)
-
-
-def _status_is_true(
-    record: RunRecord, log: ServerLog, order: Order, closing: Closing, shown: Sequence[Evidence]
-) -> Finding:
-    readings = [(version, reading(record, ecu, SOFTWARE_VERSION)) for ecu, version in order.targets]
-    if not readings:
-        return undecided(f"order {order.order} names no target", *shown, blame="bench")
-    seen = [*shown, *(of_reading(read) for _, read in readings if read is not None)]
-    if any(read is None for _, read in readings):
-        return undecided(f"a target of order {order.order} was not read", *seen)
-    reached = all(read is not None and version_text(read) == version for version, read in readings)
-    if closing.status == "success" and not reached:
-        sentence = f"order {order.order} was closed as a success, but not every ECU holds its target"
-        return failed(sentence, *seen, blame=_who_claimed(log, order))
-    if closing.status != "success" and reached and not _held_before(record, order):
-        sentence = f"order {order.order} was closed as {closing.status}, but every ECU holds its target"
-        return failed(sentence, *seen, blame=_who_denied(log, order))
-    return passed(f"order {order.order} has one final status, and it is true", *seen)
-
-
-def _who_claimed(log: ServerLog, order: Order) -> str:
-    """Return who said success: the agent when it reported 1200 for every target, else the server alone."""
-    good = [r.ecu for r in log.results if r.order == order.order and r.result_code == RESULT_OK]
-    return "agent" if all(ecu in good for ecu, _ in order.targets) else "server"
-
-
-def _who_denied(log: ServerLog, order: Order) -> str:
-    bad = [r for r in log.results if r.order == order.order and r.result_code != RESULT_OK]
-    return "agent" if bad else "server"
-
-
-def _held_before(record: RunRecord, order: Order) -> bool:
-    """Return whether every target was what the ECU held before the run (a refusal then changes nothing)."""
-    before = [(r.ecu, r.version) for r in record.references if r.role == "installed"]
-    return all(target in before for target in order.targets)
-
-
-def _strange_closings(log: ServerLog) -> list[Finding]:
-    strange = [c for c in log.closings if log.order(c.order) is None]
-    return [
-        failed(f"order {c.order!r} was closed but never placed", at("server", "log", c.t_ns, c.status), blame="server")
-        for c in strange
-    ]

@@ -54,7 +54,7 @@ def _compare(
     ]
     if wrong:
         jumped = execution.image_sha256.lower() != header.sha256
-        sentence = f"{layout.ecu} runs {header.version} from flash that differs from the signed image: {wrong[0].text}"
+        sentence = f"{layout.ecu} runs {header.version} from flash that differs from the signed image"
         return failed(sentence, *wrong, *ends.evidence, blame="bootloader" if jumped else None)
     text = f"{HEADER_BYTES} header and {len(signed.data)} image bytes of {header.version} equal the signed ones"
     return passed(text, in_flash(layout.ecu, header.load_address, text), *ends.evidence)
