@@ -99,3 +99,45 @@ def test_hardware_id_checked_nowhere_is_caught_when_the_image_runs(
     monkeypatch.setattr(sequence, "check_identity", nothing)
     result = fresh_runner.run(replace(job, scenario=job.scenario))
     assert {"authentic", "silent"} <= failed(result)
+
+
+def test_agent_that_confirms_nothing_is_caught(
+    fresh_runner: Runner, load: Load, failed: Failed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything looks updated, but the gateway is on trial and would fall back."""
+    import bench.agent.install as install
+
+    async def forget(*_arguments: object) -> None:
+        return None
+
+    monkeypatch.setattr(install, "confirm_ecu", forget)
+    result = fresh_runner.run(load("healthy"))
+    assert "truthful" in failed(result)
+    assert result.verdict.blame == "agent"
+
+
+def test_flasher_that_sends_other_bytes_than_it_was_given_is_caught(
+    fresh_runner: Runner, load: Load, failed: Failed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bench.flasher.transfer as transfer
+
+    genuine = vars(transfer)["transfer_data"]
+
+    def changed(counter: int, data: bytes) -> object:
+        return genuine(counter, bytes((data[0] ^ 1,)) + data[1:])
+
+    monkeypatch.setattr(transfer, "transfer_data", changed)
+    assert "authentic" in failed(fresh_runner.run(load("healthy")))
+
+
+def test_ecu_whose_version_identifier_lies_is_caught(
+    fresh_runner: Runner, load: Load, failed: Failed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says the target's version whatever it runs, so the server believes that nothing is left to do."""
+    from ecu_sim import modes
+
+    genuine = vars(modes)["application_dids"]
+    monkeypatch.setattr(modes, "application_dids", lambda header: {**genuine(header), 0xF189: lambda: b"2.0.0"})
+    result = fresh_runner.run(load("healthy_van", "sim_van"))
+    assert "truthful" in failed(result)
+    assert result.verdict.blame == "ecu"
