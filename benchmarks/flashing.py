@@ -9,7 +9,6 @@ from bench.config import data_root
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.seeds import keyed_bytes
-from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob
@@ -88,24 +87,9 @@ def _flash(image: bytes) -> Spent:
 
 def _vehicle(world: World, files: BenchFiles, buses: dict[str, SimCanBus]) -> SimVehicle:
     ecu = files.vehicle.ecus[0]
-    spec = VehicleSpec(
-        vin=files.vehicle.vin,
-        functional_id=files.vehicle.functional_id,
-        ecus=(
-            EcuSpec(
-                id=ecu.id,
-                personality=ecu.personality,
-                channel=ecu.channel,
-                request_id=ecu.request_id,
-                response_id=ecu.response_id,
-                hardware_id=ecu.hardware_id,
-                software_id=ecu.software_id,
-            ),
-        ),
-    )
     installed = _signed(files, ecu, random_image(ecu.installed.size_bytes, 9), ecu.installed.version, 1)
     images = {ecu.id: (installed.header.encode(), installed.data)}
-    return build_vehicle(world, spec, buses, public_key("image"), files.personality_files, images)
+    return build_vehicle(world, files.vehicle.spec(), buses, public_key("image"), files.personality_files, images)
 
 
 def _signed(files: BenchFiles, ecu: EcuEntry, data: bytes, version: str, release_counter: int) -> SignedImage:

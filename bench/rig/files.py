@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.config import MAX_FILE_BYTES, FileModel, data_root, load_toml, read_bytes
 from bench.core.errors import InputError
+from bench.core.specs import EcuSpec, VehicleSpec
 from bench.flasher.recipe import Recipe
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -120,6 +121,22 @@ class VehicleFile(FileModel):
     model: str = Field(default="Example", max_length=64)
     functional_id: BaseId
     ecus: tuple[EcuEntry, ...] = Field(min_length=1)
+
+    def spec(self) -> VehicleSpec:
+        """Return the vehicle as its driver is asked to build it."""
+        ecus = tuple(
+            EcuSpec(
+                id=ecu.id,
+                personality=ecu.personality,
+                channel=ecu.channel,
+                request_id=ecu.request_id,
+                response_id=ecu.response_id,
+                hardware_id=ecu.hardware_id,
+                software_id=ecu.software_id,
+            )
+            for ecu in self.ecus
+        )
+        return VehicleSpec(vin=self.vin, functional_id=self.functional_id, ecus=ecus)
 
     @field_validator("ecus")
     @classmethod

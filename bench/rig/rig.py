@@ -13,7 +13,6 @@ from bench.agent.vehicle import AgentConfig
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
 from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
-from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
@@ -80,26 +79,16 @@ class BenchRig:
         return Path(building.enter_context(tempfile.TemporaryDirectory(prefix="otabench-")))
 
     def _build_vehicle(self) -> Any:
-        vehicle = self._files.vehicle
-        spec = VehicleSpec(
-            vin=vehicle.vin,
-            functional_id=vehicle.functional_id,
-            ecus=tuple(
-                EcuSpec(
-                    id=ecu.id,
-                    personality=ecu.personality,
-                    channel=ecu.channel,
-                    request_id=ecu.request_id,
-                    response_id=ecu.response_id,
-                    hardware_id=ecu.hardware_id,
-                    software_id=ecu.software_id,
-                )
-                for ecu in vehicle.ecus
-            ),
-        )
         installed = {ecu: (image.header.encode(), image.data) for ecu, image in self._images.installed.items()}
         build = plug_in("otabench.vehicle", "sim")
-        return build(self._world, spec, self._buses, public_key(IMAGE_KEY), self._files.personality_files, installed)
+        return build(
+            self._world,
+            self._files.vehicle.spec(),
+            self._buses,
+            public_key(IMAGE_KEY),
+            self._files.personality_files,
+            installed,
+        )
 
     def _build_server(self) -> BenchServer:
         dev_id = self._files.vehicle.dev_id

@@ -398,18 +398,16 @@ def test_finally_of_a_node_that_cut_itself_reaches_neither_journal_nor_records()
     world = World(loop, seed=1)
     nodes: list[Node] = []
 
-    async def work() -> None:
-        counter = world.points.counter("ecu", "sync")
+    async def work(life: Incarnation) -> None:
         try:
-            counter.begin()
-            nodes[0].incarnation_checked()  # type: ignore[attr-defined]
+            world.points.counter("ecu", "sync").begin()
+            life.check()
         finally:
             world.journal.add("ecu", "ghost", "after the cut")
             world.boot(BootRecord(0, "ecu", "application", "A", "ghost"))
 
     def boot(life: Incarnation) -> None:
-        nodes[0].incarnation_checked = life.check  # type: ignore[attr-defined]
-        life.spawn(work(), "work")
+        life.spawn(work(life), "work")
 
     async def main() -> None:
         nodes.append(Node(world, "ecu", boot))
