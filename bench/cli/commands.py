@@ -26,7 +26,7 @@ DEMO = ("healthy", "power_cut_ecu", "power_cut_agent", "forged_signature", "wron
 """The demo's story, in this order."""
 
 
-@click.command()
+@click.command(short_help="the story in seconds: updates, power cuts, forgeries")
 @common
 def demo(as_json: bool, out: Path, seed: int) -> int:
     """Show a car being updated, a power cut in the middle, forged packages refused, a defect caught.
@@ -58,7 +58,7 @@ def demo(as_json: bool, out: Path, seed: int) -> int:
     return exit_code(results)
 
 
-@click.command()
+@click.command(short_help="one scenario on one bench, with a verdict")
 @click.argument("scenario")
 @click.option(
     "--bench", "bench_name", default="sim", show_default=True, help="Bench file, or the name of a built-in one."
@@ -102,7 +102,7 @@ def run(
     return exit_code([result])
 
 
-@click.command()
+@click.command(short_help="the same run again, by its id")
 @click.argument("run_id", metavar="ID")
 @click.option("--scenario", help="Scenario file, when no report or built-in file has the id's inputs.")
 @click.option("--bench", "bench_name", help="Bench file, likewise.")
@@ -148,7 +148,7 @@ def replay(
     return exit_code([result])
 
 
-@click.command()
+@click.command(short_help="what this machine can do, what is missing")
 @debug_only
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 def doctor(as_json: bool) -> int:
@@ -162,7 +162,7 @@ def doctor(as_json: bool) -> int:
     return print_checks(checks(data_root()), as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="the results in a browser")
 @debug_only
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="The reports to show."

@@ -40,6 +40,8 @@ def find(kind: str, name: str) -> Path:
     """Return the file that the user means: a path, or the name of a built-in one."""
     path = Path(name)
     if path.suffix == ".toml" or "/" in name or path.exists():
+        if path.is_dir():
+            raise InputError(f"{NOUNS[kind]} is a folder, not a file", file=name, allowed=_built_in(kind))
         if not path.is_file():
             raise InputError(f"{NOUNS[kind]} file does not exist", file=name, allowed=_built_in(kind))
         return path

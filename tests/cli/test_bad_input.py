@@ -41,6 +41,7 @@ def refused(ended: Any, *words: str) -> None:
     [
         (["run", "nothing"], ["nothing", "healthy", "power_cut_ecu"]),
         (["run", "nothing.toml"], ["nothing.toml", "does not exist"]),
+        (["run", "."], ["scenario is a folder"]),
         (["run", "healthy", "--bench", "space"], ["space", "realtime", "sim"]),
         (["run", "healthy", "--image", "body"], ["--image", "ECU=FILE"]),
         (["run", "healthy", "--image", "body=missing.hex"], ["missing.hex", "does not exist"]),
