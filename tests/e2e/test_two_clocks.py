@@ -27,7 +27,7 @@ def test_healthy_update_passes_in_real_time_behind_mutual_tls(load: Load) -> Non
     result = Runner().run(load("healthy", "realtime"))
     assert result.as_expected, [(f.id, f.verdict, f.sentence) for f in result.verdict.invariants]
     assert {record.url.split(":")[0] for record in result.record.http} == {"https"}
-    assert result.wall_s == pytest.approx(result.virtual_s, abs=0.5)
+    assert result.wall_s >= result.virtual_s, "the run's clock is the machine's"
     assert ".realtime-" in result.id
 
 
