@@ -170,3 +170,16 @@ def test_overlapping_cuts_give_power_back_when_the_last_one_is_over(
     body_on = [r.t_ns for r in result.record.power if r.part == "body" and r.on]
     assert body_on[1] == max(fault.restored_t_ns or 0 for fault in result.record.faults)
     assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]
+
+
+def test_ecu_that_goes_dark_before_it_is_confirmed_is_waited_for_and_confirmed(
+    runner: Runner, load: Load, with_faults: Callable[..., Job]
+) -> None:
+    job = load("healthy")
+    table = runner.golden(job).points
+    left_ns = {transition.phase: transition.t_ns for transition in table["agent", "transition"]}
+    confirming = [o.n for o in table["body", "request"] if left_ns["installing"] < o.t_ns < left_ns["confirming"]]
+    assert confirming
+    result = runner.run(with_faults(job, f"power.ecu:body:request:{confirming[-1]}", restore_after_ms=60_000))
+    assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]
+    assert {dump.ecu: dump.release_floor for dump in result.record.flash or ()} == {"body": 2, "gateway": 2}
