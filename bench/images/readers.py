@@ -74,7 +74,7 @@ def read_firmware(path: Path, *, binary_base: int = 0, file_format: str | None =
     raw = read_bytes(path, limit_bytes=MAX_TEXT_BYTES, what="firmware image")
     if not raw:
         raise InputError("firmware image is empty", file=str(path))
-    chosen = file_format or _SUFFIXES.get(path.suffix.lower()) or _sniffed(raw)
+    chosen = file_format or format_of_suffix(path) or _sniffed(raw)
     if chosen not in FORMATS:
         raise InputError("unknown image format", file=str(path), found=chosen, allowed=", ".join(FORMATS))
     if chosen == "binary":
@@ -91,6 +91,11 @@ def read_firmware(path: Path, *, binary_base: int = 0, file_format: str | None =
 
 _CONTAINERS = {b"\x7fELF": "ELF", b"vbf_version": "VBF", b"MZ": "PE", b"PK": "zip", b"\x1f\x8b": "gzip"}
 """What looks like a raw binary and is none; flashed as it is, it would run as garbage."""
+
+
+def format_of_suffix(path: Path) -> str | None:
+    """Return the format that the file's suffix stands for."""
+    return _SUFFIXES.get(path.suffix.lower())
 
 
 def _sniffed(raw: bytes) -> str:
