@@ -68,7 +68,7 @@ def demo(as_json: bool, out: Path, seed: int) -> int:
     "images",
     multiple=True,
     metavar="ECU=FILE",
-    help="Update this ECU with real firmware (HEX, SREC, TI-TXT, binary).",
+    help="Update this ECU with real firmware (HEX, SREC, TI-TXT, ELF, VBF, binary).",
 )
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
 @click.option("--base", type=str, default="0", show_default=True, help="Address of a binary file, as 0x… or decimal.")

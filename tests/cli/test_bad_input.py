@@ -156,7 +156,9 @@ def test_fault_that_does_not_fit_the_vehicle_is_refused(
         ("x.hex", b":0100000001FE\n:020000041000EA\n:0100C00002" + b"3D\n:00000001FF\n", ["0x100000C0", "--crop"]),
         ("x.hex", b"\x00\xff\x00", ["x.hex"]),
         ("x.bin", b"", ["x.bin"]),
-        ("program", b"\x7fELF" + bytes(100), ["program", "ELF", "objcopy"]),
+        ("program", b"\x7fELF" + bytes(100), ["program", "offset 0x4", "EI_CLASS"]),
+        ("program.bin", b"\x7fELF" + bytes(100), ["program.bin", "container", "ELF", "suffix .elf"]),
+        ("packed.bin", b"PK\x03\x04" + bytes(100), ["packed.bin", "container", "zip"]),
     ],
 )
 def test_wrong_firmware_is_refused(otabench: Cli, folder: Path, name: str, content: bytes, words: list[str]) -> None:

@@ -178,9 +178,23 @@ def test_doctor_names_python_and_what_is_missing(otabench: Cli) -> None:
     assert all(check["advice"] for check in checks.values() if check["state"] == "missing")
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor", "run", "replay", "dashboard"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "demo",
+        "doctor",
+        "run",
+        "replay",
+        "dashboard",
+        "image",
+        "image info",
+        "image convert",
+        "image diff",
+        "image sign",
+    ],
+)
 def test_help_of_every_command_has_examples(otabench: Cli, command: str) -> None:
-    ended = otabench(command, "--help")
+    ended = otabench(*command.split(), "--help")
     assert ended.code == 0
     assert "Examples:" in ended.out
     assert f"otabench {command}" in ended.out

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bench.core.errors import InputError
 from bench.images import readers
+from bench.images.damaged import Damaged
 from bench.images.memory import AddressRange, MemoryImage, Segment, fit_to_region
 from bench.images.readers import read_image
 
@@ -144,7 +145,7 @@ def test_random_text_is_read_or_refused_and_nothing_else(noise: bytes, parser: s
     lines = text.splitlines()
     try:
         pieces = list(getattr(readers, parser)(lines))
-    except readers._Bad as bad:
+    except Damaged as bad:
         refused_at = bad.line
     else:
         refused_at = None
@@ -171,5 +172,5 @@ def test_image_over_the_size_limit_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def test_unknown_format_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="ihex, srec, ti_txt, binary"):
-        read_image(written(tmp_path, "f.hex", END), file_format="elf")
+    with pytest.raises(InputError, match="ihex, srec, ti_txt, elf, vbf, binary"):
+        read_image(written(tmp_path, "f.hex", END), file_format="coff")

@@ -1,0 +1,187 @@
+"""`otabench image`: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bincopy
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from bench.trust.keys import public_key
+from bench.wire.image_header import HEADER_BYTES, ImageHeader
+
+Cli = Callable[..., Any]
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+IDS = ["--hardware-id", "BCM-HW-03", "--software-id", "BCM-APP", "--version", "1.2.0", "--release-counter", "3"]
+MICROPYTHON = Path("/usr/share/firmware-microbit-micropython/firmware.hex")
+
+
+@pytest.fixture
+def firmware(folder: Path) -> Path:
+    """Code at 0x8000 and a configuration word behind a gap, with a start address."""
+    out = bincopy.BinFile()
+    out.add_binary(b"application code", 0x8000)
+    out.add_binary(b"conf", 0x8020)
+    out.execution_start_address = 0x8004
+    path = folder / "app.hex"
+    path.write_text(out.as_ihex())
+    return path
+
+
+def pem(key: Any, encryption: KeySerializationEncryption | None = None) -> bytes:
+    return bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()))
+
+
+def refused(ended: Any, *words: str) -> None:
+    assert ended.code == 2, ended.err
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    for word in words:
+        assert word in ended.err
+
+
+def test_info_names_format_segments_and_start_address(otabench: Cli, firmware: Path) -> None:
+    found = otabench("image", "info", "app.hex", "--json").json
+    assert (found["schema"], found["format"], found["size_bytes"], found["start_address"]) == (1, "ihex", 20, 0x8004)
+    ranges = [(each["start"], each["end"], each["size_bytes"]) for each in found["segments"]]
+    assert ranges == [(0x8000, 0x8010, 16), (0x8020, 0x8024, 4)]
+    shown = otabench("image", "info", "app.hex").out
+    assert "0x00008020..0x00008024 (4 bytes)" in shown
+    assert "start    0x00008004" in shown
+
+
+@pytest.mark.parametrize("name", ["app.srec", "app.txt", "again.hex"])
+def test_converted_file_holds_the_same_memory(otabench: Cli, firmware: Path, name: str) -> None:
+    assert otabench("image", "convert", "app.hex", name).code == 0
+    ended = otabench("image", "diff", "app.hex", name, "--json")
+    assert (ended.code, ended.json["equal"], ended.json["ranges"], ended.json["first"]) == (0, True, [], None)
+    start = otabench("image", "info", name, "--json").json["start_address"]
+    assert start == (None if name.endswith(".txt") else 0x8004)
+
+
+def test_convert_to_binary_fills_gaps_and_all_of_the_crop_range(otabench: Cli, firmware: Path) -> None:
+    assert otabench("image", "convert", "app.hex", "a.bin", "--fill", "0xFF").code == 0
+    assert Path("a.bin").read_bytes() == b"application code" + b"\xff" * 16 + b"conf"
+    ended = otabench("image", "convert", "app.hex", "b.bin", "--crop", "0x7FFE-0x8022", "--fill", "0", "--json")
+    assert Path("b.bin").read_bytes() == b"\0\0application code" + b"\0" * 16 + b"co"
+    assert [(each["start"], each["end"]) for each in ended.json["left_out"]] == [(0x8022, 0x8024)]
+
+
+def test_binary_converted_with_its_base_has_addresses(otabench: Cli, folder: Path) -> None:
+    Path("app.bin").write_bytes(b"abcd")
+    assert otabench("image", "convert", "app.bin", "app.out", "--to", "srec", "--base", "0x8000").code == 0
+    Path("app.out").rename("app.srec")
+    found = otabench("image", "info", "app.srec", "--json").json
+    assert [(each["start"], each["end"]) for each in found["segments"]] == [(0x8000, 0x8004)]
+
+
+def test_diff_of_different_files_exits_1_and_names_the_first_difference(otabench: Cli, firmware: Path) -> None:
+    text = bincopy.BinFile()
+    text.add_binary(b"applicatiOn code and", 0x8000)
+    Path("b.hex").write_text(text.as_ihex())
+    ended = otabench("image", "diff", "app.hex", "b.hex", "--json")
+    assert ended.code == 1
+    assert ended.json["first"] == {"address": 0x8009, "a": ord("o"), "b": ord("O")}
+    told = [(each["start"], each["end"], each["kind"]) for each in ended.json["ranges"]]
+    assert told == [(0x8009, 0x800A, "changed"), (0x8010, 0x8014, "only_b"), (0x8020, 0x8024, "only_a")]
+    assert ended.json["different_bytes"] == 9
+    ended = otabench("image", "diff", "app.hex", "b.hex")
+    assert ended.code == 1
+    assert "0x00008009: A has 0x6F, B has 0x4F" in ended.out
+
+
+def test_signed_image_carries_the_header_and_a_signature_of_the_users_key(otabench: Cli, firmware: Path) -> None:
+    Path("key.pem").write_bytes(pem(KEY))
+    ended = otabench("image", "sign", "app.hex", *IDS, "--key", "key.pem", "-o", "out.bin", "--json")
+    assert ended.json["public_key"] == KEY.public_key().public_bytes_raw().hex()
+    raw = Path("out.bin").read_bytes()
+    header = ImageHeader.decode(raw[:HEADER_BYTES])
+    KEY.public_key().verify(header.signature, header.signed_part())
+    assert raw[HEADER_BYTES:] == b"application code" + b"\xff" * 16 + b"conf"
+    assert header.fits(raw[HEADER_BYTES:])
+    assert (header.hardware_id, header.software_id, header.version) == ("BCM-HW-03", "BCM-APP", "1.2.0")
+    assert (header.release_counter, header.load_address) == (3, 0x8000)
+    told = otabench("image", "info", "out.bin", "--json").json["signed"]
+    assert (told["version"], told["load_address"], told["whole"]) == ("1.2.0", 0x8000, True)
+
+
+def test_test_key_signs_and_says_that_it_is_for_simulation_only(otabench: Cli, firmware: Path) -> None:
+    ended = otabench("image", "sign", "app.hex", *IDS, "--test-key", "image", "--load-address", "0x7FF0", "-o", "o.bin")
+    assert ended.code == 0
+    assert "simulation only" in ended.err
+    header = ImageHeader.decode(Path("o.bin").read_bytes()[:HEADER_BYTES])
+    assert (header.load_address, header.length) == (0x7FF0, 0x34)
+    help_text = " ".join(otabench("image", "sign", "--help").out.split())
+    assert "for simulation only: a key that anybody can derive" in help_text
+    found = otabench("image", "sign", "app.hex", *IDS, "--test-key", "image", "-o", "o.bin", "--json").json
+    assert found["public_key"] == public_key("image").hex()
+
+
+SIGN = ["sign", "app.hex", *IDS, "-o", "out.bin"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["info", "missing.hex"], ["missing.hex", "does not exist", "app.hex"]),
+        (["info", "app.hex", "--base", "x"], ["--base", "x", "0xFFFFFFFF"]),
+        (["info", "bad.hex"], ["bad.hex", "line 1"]),
+        (["diff", "app.hex", "bad.hex"], ["bad.hex", "line 1"]),
+        (["convert", "app.hex", "out.bin"], ["gaps", "0x00008020", "--fill 0xFF", "--crop"]),
+        (["convert", "app.hex", "out.elf"], ["elf files are read, not written", ".hex", "--to"]),
+        (["convert", "app.hex", "out.hex", "--fill", "256"], ["--fill", "256", "0xFF"]),
+        (["convert", "app.hex", "out.hex", "--crop", "5"], ["--crop", "START-END", "5"]),
+        (["convert", "app.hex", "out.hex", "--crop", "8-8"], ["--crop", "START below END"]),
+        (["convert", "app.hex", "out.hex", "--crop", "0-16"], ["nothing", "--crop", "0x00008000..0x00008010"]),
+        (["convert", "app.hex", "nowhere/out.hex"], ["cannot be written", "nowhere"]),
+        (["convert", "app.hex", "out.hex", "--to", "elf"], ["--to", "ihex"]),
+        (["sign", "app.hex", "-o", "out.bin"], ["Missing option"]),
+        (SIGN, ["one key is needed", "--key", "--test-key", "openssl genpkey"]),
+        ([*SIGN, "--key", "key.pem", "--test-key", "image"], ["both --key and --test-key"]),
+        ([*SIGN, "--key", "missing.pem"], ["missing.pem", "does not exist"]),
+        ([*SIGN, "--key", "app.hex"], ["holds no private key", "Ed25519"]),
+        ([*SIGN, "--key", "locked.pem"], ["needs a passphrase", "locked.pem"]),
+        ([*SIGN, "--key", "ec.pem"], ["another kind", "ec.pem", "Ed25519"]),
+        ([*SIGN, "--key", "key.pem", "--version", "ü"], ["--version", "printable ASCII"]),
+        ([*SIGN, "--key", "key.pem", "--hardware-id", "x" * 33], ["--hardware-id", "1 to 32"]),
+        ([*SIGN, "--key", "key.pem", "--release-counter", "-1"], ["--release-counter", "0xFFFFFFFF"]),
+        ([*SIGN, "--key", "key.pem", "--load-address", "0x8001"], ["--load-address", "up to 0x00008000"]),
+    ],
+)
+def test_wrong_input_is_refused_and_nothing_is_written(
+    otabench: Cli, firmware: Path, arguments: list[str], words: list[str]
+) -> None:
+    Path("bad.hex").write_text(":0100000061FF\n")
+    Path("key.pem").write_bytes(pem(KEY))
+    Path("locked.pem").write_bytes(pem(KEY, BestAvailableEncryption(b"secret")))
+    Path("ec.pem").write_bytes(pem(generate_private_key(SECP256R1())))
+    before = sorted(Path().iterdir())
+    refused(otabench("image", *arguments), *words)
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MICROPYTHON.is_file(), reason="needs Debian's firmware-microbit-micropython")
+@pytest.mark.parametrize("name", ["m.srec", "m.txt", "m.hex"])
+def test_micropython_of_the_debian_package_converted_and_back_is_the_original(
+    otabench: Cli, folder: Path, name: str
+) -> None:
+    found = otabench("image", "info", str(MICROPYTHON), "--json").json
+    assert (found["format"], [each["start"] for each in found["segments"]]) == ("ihex", [0, 0x1000_10C0])
+    assert otabench("image", "convert", str(MICROPYTHON), name).code == 0
+    assert otabench("image", "convert", name, "back.hex").code == 0
+    assert otabench("image", "diff", str(MICROPYTHON), "back.hex").code == 0
+    back = otabench("image", "info", "back.hex", "--json").json
+    assert back["segments"] == found["segments"]
+    assert back["start_address"] == (None if name == "m.txt" else found["start_address"])

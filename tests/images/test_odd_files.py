@@ -1,0 +1,104 @@
+"""Text files as other tools write them: order, overlaps, gaps, start addresses, both kinds of address records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import bincopy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.core.errors import InputError
+from bench.images import readers
+from bench.images.memory import MemoryImage, Segment
+from bench.images.readers import Firmware, read_firmware
+
+END = ":00000001FF"
+memories = st.dictionaries(st.integers(0, 30), st.binary(min_size=1, max_size=64), min_size=1, max_size=8)
+
+
+def ihex(kind: int, address: int, data: bytes = b"") -> str:
+    return str(bincopy.pack_ihex(kind, address, len(data), data))
+
+
+def srec(kind: str, address: int, data: bytes = b"") -> str:
+    return str(bincopy.pack_srec(kind, address, len(data), data))
+
+
+def read(folder: Path, name: str, lines: list[str], end: str = "\n") -> Firmware:
+    path = folder / name
+    path.write_bytes(end.join(lines).encode() + end.encode())
+    return read_firmware(path)
+
+
+def test_segment_records_give_paragraphs_and_linear_records_upper_halves(tmp_path: Path) -> None:
+    lines = [ihex(2, 0, b"\x12\x34"), ihex(0, 0x10, b"ab"), ihex(4, 0, b"\x12\x34"), ihex(0, 0x10, b"cd"), END]
+    assert read(tmp_path, "f.hex", lines).image.segments == (Segment(0x12350, b"ab"), Segment(0x1234_0010, b"cd"))
+
+
+def test_data_before_the_first_address_record_lies_in_the_first_64_kib(tmp_path: Path) -> None:
+    lines = [ihex(0, 0xFFFC, b"abcd"), ihex(4, 0, b"\x00\x01"), ihex(0, 0, b"efgh"), END]
+    assert read(tmp_path, "f.hex", lines).image.segments == (Segment(0xFFFC, b"abcdefgh"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "start"),
+    [
+        ("linear.hex", [ihex(0, 0, b"a"), ihex(5, 0, b"\x00\x01\xcc\xd9"), END], 0x0001_CCD9),
+        ("segment.hex", [ihex(3, 0, b"\x12\x00\x00\x34"), ihex(0, 0, b"a"), END], 0x12034),
+        ("none.hex", [ihex(0, 0, b"a"), END], None),
+        ("s7.srec", [srec("3", 0, b"a"), srec("7", 0x0800_01ED)], 0x0800_01ED),
+        ("s8.srec", [srec("2", 0, b"a"), srec("8", 0x1_2345)], 0x1_2345),
+        ("s9.srec", [srec("1", 0, b"a"), srec("9", 0x1234)], 0x1234),
+        ("zero.srec", [srec("1", 0, b"a"), "S9030000FC"], None),
+    ],
+)
+def test_start_address_is_that_of_the_start_record(
+    tmp_path: Path, name: str, lines: list[str], start: int | None
+) -> None:
+    assert read(tmp_path, name, lines).start_address == start
+
+
+def test_start_record_of_wrong_length_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 2: a start record has 4 bytes, this one 2"):
+        read(tmp_path, "f.hex", [ihex(0, 0, b"a"), ihex(5, 0, b"\x00\x01"), END])
+
+
+def test_srec_with_header_mixed_address_sizes_and_count_is_read(tmp_path: Path) -> None:
+    lines = [srec("0", 0, b"body"), srec("3", 0x2_0000, b"cd"), srec("1", 0x10, b"ab"), srec("5", 2), srec("7", 0)]
+    image = read(tmp_path, "f.s19", lines, end="\r\n").image
+    assert image.segments == (Segment(0x10, b"ab"), Segment(0x2_0000, b"cd"))
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("f.hex", [ihex(0, 8, b"efgh"), ihex(0, 0, b"abcd"), ihex(0, 10, b"x"), END]),
+        ("f.srec", [srec("1", 8, b"efgh"), srec("1", 0, b"abcd"), srec("1", 10, b"x"), srec("9", 0)]),
+        ("f.txt", ["@8", "65 66 67 68", "@0", "61 62 63 64", "@A", "78", "q"]),
+    ],
+)
+def test_overlapping_records_are_refused_with_the_lines_of_both(tmp_path: Path, name: str, lines: list[str]) -> None:
+    with pytest.raises(InputError, match=r"0x0000000A\.\.0x0000000B \(1 bytes\) is given twice \(records from line "):
+        read(tmp_path, name, lines)
+
+
+@given(memories, st.randoms(use_true_random=False))
+def test_records_in_any_order_and_with_gaps_give_the_original_memory(pages: dict[int, bytes], shuffled: Random) -> None:
+    original = MemoryImage.of(Segment(page * 0x4000 + page, data) for page, data in pages.items())
+    pieces = [Segment(s.address + n, s.data[n : n + 7]) for s in original.segments for n in range(0, len(s.data), 7)]
+    shuffled.shuffle(pieces)
+    linear, segment = [], []
+    for piece in pieces:
+        upper, lower = divmod(piece.address, 0x1_0000)
+        linear += [ihex(4, 0, upper.to_bytes(2, "big")), ihex(0, lower, piece.data)]
+        segment += [ihex(2, 0, (piece.address >> 4).to_bytes(2, "big")), ihex(0, piece.address & 0xF, piece.data)]
+    records = [srec("3", piece.address, piece.data) for piece in pieces]
+    for parse, lines in (
+        (readers._intel_hex, [*linear, END]),
+        (readers._intel_hex, [*segment, END]),
+        (readers._s_records, [*records, srec("7", 0)]),
+    ):
+        assert MemoryImage.of(Segment(p.address, p.data) for p in parse(lines)) == original
