@@ -95,7 +95,7 @@ def test_sf_with_escape_is_received_with_its_padding_cut_off() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x00\x00" + bytes(10), b"\x00\x0b" + bytes(10), b"\x05" + bytes(11), b"\x00\x02\x3e\x00" + bytes(4)],
+    [b"\x00\x00" + bytes(10), b"\x00\x0b" + bytes(10), b"\x05\x03" + bytes(10), b"\x00\x02\x3e\x00" + bytes(4)],
     ids=["SF_DL 0", "SF_DL too large", "CAN_DL over 8 without escape", "escape in 8 bytes"],
 )
 def test_sf_dl_0_or_too_large_for_the_frame_is_ignored(data: bytes) -> None:
