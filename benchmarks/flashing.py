@@ -56,7 +56,10 @@ def _flash(image: bytes) -> Spent:
     ecu = files.vehicle.ecus[0]
     loop = VirtualLoop()
     world = World(loop, seed=1)
-    buses = {channel.name: SimCanBus(world, channel.name, channel.bitrate_bit_s) for channel in files.bench.channels}
+    buses = {
+        channel.name: SimCanBus(world, channel.name, channel.bitrate_bit_s, channel.data_bitrate_bit_s)
+        for channel in files.bench.channels
+    }
     vehicle = _vehicle(world, files, buses)
     target = _signed(files, ecu, image, VERSION, 2)
     job = FlashJob(ecu=ecu.id, image=image, header=target.header.encode(), version=VERSION, software_id=ecu.software_id)

@@ -13,10 +13,11 @@ from bench.core.clock import NS_PER_S
 from bench.core.loop import PowerLost
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
-from bench.core.records import FrameRecord
+from bench.core.records import FD, FrameRecord
 from bench.core.world import World
 from bench.ports import FrameCallback, SentCallback
 from bench.wire.can import ERROR_FRAME_BITS, CanFrame, arbitration_key, frame_bits
+from bench.wire.can_fd import frame_time_ns
 
 Waiting = tuple[CanFrame, int, SentCallback | None]
 """A queued frame, its arbitration key, and whom to tell when it was sent."""
@@ -43,7 +44,7 @@ class SimCanPort:
         self.life.check()
         if len(self.queue) >= QUEUE_LIMIT:
             raise BusQueueFull(f"{self.life.part} has {QUEUE_LIMIT} frames waiting on {self._bus.name}")
-        self.queue.append((frame.checked(), arbitration_key(frame), sent))
+        self.queue.append((frame.checked(fd=self._bus.fd), arbitration_key(frame), sent))
         self._bus.wake()
 
     def cancel(self, can_id: int) -> None:
@@ -58,12 +59,16 @@ class SimCanPort:
 
 
 class SimCanBus:
-    """A classic CAN bus of any number of nodes."""
+    """A CAN bus of any number of nodes: classic, or FD when it has a data bit rate."""
 
-    def __init__(self, world: World, name: str, bitrate_bit_s: int) -> None:
+    def __init__(self, world: World, name: str, bitrate_bit_s: int, data_bitrate_bit_s: int | None = None) -> None:
+        """Build an idle bus; ValueError when the data phase would be slower than the nominal one."""
+        if data_bitrate_bit_s is not None and data_bitrate_bit_s < bitrate_bit_s:
+            raise ValueError(f"data bit rate {data_bitrate_bit_s} is below the nominal {bitrate_bit_s}")
         self.name = name
+        self.fd = data_bitrate_bit_s is not None
         self._world, self._clock = world, world.clock
-        self._bitrate_bit_s = bitrate_bit_s
+        self._bitrate_bit_s, self._data_bitrate_bit_s = bitrate_bit_s, data_bitrate_bit_s or bitrate_bit_s
         self._ports: list[SimCanPort] = []
         self._free_at_ns = 0
         self._active = False
@@ -87,12 +92,17 @@ class SimCanBus:
         advance = self._clock.advance_inline
         while (winner := self._arbitrate()) is not None:
             entry = winner.queue.popleft()
-            end_ns = self._begin_ns() + self._duration_ns(frame_bits(entry[0]))
+            end_ns = self._begin_ns() + self._frame_ns(entry[0])
             if not advance(end_ns):
                 self._clock.call_at_ns(end_ns, self._end_later, winner, entry, end_ns)
                 return
             self._end(winner, entry, end_ns)
         self._active = False
+
+    def _frame_ns(self, frame: CanFrame) -> int:
+        if frame.flags & FD:
+            return frame_time_ns(frame, self._bitrate_bit_s, self._data_bitrate_bit_s)
+        return frame_bits(frame) * NS_PER_S // self._bitrate_bit_s
 
     def _duration_ns(self, bits: int) -> int:
         return bits * NS_PER_S // self._bitrate_bit_s

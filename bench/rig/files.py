@@ -27,6 +27,15 @@ class Channel(FileModel):
     name: Name
     driver: Literal["sim"]
     bitrate_bit_s: int = Field(ge=10_000, le=1_000_000)
+    data_bitrate_bit_s: int | None = Field(
+        default=None, ge=10_000, le=8_000_000, description="bit rate of the data phase: makes it a CAN FD bus"
+    )
+
+    @model_validator(mode="after")
+    def _data_phase_is_not_slower(self) -> Channel:
+        if self.data_bitrate_bit_s is not None and self.data_bitrate_bit_s < self.bitrate_bit_s:
+            raise ValueError(f"data_bitrate_bit_s is below bitrate_bit_s ({self.bitrate_bit_s})")
+        return self
 
 
 class Power(FileModel):

@@ -60,7 +60,9 @@ class BenchRig:
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
-            self._buses = {c.name: SimCanBus(world, c.name, c.bitrate_bit_s) for c in files.bench.channels}
+            self._buses = {
+                c.name: SimCanBus(world, c.name, c.bitrate_bit_s, c.data_bitrate_bit_s) for c in files.bench.channels
+            }
             self._vehicle = self._build_vehicle()
             self._server = self._build_server()
             building.callback(self._server.close)

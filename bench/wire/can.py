@@ -15,23 +15,37 @@ ERROR_FRAME_BITS = 6 + 8 + 3
 """Active error flag, error delimiter, intermission."""
 
 
+FD_LENGTHS: tuple[int, ...] = (*range(9), 12, 16, 20, 24, 32, 48, 64)
+"""What the sixteen data length codes mean in an FD frame."""
+
+
 class CanFrame(NamedTuple):
-    """A classic CAN data frame (base or extended identifier)."""
+    """A CAN frame, classic or FD (`flags`: EXTENDED, FD, BRS, REMOTE of `bench.core.records`)."""
 
     can_id: int
     data: bytes
     flags: int = 0
 
-    def checked(self) -> CanFrame:
-        """Return the frame itself; ValueError when no controller could send it."""
+    def checked(self, *, fd: bool = False) -> CanFrame:
+        """Return the frame itself; ValueError when no controller could send it on a classic bus, or an `fd` bus."""
         limit = MAX_EXTENDED_ID if self.flags & EXTENDED else MAX_BASE_ID
         if not 0 <= self.can_id <= limit:
             raise ValueError(f"identifier 0x{self.can_id:X} does not fit, largest is 0x{limit:X}")
         if self.flags & (FD | BRS):
-            raise ValueError("CAN FD is not carried by this bus")
-        if len(self.data) > 8:
+            self._check_fd(fd)
+        elif len(self.data) > 8:
             raise ValueError(f"{len(self.data)} data bytes; a classic frame carries 8")
         return self
+
+    def _check_fd(self, fd: bool) -> None:
+        if not fd:
+            raise ValueError("CAN FD is not carried by this bus")
+        if not self.flags & FD:
+            raise ValueError("a classic frame cannot switch the bit rate")
+        if self.flags & REMOTE:
+            raise ValueError("there are no remote frames in CAN FD")
+        if len(self.data) not in FD_LENGTHS:
+            raise ValueError(f"{len(self.data)} data bytes; an FD frame carries one of {FD_LENGTHS}")
 
 
 def arbitration_key(frame: CanFrame) -> int:
@@ -43,22 +57,24 @@ def arbitration_key(frame: CanFrame) -> int:
 
 
 def frame_bits(frame: CanFrame) -> int:
-    """Return how many bit times the frame occupies, stuff bits counted from its actual bits, intermission included."""
+    """Return how many bit times a classic frame occupies with its actual stuff bits, intermission included."""
     state, crc, bits = _header(frame.can_id, len(frame.data), frame.flags)
-    stuff, remainder = _STUFF, _CRC15
+    stuff, remainder = STUFF, _CRC15
     if not frame.flags & REMOTE:
         for byte in frame.data:
             crc = (crc << 8 & 0x7FFF) ^ remainder[crc >> 7 ^ byte]
             packed = stuff[state | byte]
-            state = packed & _STATE
-            bits += packed & _COUNT
+            state = packed & STUFF_STATE
+            bits += packed & STUFF_COUNT
     packed = stuff[state | crc >> 7]
-    return bits + (packed & _COUNT) + 7 + _LAST_7[packed & _STATE | crc & 0x7F] + TAIL_BITS
+    return bits + (packed & STUFF_COUNT) + 7 + _LAST_7[packed & STUFF_STATE | crc & 0x7F] + TAIL_BITS
 
 
 @lru_cache(maxsize=65536)
 def _header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
     """Return (stuff state shifted by a byte, CRC, bits so far) after everything before the data."""
+    if flags & FD:
+        raise ValueError("an FD frame has two phases: frame_phases counts them")
     remote = 1 if flags & REMOTE else 0
     if flags & EXTENDED:  # SOF, base id, SRR, IDE, id extension, RTR, r1, r0
         word = (((can_id >> 18) << 2 | 0b11) << 18 | can_id & 0x3FFFF) << 3 | remote << 2
@@ -66,7 +82,7 @@ def _header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
     else:  # SOF, id, RTR, IDE, r0
         word, width = can_id << 3 | remote << 2, 1 + 11 + 3
     word, width = word << 4 | length, width + 4
-    state, stuffed = _stuff_bits(_START, word, width)
+    state, stuffed = stuff_bits(STUFF_START, word, width)
     return state << 8, _crc_bits(word, width), width + stuffed
 
 
@@ -81,10 +97,10 @@ def _crc_bits(word: int, width: int) -> int:
 
 
 # A stuff state packs the last bit and how many equal bits came in a row (0 to 4): `run * 2 + bit`.
-_START = 1  # bus idle is recessive and does not count towards a run
+STUFF_START = 1  # bus idle is recessive and does not count towards a run
 
 
-def _stuff_bits(state: int, word: int, width: int) -> tuple[int, int]:
+def stuff_bits(state: int, word: int, width: int) -> tuple[int, int]:
     """Return (state, stuff bits inserted) after `width` bits of `word`, most significant first."""
     run, last, stuffed = state >> 1, state & 1, 0
     for i in reversed(range(width)):
@@ -98,13 +114,13 @@ def _stuff_bits(state: int, word: int, width: int) -> tuple[int, int]:
 
 
 def _after_byte(state: int, byte: int) -> int:
-    after, stuffed = _stuff_bits(state, byte, 8)
+    after, stuffed = stuff_bits(state, byte, 8)
     return after << 8 | 8 + stuffed
 
 
 _STATES = range(10)
-_STATE, _COUNT = 0xF00, 0xFF
-"""An entry of `_STUFF`: the state after the byte (ready to index with the next one), and how many bits it took."""
-_STUFF = tuple(_after_byte(state, byte) for state in _STATES for byte in range(256))
-_LAST_7 = tuple(_stuff_bits(state, word & 0x7F, 7)[1] for state in _STATES for word in range(256))
+STUFF_STATE, STUFF_COUNT = 0xF00, 0xFF
+"""An entry of `STUFF`: the state after the byte (ready to index with the next one), and how many bits it took."""
+STUFF = tuple(_after_byte(state, byte) for state in _STATES for byte in range(256))
+_LAST_7 = tuple(stuff_bits(state, word & 0x7F, 7)[1] for state in _STATES for word in range(256))
 _CRC15 = tuple(_crc_bits(byte, 8) for byte in range(256))

@@ -66,6 +66,13 @@ def test_wrong_arguments_are_refused(otabench: Cli, folder: Path, arguments: lis
     [
         ("benches", "sim", 'clock = "virtual"', 'clock = "lunar"', ["clock", "'lunar'", "'virtual'"]),
         ("benches", "sim", "500_000", "500_000_000", ["channels.0.bitrate_bit_s", "500000000", "1000000"]),
+        (
+            "benches",
+            "sim",
+            "500_000",
+            "500_000\ndata_bitrate_bit_s = 400_000",
+            ["channels.0", "data_bitrate_bit_s is below bitrate_bit_s (500000)"],
+        ),
         ("benches", "sim", 'vehicle = "two_ecu_car"', 'vehicle = "tank"', ["tank", "two_ecu_car"]),
         ("benches", "sim", 'name = "sim"', 'name = "sim"\ncolour = 1', ["colour", "channels"]),
         ("benches", "sim", 'name = "sim"', "name = sim", ["not valid TOML", "line"]),

@@ -8,9 +8,11 @@ import pytest
 
 from bench.core.loop import PowerLost, VirtualLoop
 from bench.core.node import Incarnation, Node
+from bench.core.records import BRS, FD
 from bench.core.world import World
 from bench.link.sim_bus import SimCanBus, SimCanPort
 from bench.wire.can import CanFrame, frame_bits
+from bench.wire.can_fd import frame_time_ns
 
 BIT_NS = 2_000
 
@@ -18,10 +20,10 @@ BIT_NS = 2_000
 class Bus:
     """A world with a bus and nodes by name."""
 
-    def __init__(self, bitrate_bit_s: int = 500_000) -> None:
+    def __init__(self, bitrate_bit_s: int = 500_000, data_bitrate_bit_s: int | None = None) -> None:
         self.loop = VirtualLoop()
         self.world = World(self.loop, seed=1)
-        self.bus = SimCanBus(self.world, "can0", bitrate_bit_s)
+        self.bus = SimCanBus(self.world, "can0", bitrate_bit_s, data_bitrate_bit_s)
         self.heard: list[tuple[str, CanFrame, int]] = []
         self.nodes: dict[str, Node] = {}
         self.ports: dict[str, SimCanPort] = {}
@@ -172,3 +174,30 @@ def test_frame_sent_while_handling_a_frame_follows_directly() -> None:
     request_ns = frame_bits(CanFrame(0x10, b"\x01")) * BIT_NS
     answer_ns = request_ns + frame_bits(CanFrame(0x7FF, b"\x01")) * BIT_NS
     assert bus.heard == [("b", CanFrame(0x10, b"\x01"), request_ns), ("a", CanFrame(0x7FF, b"\x01"), answer_ns)]
+
+
+@pytest.mark.parametrize(("nominal", "data"), [(500_000, 2_000_000), (1_000_000, 8_000_000), (250_000, 250_000)])
+def test_fd_bus_carries_fd_and_classic_frames_at_their_rates(nominal: int, data: int) -> None:
+    bus = Bus(nominal, data)
+    sender = bus.add("a")
+    bus.add("b")
+    first, second = CanFrame(0x123, bytes(range(64)), FD | BRS), CanFrame(0x124, bytes(8))
+    sender.send(first)
+    sender.send(second)
+    bus.run()
+    first_ns = frame_time_ns(first, nominal, data)
+    assert bus.heard == [
+        ("b", first, first_ns),
+        ("b", second, first_ns + frame_bits(second) * 1_000_000_000 // nominal),
+    ]
+
+
+def test_fd_bus_refuses_a_length_without_a_code() -> None:
+    bus = Bus(500_000, 2_000_000)
+    with pytest.raises(ValueError, match="63 data bytes"):
+        bus.add("a").send(CanFrame(0x1, bytes(63), FD))
+
+
+def test_data_phase_slower_than_the_nominal_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="below the nominal"):
+        Bus(500_000, 250_000)
