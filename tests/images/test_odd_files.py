@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import InputError
-from bench.images import readers
+from bench.images.firmware import Firmware
 from bench.images.memory import MemoryImage, Segment
-from bench.images.readers import Firmware, read_firmware
+from bench.images.readers import read_firmware
+from bench.images.text_files import read_text
 
 END = ":00000001FF"
 memories = st.dictionaries(st.integers(0, 30), st.binary(min_size=1, max_size=64), min_size=1, max_size=8)
@@ -96,9 +97,10 @@ def test_records_in_any_order_and_with_gaps_give_the_original_memory(pages: dict
         linear += [ihex(4, 0, upper.to_bytes(2, "big")), ihex(0, lower, piece.data)]
         segment += [ihex(2, 0, (piece.address >> 4).to_bytes(2, "big")), ihex(0, piece.address & 0xF, piece.data)]
     records = [srec("3", piece.address, piece.data) for piece in pieces]
-    for parse, lines in (
-        (readers._intel_hex, [*linear, END]),
-        (readers._intel_hex, [*segment, END]),
-        (readers._s_records, [*records, srec("7", 0)]),
+    for file_format, lines in (
+        ("ihex", [*linear, END]),
+        ("ihex", [*segment, END]),
+        ("srec", [*records, srec("7", 0)]),
     ):
-        assert MemoryImage.of(Segment(p.address, p.data) for p in parse(lines)) == original
+        raw = "\n".join(lines).encode()
+        assert read_text(raw, file_format, limit_bytes=10_000).image == original
