@@ -53,13 +53,19 @@ def plain_image(firmware: Firmware, path: Path) -> MemoryImage:
 
 
 def read_firmware(
-    path: Path, *, binary_base: int = 0, file_format: str | None = None, session: str | None = None
+    path: Path,
+    *,
+    binary_base: int = 0,
+    file_format: str | None = None,
+    session: str | None = None,
+    later_wins: bool = False,
 ) -> Firmware:
     """Read a firmware file.
 
     The format is the file's suffix, else told from its first bytes, or `file_format` (one of `FORMATS`).
     `binary_base` is where a raw binary starts; the other formats have addresses of their own.
     `session` names the flash session of an ODX-F or PDX file; it may be left out where there is one alone.
+    In text formats an address given twice is refused, unless `later_wins`: then the record further down counts.
     `InputError` names file and line (or offset) of what is damaged.
     """
     raw, chosen = _opened(path, file_format)
@@ -72,7 +78,8 @@ def read_firmware(
         if chosen == "odx":
             firmware = _odx_firmware(read_sessions(raw, path, limit_bytes=MAX_TEXT_BYTES), session, path)
         else:
-            firmware = _BINARY_READERS[chosen](raw) if chosen in _BINARY_READERS else _text_firmware(raw, chosen)
+            reads = _BINARY_READERS.get(chosen)
+            firmware = reads(raw) if reads else _text_firmware(raw, chosen, later_wins)
     _check_size(firmware.size_bytes, path)
     return firmware
 
@@ -103,7 +110,7 @@ def _told_about(path: Path, chosen: str) -> Iterator[None]:
     try:
         yield
     except Damaged as bad:
-        hint = "a raw binary has the suffix .bin" if chosen in TEXT_FORMATS and bad.offset is not None else None
+        hint = "a raw binary has the suffix .bin" if chosen in TEXT_FORMATS and bad.offset is not None else bad.hint
         raise InputError(f"firmware image is damaged{bad.where}: {bad}", file=str(path), hint=hint) from None
     except Unsuited as bad:
         raise InputError(bad.problem, file=str(path), found=bad.found, allowed=bad.allowed, hint=bad.hint) from None
@@ -159,8 +166,8 @@ def _check_size(size_bytes: int, path: Path) -> None:
         )
 
 
-def _text_firmware(raw: bytes, file_format: str) -> Firmware:
-    content = read_text(raw, file_format, limit_bytes=MAX_IMAGE_BYTES)
+def _text_firmware(raw: bytes, file_format: str, later_wins: bool) -> Firmware:
+    content = read_text(raw, file_format, limit_bytes=MAX_IMAGE_BYTES, later_wins=later_wins)
     return Firmware(file_format, content.image, content.start_address)
 
 

@@ -40,14 +40,17 @@ class Content(NamedTuple):
     start_address: int | None
 
 
-def read_text(raw: bytes, file_format: str, *, limit_bytes: int) -> Content:
-    """Read `raw` as `ihex`, `srec` or `ti_txt`; `Damaged` with the line, `Unsuited` above `limit_bytes` of data."""
+def read_text(raw: bytes, file_format: str, *, limit_bytes: int, later_wins: bool = False) -> Content:
+    """Read `raw` as `ihex`, `srec` or `ti_txt`; `Damaged` with the line, `Unsuited` above `limit_bytes` of data.
+
+    An address given twice is refused, unless `later_wins`: then the record further down counts.
+    """
     if not raw.isascii():
         at = next(n for n, byte in enumerate(raw) if byte > 0x7F)
         raise Damaged(f"byte 0x{raw[at]:02X} is not text", offset=at)
     reader = _READERS[file_format]()
     runs = _runs(reader.pieces(_lines(raw)), limit_bytes)
-    return Content(_assembled(runs), reader.start_address)
+    return Content(_assembled(runs, later_wins), reader.start_address)
 
 
 def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
@@ -84,17 +87,26 @@ def _runs(pieces: Iterable[Piece], limit_bytes: int) -> list[Piece]:
     return runs
 
 
-def _assembled(runs: list[Piece]) -> MemoryImage:
+def _assembled(runs: list[Piece], later_wins: bool) -> MemoryImage:
     if not runs:
         raise Damaged("it holds no data")
     try:
-        image = MemoryImage.of(Segment(run.address, run.data) for run in runs)
+        image = _layered(runs) if later_wins else MemoryImage.of(Segment(run.address, run.data) for run in runs)
     except Overlap as overlap:
         lines = sorted(run.line for run in runs if run.address in (overlap.first.address, overlap.second.address))
-        raise Damaged(f"{overlap} (records from line {lines[0]} on and from line {lines[-1]} on)", lines[-1]) from None
+        why = f"{overlap} (records from line {lines[0]} on and from line {lines[-1]} on)"
+        raise Damaged(why, lines[-1], hint="otabench image convert --later-wins takes the later record") from None
     if len(image.segments) > MAX_SEGMENTS:
         raise Damaged(f"{len(image.segments)} separate segments, {MAX_SEGMENTS} are allowed")
     return image
+
+
+def _layered(runs: list[Piece]) -> MemoryImage:
+    """Put the runs over one another, by halves: so that many runs take no longer than sorting them."""
+    if len(runs) == 1:
+        return MemoryImage((Segment(runs[0].address, runs[0].data),))
+    middle = len(runs) // 2
+    return _layered(runs[:middle]).overlay(_layered(runs[middle:]))
 
 
 def _bytes_of(digits: bytes, number: int) -> bytes:
@@ -160,14 +172,14 @@ def _ihex_record(line: bytes, number: int) -> bytes:
 
 
 class SRecords:
-    """Motorola S-records: S0 text, S1 to S3 data, S5 and S6 count, S7 to S9 end."""
+    """Motorola S-records: S0 text, S1 to S3 data, S5 and S6 count, S7 to S9 end; a right count may be the end too."""
 
     def __init__(self) -> None:
         self.start_address: int | None = None
 
     def pieces(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Piece]:
         """Yield the data records; `start_address` is known at the end, None where zero (tools write it for none)."""
-        ended, seen, number = False, 0, 0
+        ended, counted, seen, number = False, False, 0, 0
         for number, line in lines:
             if ended:
                 raise Damaged("there are records after the end record", number)
@@ -179,7 +191,8 @@ class SRecords:
                 raise Damaged(f"the count record says {address} data records, there are {seen}", number)
             elif kind in b"789":
                 ended, self.start_address = True, address or None
-        if not ended:
+            counted = kind in b"56"
+        if not ended and not counted:
             raise Damaged("the end record (S7, S8 or S9) is missing; the file is cut off", number)
 
 
@@ -206,16 +219,20 @@ def _wrong_length(record: bytes, overhead: int) -> str:
 
 
 class TiTxt:
-    """TI-TXT: `@` and an address, lines of up to 16 bytes, `q` at the end."""
+    """TI-TXT: `@` and an address, lines of 16 bytes (the last of a section may have less), `q` at the end."""
 
     start_address: int | None = None
 
     def pieces(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Piece]:
         """Yield the lines of bytes."""
-        address, ended, number = -1, False, 0
+        address, ended, short, number = -1, False, False, 0
         for number, line in lines:
             if ended:
                 raise Damaged("there is text after the end mark q", number)
+            if short and line[:1] not in b"@qQ":
+                why = f"the line before has less than {TI_TXT_LINE_BYTES} bytes and is not the last of its section"
+                raise Damaged(why, number)
+            short = False
             if line in (b"q", b"Q"):
                 ended = True
             elif line.startswith(b"@"):
@@ -226,6 +243,7 @@ class TiTxt:
                     raise Damaged("data stands before any @address", number)
                 yield Piece(number, address, data)
                 address += len(data)
+                short = len(data) < TI_TXT_LINE_BYTES
         if not ended:
             raise Damaged("the end mark q is missing; the file is cut off", number)
 

@@ -50,8 +50,8 @@ def info(file: Path, session: str | None, key: str | None, test_key: str | None,
       otabench image info body.pdx --session APP_FLASH
       otabench image info app.signed.bin --key public.pem
 
-    Exit codes: 0 shown, 1 the signature is not of the given key, 2 the file is missing or damaged (line or offset
-    is named).
+    Exit codes: 0 shown, 1 the signature is not of the given key or the image not that of the header, 2 the file is
+    missing or damaged (line or offset is named).
     """
     public = verifier(key, test_key)
     sessions = flash_sessions(file)
@@ -68,7 +68,7 @@ def info(file: Path, session: str | None, key: str | None, test_key: str | None,
         print_json(found)
     else:
         print_rows(_rows(file, firmware, found))
-    return 1 if good is False else 0
+    return 0 if good is None or (good and found["signed"]["whole"]) else 1
 
 
 def _rows(file: Path, firmware: Firmware, found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from bench.cli.image.common import (
 from bench.cli.options import debug_only
 from bench.core.errors import InputError
 from bench.images.firmware import Firmware
-from bench.images.memory import ERASED, AddressRange, MemoryImage
+from bench.images.memory import ERASED, AddressRange, MemoryImage, Overlap
 from bench.images.readers import plain_image, read_firmware
 from bench.images.shaping import aligned, check_within, filled, merged
 from bench.images.writers import WRITTEN_FORMATS, encode_chunks, written_format
@@ -44,10 +44,11 @@ class Shape(NamedTuple):
 
 
 def shaping(command: Command) -> Command:
-    """Add --to, --crop, --fill, --align, --within, --json and --debug."""
+    """Add what convert and merge share: how the image is read, shaped and written."""
     for option in (
         debug_only,
         as_json_option,
+        click.option("--later-wins", is_flag=True, help="Where an address is given twice, take the later byte."),
         base_option,
         click.option("--within", metavar="NAME=START-END", multiple=True, help="Refuse data outside; may be repeated."),
         click.option("--align", metavar="N", help="Fill each segment up to whole program units of N bytes."),
@@ -72,12 +73,14 @@ def convert(
     base: str,
     session: str | None,
     packed: bool,
+    later_wins: bool,
     as_json: bool,
     **shape: Any,
 ) -> int:
     """Write the firmware of IN as OUT: .hex, .srec, .txt (TI-TXT) or .bin.
 
-    Intel HEX and S-records keep the start address. An existing OUT is replaced, whole or not at all.
+    Intel HEX and S-records keep the start address. An address that IN gives twice is refused, unless --later-wins.
+    An existing OUT is replaced, whole or not at all.
 
     \b
     Examples:
@@ -89,16 +92,29 @@ def convert(
     Exit codes: 0 written, 2 wrong usage or input (nothing is written).
     """
     chosen = to or written_format(target)
-    firmware = read_firmware(source, binary_base=number("--base", base), session=session)
-    image = MemoryImage.of(firmware.packed) if packed and firmware.packed else plain_image(firmware, source)
-    _finish(image, firmware.start_address, Shape(**shape), source, (target, chosen), as_json)
+    firmware = read_firmware(source, binary_base=number("--base", base), session=session, later_wins=later_wins)
+    image = _as_they_are(firmware, source) if packed and firmware.packed else plain_image(firmware, source)
+    _finish(image, firmware.start_address, Shape(**shape), str(source), (target, chosen), as_json)
     return 0
+
+
+def _as_they_are(firmware: Firmware, source: Path) -> MemoryImage:
+    """Return packed blocks as the file has them; `InputError` when they are longer than the way to the next."""
+    try:
+        return MemoryImage.of((*firmware.image.segments, *firmware.packed))
+    except Overlap as overlap:
+        raise InputError(
+            "the packed blocks do not fit one behind the other at their addresses",
+            file=str(source),
+            key="--packed",
+            found=str(overlap),
+            allowed="blocks that are shorter than the way to the next one's address",
+        ) from None
 
 
 @click.command()
 @click.argument("sources", metavar="A B ...", nargs=-1, required=True)
 @click.option("-o", "--output", "target", required=True, type=FILE, metavar="OUT", help="The merged image.")
-@click.option("--later-wins", is_flag=True, help="Where two files claim an address, take the later one's byte.")
 @shaping
 def merge(
     sources: tuple[str, ...], target: Path, later_wins: bool, to: str | None, base: str, as_json: bool, **shape: Any
@@ -118,10 +134,10 @@ def merge(
     """
     chosen = to or written_format(target)
     named = [_file_and_base(text, number("--base", base)) for text in sources]
-    read = [(path, read_firmware(path, binary_base=at)) for path, at in named]
+    read = [(path, read_firmware(path, binary_base=at, later_wins=later_wins)) for path, at in named]
     image = merged([(str(path), plain_image(each, path)) for path, each in read], later_wins=later_wins)
     start = next((each.start_address for _path, each in read if each.start_address is not None), None)
-    _finish(image, start, Shape(**shape), Path(sources[0]) if len(sources) == 1 else target, (target, chosen), as_json)
+    _finish(image, start, Shape(**shape), ", ".join(sources), (target, chosen), as_json)
     return 0
 
 
@@ -137,7 +153,7 @@ def _finish(
     image: MemoryImage,
     start: int | None,
     shape: Shape,
-    file: Path,
+    file: str,
     out: tuple[Path, str],
     as_json: bool,
 ) -> None:
@@ -147,7 +163,7 @@ def _finish(
     if chosen == "binary" and len(fitted.segments) > 1:
         raise InputError(
             "a binary has no addresses, and this image has gaps",
-            file=str(file),
+            file=file,
             found=listed(fitted.ranges),
             allowed="one segment",
             hint="fill the gaps with --fill 0xFF, or choose one segment with --crop START-END",
@@ -164,7 +180,7 @@ def _finish(
         click.echo(f"left out: {listed(left_out)}")
 
 
-def _shaped(image: MemoryImage, shape: Shape, file: Path) -> tuple[MemoryImage, tuple[AddressRange, ...]]:
+def _shaped(image: MemoryImage, shape: Shape, file: str) -> tuple[MemoryImage, tuple[AddressRange, ...]]:
     """Crop, fill, align and check; returns the image and what was left out."""
     value = None if shape.fill is None else number("--fill", shape.fill, limit=0xFF)
     region = address_range("--crop", shape.crop) if shape.crop else None
@@ -174,16 +190,16 @@ def _shaped(image: MemoryImage, shape: Shape, file: Path) -> tuple[MemoryImage, 
     if not chosen.segments:
         raise InputError(
             "nothing of the image lies in this range",
-            file=str(file),
+            file=file,
             key="--crop",
             found=str(region),
             allowed=listed(image.ranges),
         )
     if value is not None:
-        chosen = filled(chosen, value, region, file=str(file))
+        chosen = filled(chosen, value, region, file=file)
     if unit_bytes is not None:
-        chosen = aligned(chosen, unit_bytes, ERASED if value is None else value, file=str(file))
-    check_within(chosen, named, file=str(file))
+        chosen = aligned(chosen, unit_bytes, ERASED if value is None else value, file=file)
+    check_within(chosen, named, file=file)
     return chosen, left_out
 
 
