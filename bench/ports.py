@@ -22,8 +22,10 @@ class CanPort(Protocol):
     def send(self, frame: CanFrame, sent: SentCallback | None = None) -> None:
         """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it."""
 
-    def cancel(self, can_id: int) -> None:
-        """Drop frames with this identifier that were not sent yet (a transmission that timed out)."""
+    def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
+        """Drop what was not sent yet (a transmission that timed out): frames with this identifier, of the format that
+        `flags` has (EXTENDED or not), whose data begin with `prefix` (the address byte, where links share an
+        identifier)."""
 
     def subscribe(self, callback: FrameCallback) -> None:
         """Call `callback` for every frame of other nodes."""
@@ -31,6 +33,10 @@ class CanPort(Protocol):
 
 class CanBus(Protocol):
     """A bus that nodes attach to; an attachment lives as long as the incarnation it was made for (D3)."""
+
+    @property
+    def fd(self) -> bool:
+        """Whether the bus carries CAN FD frames."""
 
     def attach(self, life: Incarnation) -> CanPort:
         """Return the port of this life; frames sent carry `life.part` as their sender."""

@@ -13,7 +13,7 @@ from bench.core.clock import NS_PER_S
 from bench.core.loop import PowerLost
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
-from bench.core.records import FD, FrameRecord
+from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.ports import FrameCallback, SentCallback
 from bench.wire.can import ERROR_FRAME_BITS, CanFrame, arbitration_key, frame_bits
@@ -47,10 +47,10 @@ class SimCanPort:
         self.queue.append((frame.checked(fd=self._bus.fd), arbitration_key(frame), sent))
         self._bus.wake()
 
-    def cancel(self, can_id: int) -> None:
-        """Drop waiting frames with this identifier; one that is just crossing the bus crosses it all the same."""
+    def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
+        """Drop waiting frames (see `CanPort`); one that is just crossing the bus crosses it all the same."""
         self.life.check()
-        self.queue = deque(entry for entry in self.queue if entry[0].can_id != can_id)
+        self.queue = deque(entry for entry in self.queue if not _is_meant(entry[0], can_id, flags, prefix))
 
     def subscribe(self, callback: FrameCallback) -> None:
         """Call `callback` for every frame of other nodes, in the order of subscription."""
@@ -161,6 +161,11 @@ class SimCanBus:
         for port in receivers:
             if port.life.alive:
                 _handle(port, port.callbacks, frame, end_ns)
+
+
+def _is_meant(frame: CanFrame, can_id: int, flags: int, prefix: bytes) -> bool:
+    same_format = not (frame.flags ^ flags) & EXTENDED
+    return frame.can_id == can_id and same_format and frame.data.startswith(prefix)
 
 
 def _handle(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:

@@ -15,7 +15,7 @@ from bench.link.isotp_link import IsoTpFunctionalLink
 from bench.link.sim_bus import SimCanBus
 from bench.wire.can import CanFrame
 from bench.wire.can_fd import frame_time_ns
-from bench.wire.isotp import IsoTpEndpoint, IsoTpParams, st_min_to_ns
+from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams, st_min_to_ns
 
 NOMINAL, DATA = 500_000, 2_000_000
 
@@ -78,6 +78,9 @@ def test_functional_request_that_fits_no_single_frame_is_refused(length: int) ->
     world = World(loop, seed=1)
     bus = SimCanBus(world, "can0", NOMINAL)
     links: list[IsoTpFunctionalLink] = []
-    Node(world, "tester", lambda life: links.append(IsoTpFunctionalLink(bus.attach(life), 0x7DF, 0xCC))).power_on()
+    address = IsoTpAddress.normal(0x7DF, 0x7DF)
+    Node(
+        world, "tester", lambda life: links.append(IsoTpFunctionalLink(bus.attach(life), address, IsoTpParams()))
+    ).power_on()
     with pytest.raises(ValueError, match="functional messages carry 1 to 7"):
         loop.run(links[0].send(bytes(length)))
