@@ -36,10 +36,10 @@ class IsoTpHabits(FileModel):
             raise ValueError(f"fd or fd_without_brs: a classic frame carries 8 bytes, tx_dl is {longest}")
         return value or ("fd" if longest > FRAME_BYTES else "classic")
 
-    @field_validator("padding")
+    @field_validator("padding", mode="before")
     @classmethod
-    def _fits_a_byte(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and not 0 <= value <= 0xFF:
+    def _is_a_byte_or_none(cls, value: object) -> object:
+        if value != "none" and (type(value) is not int or not 0 <= value <= 0xFF):
             raise ValueError('0 to 255, or "none"')
         return value
 
