@@ -5,6 +5,7 @@ The fake ECU speaks CAN frames here; what its transport says passes through a fu
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -94,10 +95,8 @@ def flash(bench: Bench, says: Says, params: IsoTpParams | None = None) -> FlashR
         life.spawn(work(life, can.bus.attach(life)), "flasher")
 
     async def work(life: Incarnation, port: CanPort) -> None:
-        link = IsoTpLink(life, port, REQUEST_ID, RESPONSE_ID, IsoTpParams())
-        functional = IsoTpFunctionalLink(port, FUNCTIONAL_ID, 0xCC)
         try:
-            ends.append(await flash_ecu(bench.job(), link, functional, bench.recipe, life, bench.world.points))
+            ends.append(await flashing(bench, life, port))
         except FlasherError as failure:
             ends.append(failure)
         done.set_result(None)
@@ -117,6 +116,12 @@ def flash(bench: Bench, says: Says, params: IsoTpParams | None = None) -> FlashR
         bench.assert_runs("1.1.0")
         assert bench.ecu.banks[0].image() == bench.new.data
     return ends[0]
+
+
+async def flashing(bench: Bench, life: Incarnation, port: CanPort) -> FlashReport:
+    link = IsoTpLink(life, port, REQUEST_ID, RESPONSE_ID, IsoTpParams())
+    functional = IsoTpFunctionalLink(port, FUNCTIONAL_ID, 0xCC)
+    return await flash_ecu(bench.job(), link, functional, bench.recipe, life, bench.world.points)
 
 
 def flow(*frames: tuple[int, str]) -> Says:
@@ -225,3 +230,28 @@ def test_answer_in_odd_frames_ends_in_its_named_error(
     assert isinstance(end, FlashFailed)
     assert isinstance(end.cause, TransportError)
     assert end.cause.name == name
+
+
+def test_job_cancelled_in_the_middle_of_a_long_block_switches_on_again_and_resets_the_ecu(bench: Bench) -> None:
+    can = OnCan(bench, honest, IsoTpParams(st_min=5))
+    jobs: list[asyncio.Task[None]] = []
+
+    def boot(life: Incarnation) -> None:
+        async def work() -> None:
+            await flashing(bench, life, can.bus.attach(life))
+
+        jobs.append(life.spawn(work(), "flasher"))
+
+    async def story() -> None:
+        Node(bench.world, "tester", boot).power_on()
+        while not can.endpoint.receiving or bench.ecu.download is None:
+            await bench.loop.sleep_ns(NS_PER_MS)
+        jobs[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await jobs[0]
+        await bench.loop.sleep_ns(NS_PER_S)
+
+    bench.loop.run(story())
+    assert bench.world.crash is None
+    assert (bench.ecu.communication, bench.ecu.dtc_setting, bench.ecu.boots) == (True, True, 4)
+    assert bench.ecu.received[-1] == b"\x11\x01"
