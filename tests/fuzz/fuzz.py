@@ -101,8 +101,8 @@ def _again(target: str, seed: int, number: int) -> str:
 def replay(target: str, seed: int, number: int) -> int:
     """Run one case again and show it; return 1 when it fails."""
     if target == "job":
-        for part in case(seed, number):
-            print(*part, sep="\n")
+        shown = case(seed, number)
+        print(f"{shown.kind} bank", *shown.injections, *shown.reactions, sep="\n")
     try:
         print(f"fuzz {target}, seed {seed}, case {number}: {TARGETS[target](seed, number)}")
     except Exception:

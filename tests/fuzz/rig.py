@@ -42,6 +42,21 @@ SWITCHES = {0x28: 0x00, 0x85: 0x01}
 """Services that take something from every ECU, and the sub-function that gives it back."""
 
 
+class Kind(NamedTuple):
+    """A kind of ECU, how it is flashed, and the bank that a new image goes to."""
+
+    personality: str
+    recipe: str
+    hardware_id: str
+    bank: str
+
+
+KINDS = {
+    "single": Kind("body_controller", "single_bank", "BCM-HW-03", "A"),
+    "dual": Kind("gateway", "dual_bank", "GW-HW-02", "B"),
+}
+
+
 class Injection(NamedTuple):
     """A frame of the foreign node, queued at this instant."""
 
@@ -70,8 +85,9 @@ class Reaction(NamedTuple):
 class Case(NamedTuple):
     """Everything that a foreign node does in one run."""
 
-    injections: tuple[Injection, ...]
+    injections: tuple[Injection, ...] = ()
     reactions: tuple[Reaction, ...] = ()
+    kind: str = "single"
 
 
 class Heard(NamedTuple):
@@ -109,21 +125,21 @@ class BoundedLoop(VirtualLoop):
 
 
 @cache
-def fuzz_recipe() -> Recipe:
-    """The recipe of single-bank ECUs with fewer whole tries: a case that fails shall fail soon."""
-    values = recipe_named("single_bank").model_dump(mode="json")
+def fuzz_recipe(kind: str) -> Recipe:
+    """The recipe of the ECU with fewer whole tries: a case that fails shall fail soon."""
+    values = recipe_named(KINDS[kind].recipe).model_dump(mode="json")
     values["retries"] |= {"job": 3, "security": 1}
     return Recipe.model_validate(values)
 
 
 @cache
-def images() -> tuple[SignedImage, SignedImage]:
+def images(kind: str) -> tuple[SignedImage, SignedImage]:
     """What the ECU runs, and what it shall run."""
 
     def image(version: str, counter: int) -> SignedImage:
         data = demo_payload(1, "ecu", version, IMAGE_BYTES)
         return sign_image(
-            data, hardware_id="BCM-HW-03", software_id="APP", version=version, release_counter=counter,
+            data, hardware_id=KINDS[kind].hardware_id, software_id="APP", version=version, release_counter=counter,
             load_address=0, key=signing_key("image"),
         )  # fmt: skip
 
@@ -159,8 +175,8 @@ class Job:
 
     async def _main(self) -> None:
         self.bus = SimCanBus(self.world, "can0", 500_000)
-        self.vehicle = build_ecu(self.world, self.bus)
-        old = images()[0]
+        self.vehicle = build_ecu(self.world, self.bus, self.case.kind)
+        old = images(self.case.kind)[0]
         self.vehicle.install("ecu", old.header.encode(), old.data)
         self.vehicle.power_on()
         await self.loop.sleep_ns(BOOT_NS)
@@ -194,12 +210,10 @@ class Job:
         life.spawn(self._flash(life, port, done), "flasher")
 
     async def _flash(self, life: Incarnation, port: CanPort, done: Callable[[None], None]) -> None:
-        new = images()[1]
+        new, recipe = images(self.case.kind)[1], fuzz_recipe(self.case.kind)
         job = FlashJob(ecu="ecu", image=new.data, header=new.header.encode(), version="1.1.0", software_id="APP")
-        link = IsoTpLink(life, port, REQUEST_ID, RESPONSE_ID, IsoTpParams(padding=PADDING))
-        functional = IsoTpFunctionalLink(port, FUNCTIONAL_ID, PADDING)
         try:
-            self.report = await flash_ecu(job, link, functional, fuzz_recipe(), life, self.world.points)
+            self.report = await flash_ecu(job, *links(life, port), recipe, life, self.world.points)
         except FlasherError as failure:
             self.failure = failure
         except Exception as crash:
@@ -222,10 +236,11 @@ class Job:
 
     def holds_image(self) -> bool:
         """Return whether the flash of the ECU holds image and header of the order, byte for byte."""
-        new, flash = images()[1], self.vehicle.memory("ecu").flash
+        new, flash, bank = images(self.case.kind)[1], self.vehicle.memory("ecu").flash, KINDS[self.case.kind].bank
+        header = new.header.encode()
         return (
-            flash.read(image_region("A"), 0, len(new.data)) == new.data
-            and flash.read(header_region("A"), 0, len(new.header.encode())) == new.header.encode()
+            flash.read(image_region(bank), 0, len(new.data)) == new.data
+            and flash.read(header_region(bank), 0, len(header)) == header
         )
 
     def _last_to_all(self, service: int) -> int | None:
@@ -234,21 +249,30 @@ class Job:
         return next((data[2] & 0x7F for data in reversed(list(own))), None)
 
 
-def build_ecu(world: World, bus: SimCanBus) -> SimVehicle:
-    """Return a body controller on the bus, its flash empty and its power off."""
+def links(life: Incarnation, port: CanPort) -> tuple[IsoTpLink, IsoTpFunctionalLink]:
+    """Return the tester's physical and functional link."""
+    return (
+        IsoTpLink(life, port, REQUEST_ID, RESPONSE_ID, IsoTpParams(padding=PADDING)),
+        IsoTpFunctionalLink(port, FUNCTIONAL_ID, PADDING),
+    )
+
+
+def build_ecu(world: World, bus: SimCanBus, kind: str) -> SimVehicle:
+    """Return an ECU of that kind on the bus, its flash empty and its power off."""
+    name = KINDS[kind].personality
     spec = EcuSpec(
-        id="ecu", personality="body_controller", channel="can0", request_id=REQUEST_ID, response_id=RESPONSE_ID,
-        hardware_id="BCM-HW-03", software_id="APP",
+        id="ecu", personality=name, channel="can0", request_id=REQUEST_ID, response_id=RESPONSE_ID,
+        hardware_id=KINDS[kind].hardware_id, software_id="APP",
     )  # fmt: skip
     vehicle = VehicleSpec(vin="ZZZ00TABENCH00001", functional_id=FUNCTIONAL_ID, ecus=(spec,))
-    files = {"body_controller": data_root() / "ecus" / "body_controller.toml"}
+    files = {name: data_root() / "ecus" / f"{name}.toml"}
     return build_vehicle(world, vehicle, {"can0": bus}, _key(), files, {})
 
 
 @cache
-def golden() -> tuple[Heard, ...]:
+def golden(kind: str) -> tuple[Heard, ...]:
     """The frames of an undisturbed job."""
-    job = Job(Case(())).run()
+    job = Job(Case(kind=kind)).run()
     assert job.report is not None, job.failure
     assert job.holds_image()
     return tuple(job.heard)
@@ -262,16 +286,18 @@ Draw = Callable[[random.Random], bytes]
 def case(seed: int, number: int) -> Case:
     """Return one case; the same for the same seed and number."""
     draw = random.Random(f"{seed}:{number}")
+    kind = draw.choice(("single", "single", "dual"))
     if draw.random() < 0.5:
-        return Case(tuple(_injections(draw, draw.choice((1, 2, 4, 8, 30)))))
+        return Case(tuple(_injections(draw, kind, draw.choice((1, 2, 4, 8, 30)))), (), kind)
     reactions = tuple(_reaction(draw) for _ in range(draw.choice((1, 1, 2, 3))))
-    return Case(tuple(_injections(draw, draw.choice((0, 0, 2)))), reactions)
+    return Case(tuple(_injections(draw, kind, draw.choice((0, 0, 2)))), reactions, kind)
 
 
-def _injections(draw: random.Random, count: int) -> Iterator[Injection]:
-    end_ns = golden()[-1].t_ns
+def _injections(draw: random.Random, kind: str, count: int) -> Iterator[Injection]:
+    frames = golden(kind)
+    end_ns = frames[-1].t_ns
     spread_ns = draw.choice((200_000, 5 * NS_PER_MS, 300 * NS_PER_MS, 2 * end_ns))
-    near_ns = draw.choice(golden()).t_ns if draw.random() < 0.8 else draw.randrange(end_ns)
+    near_ns = draw.choice(frames).t_ns if draw.random() < 0.8 else draw.randrange(end_ns)
     for _ in range(count):
         t_ns = max(0, near_ns + draw.randrange(-spread_ns // 8, spread_ns))
         yield Injection(t_ns, _whom(draw), draw.choice(MAKERS)(draw))
@@ -334,7 +360,7 @@ def _answer(draw: random.Random) -> bytes:
 
 def _copied(draw: random.Random) -> bytes:
     """A frame of the undisturbed job, perhaps with one byte changed or its end cut off."""
-    data = bytearray(draw.choice(golden()).data)
+    data = bytearray(draw.choice(golden("single")).data)
     change = draw.randrange(3)
     if change == 1:
         data[draw.randrange(len(data))] = draw.randrange(256)

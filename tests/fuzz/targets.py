@@ -23,12 +23,10 @@ from tests.fuzz.rig import (
     BOOT_NS,
     FUNCTIONAL_ID,
     MAKERS,
-    PADDING,
-    REQUEST_ID,
-    RESPONSE_ID,
     BoundedLoop,
     build_ecu,
     images,
+    links,
 )
 
 FRAME_NS = 230_000
@@ -156,8 +154,9 @@ def server(seed: int, number: int) -> None:
 
     async def story() -> None:
         bus = SimCanBus(world, "can0", 500_000)
-        vehicle = build_ecu(world, bus)
-        old = images()[0]
+        kind = draw.choice(("single", "dual"))
+        vehicle = build_ecu(world, bus, kind)
+        old = images(kind)[0]
         if draw.random() < 0.7:
             vehicle.install("ecu", old.header.encode(), old.data)
         vehicle.power_on()
@@ -166,7 +165,7 @@ def server(seed: int, number: int) -> None:
 
         def boot(life: Incarnation) -> None:
             port = bus.attach(life)
-            link = IsoTpLink(life, port, REQUEST_ID, RESPONSE_ID, IsoTpParams(padding=PADDING))
+            link, _ = links(life, port)
 
             async def talk() -> None:
                 for payload in [_request(draw) for _ in range(draw.randrange(1, 25))]:

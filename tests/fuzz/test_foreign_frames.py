@@ -35,7 +35,7 @@ DATA = st.one_of(
         lambda head, tail: bytes((head,)) + tail, st.sampled_from([0x10, 0x21, 0x30, 0x31, 0x32]), st.binary(max_size=7)
     ),
     st.builds(lambda sid, nrc: bytes((3, 0x7F, sid, nrc)), st.integers(0x10, 0x3E), st.integers(0x10, 0x93)),
-    st.builds(lambda n: golden()[n % len(golden())].data, st.integers(0, 10_000)),
+    st.builds(lambda n: golden("single")[n % len(golden("single"))].data, st.integers(0, 10_000)),
 )
 INJECTIONS = st.builds(Injection, st.integers(0, 800 * NS_PER_MS), CAN_IDS, DATA)
 REACTIONS = st.builds(
@@ -50,25 +50,29 @@ REACTIONS = st.builds(
 )
 
 
-def test_undisturbed_job_succeeds_and_the_ecu_holds_the_image() -> None:
-    job = Job(Case(())).run()
+KINDS = st.sampled_from(["single", "dual"])
+
+
+@pytest.mark.parametrize("kind", ["single", "dual"])
+def test_undisturbed_job_succeeds_and_the_ecu_holds_the_image(kind: str) -> None:
+    job = Job(Case(kind=kind)).run()
     job.check()
     assert job.report is not None
     assert job.holds_image()
 
 
 @settings(SETTINGS, max_examples=100)
-@given(injections=st.lists(INJECTIONS, max_size=12))
+@given(injections=st.lists(INJECTIONS, max_size=12), kind=KINDS)
 def test_foreign_frames_at_any_moment_end_in_the_image_or_a_named_error_with_the_bus_restored(
-    injections: list[Injection],
+    injections: list[Injection], kind: str
 ) -> None:
-    Job(Case(tuple(injections))).run().check()
+    Job(Case(tuple(injections), (), kind)).run().check()
 
 
 @settings(SETTINGS, max_examples=100)
-@given(reactions=st.lists(REACTIONS, min_size=1, max_size=3))
-def test_foreign_node_that_answers_frames_is_survived_as_well(reactions: list[Reaction]) -> None:
-    Job(Case((), tuple(reactions))).run().check()
+@given(reactions=st.lists(REACTIONS, min_size=1, max_size=3), kind=KINDS)
+def test_foreign_node_that_answers_frames_is_survived_as_well(reactions: list[Reaction], kind: str) -> None:
+    Job(Case((), tuple(reactions), kind)).run().check()
 
 
 @pytest.mark.parametrize("target", ["isotp", "server", "decoders"])
@@ -86,7 +90,7 @@ def test_case_is_the_same_for_the_same_seed_and_number() -> None:
 
 
 def test_success_without_the_image_in_flash_is_caught() -> None:
-    job = Job(Case(())).run()
+    job = Job(Case()).run()
     job.vehicle.flip_bit("ecu", "A", 0x100, 3)
     with pytest.raises(AssertionError, match="does not hold the image"):
         job.check()
@@ -94,7 +98,7 @@ def test_success_without_the_image_in_flash_is_caught() -> None:
 
 @pytest.mark.parametrize(("data", "told"), [("0328030100", "0x28 was left"), ("028502", "0x85 was left")])
 def test_bus_that_is_left_half_disabled_is_caught(data: str, told: str) -> None:
-    job = Job(Case(())).run()
+    job = Job(Case()).run()
     job.heard.append(Heard(job.loop.now_ns(), FUNCTIONAL_ID, bytes.fromhex(data)))
     with pytest.raises(AssertionError, match=told):
         job.check()
