@@ -254,4 +254,4 @@ def test_job_cancelled_in_the_middle_of_a_long_block_switches_on_again_and_reset
     bench.loop.run(story())
     assert bench.world.crash is None
     assert (bench.ecu.communication, bench.ecu.dtc_setting, bench.ecu.boots) == (True, True, 4)
-    assert bench.ecu.received[-1] == b"\x11\x01"
+    assert b"\x11\x01" in bench.ecu.received
