@@ -20,6 +20,8 @@ from tests.fuzz.rig import Job, case
 
 CHUNK = 250
 SHOWN_FAILURES = 10
+TOLD_FROM = 10_000
+"""From so many cases on, every tenth of them is told."""
 
 
 def job(seed: int, number: int) -> str:
@@ -81,9 +83,12 @@ def fuzz(target: str, seed: int, runs: int, workers: int) -> int:
     """Run all cases of a target; return how many failed."""
     print(f"fuzz {target}: {runs} cases, seed {seed}", flush=True)
     ends: Counter[str] = Counter()
-    failed = 0
+    failed = done = 0
     for result in _results(target, seed, runs, workers):
         ends += result.ends
+        before, done = done, done + result.ends.total() + len(result.failures)
+        if runs >= TOLD_FROM and before * 10 // runs != done * 10 // runs:
+            print(f"  {done:>8} done", flush=True)
         for number, error in result.failures:
             failed += 1
             if failed <= SHOWN_FAILURES:
