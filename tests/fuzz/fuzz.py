@@ -44,6 +44,7 @@ def _quiet(target: Callable[[int, int], None], seed: int, number: int) -> str:
 
 TARGETS: dict[str, Callable[[int, int], str]] = {
     "job": job,
+    "grains": partial(_quiet, targets.grains),
     "isotp": partial(_quiet, targets.isotp),
     "server": partial(_quiet, targets.server),
     "decoders": partial(_quiet, targets.decoders),
@@ -105,7 +106,7 @@ def _again(target: str, seed: int, number: int) -> str:
 
 def replay(target: str, seed: int, number: int) -> int:
     """Run one case again and show it; return 1 when it fails."""
-    if target == "job":
+    if target in ("job", "grains"):
         shown = case(seed, number)
         print(f"{shown.kind} bank", *shown.injections, *shown.reactions, sep="\n")
     try:

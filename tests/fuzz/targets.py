@@ -24,7 +24,10 @@ from tests.fuzz.rig import (
     FUNCTIONAL_ID,
     MAKERS,
     BoundedLoop,
+    Case,
+    Job,
     build_ecu,
+    case,
     images,
     links,
 )
@@ -140,6 +143,24 @@ def _frame(draw: random.Random, tx_dl: int, addresses: tuple[IsoTpAddress | None
 
 def _feed(end: End, data: bytes) -> None:
     end.endpoint.on_frame(data, end.loop.now_ns())
+
+
+# Both grains of the bus -----------------------------------------------------------------------------
+
+
+def grains(seed: int, number: int) -> None:
+    """A job is the same, to the last frame, whether the bus carries frames singly or in runs."""
+    drawn = case(seed, number)
+    same_in_both_grains(drawn._replace(reactions=()))
+
+
+def same_in_both_grains(drawn: Case) -> None:
+    """Run a case in both grains and compare traces, ends and instants."""
+    singly, in_runs = (Job(drawn, bursts=bursts).run() for bursts in (False, True))
+    assert singly.world.journal.sha256() == in_runs.world.journal.sha256(), "the traces differ"
+    assert (singly.report, str(singly.failure)) == (in_runs.report, str(in_runs.failure))
+    assert singly.loop.now_ns() == in_runs.loop.now_ns()
+    in_runs.check()
 
 
 # The ECU's server -----------------------------------------------------------------------------------

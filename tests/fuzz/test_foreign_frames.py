@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.core.clock import NS_PER_MS
+from bench.core.records import FrameRecord
 from tests.fuzz import targets
 from tests.fuzz.rig import (
     FUNCTIONAL_ID,
@@ -18,7 +19,6 @@ from tests.fuzz.rig import (
     BoundedLoop,
     Case,
     Hang,
-    Heard,
     Injection,
     Job,
     Reaction,
@@ -69,13 +69,19 @@ def test_foreign_frames_at_any_moment_end_in_the_image_or_a_named_error_with_the
     Job(Case(tuple(injections), (), kind)).run().check()
 
 
+@settings(SETTINGS, max_examples=40)
+@given(injections=st.lists(INJECTIONS, max_size=6), kind=KINDS)
+def test_foreign_frames_have_the_same_effect_in_both_grains_of_the_bus(injections: list[Injection], kind: str) -> None:
+    targets.same_in_both_grains(Case(tuple(injections), (), kind))
+
+
 @settings(SETTINGS, max_examples=100)
 @given(reactions=st.lists(REACTIONS, min_size=1, max_size=3), kind=KINDS)
 def test_foreign_node_that_answers_frames_is_survived_as_well(reactions: list[Reaction], kind: str) -> None:
     Job(Case((), tuple(reactions), kind)).run().check()
 
 
-@pytest.mark.parametrize("target", ["isotp", "server", "decoders"])
+@pytest.mark.parametrize("target", ["isotp", "server", "decoders", "grains"])
 def test_target_holds_for_the_first_cases(target: str) -> None:
     for number in range(60):
         getattr(targets, target)(2, number)
@@ -99,7 +105,8 @@ def test_success_without_the_image_in_flash_is_caught() -> None:
 @pytest.mark.parametrize(("data", "told"), [("0328030100", "0x28 was left"), ("028502", "0x85 was left")])
 def test_bus_that_is_left_half_disabled_is_caught(data: str, told: str) -> None:
     job = Job(Case()).run()
-    job.heard.append(Heard(job.loop.now_ns(), FUNCTIONAL_ID, bytes.fromhex(data)))
+    now_ns = job.loop.now_ns()
+    job.world.journal.frame(FrameRecord(now_ns, "can0", "tester", FUNCTIONAL_ID, 0, bytes.fromhex(data)))
     with pytest.raises(AssertionError, match=told):
         job.check()
 
