@@ -4,6 +4,10 @@ PYTHON ?= python3
 WORKERS ?= 2
 ONLY ?=
 PYTEST_ARGS ?=
+FUZZ_RUNS ?= 100000
+FUZZ_SEED ?= 1
+FUZZ_TARGET ?= all
+FUZZ_CASE ?=
 MICROPYTHON_HEX := /usr/share/firmware-microbit-micropython/firmware.hex
 FIRMWARE := build/firmware
 FIRMWARE_DEBIAN := arduino-core-avr firmware-microbit-micropython firmware-tomu hdmi2usb-fx2-firmware opensbi u-boot-qemu
@@ -66,8 +70,14 @@ bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.jso
 nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the slow suites, with firmware that nobody here made
 	@rm -rf $(FIRMWARE)/tables
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+	@$(MAKE) fuzz
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
+
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-test ## random frames into flashing jobs; FUZZ_RUNS, FUZZ_SEED, FUZZ_TARGET, FUZZ_CASE
+	@$(BIN)/python -m tests.fuzz.fuzz --target $(FUZZ_TARGET) --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED) \
+	  --workers $(WORKERS) $(if $(FUZZ_CASE),--case $(FUZZ_CASE))
 
 .PHONY: browser
 browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromium
