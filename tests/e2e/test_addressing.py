@@ -12,12 +12,14 @@ import pytest
 from bench.config import data_root
 from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FD, FrameRecord
+from bench.evidence.build import view_of
 from bench.oracle.result import RunResult
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
 
 Load = Callable[..., Job]
+HEADER_BYTES = 256
 Own = Callable[..., Job]
 MODES = {
     "normal_11": "request_id = 0x7A0\nresponse_id = 0x7A8",
@@ -48,6 +50,10 @@ HABITS = {
     "fd_tester_and_ecu_that_answers_in_classic_frames": ("tx_dl = 64", CLASSIC),
     "classic_tester_and_fd_ecu": (CLASSIC, "tx_dl = 64"),
     "fd_but_for_the_bootloader": ("tx_dl = 64", 'tx_dl = 64\nbootloader_frames = "classic"'),
+    "fd_but_for_a_bootloader_that_hears_none": (
+        "tx_dl = 64\nclassic_fallback = true",
+        'tx_dl = 64\nbootloader_frames = "classic_only"',
+    ),
     "fd_tester_that_asks_for_blocks_and_gaps": ("tx_dl = 64\nblock_size = 2\nst_min = 0xF1", "tx_dl = 64"),
 }
 
@@ -117,6 +123,29 @@ def test_bootloader_without_fd_answers_in_classic_frames_and_its_application_in_
     assert not any(frame.flags & FD for frame in programmed)
 
 
+def test_fd_tester_falls_back_to_classic_frames_for_a_bootloader_without_fd_and_only_for_it(own: Own) -> None:
+    """The ECU loses power in the middle too: on the way to its bootloader and back nothing else is lost."""
+    habits = HABITS["fd_but_for_a_bootloader_that_hears_none"]
+    result = Runner().run(own("normal_11", *habits))
+    passed(result)
+    blocks = [frame for frame in frames_of(result, "agent") if frame.data[2:3] == b"\x36"]
+    reads = [frame for frame in frames_of(result, "body") if frame.data[:1] == b"\x62" or frame.data[1:2] == b"\x62"]
+    assert blocks
+    assert not any(frame.flags & FD for frame in blocks)
+    assert {bool(frame.flags & FD) for frame in reads} == {True, False}
+    assert frames_of(result, "agent")[-1].flags & FD
+
+
+def test_bootloader_without_fd_is_found_after_a_power_cut(own: Own, with_faults: Callable[..., Job]) -> None:
+    job = own("normal_11", *HABITS["fd_but_for_a_bootloader_that_hears_none"])
+    passed(Runner().run(with_faults(job, "power.ecu:body:program:middle:phase=transfer:torn=3")))
+
+
+def test_fd_tester_without_fallback_cannot_flash_a_bootloader_without_fd(own: Own) -> None:
+    result = Runner().run(own("normal_11", "tx_dl = 64", 'tx_dl = 64\nbootloader_frames = "classic_only"'))
+    assert not result.as_expected
+
+
 def test_shortest_frame_of_64_bytes_makes_every_frame_that_long(own: Own) -> None:
     result = Runner().run(own("extended_11", *HABITS["fd_frames_of_one_length"]))
     assert {len(frame.data) for frame in frames_of(result, "agent")} == {64}
@@ -150,6 +179,24 @@ def test_fd_vehicle_sends_blocks_beyond_12_bits_of_length(runner: Runner, load: 
     result = runner.run(load("healthy_fd", "sim_fd"))
     firsts = [f for f in frames_of(result, "agent") if f.channel == "can1" and f.data[:2] == b"\x10\x00"]
     assert [int.from_bytes(frame.data[2:6], "big") for frame in firsts] == [65538] * 4
+
+
+def test_report_of_the_fd_vehicle_tells_what_was_said_on_both_buses(runner: Runner, load: Load) -> None:
+    view = view_of(runner.run(load("healthy_fd", "sim_fd")))
+    sent = {"body": 0, "head_unit": 0}
+    for step in view.sequence.steps:
+        if "TransferData" in step.text:
+            sent[step.target or ""] += int(step.detail.split()[0].replace(",", ""))
+    assert sent == {"body": 32_768 + HEADER_BYTES, "head_unit": 262_144 + HEADER_BYTES}
+    assert any(step.kind == "functional" and "CommunicationControl" in step.text for step in view.sequence.steps)
+    places = {lane.id: lane.subtitle for lane in view.timeline.lanes}
+    assert (places["body"], places["head_unit"]) == ("0x6F1/40 on can0", "0x18DA21F1 on can1")
+    assert view.buses is not None
+    loads = {row.channel: (row.data_bitrate_bit_s, row.peak_load) for row in view.buses}
+    assert set(loads) == {"can0", "can1"}
+    assert loads["can0"][0] is None
+    assert loads["can1"][0] == 2_000_000
+    assert all(0.9 < (peak or 0) <= 1 for _, peak in loads.values())
 
 
 def test_fd_vehicle_has_the_same_trace_every_time(load: Load) -> None:
