@@ -9,6 +9,7 @@ from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.ports import CanBus, CanPort, SentCallback
 from bench.wire.can import CanFrame
+from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
@@ -42,17 +43,23 @@ class _Connection:
         self._port, self._address, self._functional = port, address, functional
         self._deaf_to = REMOTE if hears_fd else REMOTE | FD
         self._flags = address.flags | habits.frame_flags
-        self._endpoint = IsoTpEndpoint(life, habits.params(), self._transmit, self, address=address)
+        self._endpoint = IsoTpEndpoint(
+            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit
+        )
         self.send: Send = self._endpoint.send
         self.server: UdsServer | None = None
 
     def open(self, server: UdsServer) -> None:
         """Begin to listen."""
         self.server = server
-        self._port.subscribe(self._heard)
+        taker = None if self._deaf_to & FD else self._endpoint
+        self._port.subscribe(self._heard, (self._address.rx_id,), taker)
+        if self._functional.can_id != self._address.rx_id:
+            self._port.subscribe(self._heard, (self._functional.can_id,))
+        self._port.on_bus_off(self._endpoint.fail)
 
-    def _transmit(self, data: bytes, sent: SentCallback) -> None:
-        self._port.send(CanFrame(self._address.tx_id, data, self._flags), sent)
+    def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
+        self._port.send(CanFrame(self._address.tx_id, data, self._flags), sent, run)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
         can_id = frame.can_id

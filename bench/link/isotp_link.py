@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.records import BRS, FD, REMOTE
 from bench.ports import AnswerTimeout, CanPort, LinkError, SentCallback
 from bench.wire.can import CanFrame
+from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpError, IsoTpParams
 from bench.wire.isotp_params import FRAME_BYTES
 from bench.wire.isotp_send import Framing
@@ -50,7 +51,9 @@ class IsoTpLink:
 
         def endpoint(params: IsoTpParams, frame_flags: int | None) -> IsoTpEndpoint:
             transmit = transmitter(port, address, params, frame_flags)
-            return IsoTpEndpoint(clock, params, transmit, self, abort, address)
+            found = IsoTpEndpoint(clock, params, transmit, self, abort, address, transmit)
+            port.on_bus_off(found.fail)
+            return found
 
         def abort() -> None:
             port.cancel(address.tx_id, address.flags, address.prefix)
@@ -58,7 +61,8 @@ class IsoTpLink:
         self._endpoint = self._preferred = self._other = endpoint(params, frame_flags)
         if classic_fallback:
             self._other = endpoint(replace(params, tx_dl=FRAME_BYTES, tx_dl_min=FRAME_BYTES), 0)
-        port.subscribe(self._on_frame)
+        taker = None if classic_fallback else self._endpoint  # which of the two takes a run may change meanwhile
+        port.subscribe(self._on_frame, (address.rx_id,), taker)
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
@@ -164,14 +168,21 @@ class IsoTpFunctionalLink:
             raise
 
 
+class Transmitter(Protocol):
+    """Carries frames out, and offers what would follow (`CanPort.send`)."""
+
+    def __call__(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
+        """Send a frame with these data."""
+
+
 def transmitter(
     port: CanPort, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
-) -> Callable[[bytes, SentCallback], None]:
+) -> Transmitter:
     """Return what carries the frames of one side out: with its identifier, as classic or FD frames."""
     if frame_flags is None:
         frame_flags = FD | BRS if params.tx_dl > FRAME_BYTES else 0
     can_id, flags = address.tx_id, address.flags | frame_flags
-    return lambda data, sent: port.send(CanFrame(can_id, data, flags), sent)
+    return lambda data, sent, run=None: port.send(CanFrame(can_id, data, flags), sent, run)
 
 
 def _own(port: CanPort, address: IsoTpAddress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from bench.config import data_root
 from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.evidence.build import view_of
+from bench.link.sim_bus import SimCanBus
 from bench.oracle.result import RunResult
+from bench.rig import rig
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
@@ -202,6 +205,28 @@ def test_report_of_the_fd_vehicle_tells_what_was_said_on_both_buses(runner: Runn
 def test_fd_vehicle_has_the_same_trace_every_time(load: Load) -> None:
     hashes = {Runner().run(load("healthy_fd", "sim_fd")).trace_sha256 for _ in range(2)}
     assert len(hashes) == 1
+
+
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have buses carry every frame alone from now on."""
+    monkeypatch.setattr(rig, "SimCanBus", partial(SimCanBus, bursts=False))
+
+
+def test_fd_vehicle_has_the_same_trace_frame_by_frame(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = Runner().run(load("healthy_fd", "sim_fd")).trace_sha256
+    one_by_one(monkeypatch)
+    assert Runner().run(load("healthy_fd", "sim_fd")).trace_sha256 == at_once
+
+
+@pytest.mark.parametrize("mode", ["extended_11", "mixed_11", "mixed_29", "normal_fixed"])
+@pytest.mark.parametrize("habits", ["classic", "fd", "fd_but_for_a_bootloader_that_hears_none"])
+def test_every_mode_has_the_same_trace_frame_by_frame(
+    monkeypatch: pytest.MonkeyPatch, own: Own, mode: str, habits: str
+) -> None:
+    job = own(mode, *HABITS[habits])
+    at_once = Runner().run(job).trace_sha256
+    one_by_one(monkeypatch)
+    assert Runner().run(job).trace_sha256 == at_once
 
 
 @pytest.mark.parametrize("ecu", ["body", "head_unit"])

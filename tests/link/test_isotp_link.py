@@ -13,7 +13,8 @@ from bench.core.node import Incarnation, Node
 from bench.core.records import BRS, EXTENDED, FD, REMOTE
 from bench.core.world import World
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
-from bench.link.sim_bus import SimCanBus, SimCanPort
+from bench.link.sim_bus import SimCanBus
+from bench.link.sim_port import SimCanPort
 from bench.ports import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.can_fd import frame_time_ns
