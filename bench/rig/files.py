@@ -108,7 +108,7 @@ class InstalledImage(FileModel):
 
     version: Label
     release_counter: int = Field(ge=0, lt=2**32)
-    size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
+    size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
 
 
 class EcuEntry(AddressedEcu):

@@ -285,3 +285,21 @@ def test_fallback_ends_with_the_first_fd_frame_of_the_ecu() -> None:
     bench.loop.run(bench.loop.sleep_ns(NS_PER_MS))
     bench.loop.run(link.send(b"\x3e\x00"))
     assert [bool(flags & FD) for _, flags, _ in bench.sent()] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("flags", "data"),
+    [(0, b"\x41\x21" + bytes(6)), (EXTENDED, b"\x42\x21" + bytes(6))],
+    ids=["other format", "other address byte"],
+)
+def test_run_of_frames_for_somebody_else_passes_an_endpoint_that_is_receiving(flags: int, data: bytes) -> None:
+    """Burst grain: the frames would be the next ones by their sequence number."""
+    ear = Ear()
+    address = IsoTpAddress.mixed_fixed(0xF1, 0x21, 0x41)
+    endpoint = IsoTpEndpoint(VirtualLoop(), IsoTpParams(), lambda data, sent: None, ear, address=address)
+    endpoint.on_frame(b"\x41\x10\x64" + bytes(5), 0)
+    assert endpoint.receiving
+    assert 0 < endpoint.takes(b"\x41\x21" + bytes(6), EXTENDED) < 100
+    assert endpoint.takes(data, flags) > 1_000_000
+    endpoint.take(data, flags, 10, bytes(60), 1)
+    assert endpoint.takes(b"\x41\x21" + bytes(6), EXTENDED) > 0, "nothing was taken"
