@@ -32,9 +32,11 @@ class CanPort(Protocol):
         identifier)."""
 
     def subscribe(
-        self, callback: FrameCallback, can_ids: Sequence[int] | None = None, taker: RunTaker | None = None
+        self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
     ) -> None:
-        """Call `callback` for frames of other nodes: every one, or those with one of `can_ids` (11 and 29 bits alike).
+        """Call `callback` for frames of other nodes: every one, or those with an identifier that is named.
+
+        Identifiers have their format, as `bench.wire.can.identifier` gives it.
 
         Who also gives a `taker` does not insist on single frames.
         """

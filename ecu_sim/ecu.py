@@ -8,7 +8,7 @@ from bench.core.records import EXTENDED, FD, REMOTE, BootRecord, CanAddress, Exe
 from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.ports import CanBus, CanPort, SentCallback
-from bench.wire.can import CanFrame
+from bench.wire.can import CanFrame, identifier
 from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress, IsoTpEndpoint
@@ -52,10 +52,12 @@ class _Connection:
     def open(self, server: UdsServer) -> None:
         """Begin to listen."""
         self.server = server
+        address, functional = self._address, self._functional
         taker = None if self._deaf_to & FD else self._endpoint
-        self._port.subscribe(self._heard, (self._address.rx_id,), taker)
-        if self._functional.can_id != self._address.rx_id:
-            self._port.subscribe(self._heard, (self._functional.can_id,))
+        self._port.subscribe(self._heard, (address.rx_identifier,), taker)
+        to_all = identifier(CanFrame(functional.can_id, b"", EXTENDED if functional.id_29_bit else 0))
+        if to_all != address.rx_identifier:  # else the address byte tells them apart
+            self._port.subscribe(self._heard, (to_all,))
         self._port.on_bus_off(self._endpoint.fail)
 
     def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:

@@ -22,6 +22,13 @@ _OWNED: WeakKeyDictionary[CanPort, set[IsoTpAddress]] = WeakKeyDictionary()
 """The address pairs that links of a port use."""
 
 
+class Transmitter(Protocol):
+    """Carries a frame out; `run` offers what would follow."""
+
+    def __call__(self, data: bytes, sent: SentCallback, run: FrameRun | None = None, /) -> None:
+        """Send."""
+
+
 class IsoTpLink:
     """Tester side of one address pair. One owner; one `receive` at a time."""
 
@@ -62,7 +69,7 @@ class IsoTpLink:
         if classic_fallback:
             self._other = endpoint(replace(params, tx_dl=FRAME_BYTES, tx_dl_min=FRAME_BYTES), 0)
         taker = None if classic_fallback else self._endpoint  # which of the two takes a run may change meanwhile
-        port.subscribe(self._on_frame, (address.rx_id,), taker)
+        port.subscribe(self._on_frame, (address.rx_identifier,), taker)
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
@@ -168,13 +175,6 @@ class IsoTpFunctionalLink:
             raise
 
 
-class Transmitter(Protocol):
-    """Carries frames out, and offers what would follow (`CanPort.send`)."""
-
-    def __call__(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
-        """Send a frame with these data."""
-
-
 def transmitter(
     port: CanPort, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
 ) -> Transmitter:
@@ -182,7 +182,11 @@ def transmitter(
     if frame_flags is None:
         frame_flags = FD | BRS if params.tx_dl > FRAME_BYTES else 0
     can_id, flags = address.tx_id, address.flags | frame_flags
-    return lambda data, sent, run=None: port.send(CanFrame(can_id, data, flags), sent, run)
+
+    def transmit(data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
+        port.send(CanFrame(can_id, data, flags), sent, run)
+
+    return transmit
 
 
 def _own(port: CanPort, address: IsoTpAddress) -> None:

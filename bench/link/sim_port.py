@@ -71,29 +71,29 @@ class SimCanPort:
         self.queue = deque(entry for entry in self.queue if not _is_meant(entry[0], can_id, flags, prefix))
 
     def subscribe(
-        self, callback: FrameCallback, can_ids: Sequence[int] | None = None, taker: RunTaker | None = None
+        self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
     ) -> None:
-        """Call `callback` for frames of other nodes, all or those with `can_ids`, in the order of subscription."""
+        """Call `callback` for frames of other nodes, all or those with `identifiers`, in the order of subscription."""
         self.life.check()
-        if can_ids is None:
+        if identifiers is None:
             self.everything = (*self.everything, callback)
-            self.by_id = {can_id: (*wanted, callback) for can_id, wanted in self.by_id.items()}
+            self.by_id = {name: (*wanted, callback) for name, wanted in self.by_id.items()}
             return
-        for can_id in can_ids:
-            self.by_id[can_id] = (*self.by_id.get(can_id, self.everything), callback)
+        for name in identifiers:
+            self.by_id[name] = (*self.by_id.get(name, self.everything), callback)
             if taker is None:
-                self.plain.add(can_id)
+                self.plain.add(name)
             else:
-                self.takers[can_id] = (*self.takers.get(can_id, ()), taker)
+                self.takers[name] = (*self.takers.get(name, ()), taker)
 
     def on_bus_off(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever this controller leaves the bus after too many errors; what waited is lost."""
         self.life.check()
         self.on_off.append(callback)
 
-    def wanting(self, can_id: int) -> tuple[FrameCallback, ...]:
-        """Return who wants a frame with this identifier."""
-        return self.by_id.get(can_id, self.everything)
+    def wanting(self, name: int) -> tuple[FrameCallback, ...]:
+        """Return who wants a frame with this identifier (`bench.wire.can.identifier`)."""
+        return self.by_id.get(name, self.everything)
 
     @property
     def error_state(self) -> ControllerState:

@@ -31,14 +31,11 @@ class FrameRun(Protocol):
 class RunTaker(Protocol):
     """A receiver that can take a run of frames at once."""
 
-    def takes(self, data: bytes, flags: int) -> int:
-        """Return how many frames like this one, it first, are mere content: no answer, no end, no error.
+    def takes(self, data: bytes) -> int:
+        """Return how many frames like this one, it first, are mere content: no answer, no end, no error."""
 
-        `flags` are those of the frame: one of the other format (11 or 29 bits) is for somebody else.
-        """
-
-    def take(self, data: bytes, flags: int, count: int, payload: bytes, t_ns: int) -> None:
-        """Take that many frames, the first with these data and flags; the last one ended at `t_ns`.
+    def take(self, data: bytes, count: int, payload: bytes, t_ns: int) -> None:
+        """Take that many frames, the first with these data; the last one ended at `t_ns`.
 
         `payload` is what followed their heads.
         """

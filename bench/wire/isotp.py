@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.core.clock import Clock
-from bench.core.records import EXTENDED
 from bench.wire.isotp_address import AddressingMode, IsoTpAddress
 from bench.wire.isotp_params import (
     CONSECUTIVE,
@@ -71,7 +70,6 @@ class IsoTpEndpoint:
         """
         prefix = b"" if address is None else address.prefix
         self._extension = None if address is None else address.rx_extension
-        self._format = None if address is None else address.flags
         self._sender = Sender(clock, params, transmit, abort, prefix, transmit_run)
         self._receiver = Receiver(clock, params, transmit, listener, abort, prefix)
 
@@ -110,19 +108,17 @@ class IsoTpEndpoint:
         elif kind == SINGLE:
             self._receiver.on_single(data)
 
-    def takes(self, data: bytes, flags: int) -> int:
+    def takes(self, data: bytes) -> int:
         """Return how many frames like this one are mere content of the message being received (`RunTaker`)."""
-        if self._format not in (None, flags & EXTENDED):
-            return FOR_SOMEBODY_ELSE
         if self._extension is not None:
             if data[0] != self._extension:
                 return FOR_SOMEBODY_ELSE
             data = data[1:]
         return self._receiver.takes(data) if data[0] >> 4 == CONSECUTIVE else 0
 
-    def take(self, data: bytes, flags: int, count: int, payload: bytes, t_ns: int) -> None:
+    def take(self, data: bytes, count: int, payload: bytes, t_ns: int) -> None:
         """Take that many consecutive frames at once (`RunTaker`)."""
-        if self._format in (None, flags & EXTENDED) and (self._extension is None or data[0] == self._extension):
+        if self._extension is None or data[0] == self._extension:
             self._receiver.take(count, payload, t_ns)
 
     def hold(self, *, held: bool) -> None:
