@@ -110,7 +110,11 @@ class IsoTpLink:
         """Send one message; returns when its last frame is on the bus. Raises LinkError."""
         done: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._endpoint.send(payload, lambda error: None if done.done() else done.set_result(error))
-        error = await done
+        try:
+            error = await done
+        except asyncio.CancelledError:  # given up by the caller: the rest must not hold the link
+            self._endpoint.fail()
+            raise
         if error is not None:
             if error == IsoTpError.TIMEOUT_BS:
                 self._switch()
