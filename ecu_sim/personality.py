@@ -91,6 +91,7 @@ class Personality(FileModel):
     uds: UdsServerTiming
     isotp: IsoTpHabits
     security: SecurityRules
+    resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Personality:

@@ -11,7 +11,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.functional import FunctionalSender
 from bench.flasher.recipe import Recipe, Step
-from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
+from bench.flasher.values import NOTHING_HELD, FlashJob, FlashReport, Held, Progress, ProgressCallback, Tally
 from bench.wire.image_header import ImageHeader
 
 PHASES: dict[Step, str] = {
@@ -59,6 +59,10 @@ class FlashContext:
     to_undo: dict[Step, bytes] = field(default_factory=dict)
     touched: bool = False
     entered_programming: bool = False
+    held: Held = NOTHING_HELD
+    """What the ECU said that it holds of this job's downloads."""
+    trust_held: bool = True
+    """False once a check failed over what the ECU said it held: then everything is erased and sent again."""
     committed: bool = False
     """Whether any boot from now on may run the new image: it was checked, and activated where that is needed."""
 

@@ -101,6 +101,8 @@ class Routines(FileModel):
     check_dependencies: Word | None = None
     activate: Word | None = None
     confirm: Word | None = None
+    report_progress: Word | None = None
+    """An ECU that has it says how much of a download it holds: an interrupted one goes on from there."""
 
 
 class Dids(FileModel):

@@ -7,9 +7,10 @@ from functools import partial
 
 from bench.core.clock import utc
 from bench.flasher.context import FlashContext
-from bench.flasher.errors import NegativeResponse, TransportError, UdsError, VersionMismatch
+from bench.flasher.errors import CheckFailed, NegativeResponse, TransportError, UdsError, VersionMismatch
 from bench.flasher.identity import check_status, identify
 from bench.flasher.recipe import Step
+from bench.flasher.resume import find_held
 from bench.flasher.services import (
     DISABLE_RX_AND_TX,
     DTC_SETTING_OFF,
@@ -17,7 +18,6 @@ from bench.flasher.services import (
     ENABLE_RX_AND_TX,
     SessionTiming,
     ecu_reset,
-    erase_option,
     functional_communication,
     functional_dtc_setting,
     functional_session,
@@ -118,26 +118,34 @@ async def fingerprint(ctx: FlashContext) -> None:
 
 
 async def erase(ctx: FlashContext) -> None:
-    """31 01 FF00 over the image's linked range."""
+    """31 01 FF00 over the image's linked range, or only over what an interrupted download left unusable."""
     ctx.pass_bytes, ctx.committed = 0, False
-    await _routine(ctx, ctx.recipe.routines.erase, erase_option(ctx.header.load_address, len(ctx.job.image)))
+    ctx.held = await find_held(ctx)
 
 
 async def download_image(ctx: FlashContext) -> None:
-    """34, 36 ..., 37 of the image at its linked address."""
+    """34, 36 ..., 37 of the image at its linked address, from the first byte that the ECU does not hold."""
+    held = ctx.held.image_bytes
+    ctx.pass_bytes = held
+    if held == len(ctx.job.image):
+        return
     ctx.downloads += 1
-    ctx.pass_bytes = 0
-    await download(ctx, ctx.header.load_address, ctx.job.image)
+    await download(ctx, ctx.header.load_address + held, ctx.job.image[held:])
 
 
 async def download_header(ctx: FlashContext) -> None:
-    """34, 36, 37 of the header into its slot."""
-    await download(ctx, ctx.recipe.memory.header_address, ctx.job.header)
+    """34, 36, 37 of the header into its slot, unless the ECU holds it."""
+    if not ctx.held.header:
+        await download(ctx, ctx.recipe.memory.header_address, ctx.job.header)
 
 
 async def check_memory(ctx: FlashContext) -> None:
     """31 01 of the routine that verifies hash and signature and then marks the image valid."""
-    await _routine(ctx, ctx.recipe.routines.check_memory)
+    try:
+        await _routine(ctx, ctx.recipe.routines.check_memory)
+    except CheckFailed:
+        ctx.trust_held = False
+        raise
     ctx.committed = Step.ACTIVATE not in ctx.recipe.steps
 
 
@@ -152,9 +160,9 @@ async def activate(ctx: FlashContext) -> None:
     ctx.committed = True
 
 
-async def _routine(ctx: FlashContext, routine_id: int | None, option: bytes = b"") -> None:
+async def _routine(ctx: FlashContext, routine_id: int | None) -> None:
     assert routine_id is not None, "the recipe was checked: a step has its routine"
-    check_status(routine_id, await ctx.client.call(start_routine(routine_id, option)), ctx.recipe.check)
+    check_status(routine_id, await ctx.client.call(start_routine(routine_id)), ctx.recipe.check)
 
 
 # After programming ----------------------------------------------------------------------------------
