@@ -51,11 +51,12 @@ class SecurityLock:
         return seed if any(seed) else b"\x01" * self._rules.seed_bytes  # a zero seed means: already open
 
     async def _send_key(self, request: SecurityAccess) -> Answer:
-        if len(request.data) != seed_key.KEY_BYTES:
+        seed = self._seed or bytes(self._rules.seed_bytes)
+        expected = seed_key.compute(self._rules.algorithm, self._rules.secret_name, seed)
+        if len(request.data) != len(expected):
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if self._seed is None:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
-        expected = seed_key.compute(self._rules.algorithm, self._rules.secret_name, self._seed)
         self._seed = None
         if not hmac.compare_digest(expected, request.data):
             await self._wrong_key()

@@ -6,6 +6,7 @@ FlasherError
 │   ├── TransportError       no answer we can trust: time-out, aborted transfer, bus lost
 │   ├── ProtocolViolation    the ECU answered something ISO 14229-1 forbids
 │   └── NegativeResponse     the ECU said no, correctly; the code is a field
+├── SeedKeyFailed        whoever makes keys (plug-in, command, library) gave none; the ECU is not to blame
 ├── CheckFailed          a routine ended with a status that means no
 ├── VersionMismatch      after the reset the ECU does not run what was programmed
 └── FlashFailed          the job as a whole: every try that the recipe allows is used up, or trying again is pointless
@@ -68,6 +69,14 @@ class NegativeResponse(UdsError):
         name = str(ResponseCode.get_name(nrc))
         super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}")
         self.sid, self.nrc = sid, nrc
+
+
+class SeedKeyFailed(FlasherError):
+    """Whoever makes keys gave none; `name` says how, the text who, what was seen and what to do."""
+
+    def __init__(self, name: str, who: str, what: str, hint: str = "") -> None:
+        super().__init__(f"{name}: {who}: {what}{f'; next: {hint}' if hint else ''}")
+        self.name, self.who, self.what, self.hint = name, who, what, hint
 
 
 class CheckFailed(FlasherError):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bench.config import FileModel, data_root, load_toml
 from bench.core.errors import InputError
-from bench.wire.seed_key import ALGORITHMS
+from bench.flasher.recipe_parts import Check as Check
+from bench.flasher.recipe_parts import Dids, Fingerprint, Routines, Security, Sessions
+from bench.flasher.recipe_parts import Memory as Memory
+from bench.flasher.recipe_parts import Retries as Retries
+from bench.flasher.recipe_parts import Timing as Timing
 
 
 class Step(StrEnum):
@@ -76,152 +80,6 @@ ORDER = (
 """(earlier, later): where a recipe has both, they stand in this order."""
 
 UNDONE_BY = ((Step.DTC_OFF, Step.DTC_ON), (Step.COMMUNICATION_OFF, Step.COMMUNICATION_ON))
-
-Byte = Annotated[int, Field(ge=0, le=0xFF)]
-Word = Annotated[int, Field(ge=0, le=0xFFFF)]
-Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
-Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
-Tries = Annotated[int, Field(ge=0, le=100)]
-RefusalCodes = tuple[Annotated[int, Field(ge=0x10, le=0xFF)], ...]
-
-
-class Sessions(FileModel):
-    """Sub-functions of 0x10."""
-
-    default: Byte = 0x01
-    programming: Byte = 0x02
-    extended: Byte = 0x03
-
-
-class Routines(FileModel):
-    """Routine identifiers of 0x31; a routine that the ECU lacks is left out."""
-
-    erase: Word
-    check_memory: Word
-    check_dependencies: Word | None = None
-    activate: Word | None = None
-    confirm: Word | None = None
-    report_progress: Word | None = None
-    """An ECU that has it says how much of a download it holds: an interrupted one goes on from there."""
-
-
-class Dids(FileModel):
-    """Data identifiers of 0x22 and 0x2E (ISO 14229-1 annex C)."""
-
-    boot_software_id: Word = 0xF180
-    active_session: Word = 0xF186
-    software_id: Word = 0xF188
-    version: Word = 0xF189
-    hardware_id: Word = 0xF191
-    fingerprint: Word = 0xF15A
-
-
-class Memory(FileModel):
-    """Linked addresses and what a download may carry."""
-
-    region_base: Address
-    region_size: Annotated[int, Field(gt=0, le=1 << 32)]
-    header_address: Address
-    program_unit_bytes: Annotated[int, Field(ge=1, le=4096)]
-    block_limit_bytes: Annotated[int, Field(ge=3, le=0xFFFF_FFFF)] = 4095
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        end = self.region_base + self.region_size
-        if end > 1 << 32:
-            raise ValueError("the region ends beyond 32-bit addresses")
-        if self.region_base - 256 < self.header_address < end:
-            raise ValueError("the header slot must lie outside the linked region")
-        if self.block_limit_bytes < self.program_unit_bytes + 2:
-            raise ValueError("block_limit_bytes must hold service id, counter and one program unit")
-        return self
-
-
-class Check(FileModel):
-    """Status bytes of the routines, and after which of them a new download makes sense."""
-
-    ok: Byte = 0x00
-    meanings: dict[str, str] = Field(default_factory=dict)
-    restart_download: tuple[Byte, ...] = ()
-
-    def meaning(self, status: int) -> str:
-        """Return what a status byte says, in the recipe's words."""
-        return self.meanings.get(str(status), "unknown status")
-
-
-class Security(FileModel):
-    """0x27: the odd level, the key algorithm (`bench.wire.seed_key`) and the name of its secret."""
-
-    level: Annotated[int, Field(ge=1, le=0x7D)]
-    algorithm: str
-    secret_name: str
-
-    @field_validator("algorithm")
-    @classmethod
-    def _known(cls, algorithm: str) -> str:
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"one of: {', '.join(sorted(ALGORITHMS))}")
-        return algorithm
-
-    @field_validator("level")
-    @classmethod
-    def _odd(cls, level: int) -> int:
-        if level % 2 == 0:
-            raise ValueError("an odd number: requestSeed of the level, sendKey is one more")
-        return level
-
-
-class Fingerprint(FileModel):
-    """What is written before a download: three bytes of date (BCD yymmdd) and the tester's id."""
-
-    tester_id: Annotated[str, Field(pattern=r"^[ -~]{7}$")]
-
-
-class Timing(FileModel):
-    """Time limits. P2 and P2* run to the *start* of an answer (ISO 14229-2)."""
-
-    p2_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
-    p2_star_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000
-    delta_p2_ms: Milliseconds = 50
-    p3_functional_ms: Milliseconds = 50
-    pending_limit_s: Annotated[int, Field(ge=1, le=3_600)] = 60
-    functional_send_limit_ms: Annotated[int, Field(ge=1, le=60_000)] = 1_000
-    tester_present_interval_ms: Annotated[int, Field(ge=10, le=60_000)] = 2_000
-    tester_present_while_pending: bool = True
-    reboot_settle_ms: Milliseconds = 50
-    reboot_poll_ms: Annotated[int, Field(ge=1, le=60_000)] = 20
-    reboot_wait_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.p2_ms >= self.p2_star_ms:
-            raise ValueError(f"need p2_ms < p2_star_ms, got {self.p2_ms} and {self.p2_star_ms}")
-        if self.p2_star_ms > self.pending_limit_s * 1000:
-            raise ValueError(f"pending_limit_s ({self.pending_limit_s}) is shorter than one P2* ({self.p2_star_ms} ms)")
-        return self
-
-
-class Retries(FileModel):
-    """How often what is tried again, each bounded."""
-
-    job: Annotated[int, Field(ge=1, le=100)] = 10
-    job_pause_ms: Milliseconds = 2_250
-    download: Tries = 2
-    block: Tries = 3
-    step: Tries = 1
-    busy: Tries = 10
-    busy_pause_ms: Milliseconds = 50
-    security: Tries = 3
-    security_wait_ms: Milliseconds = 10_500
-    resend_block: RefusalCodes = ()
-    restart_download: RefusalCodes = ()
-
-    @model_validator(mode="after")
-    def _disjoint(self) -> Self:
-        both = sorted(set(self.resend_block) & set(self.restart_download))
-        if both:
-            raise ValueError(f"NRC 0x{both[0]:02X} is in resend_block and in restart_download")
-        return self
 
 
 class Recipe(FileModel):

@@ -9,6 +9,7 @@ from bench.core.clock import utc
 from bench.flasher.context import FlashContext
 from bench.flasher.errors import CheckFailed, NegativeResponse, TransportError, UdsError, VersionMismatch
 from bench.flasher.identity import check_status, identify
+from bench.flasher.key_maker import key_for
 from bench.flasher.recipe import Step
 from bench.flasher.resume import find_held
 from bench.flasher.services import (
@@ -29,7 +30,6 @@ from bench.flasher.services import (
     write_did,
 )
 from bench.flasher.transfer import download
-from bench.wire import seed_key
 
 EXCEEDED_ATTEMPTS, DELAY_NOT_EXPIRED = 0x36, 0x37
 SUB_FUNCTION_NOT_IN_SESSION = 0x7E
@@ -106,8 +106,7 @@ async def _seed_and_key(ctx: FlashContext) -> None:
     security = ctx.recipe.security
     seed = await ctx.client.call(request_seed(security.level))
     if any(seed):
-        key = seed_key.compute(security.algorithm, security.secret_name, seed)
-        await ctx.client.call(send_key(security.level, key))
+        await ctx.client.call(send_key(security.level, await key_for(security, seed, ctx.clock)))
 
 
 async def fingerprint(ctx: FlashContext) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
-from bench.config import data_root
 from bench.oracle.decode_isotp import split
 from bench.oracle.decode_uds import Download, listen
 from bench.oracle.result import RunResult
-from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
 
@@ -22,15 +19,13 @@ WithFaults = Callable[..., Job]
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+def job(changed_job: Callable[..., Job]) -> Job:
     """The healthy update of the one-ECU van, whose body controller says how far a download is."""
-    root = tmp_path_factory.mktemp("resume")
-    for kind in ("benches", "vehicles", "ecus", "recipes", "scenarios"):
-        shutil.copytree(data_root() / kind, root / kind)
-    ecu, recipe = root / "ecus" / "body_controller.toml", root / "recipes" / "single_bank.toml"
-    ecu.write_text("resume = true\n" + ecu.read_text())
-    recipe.write_text(recipe.read_text().replace("confirm = 0x0204", "confirm = 0x0204\nreport_progress = 0x0205"))
-    return make_job(root / "scenarios" / "healthy_van.toml", root / "benches" / "sim_van.toml")
+    changes = {
+        "ecus/body_controller.toml": ("name =", "resume = true\nname ="),
+        "recipes/single_bank.toml": ("confirm = 0x0204", "confirm = 0x0204\nreport_progress = 0x0205"),
+    }
+    return changed_job("healthy_van", "sim_van", changes)
 
 
 def erased(result: RunResult) -> Counter[int]:

@@ -84,7 +84,7 @@ def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, s
         ("routines.check_dependencies", None, "step check_dependencies needs routines.check_dependencies"),
         ("routines.erase", None, "lacks a key"),
         ("security.level", 2, "an odd number"),
-        ("security.algorithm", "rot13", "one of: hmac_sha256"),
+        ("security.algorithm", "rot13", "one of: aes_cmac, hmac_sha256, xor_rotate, command, library"),
         ("timing.p2_ms", 6000, "need p2_ms < p2_star_ms"),
         ("timing.pending_limit_s", 4, "shorter than one P2"),
         ("timing.tester_present_intervall_ms", 2000, "tester_present_interval_ms"),
