@@ -10,9 +10,10 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
 from bench.core.clock import NS_PER_MS
-from bench.core.records import BankLayout, EcuLayout
+from bench.core.records import BankLayout, DownloadPacking, EcuLayout
 from bench.core.specs import EcuSpec
 from bench.wire import seed_key
+from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from ecu_sim.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
 
@@ -91,6 +92,7 @@ class Personality(FileModel):
     uds: UdsServerTiming
     isotp: IsoTpHabits
     security: SecurityRules
+    download: DownloadFormat = PLAIN
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
 
     @model_validator(mode="after")
@@ -137,6 +139,12 @@ def load_personality(path: Path) -> Personality:
     return load_toml(path, Personality, f"ECU personality {path.stem!r}")
 
 
+def _packing(form: DownloadFormat) -> DownloadPacking | None:
+    if form == PLAIN:
+        return None
+    return DownloadPacking(form.data_format, form.compression, form.encryption, form.key, form.lzma_dictionary_bytes)
+
+
 def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
     """Return what the bench knows of an ECU before a run."""
     return EcuLayout(
@@ -144,4 +152,5 @@ def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
         hardware_id=spec.hardware_id, header_address=personality.header_address,
         banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
         boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE,
+        packing=_packing(personality.download),
     )  # fmt: skip

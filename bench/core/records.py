@@ -7,7 +7,7 @@ observe is None, and the invariants that need it come out *not observed*.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 EXTENDED, FD, BRS, REMOTE = 1, 2, 4, 8
@@ -161,6 +161,21 @@ class BankLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class DownloadPacking:
+    """How an ECU's images are packed on their way: what the judge needs to look into such a download.
+
+    `compression` is none or lzma (`.xz`), `encryption` none, aes_ctr or aes_cbc (vector first); compressed first,
+    then encrypted. `data_format` is the dataFormatIdentifier of 0x34.
+    """
+
+    data_format: int
+    compression: str
+    encryption: str
+    key: bytes = field(repr=False)
+    dictionary_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class EcuLayout:
     """What the bench knows of an ECU before the run, from the vehicle file."""
 
@@ -175,6 +190,8 @@ class EcuLayout:
     erase_routine: int
     check_routine: int = 0x0202
     """Routine that checks a downloaded image; its answer ends with status 00 when the image is good."""
+    packing: DownloadPacking | None = None
+    """None where images are sent as they are."""
 
 
 @dataclass(frozen=True, slots=True)

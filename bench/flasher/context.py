@@ -83,10 +83,10 @@ class FlashContext:
         total_bytes = len(self.job.image) + len(self.job.header)
         self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes))
 
-    def acknowledged(self, length: int) -> None:
-        """Count payload that the ECU took."""
-        self.acknowledged_bytes += length
-        self.pass_bytes += length
+    def acknowledged(self, sent_bytes: int, image_bytes: int) -> None:
+        """Count payload that the ECU took, and what it stands for unpacked."""
+        self.acknowledged_bytes += sent_bytes
+        self.pass_bytes += image_bytes
         self.tell()
 
     async def pause_ms(self, duration_ms: int) -> None:

@@ -15,6 +15,7 @@ from bench.flasher.recipe_parts import Dids, Fingerprint, Routines, Security, Se
 from bench.flasher.recipe_parts import Memory as Memory
 from bench.flasher.recipe_parts import Retries as Retries
 from bench.flasher.recipe_parts import Timing as Timing
+from bench.wire.download_format import PLAIN, DownloadFormat
 
 
 class Step(StrEnum):
@@ -91,6 +92,7 @@ class Recipe(FileModel):
     routines: Routines
     dids: Dids = Dids()
     memory: Memory
+    download: DownloadFormat = PLAIN
     check: Check = Check()
     security: Security
     fingerprint: Fingerprint = Fingerprint(tester_id="OTABNCH")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from udsoncan import MemoryLocation, services
+from udsoncan import DataFormatIdentifier, MemoryLocation, services
 from udsoncan.exceptions import ConfigError, InvalidResponseException
 from udsoncan.Request import Request
 from udsoncan.Response import Response
@@ -133,9 +133,13 @@ def erase_option(address: int, length_bytes: int) -> bytes:
     return struct.pack(">BII", 0x44, address, length_bytes)
 
 
-def request_download(address: int, size_bytes: int) -> Call[int]:
-    """0x34, plain data, four-byte address and size; returns maxNumberOfBlockLength (service id and counter count)."""
-    request = services.RequestDownload.make_request(MemoryLocation(address, size_bytes, 32, 32))
+def request_download(address: int, size_bytes: int, data_format: int = 0) -> Call[int]:
+    """0x34, four-byte address and size; returns maxNumberOfBlockLength (service id and counter count).
+
+    `size_bytes` is the unpacked size, `data_format` the dataFormatIdentifier (high nibble compression).
+    """
+    identifier = DataFormatIdentifier(data_format >> 4, data_format & 0xF)
+    request = services.RequestDownload.make_request(MemoryLocation(address, size_bytes, 32, 32), identifier)
 
     def read(response: Any) -> int:
         return int(services.RequestDownload.interpret_response(response).service_data.max_length)

@@ -129,7 +129,7 @@ async def download_image(ctx: FlashContext) -> None:
     if held == len(ctx.job.image):
         return
     ctx.downloads += 1
-    await download(ctx, ctx.header.load_address + held, ctx.job.image[held:])
+    await download(ctx, ctx.header.load_address + held, ctx.job.image[held:], ctx.recipe.download)
 
 
 async def download_header(ctx: FlashContext) -> None:

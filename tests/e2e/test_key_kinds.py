@@ -39,8 +39,8 @@ RECIPE = 'algorithm = "hmac_sha256"\nsecret_name = "body_controller"'
 
 def job_with(changed_job: ChangedJob, ecu: str, recipe: str) -> Job:
     changes = {
-        "ecus/body_controller.toml": ('"hmac_sha256"', f'"{ecu}"'),
-        "recipes/single_bank.toml": (RECIPE, recipe),
+        "ecus/body_controller.toml": {'"hmac_sha256"': f'"{ecu}"'},
+        "recipes/single_bank.toml": {RECIPE: recipe},
     }
     return changed_job("healthy_van", "sim_van", changes)
 

@@ -22,8 +22,8 @@ WithFaults = Callable[..., Job]
 def job(changed_job: Callable[..., Job]) -> Job:
     """The healthy update of the one-ECU van, whose body controller says how far a download is."""
     changes = {
-        "ecus/body_controller.toml": ("name =", "resume = true\nname ="),
-        "recipes/single_bank.toml": ("confirm = 0x0204", "confirm = 0x0204\nreport_progress = 0x0205"),
+        "ecus/body_controller.toml": {"name =": "resume = true\nname ="},
+        "recipes/single_bank.toml": {"confirm = 0x0204": "confirm = 0x0204\nreport_progress = 0x0205"},
     }
     return changed_job("healthy_van", "sim_van", changes)
 
