@@ -42,6 +42,7 @@ from ecu_sim.services import (
     service,
 )
 from ecu_sim.sessions import SessionState
+from ecu_sim.surroundings import Surroundings
 from ecu_sim.transfer import Transfer
 
 ANY = SubFunction()
@@ -69,6 +70,7 @@ class EcuParts:
     memory: EcuMemory
     trust: Trust
     restart: Restart
+    surroundings: Surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +146,13 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     common = _Common(parts, state)
     nvm = parts.memory.nvm
     data = DataService(parts.life, common_dids(parts.identity, nvm, state) | application_dids(header), nvm, state)
-    routines = RoutineService(ApplicationRoutines(parts.life, parts.memory, bank, header).table(), state)
+    own_routines = ApplicationRoutines(parts.life, parts.memory, bank, header, parts.surroundings)
+    routines = RoutineService(own_routines.table(), state)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
+        if session is Session.PROGRAMMING and parts.surroundings.unmet:
+            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         if session is Session.PROGRAMMING:
             return Answer(common.session_answer(session), lambda: parts.restart(True))
         state.enter(session)

@@ -15,6 +15,7 @@ from bench.core.specs import EcuSpec
 from bench.wire import seed_key
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
+from bench.wire.transfer_format import STANDARD, TransferFormat
 from ecu_sim.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
 
 ERASE_ROUTINE = 0xFF00
@@ -93,6 +94,7 @@ class Personality(FileModel):
     isotp: IsoTpHabits
     security: SecurityRules
     download: DownloadFormat = PLAIN
+    transfer: TransferFormat = STANDARD
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
 
     @model_validator(mode="after")
@@ -152,5 +154,6 @@ def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
         hardware_id=spec.hardware_id, header_address=personality.header_address,
         banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
         boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE,
-        packing=_packing(personality.download),
+        packing=_packing(personality.download), first_counter=personality.transfer.first_counter,
+        counter_after_ff=personality.transfer.counter_after_ff,
     )  # fmt: skip

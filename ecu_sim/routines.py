@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,9 +20,12 @@ from ecu_sim.personality import ERASE_ROUTINE
 from ecu_sim.resume import download_progress
 from ecu_sim.services import Answer, Refused
 from ecu_sim.sessions import SessionState
-from ecu_sim.transfer import ADDRESS_AND_LENGTH_FORMAT, Transfer
+from ecu_sim.surroundings import Surroundings
+from ecu_sim.transfer import Transfer
 
-CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS, CHECK_DEPENDENCIES = 0x0202, 0x0203, 0x0204, 0x0205, 0xFF01
+CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
+CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
+CRC_BYTES = 4
 OK: Final = b"\x00"
 CHECK_STATUS: Mapping[Problem, bytes] = {
     Problem.SIGNATURE: b"\x01",
@@ -64,17 +68,6 @@ class RoutineService:
         return Answer(routine_response(request.control_type, request.routine_id, status))
 
 
-def _range(option: bytes) -> MemoryRange:
-    """Read the range in an option record: NRC 0x13 when it is none, 0x31 for another format than the ECU's."""
-    try:
-        wanted = MemoryRange.decode(option)
-    except DecodeError:
-        raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT) from None
-    if wanted.address_and_length_format != ADDRESS_AND_LENGTH_FORMAT:
-        raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-    return wanted
-
-
 def _no_option(option: bytes) -> None:
     if option:
         raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
@@ -91,6 +84,7 @@ class BootloaderRoutines:
         routines = {
             ERASE_ROUTINE: Routine(self.erase),
             CHECK_MEMORY: Routine(self.check_memory),
+            CHECK_BLOCK: Routine(self.check_block),
             CHECK_DEPENDENCIES: Routine(self.check_dependencies),
         }
         if self._memory.personality.dual_bank:
@@ -122,13 +116,23 @@ class BootloaderRoutines:
 
     def _erase_place(self, option: bytes) -> Place:
         """Return what an erase names: linked addresses, or the header slot where downloads can be resumed."""
-        wanted, bank = _range(option), self._memory.target_bank
+        wanted, bank = self._range(option), self._memory.target_bank
         place = self._memory.image_place(bank, wanted.address, wanted.size_bytes)
         if place is None and self._memory.personality.resume:
             return self._place_in_download(wanted)
         if place is None:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return place
+
+    def _range(self, option: bytes) -> MemoryRange:
+        """Read the range in an option record: NRC 0x13 when it is none, 0x31 for another format than the ECU's."""
+        try:
+            wanted = MemoryRange.decode(option)
+        except DecodeError:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT) from None
+        if wanted.address_and_length_format != self._memory.personality.transfer.address_and_length_format:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        return wanted
 
     def _place_in_download(self, wanted: MemoryRange) -> Place:
         place = self._memory.download_place(self._memory.target_bank, wanted.address, wanted.size_bytes)
@@ -138,7 +142,7 @@ class BootloaderRoutines:
 
     async def report_progress(self, option: bytes) -> bytes:
         """0205: how much of a range stands in flash; a download under way ends, so the answer stays true."""
-        wanted = _range(option)
+        wanted = self._range(option)
         place = self._place_in_download(wanted)
         self._transfer.abort()
         progress = download_progress(self._memory, place)
@@ -159,6 +163,16 @@ class BootloaderRoutines:
             except FlashFault:
                 raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
         return OK
+
+    async def check_block(self, option: bytes) -> bytes:
+        """0206: compare a range of the image with the CRC-32 behind it in the option record."""
+        wanted = self._range(option[:-CRC_BYTES])
+        place = self._memory.image_place(self._memory.target_bank, wanted.address, wanted.size_bytes)
+        if place is None:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        await self._life.sleep_ns(self._memory.personality.verify_ns(place.size_bytes))
+        held = self._memory.flash.read(place.region, place.offset, place.size_bytes)
+        return OK if zlib.crc32(held) == int.from_bytes(option[-CRC_BYTES:], "big") else CHECK_STATUS[Problem.HASH]
 
     async def check_dependencies(self, option: bytes) -> bytes:
         """FF01: the programmed bank is checked and marked."""
@@ -183,12 +197,23 @@ class BootloaderRoutines:
 class ApplicationRoutines:
     """What the running application can be told."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, bank: str, header: ImageHeader) -> None:
+    def __init__(
+        self, life: Incarnation, memory: EcuMemory, bank: str, header: ImageHeader, surroundings: Surroundings
+    ) -> None:
         self._life, self._memory, self._bank, self._header = life, memory, bank, header
+        self._surroundings = surroundings
 
     def table(self) -> dict[int, Routine]:
         """Return the routines of the application."""
-        return {CONFIRM: Routine(self.confirm, unlocked=False)}
+        return {
+            CONFIRM: Routine(self.confirm, unlocked=False),
+            CHECK_PRECONDITIONS: Routine(self.check_preconditions, unlocked=False),
+        }
+
+    async def check_preconditions(self, option: bytes) -> bytes:
+        """0207: status, then one byte for each condition of the car that is not met."""
+        _no_option(option)
+        return OK + bytes(sorted(self._surroundings.unmet))
 
     async def confirm(self, option: bytes) -> bytes:
         """0204: the running image becomes the active one and the floor rises to its release counter."""

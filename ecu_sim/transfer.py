@@ -21,9 +21,6 @@ from ecu_sim.memory import EcuMemory, Place
 from ecu_sim.services import Answer, Refused
 from ecu_sim.unpacking import Unpacker, UnpackError
 
-ADDRESS_AND_LENGTH_FORMAT = 0x44
-"""Four bytes of size, four bytes of address."""
-
 
 class _Download:
     """A download under way: what came, unpacked, and what of it is still too short for a program unit."""
@@ -37,10 +34,6 @@ class _Download:
         self.written = 0
         self.buffer = b""
         self.last_counter: int | None = None
-
-    @property
-    def next_counter(self) -> int:
-        return 1 if self.last_counter is None else (self.last_counter + 1) & 0xFF
 
     @property
     def complete(self) -> bool:
@@ -73,7 +66,8 @@ class Transfer:
         """Return how the data will be packed: the header is always plain, the image as the personality says."""
         personality, memory = self._memory.personality, request.memory
         form = PLAIN if memory.address == personality.header_address else personality.download
-        if request.data_format != form.data_format or memory.address_and_length_format != ADDRESS_AND_LENGTH_FORMAT:
+        expected = personality.transfer.address_and_length_format
+        if request.data_format != form.data_format or memory.address_and_length_format != expected:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return form
 
@@ -116,7 +110,7 @@ class Transfer:
     def _check_counter(self, download: _Download, counter: int) -> None:
         if download.complete and not download.packed:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
-        if counter != download.next_counter:
+        if counter != self._memory.personality.transfer.counter_after(download.last_counter):
             raise Refused(Nrc.WRONG_BLOCK_SEQUENCE_COUNTER)
 
     def _check_amount(self, download: _Download, length: int) -> None:

@@ -192,6 +192,9 @@ class EcuLayout:
     """Routine that checks a downloaded image; its answer ends with status 00 when the image is good."""
     packing: DownloadPacking | None = None
     """None where images are sent as they are."""
+    first_counter: int = 1
+    """blockSequenceCounter of a download's first 0x36, and below what follows 0xFF."""
+    counter_after_ff: int = 0
 
 
 @dataclass(frozen=True, slots=True)

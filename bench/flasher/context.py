@@ -18,11 +18,13 @@ PHASES: dict[Step, str] = {
     Step.EXTENDED_SESSION: "pre",
     Step.DTC_OFF: "pre",
     Step.COMMUNICATION_OFF: "pre",
+    Step.CHECK_PRECONDITIONS: "pre",
     Step.PROGRAMMING_SESSION: "programming",
     Step.SECURITY_ACCESS: "programming",
     Step.FINGERPRINT: "programming",
     Step.ERASE: "erase",
     Step.DOWNLOAD_IMAGE: "transfer",
+    Step.PROGRAM_BLOCKS: "transfer",
     Step.DOWNLOAD_HEADER: "header",
     Step.CHECK_MEMORY: "check",
     Step.CHECK_DEPENDENCIES: "check",
@@ -31,6 +33,8 @@ PHASES: dict[Step, str] = {
     Step.VERIFY_VERSION: "reset",
     Step.COMMUNICATION_ON: "post",
     Step.DTC_ON: "post",
+    Step.CLEAR_DTCS: "post",
+    Step.READ_BACK: "post",
     Step.DEFAULT_SESSION: "post",
 }
 """What the fault points of the ECU are said to be in while a step runs."""
@@ -59,6 +63,8 @@ class FlashContext:
     to_undo: dict[Step, bytes] = field(default_factory=dict)
     touched: bool = False
     entered_programming: bool = False
+    in_bootloader: bool = False
+    """Whether the bootloader answered when this try began."""
     held: Held = NOTHING_HELD
     """What the ECU said that it holds of this job's downloads."""
     trust_held: bool = True

@@ -7,6 +7,7 @@ FlasherError
 │   ├── ProtocolViolation    the ECU answered something ISO 14229-1 forbids
 │   └── NegativeResponse     the ECU said no, correctly; the code is a field
 ├── SeedKeyFailed        whoever makes keys (plug-in, command, library) gave none; the ECU is not to blame
+├── PreconditionsNotMet  the application says why it must not be programmed now
 ├── CheckFailed          a routine ended with a status that means no
 ├── VersionMismatch      after the reset the ECU does not run what was programmed
 └── FlashFailed          the job as a whole: every try that the recipe allows is used up, or trying again is pointless
@@ -64,11 +65,16 @@ class ProtocolViolation(UdsError):
 class NegativeResponse(UdsError):
     """The ECU refused service `sid` with negative response code `nrc`; `request_head` is how the request began."""
 
-    def __init__(self, sid: int, nrc: int, request_head: bytes = b"") -> None:
+    def __init__(self, sid: int, nrc: int, request_head: bytes = b"", explanation: str = "") -> None:
         head = f" (request {request_head.hex(' ')})" if request_head else ""
         name = str(ResponseCode.get_name(nrc))
-        super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}")
-        self.sid, self.nrc = sid, nrc
+        more = f": {explanation}" if explanation else ""
+        super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}{more}")
+        self.sid, self.nrc, self.request_head = sid, nrc, request_head
+
+    def explained(self, explanation: str) -> NegativeResponse:
+        """Return the same refusal with a word on what may be wrong in the request."""
+        return NegativeResponse(self.sid, self.nrc, self.request_head, explanation)
 
 
 class SeedKeyFailed(FlasherError):
@@ -77,6 +83,14 @@ class SeedKeyFailed(FlasherError):
     def __init__(self, name: str, who: str, what: str, hint: str = "") -> None:
         super().__init__(f"{name}: {who}: {what}{f'; next: {hint}' if hint else ''}")
         self.name, self.who, self.what, self.hint = name, who, what, hint
+
+
+class PreconditionsNotMet(FlasherError):
+    """The application says why it must not be programmed now: `conditions` by number, `meanings` in words."""
+
+    def __init__(self, conditions: tuple[int, ...], meanings: tuple[str, ...]) -> None:
+        super().__init__(f"not now: {', '.join(meanings)}")
+        self.conditions, self.meanings = conditions, meanings
 
 
 class CheckFailed(FlasherError):

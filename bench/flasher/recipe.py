@@ -2,85 +2,25 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, data_root, load_toml
 from bench.core.errors import InputError
 from bench.flasher.recipe_parts import Check as Check
-from bench.flasher.recipe_parts import Dids, Fingerprint, Routines, Security, Sessions
+from bench.flasher.recipe_parts import Dids, Erase, Fingerprint, Preconditions, Routines, Security, Sessions
+from bench.flasher.recipe_parts import LogicalBlock as LogicalBlock
 from bench.flasher.recipe_parts import Memory as Memory
 from bench.flasher.recipe_parts import Retries as Retries
 from bench.flasher.recipe_parts import Timing as Timing
+from bench.flasher.recipe_steps import ORDER as ORDER
+from bench.flasher.recipe_steps import Step as Step
+from bench.flasher.recipe_steps import order_problem
 from bench.wire.download_format import PLAIN, DownloadFormat
-
-
-class Step(StrEnum):
-    """What a recipe's `steps` may name."""
-
-    EXTENDED_SESSION = "extended_session"
-    DTC_OFF = "dtc_off"
-    COMMUNICATION_OFF = "communication_off"
-    PROGRAMMING_SESSION = "programming_session"
-    SECURITY_ACCESS = "security_access"
-    FINGERPRINT = "fingerprint"
-    ERASE = "erase"
-    DOWNLOAD_IMAGE = "download_image"
-    DOWNLOAD_HEADER = "download_header"
-    CHECK_MEMORY = "check_memory"
-    CHECK_DEPENDENCIES = "check_dependencies"
-    ACTIVATE = "activate"
-    RESET = "reset"
-    VERIFY_VERSION = "verify_version"
-    COMMUNICATION_ON = "communication_on"
-    DTC_ON = "dtc_on"
-    DEFAULT_SESSION = "default_session"
-
-
-REQUIRED = (
-    Step.PROGRAMMING_SESSION,
-    Step.SECURITY_ACCESS,
-    Step.ERASE,
-    Step.DOWNLOAD_IMAGE,
-    Step.DOWNLOAD_HEADER,
-    Step.CHECK_MEMORY,
-    Step.RESET,
-    Step.VERIFY_VERSION,
-)
-"""Without one of these an ECU is left erased, unchecked, or in its bootloader."""
-
-HARMLESS_BEFORE_PROGRAMMING = (Step.EXTENDED_SESSION, Step.DTC_OFF, Step.COMMUNICATION_OFF)
-"""Functional and suppressed: a bootloader that knows none of them stays silent, so none can be fatal there."""
-
-ORDER = (
-    (Step.EXTENDED_SESSION, Step.DTC_OFF),
-    (Step.EXTENDED_SESSION, Step.COMMUNICATION_OFF),
-    (Step.EXTENDED_SESSION, Step.PROGRAMMING_SESSION),
-    (Step.PROGRAMMING_SESSION, Step.SECURITY_ACCESS),
-    (Step.SECURITY_ACCESS, Step.FINGERPRINT),
-    (Step.SECURITY_ACCESS, Step.ERASE),
-    (Step.FINGERPRINT, Step.DOWNLOAD_IMAGE),
-    (Step.ERASE, Step.DOWNLOAD_IMAGE),
-    (Step.ERASE, Step.DOWNLOAD_HEADER),
-    (Step.DOWNLOAD_IMAGE, Step.CHECK_MEMORY),
-    (Step.DOWNLOAD_HEADER, Step.CHECK_MEMORY),
-    (Step.CHECK_MEMORY, Step.CHECK_DEPENDENCIES),
-    (Step.CHECK_MEMORY, Step.ACTIVATE),
-    (Step.CHECK_DEPENDENCIES, Step.RESET),
-    (Step.ACTIVATE, Step.RESET),
-    (Step.CHECK_MEMORY, Step.RESET),
-    (Step.RESET, Step.VERIFY_VERSION),
-    (Step.VERIFY_VERSION, Step.COMMUNICATION_ON),
-    (Step.VERIFY_VERSION, Step.DTC_ON),
-    (Step.COMMUNICATION_ON, Step.DEFAULT_SESSION),
-    (Step.DTC_ON, Step.DEFAULT_SESSION),
-)
-"""(earlier, later): where a recipe has both, they stand in this order."""
-
-UNDONE_BY = ((Step.DTC_OFF, Step.DTC_ON), (Step.COMMUNICATION_OFF, Step.COMMUNICATION_ON))
+from bench.wire.image_header import HEADER_BYTES
+from bench.wire.transfer_format import STANDARD, TransferFormat
 
 
 class Recipe(FileModel):
@@ -92,7 +32,10 @@ class Recipe(FileModel):
     routines: Routines
     dids: Dids = Dids()
     memory: Memory
+    erase: Erase = Erase()
+    transfer: TransferFormat = STANDARD
     download: DownloadFormat = PLAIN
+    preconditions: Preconditions = Preconditions()
     check: Check = Check()
     security: Security
     fingerprint: Fingerprint = Fingerprint(tester_id="OTABNCH")
@@ -103,39 +46,57 @@ class Recipe(FileModel):
     @field_validator("steps")
     @classmethod
     def _possible(cls, steps: tuple[Step, ...], info: ValidationInfo) -> tuple[Step, ...]:
-        problem = _problem(steps) or _missing_routine(steps, info.data.get("routines"))
+        problem = order_problem(steps) or _missing_routine(steps, info.data.get("routines"))
         if problem is not None:
             raise ValueError(problem)
         return steps
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problem = _width_problem(self) or _blocks_problem(self)
+        if problem is not None:
+            raise ValueError(problem)
+        return self
 
-def _problem(steps: tuple[Step, ...]) -> str | None:
-    """Return what is wrong with the order, or None."""
-    twice = next((step for n, step in enumerate(steps) if step in steps[:n]), None)
-    if twice is not None:
-        return f"step {twice} stands twice"
-    missing = next((step for step in REQUIRED if step not in steps), None)
-    if missing is not None:
-        return f"step {missing} is missing"
-    for off, on in UNDONE_BY:
-        if off in steps and on not in steps:
-            return f"step {off} is never undone: {on} is missing"
-    before = steps[: steps.index(Step.PROGRAMMING_SESSION)]
-    fatal = next((step for step in before if step not in HARMLESS_BEFORE_PROGRAMMING), None)
-    if fatal is not None:
-        return f"step {fatal} cannot stand before {Step.PROGRAMMING_SESSION}: in the bootloader it would be fatal"
-    for earlier, later in ORDER:
-        if earlier in steps and later in steps and steps.index(earlier) > steps.index(later):
-            return f"step {later} cannot stand before {earlier}"
-    return None
+    @property
+    def restart_step(self) -> Step:
+        """Where a download that went wrong begins anew."""
+        return Step.PROGRAM_BLOCKS if Step.PROGRAM_BLOCKS in self.steps else Step.ERASE
 
 
 def _missing_routine(steps: tuple[Step, ...], routines: Routines | None) -> str | None:
     if routines is None:
         return None
-    wanted = ((Step.CHECK_DEPENDENCIES, routines.check_dependencies), (Step.ACTIVATE, routines.activate))
+    wanted = (
+        (Step.CHECK_PRECONDITIONS, routines.check_preconditions),
+        (Step.CHECK_DEPENDENCIES, routines.check_dependencies),
+        (Step.ACTIVATE, routines.activate),
+    )
     missing = next((step for step, routine in wanted if step in steps and routine is None), None)
     return None if missing is None else f"step {missing} needs routines.{missing}"
+
+
+def _width_problem(recipe: Recipe) -> str | None:
+    """Return which address or size does not fit the widths of `transfer`."""
+    memory, transfer = recipe.memory, recipe.transfer
+    highest = max(memory.header_address + HEADER_BYTES, memory.region_base + memory.region_size) - 1
+    if highest >> 8 * transfer.address_bytes:
+        return f"address 0x{highest:08X} does not fit transfer.address_bytes = {transfer.address_bytes}"
+    longest = max([memory.region_size, *(block.size_bytes for block in memory.blocks)])
+    if longest >> 8 * transfer.size_bytes:
+        return f"a size of 0x{longest:X} does not fit transfer.size_bytes = {transfer.size_bytes}"
+    return None
+
+
+def _blocks_problem(recipe: Recipe) -> str | None:
+    by_blocks = Step.PROGRAM_BLOCKS in recipe.steps
+    if by_blocks != bool(recipe.memory.blocks):
+        return "step program_blocks and the logical blocks of memory.blocks need each other"
+    if by_blocks and recipe.routines.report_progress is not None:
+        return "routines.report_progress speaks of one range: it cannot resume a download in logical blocks"
+    if recipe.routines.check_block is not None and not by_blocks:
+        return "routines.check_block has no use without step program_blocks"
+    return None
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ Word = Annotated[int, Field(ge=0, le=0xFFFF)]
 Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
 Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
 Tries = Annotated[int, Field(ge=0, le=100)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 RefusalCodes = tuple[Annotated[int, Field(ge=0x10, le=0xFF)], ...]
 
 
@@ -35,6 +36,9 @@ class Routines(FileModel):
     confirm: Word | None = None
     report_progress: Word | None = None
     """An ECU that has it says how much of a download it holds: an interrupted one goes on from there."""
+    check_preconditions: Word | None = None
+    check_block: Word | None = None
+    """Compares one logical block with a CRC-32: option record range, then CRC."""
 
 
 class Dids(FileModel):
@@ -46,6 +50,16 @@ class Dids(FileModel):
     version: Word = 0xF189
     hardware_id: Word = 0xF191
     fingerprint: Word = 0xF15A
+    read_back: dict[Name, Word] = Field(default_factory=dict)
+    """More identifiers by name: read after the update by step `read_back`."""
+
+
+class LogicalBlock(FileModel):
+    """A part of the region that is erased, programmed and checked by itself."""
+
+    name: Name
+    base: Address
+    size_bytes: Annotated[int, Field(gt=0, le=1 << 32)]
 
 
 class Memory(FileModel):
@@ -56,6 +70,7 @@ class Memory(FileModel):
     header_address: Address
     program_unit_bytes: Annotated[int, Field(ge=1, le=4096)]
     block_limit_bytes: Annotated[int, Field(ge=3, le=0xFFFF_FFFF)] = 4095
+    blocks: tuple[LogicalBlock, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -67,6 +82,47 @@ class Memory(FileModel):
         if self.block_limit_bytes < self.program_unit_bytes + 2:
             raise ValueError("block_limit_bytes must hold service id, counter and one program unit")
         return self
+
+    @model_validator(mode="after")
+    def _blocks_are_the_region(self) -> Self:
+        """Logical blocks follow each other and fill the region: no byte of an image belongs to none or to two."""
+        at = self.region_base
+        for block in self.blocks:
+            if block.base != at:
+                raise ValueError(
+                    f"block {block.name} begins at 0x{block.base:08X}, the block before ends at 0x{at:08X}"
+                )
+            if block.base % self.program_unit_bytes:
+                raise ValueError(f"block {block.name} does not begin at a program unit")
+            at += block.size_bytes
+        if self.blocks and at != self.region_base + self.region_size:
+            raise ValueError(f"the blocks end at 0x{at:08X}, the region at 0x{self.region_base + self.region_size:08X}")
+        return self
+
+
+class Erase(FileModel):
+    """What one call of the erase routine covers: the image's range, the whole region, or one sector after the other."""
+
+    granularity: Literal["image", "region", "sectors"] = "image"
+    sector_bytes: Annotated[int, Field(ge=1, le=1 << 26)] | None = None
+
+    @model_validator(mode="after")
+    def _sectors_have_a_size(self) -> Self:
+        if (self.granularity == "sectors") != (self.sector_bytes is not None):
+            raise ValueError('granularity = "sectors" and sector_bytes need each other')
+        return self
+
+
+class Preconditions(FileModel):
+    """What keeps an application from being programmed, by the bytes of its answer, and how long that is waited out."""
+
+    meanings: dict[str, str] = Field(default_factory=dict)
+    tries: Annotated[int, Field(ge=1, le=100)] = 1
+    pause_ms: Milliseconds = 1_000
+
+    def meaning(self, condition: int) -> str:
+        """Return what a condition byte says, in the recipe's words."""
+        return self.meanings.get(str(condition), f"condition 0x{condition:02X}")
 
 
 class Check(FileModel):

@@ -13,9 +13,10 @@ import struct
 from dataclasses import dataclass
 
 from bench.flasher.context import FlashContext
+from bench.flasher.erasing import erase_image, erase_range
 from bench.flasher.errors import NegativeResponse, ProtocolViolation
 from bench.flasher.identity import check_status
-from bench.flasher.services import erase_option, start_routine
+from bench.flasher.services import start_routine
 from bench.flasher.values import NOTHING_HELD, Held
 
 _RECORD = struct.Struct(">BII32s")
@@ -50,28 +51,18 @@ async def find_held(ctx: FlashContext) -> Held:
     """
     image = await _image_progress(ctx)
     if image is None:
-        return await _from_scratch(ctx)
+        await erase_image(ctx)
+        return NOTHING_HELD
     address = ctx.header.load_address
     if image.dirty_bytes:
         ctx.tally.count("partial_erase", held=image.held_bytes, dirty=image.dirty_bytes)
-        await _erase(ctx, address + image.held_bytes, image.dirty_bytes)
+        await erase_range(ctx, address + image.held_bytes, image.dirty_bytes)
         held = Held(image.held_bytes, header=False)
     else:
         held = await _with_header(ctx, image)
     if held != NOTHING_HELD:
         ctx.tally.count("resumed_transfer", image_bytes=held.image_bytes, header=held.header)
     return held
-
-
-async def _from_scratch(ctx: FlashContext) -> Held:
-    await _erase(ctx, ctx.header.load_address, len(ctx.job.image))
-    return NOTHING_HELD
-
-
-async def _erase(ctx: FlashContext, address: int, length_bytes: int) -> None:
-    routine_id = ctx.recipe.routines.erase
-    record = await ctx.client.call(start_routine(routine_id, erase_option(address, length_bytes)))
-    check_status(routine_id, record, ctx.recipe.check)
 
 
 async def _image_progress(ctx: FlashContext) -> _Progress | None:
@@ -100,7 +91,7 @@ async def _with_header(ctx: FlashContext, image: _Progress) -> Held:
     missing = not header_is_ours or not image.whole(ctx.job.image)
     blank = progress.held_bytes == progress.dirty_bytes == 0
     if image.mark == MARK_TORN or (image.mark == MARK_SET and missing) or not (blank or header_is_ours):
-        await _erase(ctx, slot, len(header))
+        await erase_range(ctx, slot, len(header))
         header_is_ours = False
     return Held(image.held_bytes, header_is_ours)
 
@@ -109,7 +100,7 @@ async def _ask(ctx: FlashContext, address: int, length_bytes: int) -> _Progress:
     """Ask how much of a range is held; ProtocolViolation when the record is none or contradicts itself."""
     routine_id = ctx.recipe.routines.report_progress
     assert routine_id is not None, "asked only where the recipe has the routine"
-    option = erase_option(address, length_bytes)
+    option = ctx.recipe.transfer.range(address, length_bytes)
     record = await ctx.client.call(start_routine(routine_id, option))
     check_status(routine_id, record, ctx.recipe.check)
     echo, rest = record[1 : 1 + len(option)], record[1 + len(option) :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.flasher.context import FlashContext
 from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError
+from bench.flasher.explanations import block_refused, download_refused
 from bench.flasher.key_helpers import without_blocking
 from bench.flasher.packing import packed
 from bench.flasher.recipe import Memory
@@ -30,13 +31,19 @@ async def download(ctx: FlashContext, address: int, data: bytes, form: DownloadF
 
     Progress counts the image's own bytes: of a packed stream each block stands for its share of them.
     """
+    recipe, transfer = ctx.recipe, ctx.recipe.transfer
     stream = data if form == PLAIN else await without_blocking(ctx.clock, lambda: packed(data, address, form))
-    max_block_length = await ctx.client.call(request_download(address, len(data), form.data_format))
-    size = block_payload_bytes(max_block_length, ctx.recipe.memory)
-    counter = done = 0
+    try:
+        call = request_download(address, len(data), form.data_format, transfer)
+        max_block_length = await ctx.client.call(call)
+    except NegativeResponse as refusal:
+        raise refusal.explained(download_refused(recipe, address, len(data), form.data_format)) from None
+    size = block_payload_bytes(max_block_length, recipe.memory)
+    counter: int | None = None
+    done = 0
     for offset in range(0, len(stream), size):
         block = stream[offset : offset + size]
-        counter = (counter + 1) & 0xFF
+        counter = transfer.counter_after(counter)
         await _send_block(ctx, counter, block)
         reached = len(data) * (offset + len(block)) // len(stream)
         ctx.acknowledged(len(block), reached - done)
@@ -57,6 +64,6 @@ async def _send_block(ctx: FlashContext, counter: int, block: bytes) -> None:
             ctx.tally.count("block_repeat", counter=counter, error=error.name)
         except NegativeResponse as refusal:
             if not tries_left or refusal.nrc not in retries.resend_block:
-                raise
+                raise refusal.explained(block_refused(ctx.recipe, counter, len(block), refusal.nrc)) from None
             ctx.tally.count("block_resend", counter=counter, nrc=f"0x{refusal.nrc:02X}")
     raise AssertionError("the last try raises or returns")

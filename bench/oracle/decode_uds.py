@@ -175,9 +175,11 @@ class _Open:
     start: Download
     packing: DownloadPacking | None
     reader: StreamReader | None
-    expected: int = 1
+    expected: int
+    after_ff: int
     sent: bytearray = field(default_factory=bytearray)
     last_bytes: int = 0
+    last_counter: int | None = None
     stored: bytearray = field(default_factory=bytearray)
 
     @classmethod
@@ -185,7 +187,8 @@ class _Open:
         packing = layout.packing
         if packing is None or packing.data_format != start.data_format:
             packing = None
-        return cls(start, packing, StreamReader(packing, start.size_bytes) if packing else None)
+        reader = StreamReader(packing, start.size_bytes) if packing else None
+        return cls(start, packing, reader, layout.first_counter, layout.counter_after_ff)
 
     def close(self, t_ns: int | None) -> Download:
         return replace(self.start, data=bytes(self.stored), completed_t_ns=t_ns)
@@ -195,13 +198,13 @@ class _Open:
         payload = exchange.request.payload
         counter = payload[1] if len(payload) > 1 else -1
         stored = exchange.positive and counter == self.expected
-        again = counter == (self.expected - 1) & 0xFF and bool(self.last_bytes)
+        again = counter == self.last_counter
         data, readable = self._unpacked(payload[2:], stored=stored, again=again)
         if stored:
             self.sent += payload[2:]
-            self.last_bytes = len(payload) - 2
+            self.last_bytes, self.last_counter = len(payload) - 2, counter
             self.stored += data
-            self.expected = (self.expected + 1) & 0xFF
+            self.expected = self.after_ff if counter == 0xFF else counter + 1
         return Block(exchange.request.t_end_ns, data, stored, readable)
 
     def _unpacked(self, sent: bytes, *, stored: bool, again: bool) -> tuple[bytes, bool]:
