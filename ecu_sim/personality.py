@@ -13,6 +13,7 @@ from bench.core.clock import NS_PER_MS
 from bench.core.records import BankLayout, DownloadPacking, EcuLayout
 from bench.core.specs import EcuSpec
 from bench.wire import seed_key
+from bench.wire.certificates import AUTHORITY, PROGRAMMING_ROLE
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
@@ -79,6 +80,19 @@ class SecurityRules(FileModel):
         return value
 
 
+class AuthenticationRules(FileModel):
+    """Authentication (0x29): the authority that is trusted, by name, and what a tester's certificate must show.
+
+    `certificate_name` is the ECU's own test certificate, for the bidirectional kind; without it there is none.
+    """
+
+    authority: str = Field(default=AUTHORITY, min_length=1)
+    role: str = Field(default=PROGRAMMING_ROLE, min_length=1)
+    certificate_name: str | None = Field(default=None, min_length=1)
+    revoked: tuple[str, ...] = ()
+    verify_ms: int = Field(default=15, ge=0, le=60_000)
+
+
 class Personality(FileModel):
     """One kind of ECU: memory, timing, rules. One bank is a single-bank ECU, two are A/B."""
 
@@ -92,7 +106,8 @@ class Personality(FileModel):
     boot: BootTiming
     uds: UdsServerTiming
     isotp: IsoTpHabits
-    security: SecurityRules
+    security: SecurityRules | None = None
+    authentication: AuthenticationRules | None = None
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
@@ -102,6 +117,8 @@ class Personality(FileModel):
         sector, unit = self.flash.sector_bytes, self.flash.unit_bytes
         if sector % unit or sector < HEADER_BYTES:
             raise ValueError(f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes")
+        if self.security is None and self.authentication is None:
+            raise ValueError("neither security nor authentication: nothing would guard the flash")
         if any(bank.size_bytes % sector for bank in self.banks):
             raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
         if len({bank.name for bank in self.banks}) != len(self.banks):

@@ -60,8 +60,8 @@ class RoutineService:
         routine = self._routines.get(request.routine_id)
         if routine is None:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        if routine.unlocked and not self._state.unlocked:
-            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
+        if routine.unlocked and self._state.missing is not None:
+            raise Refused(self._state.missing)
         if request.control_type != RoutineType.START:
             raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
         status = await routine.work(request.option)

@@ -21,6 +21,7 @@ PHASES: dict[Step, str] = {
     Step.CHECK_PRECONDITIONS: "pre",
     Step.PROGRAMMING_SESSION: "programming",
     Step.SECURITY_ACCESS: "programming",
+    Step.AUTHENTICATION: "programming",
     Step.FINGERPRINT: "programming",
     Step.ERASE: "erase",
     Step.DOWNLOAD_IMAGE: "transfer",

@@ -7,6 +7,7 @@ FlasherError
 │   ├── ProtocolViolation    the ECU answered something ISO 14229-1 forbids
 │   └── NegativeResponse     the ECU said no, correctly; the code is a field
 ├── SeedKeyFailed        whoever makes keys (plug-in, command, library) gave none; the ECU is not to blame
+├── AuthenticationFailed the tester's certificate cannot be used, or the ECU did not prove who it is
 ├── PreconditionsNotMet  the application says why it must not be programmed now
 ├── CheckFailed          a routine ended with a status that means no
 ├── VersionMismatch      after the reset the ECU does not run what was programmed
@@ -83,6 +84,14 @@ class SeedKeyFailed(FlasherError):
     def __init__(self, name: str, who: str, what: str, hint: str = "") -> None:
         super().__init__(f"{name}: {who}: {what}{f'; next: {hint}' if hint else ''}")
         self.name, self.who, self.what, self.hint = name, who, what, hint
+
+
+class AuthenticationFailed(FlasherError):
+    """The tester has no usable certificate, or the ECU did not prove who it is; `name` says which."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name}: {what}")
+        self.name = name
 
 
 class PreconditionsNotMet(FlasherError):

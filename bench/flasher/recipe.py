@@ -15,6 +15,7 @@ from bench.flasher.recipe_parts import LogicalBlock as LogicalBlock
 from bench.flasher.recipe_parts import Memory as Memory
 from bench.flasher.recipe_parts import Retries as Retries
 from bench.flasher.recipe_parts import Timing as Timing
+from bench.flasher.recipe_security import Authentication
 from bench.flasher.recipe_steps import ORDER as ORDER
 from bench.flasher.recipe_steps import Step as Step
 from bench.flasher.recipe_steps import order_problem
@@ -37,7 +38,8 @@ class Recipe(FileModel):
     download: DownloadFormat = PLAIN
     preconditions: Preconditions = Preconditions()
     check: Check = Check()
-    security: Security
+    security: Security | None = None
+    authentication: Authentication | None = None
     fingerprint: Fingerprint = Fingerprint(tester_id="OTABNCH")
     timing: Timing = Timing()
     retries: Retries = Retries()
@@ -53,7 +55,7 @@ class Recipe(FileModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problem = _width_problem(self) or _blocks_problem(self)
+        problem = _lock_problem(self) or _width_problem(self) or _blocks_problem(self)
         if problem is not None:
             raise ValueError(problem)
         return self
@@ -74,6 +76,20 @@ def _missing_routine(steps: tuple[Step, ...], routines: Routines | None) -> str 
     )
     missing = next((step for step, routine in wanted if step in steps and routine is None), None)
     return None if missing is None else f"step {missing} needs routines.{missing}"
+
+
+def _lock_problem(recipe: Recipe) -> str | None:
+    """Return which of the unlocking steps and their tables lacks the other."""
+    tables = (
+        (Step.SECURITY_ACCESS, "security", recipe.security),
+        (Step.AUTHENTICATION, "authentication", recipe.authentication),
+    )
+    for step, name, table in tables:
+        if (step in recipe.steps) != (table is not None):
+            return (
+                f"step {step} needs the table [{name}]" if table is None else f"[{name}] has no use without step {step}"
+            )
+    return None
 
 
 def _width_problem(recipe: Recipe) -> str | None:

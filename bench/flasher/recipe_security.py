@@ -1,4 +1,4 @@
-"""How a recipe unlocks its ECU: who makes the key for a seed (`[security]`)."""
+"""How a recipe unlocks its ECU: who makes the key for a seed (`[security]`), whose certificate (`[authentication]`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel
 from bench.wire import seed_key
+from bench.wire.certificates import AUTHORITY
 
 COMMAND, LIBRARY = "command", "library"
 _OPTIONS = {
@@ -59,4 +60,36 @@ class Security(FileModel):
         strange = sorted(name for name in fields if name not in allowed and getattr(self, name) != fields[name].default)
         if strange:
             raise ValueError(f"algorithm {self.algorithm} has no security.{strange[0]}: {', '.join(sorted(allowed))}")
+        return self
+
+
+_FILES = ("certificate_file", "key_file", "authority_file")
+
+
+class Authentication(FileModel):
+    """0x29 with certificates: who the tester is, and (bidirectional) whom he trusts.
+
+    Either test certificates by name, or PEM files: the tester's chain (his own certificate first), his key (PKCS#8,
+    Ed25519), and the authority of the ECUs.
+    """
+
+    mode: Literal["unidirectional", "bidirectional"] = "unidirectional"
+    communication_configuration: Annotated[int, Field(ge=0, le=0xFF)] = 0
+    certificate_name: Annotated[str, Field(min_length=1)] | None = None
+    authority: Annotated[str, Field(min_length=1)] = AUTHORITY
+    certificate_file: str | None = None
+    key_file: str | None = None
+    authority_file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in _FILES if getattr(self, name) is not None]
+        needed = _FILES if self.mode == "bidirectional" else _FILES[:2]
+        if self.certificate_name is None and not given:
+            raise ValueError("certificate_name is missing (or certificate_file and key_file)")
+        if self.certificate_name is not None and given:
+            raise ValueError(f"certificate_name and {given[0]} exclude each other")
+        missing = [name for name in needed if given and name not in given]
+        if missing:
+            raise ValueError(f"{missing[0]} is missing beside {given[0]}")
         return self

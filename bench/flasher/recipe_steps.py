@@ -14,6 +14,7 @@ class Step(StrEnum):
     CHECK_PRECONDITIONS = "check_preconditions"
     PROGRAMMING_SESSION = "programming_session"
     SECURITY_ACCESS = "security_access"
+    AUTHENTICATION = "authentication"
     FINGERPRINT = "fingerprint"
     ERASE = "erase"
     DOWNLOAD_IMAGE = "download_image"
@@ -33,13 +34,15 @@ class Step(StrEnum):
 
 REQUIRED = (
     Step.PROGRAMMING_SESSION,
-    Step.SECURITY_ACCESS,
     Step.DOWNLOAD_HEADER,
     Step.CHECK_MEMORY,
     Step.RESET,
     Step.VERIFY_VERSION,
 )
 """Without one of these an ECU is left erased, unchecked, or in its bootloader."""
+
+UNLOCKING = (Step.SECURITY_ACCESS, Step.AUTHENTICATION)
+"""One of them or both: a bootloader that wants neither is no bootloader for a car."""
 
 IMAGE = (Step.ERASE, Step.DOWNLOAD_IMAGE)
 """How the image gets there: both of these, or `program_blocks`, which does them per logical block."""
@@ -58,6 +61,10 @@ ORDER = (
     (Step.EXTENDED_SESSION, Step.CHECK_PRECONDITIONS),
     (Step.EXTENDED_SESSION, Step.PROGRAMMING_SESSION),
     (Step.PROGRAMMING_SESSION, Step.SECURITY_ACCESS),
+    (Step.PROGRAMMING_SESSION, Step.AUTHENTICATION),
+    (Step.AUTHENTICATION, Step.FINGERPRINT),
+    (Step.AUTHENTICATION, Step.ERASE),
+    (Step.AUTHENTICATION, Step.PROGRAM_BLOCKS),
     (Step.SECURITY_ACCESS, Step.FINGERPRINT),
     (Step.SECURITY_ACCESS, Step.ERASE),
     (Step.FINGERPRINT, Step.DOWNLOAD_IMAGE),
@@ -95,6 +102,8 @@ def order_problem(steps: tuple[Step, ...]) -> str | None:
     missing = next((step for step in REQUIRED if step not in steps), None)
     if missing is not None:
         return f"step {missing} is missing"
+    if not any(step in steps for step in UNLOCKING):
+        return f"step {Step.SECURITY_ACCESS} is missing (or {Step.AUTHENTICATION})"
     gap = _image_gap(steps)
     if gap is not None:
         return gap

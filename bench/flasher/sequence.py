@@ -31,6 +31,7 @@ from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, P
 from bench.ports import DiagLink, FunctionalLink
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
+AUTHENTICATION_SID, CERTIFICATE_REFUSED = 0x29, range(0x50, 0x58)
 DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
 CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
 UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
@@ -132,7 +133,14 @@ def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch
         return error.routine_id != ctx.recipe.routines.erase
     if isinstance(error, VersionMismatch):
         return ctx.downloads > ctx.recipe.retries.download
-    return isinstance(error, NegativeResponse) and (error.sid, error.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
+    return isinstance(error, NegativeResponse) and _says_never(error)
+
+
+def _says_never(refusal: NegativeResponse) -> bool:
+    """Whether the ECU will not take this key or certificate however often it comes."""
+    if refusal.sid == AUTHENTICATION_SID:
+        return refusal.nrc in CERTIFICATE_REFUSED
+    return (refusal.sid, refusal.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
 
 
 # One try: the recipe's steps ------------------------------------------------------------------------

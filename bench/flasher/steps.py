@@ -7,6 +7,7 @@ from functools import partial
 
 from bench.core.clock import utc
 from bench.flasher import services
+from bench.flasher.authentication import authenticate
 from bench.flasher.blocks import program_blocks
 from bench.flasher.context import FlashContext
 from bench.flasher.errors import (
@@ -146,6 +147,7 @@ async def security_access(ctx: FlashContext) -> None:
 
 async def _seed_and_key(ctx: FlashContext) -> None:
     security = ctx.recipe.security
+    assert security is not None, "the recipe was checked: the step has its table"
     seed = await ctx.client.call(request_seed(security.level))
     if any(seed):
         await ctx.client.call(send_key(security.level, await key_for(security, seed, ctx.clock)))
@@ -285,6 +287,7 @@ STEPS: dict[Step, StepFunction] = {
     Step.CHECK_PRECONDITIONS: check_preconditions,
     Step.PROGRAMMING_SESSION: programming_session,
     Step.SECURITY_ACCESS: security_access,
+    Step.AUTHENTICATION: authenticate,
     Step.FINGERPRINT: fingerprint,
     Step.ERASE: erase,
     Step.DOWNLOAD_IMAGE: download_image,
