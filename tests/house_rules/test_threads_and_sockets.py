@@ -8,6 +8,7 @@ import pytest
 
 ADAPTERS = {
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
+    "bench/link/can_logs.py": "python-can's readers and writers of log files: no bus, no thread",
     "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }
