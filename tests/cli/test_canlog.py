@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,17 @@ def test_can_log_of_run_and_replay_hold_the_frames_of_the_report(otabench: Cli, 
         assert texts == [line.split()[2] for line in report.read_text().splitlines()]
         assert {message.arbitration_id for message in messages if not message.is_rx} == {0x7A0, 0x7A1, 0x7DF}
         assert otabench("canlog", name, "--json").json["frames"] == count
+
+
+@pytest.mark.skipif(shutil.which("log2asc") is None, reason="Debian's can-utils is not installed")
+def test_log2asc_of_can_utils_reads_every_frame_of_a_run(otabench: Cli, folder: Path) -> None:
+    assert otabench("run", "power_cut_ecu", "--can-log", "run.log").code == 0
+    done = subprocess.run(["log2asc", "-I", "run.log", "can0"], capture_output=True, text=True, check=True)
+    frames = list(read_log(Path("run.log")))
+    rows = [line.split() for line in done.stdout.splitlines()[3:]]
+    assert [(int(row[2], 16), bytes.fromhex("".join(row[6:]))) for row in rows] == [(f.can_id, f.data) for f in frames]
+    first_us = frames[0].t_ns // 1000
+    assert [row[0] for row in rows] == [f"{(f.t_ns // 1000 - first_us) / 1e6:.6f}" for f in frames]
 
 
 @pytest.mark.parametrize("name", ["out.txt", "out", "none/out.blf"])
