@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from bench.core.clock import EPOCH, NS_PER_MS, NS_PER_S, NS_PER_US, utc
 from bench.core.errors import EquipmentError, InputError
@@ -43,14 +44,19 @@ ALLOWED = ".log (candump), .asc (Vector ASCII), .blf (Vector binary)"
 EPOCH_NS = int(EPOCH.timestamp()) * NS_PER_S
 FIRST_DATE_NS, LAST_DATE_NS = 631_152_000 * NS_PER_S, 2**33 * NS_PER_S
 """1990: what is below is no date; 2242: what is above is no time."""
+LONGEST_NS = 2**32 * NS_PER_S
+"""136 years: no log lasts longer."""
 DAY_NS = 86_400 * NS_PER_S
 SOCKETCAN_ERROR = 0x2000_0000
+FD_MESSAGE, FD_RESERVED = 100, bytes(4)
+"""A BLF object that holds an FD frame, and how it ends."""
 EXACT_NS = 1 << 49
 """Up to six days BLF times come back to the nanosecond; then python-can's floats cost some."""
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NUMBERED = re.compile(r"can(0|[1-9]\d{0,2})")
 Fail = Callable[[str], InputError]
+_QUIET = logging.NullHandler()
 
 
 def log_format(path: Path) -> str:
@@ -171,6 +177,7 @@ class _Log:
 
 
 def _python_can() -> Any:
+    logging.getLogger("can").addHandler(_QUIET)  # its remarks on single lines would stand bare on standard error
     try:
         return importlib.import_module("can")
     except ImportError:
@@ -257,7 +264,7 @@ def _date(t_ns: int) -> str:
 
 def _write_blf(part: Path, frames: Sequence[FrameRecord], log: _Log) -> None:
     """The start goes into the header at the end, so that times stay small and keep their nanoseconds as floats."""
-    with part.open("wb") as file, _python_can().BLFWriter(file) as writer:
+    with part.open("wb") as file, _blf_writer(file) as writer:
         writer.start_timestamp = writer.stop_timestamp = 0.0
         if log.names():
             writer.log_event(log.names(), 0.0)
@@ -267,6 +274,19 @@ def _write_blf(part: Path, frames: Sequence[FrameRecord], log: _Log) -> None:
         last_ns = frames[-1].t_ns if frames else log.start_ns
         writer.start_timestamp = (EPOCH_NS + log.start_ns) / NS_PER_S
         writer.stop_timestamp = (EPOCH_NS + last_ns) / NS_PER_S
+
+
+def _blf_writer(file: BinaryIO) -> Any:
+    """Return python-can's writer, with FD objects of full size.
+
+    It leaves out the four reserved bytes that such an object ends with: readers that go by the layout stop there.
+    """
+
+    class Writer(_python_can().BLFWriter):  # type: ignore[misc]  # python-can is imported on demand
+        def _add_object(self, obj_type: int, data: bytes, timestamp: float | None = None) -> None:
+            super()._add_object(obj_type, data + FD_RESERVED if obj_type == FD_MESSAGE else data, timestamp)
+
+    return Writer(file)
 
 
 def _compare(path: Path, frames: Sequence[FrameRecord], found: Iterator[FrameRecord], log: _Log) -> None:
@@ -306,7 +326,9 @@ def _read_candump(path: Path) -> Iterator[FrameRecord]:
             channel, identifier = lines.text.split()[1], lines.text.split()[2].partition("#")[0]
             if int(identifier, 16) & SOCKETCAN_ERROR:  # python-can knows some of these and takes others for data
                 message.is_error_frame = True
-            yield _record(message, _run_time_ns(_scaled(message.timestamp, fail)), _channel(channel), fail)
+            yield _record(
+                message, _run_time_ns(_scaled(message.timestamp, LAST_DATE_NS, fail)), _channel(channel), fail
+            )
 
 
 def _read_asc(path: Path) -> Iterator[FrameRecord]:
@@ -320,7 +342,8 @@ def _read_asc(path: Path) -> Iterator[FrameRecord]:
             ):  # how python-can reads an FD frame without data
                 message.is_remote_frame = False
             fail = _line_fail(lines)
-            yield _record(message, _scaled(message.timestamp, fail), _channel(message.channel, lines.names), fail)
+            t_ns = _scaled(message.timestamp, LONGEST_NS, fail)
+            yield _record(message, t_ns, _channel(message.channel, lines.names), fail)
 
 
 def _read_blf(path: Path) -> Iterator[FrameRecord]:
@@ -331,11 +354,12 @@ def _read_blf(path: Path) -> Iterator[FrameRecord]:
             return damaged(path, why, offset=max(0, file.tell()) if not file.closed else path.stat().st_size)
 
         reader = _python_can().BLFReader(file)
-        start_ns = _run_time_ns(round(reader.start_timestamp * 1000) * NS_PER_MS)
+        date_ns = round(reader.start_timestamp * 1000) * NS_PER_MS
+        start_ns = date_ns - EPOCH_NS if FIRST_DATE_NS <= date_ns < LAST_DATE_NS - LONGEST_NS else 0
         reader.start_timestamp = 0.0
         for message in _messages(reader, fail):
             offset_ns = round(message.timestamp * NS_PER_S)
-            if not offset_ns < LAST_DATE_NS:
+            if not offset_ns < LONGEST_NS:
                 raise fail(f"a frame {message.timestamp} s after the start")
             yield _record(message, start_ns + offset_ns, _channel(message.channel, names), fail)
 
@@ -366,9 +390,9 @@ def _messages(reader: Iterable[can.Message], fail: Fail) -> Iterator[can.Message
         yield message
 
 
-def _scaled(time_s: float, fail: Fail) -> int:
+def _scaled(time_s: float, limit_ns: int, fail: Fail) -> int:
     """Return a time of a text log in nanoseconds, rounded to its microseconds."""
-    if not 0 <= time_s < LAST_DATE_NS / NS_PER_S:
+    if not 0 <= time_s < limit_ns / NS_PER_S:
         raise fail(f"time {time_s} s is not possible")
     return round(time_s * 1_000_000) * NS_PER_US
 

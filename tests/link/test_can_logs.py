@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import can
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vblf.reader import BlfReader
 
 from bench.core.clock import EPOCH, NS_PER_MS, NS_PER_S
 from bench.core.errors import EquipmentError, InputError
@@ -159,6 +161,30 @@ def test_blf_larger_than_a_container_comes_back(tmp_path: Path) -> None:
     frames = [FrameRecord(n * 100_000, "can0", TX, n & 0x7FF, FD, bytes([n & 255] * 64)) for n in range(3000)]
     write_log(tmp_path / "x.blf", frames)
     assert list(read_log(tmp_path / "x.blf")) == frames
+
+
+def test_independent_reader_of_blf_finds_every_field(tmp_path: Path) -> None:
+    frames = [
+        FrameRecord(130_047_001, "body", TX, 0x7A0, 0, b"\x03\x22\xf1\x91"),
+        FrameRecord(130_275_002, "power", RX, 0x18DA00F1, EXTENDED | FD | BRS | ESI, bytes(range(12))),
+        FrameRecord(131_000_003, "body", TX, 0x123, REMOTE, bytes(5)),
+        FrameRecord(132_000_004, "body", RX, 0, ERROR, b""),
+    ]
+    write_log(tmp_path / "x.blf", frames, start_ns=0)
+    with BlfReader(tmp_path / "x.blf") as reader:
+        objects: list[Any] = list(reader)
+        start = reader.file_statistics.measurement_start_time
+    assert (start.year, start.month, start.day, start.hour, start.milliseconds) == (2030, 1, 1, 0, 0)
+    marker, classic, fd, remote, error = objects
+    assert marker.group_name == 'otabench channels: {"1": "body", "2": "power"}'
+    times = [each.header.object_time_stamp for each in (classic, fd, remote, error)]
+    assert times == [frame.t_ns for frame in frames]
+    assert (classic.channel, classic.flags, classic.dlc, classic.frame_id) == (1, 1, 4, 0x7A0)
+    assert classic.data[:4] == frames[0].data
+    assert (fd.channel, fd.flags, fd.dlc, fd.frame_id) == (2, 0, 9, 0x98DA00F1)
+    assert (fd.canfd_flags, fd.valid_data_bytes, fd.data[:12]) == (7, 12, frames[1].data)
+    assert (remote.flags, remote.dlc, remote.frame_id) == (0x81, 5, 0x123)
+    assert type(error).__name__ == "CanErrorFrameExt"
 
 
 @pytest.mark.skipif(shutil.which("log2asc") is None, reason="Debian's can-utils is not installed")

@@ -175,6 +175,13 @@ def test_log_that_python_can_wrote_in_blf_keeps_date_and_frames(tmp_path: Path) 
     assert frames[0].t_ns == (1_700_000_000 - 1_893_456_000) * 1_000_000_000 + 500_000_000
 
 
+@pytest.mark.parametrize("year", [0, 1852, 1989, 2200])
+def test_blf_whose_start_is_no_date_counts_from_its_start(year: int, whole: dict[str, bytes], tmp_path: Path) -> None:
+    content = bytearray(whole[".blf"])
+    content[40:42] = year.to_bytes(2, "little")
+    assert list(read_log(of(tmp_path, "x.blf", bytes(content)))) == FRAMES
+
+
 def container(content: bytes, *, size_bytes: int | None = None, method: int = 2) -> bytes:
     packed = zlib.compress(content) if method == 2 else content
     body = struct.pack("<H6xL4x", method, len(content) if size_bytes is None else size_bytes) + packed
