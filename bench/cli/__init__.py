@@ -7,6 +7,7 @@ import traceback
 import click
 
 from bench import __version__
+from bench.cli.canlog import canlog
 from bench.cli.commands import dashboard, demo, doctor, replay, run
 from bench.cli.image import image
 from bench.core.errors import OtabenchError
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, doctor, run, replay, dashboard, image):
+for command in (demo, doctor, run, replay, dashboard, image, canlog):
     cli.add_command(command)
 
 
