@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import shutil
 import subprocess
 import sys
@@ -156,10 +158,20 @@ def test_program_that_gives_no_key_is_told_by_name(code: str, name: str, told: s
     assert told in str(found)
 
 
-def test_time_limit_ends_the_programs_children_too() -> None:
-    """A child that keeps the output open would otherwise keep the flasher waiting."""
-    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import signal; signal.pause()'])"
-    assert failure(by_command(child, time_limit_ms=400)).name == "KEY_COMMAND_TIMEOUT"
+def test_time_limit_ends_the_programs_children_too(tmp_path: Path) -> None:
+    """The child holds a pipe open; its end is seen there."""
+    fifo, silent = tmp_path / "fifo", tmp_path / "silent"
+    os.mkfifo(fifo)
+    os.mkfifo(silent)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        program = ("sh", "-c", f"exec 3>{fifo}; cat <{silent} & wait")
+        security = Security(level=1, algorithm="command", command=program, time_limit_ms=2_000)
+        assert failure(security).name == "KEY_COMMAND_TIMEOUT"
+        assert select.select([reader], [], [], 10)[0] == [reader]
+        assert os.read(reader, 1) == b"", "nobody holds the other end"
+    finally:
+        os.close(reader)
 
 
 def test_missing_program_is_told_before_anything_is_asked_of_the_ecu(bench: Any) -> None:
@@ -193,7 +205,6 @@ def test_program_does_not_block_the_loop_in_real_time() -> None:
         await asyncio.to_thread(fifo.write_text, "c0ffee")
         return await key
 
-    import os
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
