@@ -10,6 +10,7 @@ from bench.core.points import Points
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.functional import FunctionalSender
+from bench.flasher.group import BusGroup
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.wire.image_header import ImageHeader
@@ -46,6 +47,7 @@ class FlashContext:
     clock: Clock
     client: UdsClient
     functional: FunctionalSender
+    group: BusGroup
     points: Points
     tally: Tally
     on_progress: ProgressCallback
@@ -56,8 +58,10 @@ class FlashContext:
     downloads: int = 0
     acknowledged_bytes: int = 0
     pass_bytes: int = 0
-    to_undo: dict[Step, bytes] = field(default_factory=dict)
+    try_started_ns: int = 0
     touched: bool = False
+    erased: bool = False
+    """Whether an erase was asked for: what the ECU held before may be gone."""
     entered_programming: bool = False
     committed: bool = False
     """Whether any boot from now on may run the new image: it was checked, and activated where that is needed."""
@@ -71,6 +75,7 @@ class FlashContext:
         now_ns = self.clock.now_ns()
         self._close_phase(now_ns)
         self.step, self._phase, self._phase_since_ns = step, phase, now_ns
+        self.erased = self.erased or step == Step.ERASE
         self.points.set_phase(self.job.ecu, phase)
         self.tell()
 
