@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bench import __version__
 from bench.cli.options import debug_only
-from bench.config import read_bytes
+from bench.cli.signing_key import private_key
 from bench.core.errors import InputError
 from bench.images.differences import Difference, differences
 from bench.images.memory import ERASED, AddressRange, MemoryImage
@@ -26,7 +24,6 @@ from bench.images.writers import WRITTEN_FORMATS, encode_image, filled, written_
 from bench.trust.keys import signing_key
 from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeader
 
-MAX_KEY_BYTES = 65536
 SHOWN_RANGES = 20
 Fitted = tuple[MemoryImage, tuple[AddressRange, ...]]
 FILE = click.Path(path_type=Path)
@@ -249,18 +246,7 @@ def _signer(key: Path | None, test_key: str | None) -> Ed25519PrivateKey:
         )
     if key is None:
         return signing_key(str(test_key))
-    pem = read_bytes(key, limit_bytes=MAX_KEY_BYTES, what="key file")
-    allowed = "an Ed25519 private key, PEM (PKCS#8) without passphrase"
-    try:
-        loaded = load_pem_private_key(pem, password=None)
-    except TypeError:
-        raise InputError("key file needs a passphrase", file=str(key), key="--key", allowed=allowed) from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise InputError("key file holds no private key", file=str(key), key="--key", allowed=allowed) from None
-    if not isinstance(loaded, Ed25519PrivateKey):
-        found = type(loaded).__name__.lstrip("_")
-        raise InputError("key is of another kind", file=str(key), key="--key", found=found, allowed=allowed)
-    return loaded
+    return private_key(key)
 
 
 def _fitted(source: MemoryImage, region: AddressRange | None, fill: str | None, file: Path) -> Fitted:

@@ -59,6 +59,8 @@ class FlashContext:
     acknowledged_bytes: int = 0
     pass_bytes: int = 0
     try_started_ns: int = 0
+    asking: bool = False
+    """Whether the ECU is being asked who it is, before anything is done to it."""
     touched: bool = False
     erased: bool = False
     """Whether an erase was asked for: what the ECU held before may be gone."""
@@ -82,7 +84,7 @@ class FlashContext:
     def tell(self) -> None:
         """Report progress."""
         total_bytes = len(self.job.image) + len(self.job.header)
-        self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes))
+        self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes, self.clock.now_ns()))
 
     def acknowledged(self, length: int) -> None:
         """Count payload that the ECU took."""
@@ -121,6 +123,8 @@ class FlashContext:
             counts=self.tally.values(),
             phase_ns=dict(self._phase_ns),
             duration_ns=now_ns - self.started_ns,
+            started_ns=self.started_ns,
+            step=self.step,
             events=tuple(self.tally.events),
         )
 

@@ -38,6 +38,7 @@ class BusGroup:
         self._active: list[FlashContext] = []
         self._sent_ns: dict[bytes, int] = {}
         self._sending = asyncio.Lock()
+        self._waiting: list[asyncio.Future[None]] = []
         self._kept_alive: list[FlashContext] = []
         self._beat: asyncio.Task[None] | None = None
 
@@ -60,6 +61,25 @@ class BusGroup:
         """Return whether no other job is at work."""
         return all(other is ctx for other in self._active)
 
+    @asynccontextmanager
+    async def asking(self, ctx: FlashContext) -> AsyncIterator[None]:
+        """Have functional requests wait while the block runs: an ECU that is asked something misses them."""
+        ctx.asking = True
+        try:
+            yield
+        finally:
+            ctx.asking = False
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+    async def _nobody_asks(self, ctx: FlashContext) -> None:
+        while any(other.asking for other in self._active if other is not ctx):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+
     def _others_program(self, ctx: FlashContext) -> bool:
         return any(other.entered_programming for other in self._active if other is not ctx)
 
@@ -71,6 +91,7 @@ class BusGroup:
         TransportError when nobody acknowledges.
         """
         async with self._sending:
+            await self._nobody_asks(ctx)
             if self._was_heard(ctx, payload):
                 return
             if not self._others_program(ctx):

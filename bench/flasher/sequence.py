@@ -76,6 +76,7 @@ class FlashRun:
         """Check the image against the recipe: ImageMismatch when they do not belong together."""
         tally = Tally(job.ecu, clock)
         self.belief = belief_untouched("as it was: it was not touched")
+        self._ended: FlashReport | None = None
         self._ctx = FlashContext(
             job=job,
             header=check_job(job, recipe),
@@ -99,19 +100,22 @@ class FlashRun:
             await _try_until_done(ctx)
         except asyncio.CancelledError:
             await self._undo()
+            self._ended = ctx.report()
             raise
         except FlasherError as error:
             await self._undo(touched=ctx.touched)
             if isinstance(error, ImageMismatch) and not ctx.touched:
                 raise
-            raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, ctx.report()) from error
+            self._ended = ctx.report()
+            raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended) from error
         self.belief = Belief(EcuState.NEW_SOFTWARE, f"running {ctx.job.software_id} {ctx.version}", erased=ctx.erased)
         await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
-        return ctx.report()
+        self._ended = ctx.report()
+        return self._ended
 
     def report(self) -> FlashReport:
-        """Return what was done so far."""
-        return self._ctx.report()
+        """Return what was done so far, or in all once the job has ended."""
+        return self._ended or self._ctx.report()
 
     async def _undo(self, *, touched: bool = True) -> None:
         """Switch on what was switched off, leave the programming session, and look what the ECU is now."""
@@ -145,7 +149,8 @@ async def _try_once(ctx: FlashContext) -> None:
     """Look who answers, then go through the recipe (or its end, when only the end is missing)."""
     ctx.try_started_ns = ctx.clock.now_ns()
     ctx.enter("identify", "pre")
-    identity = await identify(ctx.client, ctx.recipe)
+    async with ctx.group.asking(ctx):
+        identity = await identify(ctx.client, ctx.recipe)
     check_identity(ctx.job, ctx.header, identity)
     ctx.tally.note("identified", ecu_is=identity)
     first = _first_step(ctx, identity)

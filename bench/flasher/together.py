@@ -58,7 +58,8 @@ class FlashSession:
             )
             for target in targets
         }
-        self._batches = batches([target.job.ecu for target in targets], lambda _ecu: parallel)
+        willing = {target.job.ecu: parallel and target.recipe.parallel for target in targets}
+        self._batches = batches(list(willing), willing.__getitem__)
         self._errors: dict[str, FlasherError] = {}
         self._finished: set[str] = set()
 

@@ -9,6 +9,7 @@ import pytest
 ADAPTERS = {
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
+    "bench/cli/interrupts.py": "Ctrl-C during a simulated flash job: the signal only asks the job's task to stop",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }
 MODULES = {
