@@ -12,16 +12,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from bench.core.clock import NS_PER_MS
+from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
 from bench.flasher.errors import NegativeResponse, UdsError
 from bench.flasher.recipe import Step
 from bench.flasher.services import Call, functional_session, functional_tester_present
-from bench.ports import FunctionalLink, LinkError
+from bench.flasher.values import Tally
+from bench.ports import AnswerTimeout, DiagLink, FunctionalLink, LinkError
 
 if TYPE_CHECKING:
     from bench.flasher.context import FlashContext
 
 SUPPRESS_POSITIVE_RESPONSE = 0x80
+OCCUPIED_LIMIT_NS = 2 * NS_PER_S
+"""How long an answer may be kept off the bus by other jobs: some blocks of 4,095 bytes, also at 125 kbit/s."""
 UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
 
 
@@ -35,6 +38,10 @@ class BusGroup:
         self.link = link
         self.owed: dict[Step, bytes] = {}
         """What switches on again, by the step that would do it."""
+        self.sending: dict[object, None] = {}
+        """The links that are sending a request just now."""
+        self.sent_ns = 0
+        """When a link last ended to send."""
         self._active: list[FlashContext] = []
         self._sent_ns: dict[bytes, int] = {}
         self._sending = asyncio.Lock()
@@ -155,6 +162,44 @@ class BusGroup:
             except LinkError as error:
                 for ctx in self._kept_alive:
                     ctx.tally.count("tester_present_failed", error=error.name)
+
+
+class SharedLink:
+    """An ECU's link on a bus that other jobs use too.
+
+    Requests have lower identifiers than answers: while another job sends a block, an ECU that wants to answer loses
+    every arbitration. So P2 does not run out for one job while another one is sending.
+    """
+
+    def __init__(self, link: DiagLink, group: BusGroup, clock: Clock, tally: Tally) -> None:
+        self._link, self._group, self._clock, self._tally = link, group, clock, tally
+
+    async def send(self, payload: bytes) -> None:
+        """See `DiagLink`."""
+        sending = self._group.sending
+        sending[self] = None
+        try:
+            await self._link.send(payload)
+        finally:
+            del sending[self]
+            self._group.sent_ns = self._clock.now_ns()
+
+    async def receive(self, start_within_ns: int) -> bytes:
+        """See `DiagLink`; waits anew as long as others occupied the bus meanwhile, at most `OCCUPIED_LIMIT_NS`."""
+        limit_ns = self._clock.now_ns() + OCCUPIED_LIMIT_NS
+        while True:
+            asked_ns = self._clock.now_ns()
+            try:
+                return await self._link.receive(start_within_ns)
+            except AnswerTimeout:
+                occupied = self._group.sending or self._group.sent_ns > asked_ns
+                if not occupied or self._clock.now_ns() >= limit_ns:
+                    raise
+                self._tally.note("bus_occupied", by="another job")
+
+    def discard(self) -> int:
+        """See `DiagLink`."""
+        return self._link.discard()
 
 
 class BusGroups:

@@ -21,7 +21,7 @@ from bench.flasher.errors import (
     VersionMismatch,
 )
 from bench.flasher.functional import FunctionalSender
-from bench.flasher.group import BusGroup
+from bench.flasher.group import BusGroup, SharedLink
 from bench.flasher.identity import identify
 from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
@@ -82,7 +82,7 @@ class FlashRun:
             header=check_job(job, recipe),
             recipe=recipe,
             clock=clock,
-            client=UdsClient(link, recipe, clock, tally),
+            client=UdsClient(SharedLink(link, group, clock, tally), recipe, clock, tally),
             functional=FunctionalSender(group.link, recipe.timing, clock),
             group=group,
             points=points,

@@ -107,7 +107,7 @@ def run_flash(
         with opened_buses(world, order.files) as buses:
             life = await _ready_bench(world, order.files, buses, seed)
             accesses = ecu_links(order.files, buses, life)
-            return await _flash(world, life, order, accesses, progress, parallel=parallel)
+            return await flash_order(world, life, order, accesses, progress, parallel=parallel)
 
     return run_on_clock(main, virtual=order.files.bench.clock == "virtual")
 
@@ -126,7 +126,7 @@ async def _ready_bench(world: World, files: BenchFiles, buses: Mapping[str, CanB
     return plug_in_tester(world)
 
 
-async def _flash(
+async def flash_order(
     world: World,
     life: Incarnation,
     order: FlashOrder,
@@ -135,6 +135,7 @@ async def _flash(
     *,
     parallel: bool,
 ) -> FlashResult:
+    """Flash the order's ECUs, confirm them, seal the run; cancelled, the result says how far it came."""
     session = FlashSession(_targets(order, accesses), life, world.points, progress, parallel=parallel)
     start_ns, interrupted, confirmed = life.now_ns(), False, {}
     try:
