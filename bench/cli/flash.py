@@ -17,12 +17,14 @@ from bench.cli.flash_output import (
     result_model,
     write_flash,
 )
+from bench.cli.flash_plan import plan_model, print_plan
 from bench.cli.interrupts import gentle_interrupts
 from bench.cli.options import common, find
 from bench.cli.signing_key import private_key
 from bench.core.errors import InputError
 from bench.evidence.write import shown_path
 from bench.flasher.errors import ImageMismatch
+from bench.rig.dry_run import dry_run
 from bench.rig.files import BenchFiles, load_bench
 from bench.rig.flash_order import FlashOrder, Signing, make_order
 from bench.rig.flashing import is_simulated, run_flash, run_read
@@ -42,12 +44,16 @@ EXIT_CODES = {"flashed": 0, "failed": 1, "interrupted": INTERRUPTED}
 @click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key that signs; simulated: a test key.")
 @click.option("--one-by-one", is_flag=True, help="One ECU after the other, instead of all together.")
 @click.option("--read", is_flag=True, help="Read the identification of every ECU; nothing is changed.")
+@click.option("--dry-run", "dry", is_flag=True, help="Show the whole sequence with bytes and times; no bus is touched.")
+@click.option("--full", is_flag=True, help="With --dry-run: all bytes of every request.")
 @common
 def flash(
     images: tuple[str, ...],
     bench_name: str,
     vehicle: str | None,
     read: bool,
+    dry: bool,
+    full: bool,
     one_by_one: bool,
     as_json: bool,
     out: Path,
@@ -65,6 +71,7 @@ def flash(
     Examples:
       otabench flash body=app.hex --version 1.2.0 --release-counter 3
       otabench flash body=body.signed.bin gateway=gateway.signed.bin --json
+      otabench flash body=app.hex --version 1.2.0 --release-counter 3 --dry-run
       otabench flash --read --bench sim
 
     Exit codes: 0 all flashed and read back, 1 an ECU failed, 2 wrong input (no ECU was touched), 3 equipment error,
@@ -73,7 +80,11 @@ def flash(
     files = load_bench(find("benches", bench_name), vehicle)
     if read:
         return _read(files, images, seed, as_json)
-    order = make_order(files, _pairs(images), _signing(**firmware), simulated=is_simulated(files))
+    if full and not dry:
+        raise InputError("--full is for --dry-run", key="--full", hint="add --dry-run")
+    order = make_order(files, _pairs(images), _signing(**firmware), simulated=dry or is_simulated(files))
+    if dry:
+        return _plan(order, parallel=not one_by_one, full=full, as_json=as_json)
     return _flash(order, seed, out, parallel=not one_by_one, as_json=as_json)
 
 
@@ -92,6 +103,19 @@ def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: 
     else:
         print_flash(shown)
     return EXIT_CODES[outcome_of(result)]
+
+
+def _plan(order: FlashOrder, *, parallel: bool, full: bool, as_json: bool) -> int:
+    try:
+        found = dry_run(order, parallel=parallel)
+    except ImageMismatch as mismatch:
+        raise _refused(order, mismatch) from None
+    plan = plan_model(order, found, parallel=parallel, full=full)
+    if as_json:
+        click.echo(plan.to_json(), nl=False)
+    else:
+        print_plan(plan)
+    return 0
 
 
 def _refused(order: FlashOrder, mismatch: ImageMismatch) -> InputError:

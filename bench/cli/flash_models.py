@@ -97,6 +97,45 @@ class FlashResultJson(OutputModel):
     ecus: tuple[FlashedEcuResult, ...]
 
 
+class PlannedRequest(OutputModel):
+    """One request of a dry run; `ecu` is null when it goes to all of `channel`. Without --full, `request` is cut."""
+
+    t_s: float
+    duration_s: float
+    ecu: str | None
+    channel: str
+    step: str
+    name: str
+    length: int
+    request: Hexadecimal
+    answers: tuple[Hexadecimal, ...]
+
+
+class PlannedEcu(OutputModel):
+    """One ECU of a dry run; `times_known` says whether the estimate holds its erase and program times."""
+
+    ecu: str
+    recipe: str
+    image: FlashImage
+    duration_s: float
+    times_known: bool
+    time: FlashTime
+
+
+class FlashPlan(OutputModel):
+    """`flash --dry-run --json`: the sequence in order of time, and the estimate."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    tool: Tool
+    bench: str
+    vehicle: str
+    parallel: bool
+    full: bool
+    duration_s: float
+    ecus: tuple[PlannedEcu, ...]
+    requests: tuple[PlannedRequest, ...]
+
+
 class ReadIdentifier(OutputModel):
     """One data identifier; `value` is null where there is none, then `problem` says why."""
 

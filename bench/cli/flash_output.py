@@ -34,6 +34,7 @@ from bench.flasher.values import Progress as FlashProgress
 from bench.rig.files import BenchFiles
 from bench.rig.flash_order import FlashOrder, OrderedEcu
 from bench.rig.flashing import FlashedEcu, FlashResult
+from bench.rig.time_spent import TimeSpent
 
 Outcome = Literal["flashed", "failed", "interrupted"]
 OUTCOME_STYLES = {"flashed": "green", "failed": "bold red", "interrupted": "yellow"}
@@ -166,7 +167,7 @@ def _ecu_model(ordered: OrderedEcu, ecu: FlashedEcu) -> FlashedEcuResult:
         outcome="interrupted" if not outcome.finished else "failed" if failed else "flashed",
         error=None if outcome.error is None else str(outcome.error),
         step=report.step,
-        image=_image_model(ordered),
+        image=image_model(ordered),
         believed=FlashBelief(
             state=outcome.belief.state.value,
             seen=outcome.belief.seen,
@@ -182,13 +183,19 @@ def _ecu_model(ordered: OrderedEcu, ecu: FlashedEcu) -> FlashedEcuResult:
         started_s=report.started_ns / NS_PER_S,
         duration_s=seconds,
         phases_s={name: ns / NS_PER_S for name, ns in report.phase_ns.items()},
-        time=FlashTime(**{f"{name[:-3]}_s": ns / NS_PER_S for name, ns in asdict(ecu.spent).items()}),
+        time=time_model(ecu.spent),
         counts=dict(report.counts),
         events=tuple(FlashedEvent(t_ns=event.t_ns, name=event.name, detail=event.detail) for event in report.events),
     )
 
 
-def _image_model(ordered: OrderedEcu) -> FlashImage:
+def time_model(spent: TimeSpent) -> FlashTime:
+    """Return where the time went, in seconds."""
+    return FlashTime(**{f"{name[:-3]}_s": ns / NS_PER_S for name, ns in asdict(spent).items()})
+
+
+def image_model(ordered: OrderedEcu) -> FlashImage:
+    """Return what the image's header says, and where it came from."""
     header = ordered.image.header
     return FlashImage(
         file=str(ordered.file),
@@ -241,7 +248,7 @@ def print_flash(shown: FlashResultJson) -> None:
     answers().print(table)
     for ecu in shown.ecus:
         _print_oddities(ecu)
-    saved = f", one after the other {shown.sum_s:.3f} s" if len(shown.ecus) > 1 else ""
+    saved = f" for jobs of {shown.sum_s:.3f} s together" if len(shown.ecus) > 1 else ""
     click.echo(f"total:  {shown.duration_s:.3f} s{saved}\ntrace:  {shown.trace_sha256}\nfolder: {shown.folder}")
 
 

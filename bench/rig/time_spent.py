@@ -13,6 +13,8 @@ from bench.wire.isotp_params import CONSECUTIVE, FIRST, FLOW, SINGLE
 
 NEGATIVE, TESTER_PRESENT, ROUTINE, TRANSFER, EXIT = 0x7F, 0x3E, 0x31, 0x36, 0x37
 PENDING = 0x78
+SMALLEST_PAUSE_NS = 2_000
+"""Frames closer than a bit follow each other without a pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +57,27 @@ class _Walk:
     last_ns: int
     spent: TimeSpent = field(default_factory=TimeSpent)
     others_ns: int = 0
+    occupied_from_ns: int = 0
+    occupied_to_ns: int = 0
+    """The last stretch without a pause in which others had the bus."""
     st_min_ns: int = 0
     after_consecutive: bool = False
     cause: str = "ecu_other_ns"
     awaits_answer: bool = False
     pending: bool = False
+
+    def occupied(self, begin_ns: int, end_ns: int) -> None:
+        """Note a frame of others."""
+        self.others_ns += end_ns - begin_ns
+        if begin_ns - self.occupied_to_ns > SMALLEST_PAUSE_NS:
+            self.occupied_from_ns = begin_ns
+        self.occupied_to_ns = end_ns
+
+    def kept_waiting_ns(self, begin_ns: int) -> int:
+        """Return how long others had the bus without a pause right before a frame: its sender lost arbitration."""
+        if begin_ns - self.occupied_to_ns > SMALLEST_PAUSE_NS:
+            return 0
+        return max(0, self.occupied_to_ns - max(self.occupied_from_ns, self.last_ns))
 
     def gap(self, begin_ns: int) -> int:
         return max(0, begin_ns - self.last_ns)
@@ -87,11 +105,13 @@ def _step(walk: _Walk, frame: FrameRecord, duration_ns: int) -> None:
     if who == walk.pair.request and data:
         _tester_frame(walk, data, gap_ns)
     elif who == walk.pair.response and data:
-        _ecu_frame(walk, data, gap_ns)
+        waited_ns = min(gap_ns, walk.kept_waiting_ns(frame.t_ns - duration_ns))
+        walk.add("other_traffic_ns", waited_ns)
+        _ecu_frame(walk, data, gap_ns - waited_ns)
     elif who == walk.pair.functional and not walk.awaits_answer and data[1:2] != bytes((TESTER_PRESENT,)):
         walk.add("tester_ns", gap_ns)
     else:
-        walk.others_ns += duration_ns
+        walk.occupied(frame.t_ns - duration_ns, frame.t_ns)
         return
     walk.add("bus_ns", max(0, frame.t_ns - max(walk.last_ns, frame.t_ns - duration_ns)))
     walk.last_ns, walk.others_ns = frame.t_ns, 0
