@@ -130,8 +130,7 @@ class BusGroup:
     async def restore(self, ctx: FlashContext, step: Step, payload: bytes) -> None:
         """Send what switches on again, unless others are at work: then the last of them will."""
         if self.is_alone(ctx):
-            await ctx.functional.send(payload)
-            self.owed.pop(step, None)
+            await ctx.functional.send(payload, lambda: self.owed.pop(step, None))
 
     # Tester present ---------------------------------------------------------------------------------
 

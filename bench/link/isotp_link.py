@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.ports import AnswerTimeout, CanPort, LinkError
@@ -21,12 +22,13 @@ class IsoTpLink:
         self._arrived: deque[Outcome] = deque()
         self._started = False
         self._waiter: asyncio.Future[None] | None = None
+        self._abort: Callable[[], None] = lambda: port.cancel(request_id)
         self._endpoint = IsoTpEndpoint(
             clock,
             params,
             lambda data, sent: port.send(CanFrame(request_id, data), sent),
             listener=self,
-            abort=lambda: port.cancel(request_id),
+            abort=self._abort,
         )
         self._response_id = response_id
         port.subscribe(self._on_frame)
@@ -63,7 +65,12 @@ class IsoTpLink:
         """Send one message; returns when its last frame is on the bus. Raises LinkError."""
         done: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._endpoint.send(payload, lambda error: None if done.done() else done.set_result(error))
-        error = await done
+        try:
+            error = await done
+        except asyncio.CancelledError:  # given up by the caller: the rest must not go out, the link is free again
+            self._endpoint.fail()
+            self._abort()
+            raise
         if error is not None:
             raise LinkError(error, "while sending")
 

@@ -133,6 +133,8 @@ class IdealEcu:
         _Ear(life, port, self._entry, IsoTpParams(block_size=flow.block_size, st_min=flow.st_min), self._received)
 
     def _restart(self, session: Session) -> None:
+        if session is Session.DEFAULT:
+            self._take_new_software()
         self._session = session
         self.node.reset()
 
@@ -163,12 +165,11 @@ class IdealEcu:
             limit_ms = uds.p2_star_ms
         await life.sleep_ns(done_ns - life.now_ns())
         await _sent(send, answer)
-        self._busy_in = None
-        self._after(life, then)
-
-    def _after(self, life: Incarnation, then: Session | None) -> None:
-        if then is not None:
-            life.call_at_ns(life.now_ns() + self._times.boot.reset_delay_ms * NS_PER_MS, self._restart, then)
+        if then is None:
+            self._busy_in = None
+        else:  # nothing is served any more: a reset is due
+            due_ns = life.now_ns() + self._times.boot.reset_delay_ms * NS_PER_MS
+            life.call_at_ns(due_ns, self._restart, then)
 
     def _answer(self, pdu: bytes) -> tuple[bytes, int, Session | None]:
         """Return the positive answer, how long the ECU works for it, and the session that a reset leads to."""
@@ -192,7 +193,6 @@ class IdealEcu:
         if sid == Sid.REQUEST_TRANSFER_EXIT:
             return echo, self._program_ns(0, last=True), None
         if sid == Sid.ECU_RESET:
-            self._take_new_software()
             return echo + pdu[1:2], 0, Session.DEFAULT
         return echo + (pdu[1:2] if sid in WITH_SUB_FUNCTION else b""), 0, None
 
