@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from bench.core.node import Incarnation
 from bench.core.records import ServerEvent
 from bench.wire.can import CanFrame
+from bench.wire.frame_run import FrameRun, RunTaker
 
 FrameCallback = Callable[[CanFrame, int], None]
 """Called with a received frame and the instant of its end in nanoseconds."""
@@ -19,14 +20,25 @@ SentCallback = Callable[[int], None]
 class CanPort(Protocol):
     """One node's access to one CAN bus."""
 
-    def send(self, frame: CanFrame, sent: SentCallback | None = None) -> None:
-        """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it."""
+    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
+        """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it.
+
+        `run` offers what would follow; a port that carries frame by frame leaves it alone.
+        """
 
     def cancel(self, can_id: int) -> None:
         """Drop frames with this identifier that were not sent yet (a transmission that timed out)."""
 
-    def subscribe(self, callback: FrameCallback) -> None:
-        """Call `callback` for every frame of other nodes."""
+    def subscribe(
+        self, callback: FrameCallback, can_ids: Sequence[int] | None = None, taker: RunTaker | None = None
+    ) -> None:
+        """Call `callback` for frames of other nodes: every one, or those with one of `can_ids` (11 and 29 bits alike).
+
+        Who also gives a `taker` does not insist on single frames.
+        """
+
+    def on_bus_off(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when this controller has left the bus after too many errors; what waited is lost."""
 
 
 class CanBus(Protocol):

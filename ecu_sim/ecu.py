@@ -9,6 +9,7 @@ from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.ports import CanBus, CanPort, SentCallback
 from bench.wire.can import CanFrame
+from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
 from bench.wire.uds import Session
@@ -33,17 +34,22 @@ class _Connection:
         self, life: Incarnation, port: CanPort, spec: EcuSpec, functional_id: int, params: IsoTpParams
     ) -> None:
         self._port, self._spec, self._functional_id = port, spec, functional_id
-        self._endpoint = IsoTpEndpoint(life, params, self._transmit, self)
+        self._endpoint = IsoTpEndpoint(life, params, self._transmit, self, transmit_run=self._transmit_run)
         self.send: Send = self._endpoint.send
         self.server: UdsServer | None = None
 
     def open(self, server: UdsServer) -> None:
         """Begin to listen."""
         self.server = server
-        self._port.subscribe(self._heard)
+        self._port.subscribe(self._heard, (self._spec.request_id,), self._endpoint)
+        self._port.subscribe(self._heard, (self._functional_id,))
+        self._port.on_bus_off(self._endpoint.fail)
 
     def _transmit(self, data: bytes, sent: SentCallback) -> None:
         self._port.send(CanFrame(self._spec.response_id, data), sent)
+
+    def _transmit_run(self, data: bytes, sent: SentCallback, run: FrameRun) -> None:
+        self._port.send(CanFrame(self._spec.response_id, data), sent, run)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._spec.request_id:

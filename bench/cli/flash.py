@@ -27,8 +27,8 @@ from bench.flasher.errors import ImageMismatch
 from bench.rig.dry_run import dry_run
 from bench.rig.files import BenchFiles, load_bench
 from bench.rig.flash_order import FlashOrder, Signing, make_order
-from bench.rig.flashing import is_simulated, run_flash, run_read
-from bench.runs.exit_codes import INTERRUPTED
+from bench.rig.flashing import FlashResult, is_simulated, run_flash, run_read
+from bench.runs.exit_codes import INPUT, INTERRUPTED
 
 EXIT_CODES = {"flashed": 0, "failed": 1, "interrupted": INTERRUPTED}
 
@@ -74,8 +74,8 @@ def flash(
       otabench flash body=app.hex --version 1.2.0 --release-counter 3 --dry-run
       otabench flash --read --bench sim
 
-    Exit codes: 0 all flashed and read back, 1 an ECU failed, 2 wrong input (no ECU was touched), 3 equipment error,
-    130 interrupted.
+    Exit codes: 0 all flashed and read back, 1 an ECU failed, 2 wrong input (its ECU was not touched), 3 equipment
+    error, 130 interrupted.
     """
     files = load_bench(find("benches", bench_name), vehicle)
     if read:
@@ -102,6 +102,13 @@ def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: 
         click.echo(shown.to_json(), nl=False)
     else:
         print_flash(shown)
+    return _exit_code(result)
+
+
+def _exit_code(result: FlashResult) -> int:
+    """Return 2 where an image belongs to other hardware than answered: the first of 130, 2, 1 counts."""
+    if not result.interrupted and any(isinstance(ecu.outcome.error, ImageMismatch) for ecu in result.ecus):
+        return INPUT
     return EXIT_CODES[outcome_of(result)]
 
 

@@ -15,7 +15,7 @@ EXTENDED, FD, BRS, REMOTE = 1, 2, 4, 8
 
 
 class FrameRecord(NamedTuple):
-    """A frame that crossed a bus completely; `t_ns` is the instant of its end (last bit of EOF)."""
+    """A frame that crossed a bus completely; `t_ns` is the instant from which the next one may begin."""
 
     t_ns: int
     channel: str

@@ -29,9 +29,11 @@ class IsoTpLink:
             lambda data, sent: port.send(CanFrame(request_id, data), sent),
             listener=self,
             abort=self._abort,
+            transmit_run=lambda data, sent, run: port.send(CanFrame(request_id, data), sent, run),
         )
         self._response_id = response_id
-        port.subscribe(self._on_frame)
+        port.subscribe(self._on_frame, (response_id,), self._endpoint)
+        port.on_bus_off(self._endpoint.fail)
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._response_id:

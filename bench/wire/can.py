@@ -58,8 +58,8 @@ def arbitration_key(frame: CanFrame) -> int:
 
 def frame_bits(frame: CanFrame) -> int:
     """Return how many bit times a classic frame occupies with its actual stuff bits, intermission included."""
-    state, crc, bits = _header(frame.can_id, len(frame.data), frame.flags)
-    stuff, remainder = STUFF, _CRC15
+    state, crc, bits = header(frame.can_id, len(frame.data), frame.flags)
+    stuff, remainder = STUFF, CRC15
     if not frame.flags & REMOTE:
         for byte in frame.data:
             crc = (crc << 8 & 0x7FFF) ^ remainder[crc >> 7 ^ byte]
@@ -67,11 +67,11 @@ def frame_bits(frame: CanFrame) -> int:
             state = packed & STUFF_STATE
             bits += packed & STUFF_COUNT
     packed = stuff[state | crc >> 7]
-    return bits + (packed & STUFF_COUNT) + 7 + _LAST_7[packed & STUFF_STATE | crc & 0x7F] + TAIL_BITS
+    return bits + (packed & STUFF_COUNT) + 7 + LAST_7[packed & STUFF_STATE | crc & 0x7F] + TAIL_BITS
 
 
 @lru_cache(maxsize=65536)
-def _header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
+def header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
     """Return (stuff state shifted by a byte, CRC, bits so far) after everything before the data."""
     if flags & FD:
         raise ValueError("an FD frame has two phases: frame_phases counts them")
@@ -122,5 +122,5 @@ _STATES = range(10)
 STUFF_STATE, STUFF_COUNT = 0xF00, 0xFF
 """An entry of `STUFF`: the state after the byte (ready to index with the next one), and how many bits it took."""
 STUFF = tuple(_after_byte(state, byte) for state in _STATES for byte in range(256))
-_LAST_7 = tuple(stuff_bits(state, word & 0x7F, 7)[1] for state in _STATES for word in range(256))
-_CRC15 = tuple(_crc_bits(byte, 8) for byte in range(256))
+LAST_7 = tuple(stuff_bits(state, word & 0x7F, 7)[1] for state in _STATES for word in range(256))
+CRC15 = tuple(_crc_bits(byte, 8) for byte in range(256))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bench.core.clock import NS_PER_MS, NS_PER_US, Clock, Timer
 from bench.wire.can import FD_LENGTHS
+from bench.wire.frame_run import FrameRun
 
 SINGLE, FIRST, CONSECUTIVE, FLOW = 0, 1, 2, 3
 CONTINUE, WAIT, OVERFLOW = 0, 1, 2
@@ -82,6 +83,11 @@ class IsoTpListener(Protocol):
 
 
 Transmit = Callable[[bytes, Callable[[int], None]], None]
+"""Carries the data of a frame out; calls back with the instant at which it was sent."""
+
+
+TransmitRun = Callable[[bytes, Callable[[int], None], FrameRun], None]
+"""As `Transmit`, for a consecutive frame; the run offers those that would follow."""
 Done = Callable[[str | None], None]
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.wire.can_fd import next_fd_length
+from bench.wire.frame_run import Heads
 from bench.wire.isotp_address import single_bytes
 from bench.wire.isotp_params import (
     CONSECUTIVE,
@@ -21,6 +22,7 @@ from bench.wire.isotp_params import (
     IsoTpError,
     IsoTpParams,
     Transmit,
+    TransmitRun,
     ignore_sent,
     st_min_to_ns,
 )
@@ -56,21 +58,52 @@ class Framing:
         return data.ljust(next_fd_length(len(data)), bytes((padding,)))
 
 
+class _Run:
+    """The rest of one message's block, as a bus may ask for it; of a message that has ended nothing is left."""
+
+    __slots__ = ("_generation", "_sender")
+
+    def __init__(self, sender: Sender, generation: int) -> None:
+        self._sender, self._generation = sender, generation
+
+    @property
+    def gap_ns(self) -> int:
+        return self._sender.gap_ns
+
+    def certain(self) -> int:
+        return self._sender.certain(self._generation)
+
+    def peek(self, count: int) -> tuple[Heads, bytes]:
+        return self._sender.peek(count)
+
+    def take(self, count: int, next_begin_ns: int) -> bytes:
+        return self._sender.take(count, next_begin_ns)
+
+
 class Sender:
     """The sending half: one message at a time."""
 
     def __init__(
-        self, clock: Clock, params: IsoTpParams, transmit: Transmit, abort: Callable[[], None], prefix: bytes
+        self,
+        clock: Clock,
+        params: IsoTpParams,
+        transmit: Transmit,
+        abort: Callable[[], None],
+        prefix: bytes,
+        transmit_run: TransmitRun | None = None,
     ) -> None:
         self._clock, self._params, self._transmit, self._abort = clock, params, transmit, abort
+        self._transmit_run = transmit_run
         self._framing = Framing(prefix, params.tx_dl, params.padding)
         self._tx_dl = params.tx_dl
         self._heads = tuple(prefix + bytes((CONSECUTIVE << 4 | sequence,)) for sequence in range(16))
+        self._heads_from = tuple(self._heads[n:] + self._heads[:n] for n in range(16))
         self._consecutive_bytes = params.tx_dl - len(prefix) - 1
         self._n_as_ns = params.n_as_ms * NS_PER_MS
         self._payload = b""
         self._done: Done | None = None
         self._on_sent: Callable[[int], None] = ignore_sent
+        self._run = _Run(self, 0)
         self._offset = 0
         self._first_bytes = 0
         self._sequence = 0
@@ -96,6 +129,7 @@ class Sender:
         self._payload, self._done, self._waits = payload, done, 0
         self._generation += 1
         self._on_sent = partial(self._sent, self._generation)
+        self._run = _Run(self, self._generation)
         now_ns = self._clock.now_ns()
         if len(payload) <= self._framing.single_bytes:
             self._offset = len(payload)
@@ -106,12 +140,15 @@ class Sender:
         self._sequence = 1
         self._put(head + payload[: self._first_bytes], now_ns)
 
-    def _put(self, data: bytes, now_ns: int) -> None:
+    def _put(self, data: bytes, now_ns: int, *, run: bool = False) -> None:
         if len(data) != self._tx_dl:
             data = self._framing.filled(data)
         self._timeout_name = IsoTpError.TIMEOUT_A
         self._deadline.set(now_ns + self._n_as_ns)
-        self._transmit(data, self._on_sent)
+        if run and self._transmit_run is not None:
+            self._transmit_run(data, self._on_sent, self._run)
+        else:
+            self._transmit(data, self._on_sent)
 
     def _sent(self, generation: int, t_ns: int) -> None:
         if generation != self._generation or self._done is None:
@@ -134,12 +171,46 @@ class Sender:
     def _next(self, generation: int, now_ns: int) -> None:
         if generation != self._generation or self._done is None:
             return
+        self._put(self._next_data(), now_ns, run=True)
+
+    def _next_data(self) -> bytes:
+        """Return the data of the next consecutive frame and count it as begun."""
         end = self._offset + self._consecutive_bytes
         data = self._heads[self._sequence] + self._payload[self._offset : end]
         self._offset, self._sequence = end, (self._sequence + 1) & 0xF
         if self._left_in_block is not None:
             self._left_in_block -= 1
-        self._put(data, now_ns)
+        return data
+
+    # A run of frames; the frame that was put last is the first of it -----------------------------------
+
+    @property
+    def gap_ns(self) -> int:
+        """The pause between two consecutive frames."""
+        return self._gap_ns
+
+    def certain(self, generation: int) -> int:
+        """See `FrameRun.certain`; a message that has ended has no more frames."""
+        if generation != self._generation or self._done is None:
+            return 0
+        whole = (len(self._payload) - self._offset) // self._consecutive_bytes
+        return whole if self._left_in_block is None else min(whole, self._left_in_block)
+
+    def peek(self, count: int) -> tuple[Heads, bytes]:
+        """See `FrameRun.peek`."""
+        start = self._offset - self._consecutive_bytes
+        heads = self._heads_from[(self._sequence - 1) & 0xF]
+        return heads, self._payload[start : start + count * self._consecutive_bytes]
+
+    def take(self, count: int, next_begin_ns: int) -> bytes:
+        """See `FrameRun.take`."""
+        skipped = count - 1
+        self._offset += skipped * self._consecutive_bytes
+        self._sequence = (self._sequence + skipped) & 0xF
+        if self._left_in_block is not None:
+            self._left_in_block -= skipped
+        self._deadline.set(next_begin_ns + self._n_as_ns)
+        return self._next_data()
 
     def on_flow(self, data: bytes, t_ns: int) -> None:
         """Take a flow control frame; one that nobody waits for is ignored."""
