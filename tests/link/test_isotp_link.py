@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.records import BRS, FD
 from bench.core.world import World
-from bench.link.isotp_link import IsoTpFunctionalLink
+from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.link.sim_bus import SimCanBus
 from bench.wire.can import CanFrame
 from bench.wire.can_fd import frame_time_ns
@@ -81,3 +82,35 @@ def test_functional_request_that_fits_no_single_frame_is_refused(length: int) ->
     Node(world, "tester", lambda life: links.append(IsoTpFunctionalLink(bus.attach(life), 0x7DF, 0xCC))).power_on()
     with pytest.raises(ValueError, match="functional messages carry 1 to 7"):
         loop.run(links[0].send(bytes(length)))
+
+
+def test_link_whose_sender_was_cancelled_sends_nothing_more_of_it_and_is_free_again() -> None:
+    loop = VirtualLoop()
+    world = World(loop, seed=1)
+    bus, ear = SimCanBus(world, "can0", NOMINAL), Ear()
+
+    def plug_in(life: Incarnation) -> None:
+        port = bus.attach(life)
+        end = IsoTpEndpoint(life, IsoTpParams(), lambda data, sent: port.send(CanFrame(0x7A8, data), sent), ear)
+        port.subscribe(lambda frame, t_ns: end.on_frame(frame.data, t_ns) if frame.can_id == 0x7A0 else None)
+        ear.on_error = lambda name: None  # type: ignore[method-assign]
+
+    async def story(life: Incarnation) -> None:
+        link = IsoTpLink(life, bus.attach(life), 0x7A0, 0x7A8, IsoTpParams())
+        sending = loop.create_task(link.send(bytes(4000)))
+        await life.sleep_ns(20 * NS_PER_MS)
+        sending.cancel()
+        await asyncio.wait((sending,))
+        assert sending.cancelled()
+        sent = len(world.journal.frames())
+        await life.sleep_ns(NS_PER_MS)
+        assert len(world.journal.frames()) <= sent + 1
+        await link.send(b"\x11\x01")
+
+    Node(world, "ecu", plug_in).power_on()
+    tester = Node(world, "tester", lambda _life: None)
+    tester.power_on()
+    assert tester.incarnation is not None
+    loop.run(story(tester.incarnation))
+    assert ear.messages == [b"\x11\x01"]
+    loop.discard()
