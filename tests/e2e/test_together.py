@@ -26,7 +26,7 @@ def installing_ns(result: RunResult) -> int:
     """Return the time between the first and the last request to all ECUs."""
     records = [json.loads(line) for line in result.journal]
     functional = [r["t"] for r in records if r["kind"] == "frame" and " 7DF#" in r["payload"]]
-    return functional[-1] - functional[0]
+    return int(functional[-1] - functional[0])
 
 
 def one_after_the_other(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Job:
