@@ -26,13 +26,17 @@ class CanPort(Protocol):
         `run` offers what would follow; a port that carries frame by frame leaves it alone.
         """
 
-    def cancel(self, can_id: int) -> None:
-        """Drop frames with this identifier that were not sent yet (a transmission that timed out)."""
+    def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
+        """Drop what was not sent yet (a transmission that timed out): frames with this identifier, of the format that
+        `flags` has (EXTENDED or not), whose data begin with `prefix` (the address byte, where links share an
+        identifier)."""
 
     def subscribe(
-        self, callback: FrameCallback, can_ids: Sequence[int] | None = None, taker: RunTaker | None = None
+        self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
     ) -> None:
-        """Call `callback` for frames of other nodes: every one, or those with one of `can_ids` (11 and 29 bits alike).
+        """Call `callback` for frames of other nodes: every one, or those with an identifier that is named.
+
+        Identifiers have their format, as `bench.wire.can.identifier` gives it.
 
         Who also gives a `taker` does not insist on single frames.
         """
@@ -43,6 +47,10 @@ class CanPort(Protocol):
 
 class CanBus(Protocol):
     """A bus that nodes attach to; an attachment lives as long as the incarnation it was made for (D3)."""
+
+    @property
+    def fd(self) -> bool:
+        """Whether the bus carries CAN FD frames."""
 
     def attach(self, life: Incarnation) -> CanPort:
         """Return the port of this life; frames sent carry `life.part` as their sender."""

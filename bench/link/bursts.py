@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.core.clock import NS_PER_S
 from bench.core.frame_run import RunRecord, RunTimes
 from bench.link.sim_port import SimCanPort, Waiting
-from bench.wire.can import CanFrame
+from bench.wire.can import CanFrame, identifier
 from bench.wire.can_bulk import run_times_ns
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def _allowed(bus: SimCanBus, sender: SimCanPort, frame: CanFrame) -> int:
     """Return how many frames of the run nobody on the bus forbids to carry at once."""
     if sender.queue or len(bus.ports) < 2:
         return 0
-    count = sender.counter.unarmed()
+    count, name = sender.counter.unarmed(), identifier(frame)
     for port in bus.ports:
         if port is sender:
             continue
-        if port.queue or port.everything or frame.can_id in port.plain or port.since_ns > bus.clock.now_ns():
+        if port.queue or port.everything or name in port.plain or port.since_ns > bus.clock.now_ns():
             return 0
         count = min(count, port.counter.unarmed())
-        for taker in port.takers.get(frame.can_id, ()):
+        for taker in port.takers.get(name, ()):
             count = min(count, taker.takes(frame.data))
     return count
 
@@ -90,5 +90,5 @@ def _deliver(bus: SimCanBus, sender: SimCanPort, frame: CanFrame, record: RunRec
     for port in bus.ports:
         port.counter.many(record.times)
         if port is not sender:
-            for taker in port.takers.get(record.can_id, ()):
+            for taker in port.takers.get(identifier(frame), ()):
                 taker.take(frame.data, count, record.payload, end_ns)

@@ -19,7 +19,7 @@ from bench.core.world import World
 from bench.link.bursts import burst
 from bench.link.bus_errors import BusErrors, Lone
 from bench.link.sim_port import SimCanPort, Waiting
-from bench.wire.can import CanFrame, frame_bits
+from bench.wire.can import CanFrame, frame_bits, identifier
 from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, Disturbance
 from bench.wire.can_fd import frame_time_ns
 
@@ -255,7 +255,7 @@ class SimCanBus:
         self._tell(winner, () if sent is None else (sent,), end_ns)
         for port in receivers:
             if port.life.alive:
-                _handle(port, port.wanting(frame.can_id), frame, end_ns)
+                _handle(port, port.wanting(identifier(frame)), frame, end_ns)
 
     def _receivers(self, winner: SimCanPort, begin_ns: int, deaf: frozenset[str]) -> list[SimCanPort]:
         """Return who received a frame that began then: not who joined later, is in bus-off, or could not read it."""

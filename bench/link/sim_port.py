@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
+from bench.core.records import EXTENDED
 from bench.ports import FrameCallback, SentCallback
 from bench.wire.can import CanFrame, arbitration_key
 from bench.wire.can_errors import ControllerState, FaultConfinement
@@ -63,38 +64,43 @@ class SimCanPort:
         self.queue.append((frame.checked(fd=self._bus.fd), arbitration_key(frame), sent, run))
         self._bus.wake()
 
-    def cancel(self, can_id: int) -> None:
-        """Drop waiting frames with this identifier; one that is just crossing the bus crosses it all the same."""
+    def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
+        """Drop waiting frames (see `CanPort`); one that is just crossing the bus crosses it all the same."""
         self.life.check()
         self._bus.before_cancel(self)
-        self.queue = deque(entry for entry in self.queue if entry[0].can_id != can_id)
+        self.queue = deque(entry for entry in self.queue if not _is_meant(entry[0], can_id, flags, prefix))
 
     def subscribe(
-        self, callback: FrameCallback, can_ids: Sequence[int] | None = None, taker: RunTaker | None = None
+        self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
     ) -> None:
-        """Call `callback` for frames of other nodes, all or those with `can_ids`, in the order of subscription."""
+        """Call `callback` for frames of other nodes, all or those with `identifiers`, in the order of subscription."""
         self.life.check()
-        if can_ids is None:
+        if identifiers is None:
             self.everything = (*self.everything, callback)
-            self.by_id = {can_id: (*wanted, callback) for can_id, wanted in self.by_id.items()}
+            self.by_id = {name: (*wanted, callback) for name, wanted in self.by_id.items()}
             return
-        for can_id in can_ids:
-            self.by_id[can_id] = (*self.by_id.get(can_id, self.everything), callback)
+        for name in identifiers:
+            self.by_id[name] = (*self.by_id.get(name, self.everything), callback)
             if taker is None:
-                self.plain.add(can_id)
+                self.plain.add(name)
             else:
-                self.takers[can_id] = (*self.takers.get(can_id, ()), taker)
+                self.takers[name] = (*self.takers.get(name, ()), taker)
 
     def on_bus_off(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever this controller leaves the bus after too many errors; what waited is lost."""
         self.life.check()
         self.on_off.append(callback)
 
-    def wanting(self, can_id: int) -> tuple[FrameCallback, ...]:
-        """Return who wants a frame with this identifier."""
-        return self.by_id.get(can_id, self.everything)
+    def wanting(self, name: int) -> tuple[FrameCallback, ...]:
+        """Return who wants a frame with this identifier (`bench.wire.can.identifier`)."""
+        return self.by_id.get(name, self.everything)
 
     @property
     def error_state(self) -> ControllerState:
         """What the controller may do after the errors it has counted."""
         return ControllerState.BUS_OFF if self.off else self.confined.state
+
+
+def _is_meant(frame: CanFrame, can_id: int, flags: int, prefix: bytes) -> bool:
+    same_format = not (frame.flags ^ flags) & EXTENDED
+    return frame.can_id == can_id and same_format and frame.data.startswith(prefix)

@@ -12,7 +12,7 @@ from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import EquipmentError
 from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
-from bench.core.records import EXTENDED, FrameRecord
+from bench.core.records import FrameRecord
 from bench.core.world import World
 from bench.flasher.errors import FlasherError
 from bench.flasher.identification import Identification, read_identification
@@ -26,7 +26,7 @@ from bench.rig.agent_node import ecu_links
 from bench.rig.files import BenchFiles, EcuEntry
 from bench.rig.flash_order import FlashOrder
 from bench.rig.images import installed_images
-from bench.rig.time_spent import Pair, TimeSpent, time_spent
+from bench.rig.time_spent import Pair, TimeSpent, Way, time_spent
 from bench.rig.vehicle import build_vehicle
 
 Started = Callable[[Callable[[], None]], None]
@@ -209,19 +209,17 @@ def _spent(frames: tuple[FrameRecord, ...], files: BenchFiles, ecu: EcuEntry, ou
 
 def frame_pair(files: BenchFiles, ecu: EcuEntry) -> Pair:
     """Return how the frames between tester and ECU are recognised."""
+    address, to_all = ecu.address(), files.vehicle.functional_address(ecu.channel)
     routines = files.recipes[ecu.id].routines
     checks = (routines.check_memory, routines.check_dependencies)
+    answers = b"" if address.rx_extension is None else bytes((address.rx_extension,))
     return Pair(
-        request=(ecu.request_id, _extended(ecu.request_id)),
-        response=(ecu.response_id, _extended(ecu.response_id)),
-        functional=(files.vehicle.functional_id, _extended(files.vehicle.functional_id)),
+        request=Way(address.tx_id, address.flags, address.prefix),
+        response=Way(address.rx_id, address.flags, answers),
+        functional=Way(to_all.tx_id, to_all.flags, to_all.prefix),
         erase_routine=routines.erase,
         check_routines=tuple(routine for routine in checks if routine is not None),
     )
-
-
-def _extended(can_id: int) -> int:
-    return EXTENDED if can_id > 0x7FF else 0
 
 
 # Reading --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,8 +22,10 @@ from bench.flasher.recipe import Recipe
 from bench.ports import CanBus, CanPort, SentCallback
 from bench.rig.files import EcuEntry
 from bench.wire.can import CanFrame
+from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
-from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
+from bench.wire.isotp_habits import IsoTpHabits
 from bench.wire.uds import DecodeError, MemoryRange, Nrc, Session, Sid, download_response, negative, session_response
 
 SEED = bytes.fromhex("1122334455667788")
@@ -75,13 +78,6 @@ class ServerTimes(_Part):
     max_block_length: int = 4095
 
 
-class FlowControl(_Part):
-    """What the ECU asks for in its flow control."""
-
-    block_size: int = 0
-    st_min: int = 0
-
-
 class EcuTimes(_Part):
     """What a personality file says of an ECU's times; without it, nothing takes any time."""
 
@@ -89,7 +85,7 @@ class EcuTimes(_Part):
     nvm: NvmTimes = NvmTimes()
     boot: BootTimes = BootTimes()
     uds: ServerTimes = ServerTimes()
-    isotp: FlowControl = FlowControl()
+    isotp: IsoTpHabits = IsoTpHabits()
 
 
 def known_times(path: Path) -> EcuTimes | None:
@@ -128,9 +124,7 @@ class IdealEcu:
         life.call_at_ns(life.now_ns() + ms * NS_PER_MS, self._listen, life)
 
     def _listen(self, life: Incarnation) -> None:
-        port = self._bus.attach(life)
-        flow = self._times.isotp
-        _Ear(life, port, self._entry, IsoTpParams(block_size=flow.block_size, st_min=flow.st_min), self._received)
+        _Ear(life, self._bus.attach(life), mirrored(self._entry.address()), self._times.isotp, self._received)
 
     def _restart(self, session: Session) -> None:
         if session is Session.DEFAULT:
@@ -250,6 +244,17 @@ class IdealEcu:
         return touched + SECTORS_OF_SLOTS
 
 
+def mirrored(address: IsoTpAddress) -> IsoTpAddress:
+    """Return the ECU's view of a tester's address pair."""
+    return replace(
+        address,
+        tx_id=address.rx_id,
+        rx_id=address.tx_id,
+        tx_extension=address.rx_extension,
+        rx_extension=address.tx_extension,
+    )
+
+
 class _Ear:
     """The diagnostic connection of one life; functional requests are heard and not answered."""
 
@@ -257,19 +262,22 @@ class _Ear:
         self,
         life: Incarnation,
         port: CanPort,
-        entry: EcuEntry,
-        params: IsoTpParams,
+        address: IsoTpAddress,
+        habits: IsoTpHabits,
         received: Callable[[Incarnation, bytes, Send], None],
     ) -> None:
-        self._life, self._port, self._entry, self._received = life, port, entry, received
-        self._endpoint = IsoTpEndpoint(life, params, self._transmit, self)
-        port.subscribe(self._heard)
+        self._life, self._port, self._address, self._received = life, port, address, received
+        self._flags = address.flags | habits.frame_flags
+        self._endpoint = IsoTpEndpoint(
+            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit
+        )
+        port.subscribe(self._heard, (address.rx_identifier,), self._endpoint)
 
-    def _transmit(self, data: bytes, sent: SentCallback) -> None:
-        self._port.send(CanFrame(self._entry.response_id, data), sent)
+    def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
+        self._port.send(CanFrame(self._address.tx_id, data, self._flags), sent, run)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
-        if frame.can_id == self._entry.request_id:
+        if self._address.accepts(frame):
             self._endpoint.on_frame(frame.data, t_ns)
 
     def on_start(self, length: int) -> None:

@@ -17,14 +17,27 @@ SMALLEST_PAUSE_NS = 2_000
 """Frames closer than a bit follow each other without a pause."""
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How frames of one direction are told: identifier, its format (EXTENDED or 0), address extension in front."""
+
+    can_id: int
+    flags: int = 0
+    prefix: bytes = b""
+
+    def carries(self, frame: FrameRecord) -> bool:
+        """Return whether a frame goes this way."""
+        same = (frame.can_id, frame.flags & EXTENDED) == (self.can_id, self.flags)
+        return same and frame.data.startswith(self.prefix) and len(frame.data) > len(self.prefix)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """How an ECU's frames are told from others: identifiers with their EXTENDED flag, length of the address prefix."""
+    """An ECU's ways, and which routines erase and check."""
 
-    request: tuple[int, int]
-    response: tuple[int, int]
-    functional: tuple[int, int]
-    prefix_bytes: int = 0
+    request: Way
+    response: Way
+    functional: Way
     erase_routine: int
     check_routines: tuple[int, ...]
 
@@ -99,22 +112,25 @@ def time_spent(
 
 
 def _step(walk: _Walk, frame: FrameRecord, duration_ns: int) -> None:
-    who = (frame.can_id, frame.flags & EXTENDED)
-    data = frame.data[walk.pair.prefix_bytes :]
-    gap_ns = walk.gap(frame.t_ns - duration_ns)
-    if who == walk.pair.request and data:
-        _tester_frame(walk, data, gap_ns)
-    elif who == walk.pair.response and data:
-        waited_ns = min(gap_ns, walk.kept_waiting_ns(frame.t_ns - duration_ns))
+    pair, begin_ns = walk.pair, frame.t_ns - duration_ns
+    gap_ns = walk.gap(begin_ns)
+    if pair.request.carries(frame):
+        _tester_frame(walk, frame.data[len(pair.request.prefix) :], gap_ns)
+    elif pair.response.carries(frame):
+        waited_ns = min(gap_ns, walk.kept_waiting_ns(begin_ns))
         walk.add("other_traffic_ns", waited_ns)
-        _ecu_frame(walk, data, gap_ns - waited_ns)
-    elif who == walk.pair.functional and not walk.awaits_answer and data[1:2] != bytes((TESTER_PRESENT,)):
+        _ecu_frame(walk, frame.data[len(pair.response.prefix) :], gap_ns - waited_ns)
+    elif pair.functional.carries(frame) and not walk.awaits_answer and not _is_tester_present(pair.functional, frame):
         walk.add("tester_ns", gap_ns)
     else:
-        walk.occupied(frame.t_ns - duration_ns, frame.t_ns)
+        walk.occupied(begin_ns, frame.t_ns)
         return
-    walk.add("bus_ns", max(0, frame.t_ns - max(walk.last_ns, frame.t_ns - duration_ns)))
+    walk.add("bus_ns", max(0, frame.t_ns - max(walk.last_ns, begin_ns)))
     walk.last_ns, walk.others_ns = frame.t_ns, 0
+
+
+def _is_tester_present(way: Way, frame: FrameRecord) -> bool:
+    return _head(frame.data[len(way.prefix) :])[:1] == bytes((TESTER_PRESENT,))
 
 
 def _tester_frame(walk: _Walk, data: bytes, gap_ns: int) -> None:

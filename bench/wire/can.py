@@ -48,6 +48,11 @@ class CanFrame(NamedTuple):
             raise ValueError(f"{len(self.data)} data bytes; an FD frame carries one of {FD_LENGTHS}")
 
 
+def identifier(frame: CanFrame) -> int:
+    """Return the identifier with its format: 29-bit ones have bit 31 set, so that none is taken for an 11-bit one."""
+    return frame.can_id | (frame.flags & EXTENDED) << 31
+
+
 def arbitration_key(frame: CanFrame) -> int:
     """Return what arbitration compares: the lower one wins (base before extended, data before remote)."""
     remote = 1 if frame.flags & REMOTE else 0

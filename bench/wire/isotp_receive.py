@@ -39,7 +39,7 @@ class Receiver:
         self._clock, self._params = clock, params
         self._transmit, self._listener, self._abort = transmit, listener, abort
         self._prefix = prefix
-        self._framing = Framing(prefix, params.tx_dl, params.padding)
+        self._framing = Framing(prefix, params)
         self._buffer_bytes = params.max_length if params.buffer_bytes is None else params.buffer_bytes
         self._length = 0
         self._parts: list[bytes] = []

@@ -34,10 +34,11 @@ FD_PADDING = 0xCC
 class Framing:
     """How this side's frames begin and end: address extension, length of a frame, padding."""
 
-    def __init__(self, prefix: bytes, tx_dl: int, padding: int | None) -> None:
-        self._prefix, self._padding = prefix, padding
-        self._short = single_bytes(FRAME_BYTES, len(prefix))
-        self.single_bytes = single_bytes(tx_dl, len(prefix))
+    def __init__(self, prefix: bytes, params: IsoTpParams) -> None:
+        self._prefix, self._padding = prefix, params.padding
+        self._shortest = FRAME_BYTES if params.padding is None else params.tx_dl_min
+        self._short = single_bytes(FRAME_BYTES, len(prefix)) if self._shortest == FRAME_BYTES else 0
+        self.single_bytes = single_bytes(params.tx_dl, len(prefix))
 
     def single(self, payload: bytes) -> bytes:
         """Return a single frame, its length in a byte of its own when the frame is longer than 8 (escape)."""
@@ -51,9 +52,9 @@ class Framing:
         return self._prefix + bytes((FIRST << 4, 0)) + length.to_bytes(4, "big")
 
     def filled(self, data: bytes) -> bytes:
-        """Return a frame padded to 8 bytes if padding is on, or to the next data length of an FD frame."""
-        if len(data) <= FRAME_BYTES:
-            return data if self._padding is None else data.ljust(FRAME_BYTES, bytes((self._padding,)))
+        """Return a frame padded to the shortest one if padding is on, or to the next data length of an FD frame."""
+        if len(data) <= self._shortest:
+            return data if self._padding is None else data.ljust(self._shortest, bytes((self._padding,)))
         padding = FD_PADDING if self._padding is None else self._padding
         return data.ljust(next_fd_length(len(data)), bytes((padding,)))
 
@@ -94,7 +95,7 @@ class Sender:
     ) -> None:
         self._clock, self._params, self._transmit, self._abort = clock, params, transmit, abort
         self._transmit_run = transmit_run
-        self._framing = Framing(prefix, params.tx_dl, params.padding)
+        self._framing = Framing(prefix, params)
         self._tx_dl = params.tx_dl
         self._heads = tuple(prefix + bytes((CONSECUTIVE << 4 | sequence,)) for sequence in range(16))
         self._heads_from = tuple(self._heads[n:] + self._heads[:n] for n in range(16))

@@ -80,7 +80,7 @@ class End:
             address,
             lambda data, sent, run: port.send(CanFrame(address.tx_id, data, flags), sent, run),
         )
-        port.subscribe(self._on_frame, (address.rx_id,), self.endpoint)
+        port.subscribe(self._on_frame, (address.rx_identifier,), self.endpoint)
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         assert self.endpoint is not None

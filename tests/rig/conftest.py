@@ -67,11 +67,14 @@ class Stage:
 
     def order(self, *ecus: str, size_bytes: int = 20_000, bench: str = "sim_two_buses") -> FlashOrder:
         """Return an order of random firmware, a file of its own for each ECU."""
-        images = {}
+        files, ordered = self.files(bench), []
         for ecu in ecus:
-            images[ecu] = self.folder / f"{ecu}.bin"
-            images[ecu].write_bytes(demo_payload(7, ecu, "2.0.0", size_bytes))
-        return make_order(self.files(bench), images, Signing(version="2.0.0", release_counter=2), simulated=True)
+            file = self.folder / f"{ecu}.bin"
+            file.write_bytes(demo_payload(7, ecu, "2.0.0", size_bytes))
+            base = files.recipes[ecu].memory.region_base
+            signing = Signing(version="2.0.0", release_counter=2, base=base)
+            ordered += make_order(files, {ecu: file}, signing, simulated=True).ecus
+        return FlashOrder(files=files, ecus=tuple(ordered))
 
     def with_recipe(self, order: FlashOrder, ecu: str, **parts: dict[str, Any]) -> FlashOrder:
         """Return the order with keys of one ECU's recipe changed."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bench.core.records import FrameRecord
-from bench.rig.time_spent import Pair, TimeSpent, time_spent
+from bench.rig.time_spent import Pair, TimeSpent, Way, time_spent
 from bench.wire.can import CanFrame
 from bench.wire.can_fd import frame_time_ns
 
 RATES = (500_000, 500_000)
 PAIR = Pair(
-    request=(0x7A0, 0), response=(0x7A8, 0), functional=(0x7DF, 0), erase_routine=0xFF00, check_routines=(0x0202,)
+    request=Way(0x7A0), response=Way(0x7A8), functional=Way(0x7DF), erase_routine=0xFF00, check_routines=(0x0202,)
 )
 MS = 1_000_000
 
