@@ -4,6 +4,10 @@ PYTHON ?= python3
 WORKERS ?= 2
 ONLY ?=
 PYTEST_ARGS ?=
+FUZZ_RUNS ?= 100000
+FUZZ_SEED ?= 1
+FUZZ_TARGET ?= all
+FUZZ_CASE ?=
 MICROPYTHON_HEX := /usr/share/firmware-microbit-micropython/firmware.hex
 
 .DEFAULT_GOAL := help
@@ -61,7 +65,13 @@ bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.jso
 .PHONY: nightly
 nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) ## the slow suites, with firmware that nobody here made
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+	@$(MAKE) fuzz
 	@$(MAKE) pythons
+
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-test ## random frames into flashing jobs; FUZZ_RUNS, FUZZ_SEED, FUZZ_TARGET, FUZZ_CASE
+	@$(BIN)/python -m tests.fuzz.fuzz --target $(FUZZ_TARGET) --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED) \
+	  --workers $(WORKERS) $(if $(FUZZ_CASE),--case $(FUZZ_CASE))
 
 .PHONY: browser
 browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromium

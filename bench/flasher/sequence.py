@@ -151,12 +151,24 @@ async def _try_once(ctx: FlashContext) -> None:
     ctx.enter("identify", "pre")
     async with ctx.group.asking(ctx):
         identity = await identify(ctx.client, ctx.recipe)
-    check_identity(ctx.job, ctx.header, identity)
+    _check_identity(ctx, identity)
     ctx.tally.note("identified", ecu_is=identity)
     first = _first_step(ctx, identity)
     ctx.touched = True
     async with ctx.group.tester_present(ctx):
         await _go_through(ctx, first)
+
+
+def _check_identity(ctx: FlashContext, identity: EcuIdentity) -> None:
+    """ImageMismatch while the ECU is untouched; afterwards an ECU with another hardware id than before is lying."""
+    try:
+        check_identity(ctx.job, ctx.header, identity)
+    except ImageMismatch as mismatch:
+        if not ctx.touched:
+            raise
+        raise ProtocolViolation(
+            f"the ECU says {mismatch.what} {mismatch.allowed} now, it said {mismatch.image}"
+        ) from None
 
 
 def _first_step(ctx: FlashContext, identity: EcuIdentity) -> int:

@@ -18,7 +18,7 @@ from bench.flasher.recipe import Recipe
 from bench.images.signing import demo_payload
 from bench.rig.agent_node import ecu_links
 from bench.rig.files import BenchFiles, load_bench
-from bench.rig.flash_order import FlashOrder, Signing, make_order
+from bench.rig.flash_order import FlashOrder, OrderedEcu, Signing, make_order
 from bench.rig.flashing import FlashResult, flash_order, opened_buses, plug_in_tester
 from bench.rig.images import installed_images
 from bench.rig.vehicle import build_vehicle
@@ -67,7 +67,8 @@ class Stage:
 
     def order(self, *ecus: str, size_bytes: int = 20_000, bench: str = "sim_two_buses") -> FlashOrder:
         """Return an order of random firmware, a file of its own for each ECU."""
-        files, ordered = self.files(bench), []
+        files = self.files(bench)
+        ordered: list[OrderedEcu] = []
         for ecu in ecus:
             file = self.folder / f"{ecu}.bin"
             file.write_bytes(demo_payload(7, ecu, "2.0.0", size_bytes))
