@@ -18,9 +18,9 @@ from bench.cli.flash_output import (
     write_flash,
 )
 from bench.cli.flash_plan import plan_model, print_plan
+from bench.cli.image.keys import signer
 from bench.cli.interrupts import gentle_interrupts
 from bench.cli.options import common, find
-from bench.cli.signing_key import private_key
 from bench.core.errors import InputError
 from bench.evidence.write import shown_path
 from bench.flasher.errors import ImageMismatch
@@ -175,7 +175,7 @@ def _signing(
     return Signing(
         version=None if version is None else str(version),
         release_counter=release_counter if isinstance(release_counter, int) else None,
-        key=private_key(key) if isinstance(key, Path) else None,
+        key=signer(key, None) if isinstance(key, Path) else None,
         crop=bool(crop),
         base=address,
     )

@@ -120,7 +120,7 @@ def flash(bench: Bench, says: Says, params: IsoTpParams | None = None) -> FlashR
 
 async def flashing(bench: Bench, life: Incarnation, port: CanPort) -> FlashReport:
     link = IsoTpLink(life, port, IsoTpAddress.normal(REQUEST_ID, RESPONSE_ID), IsoTpParams())
-    functional = IsoTpFunctionalLink(port, IsoTpAddress.normal(FUNCTIONAL_ID, FUNCTIONAL_ID), IsoTpParams())
+    functional = IsoTpFunctionalLink(port, IsoTpAddress.normal(FUNCTIONAL_ID, RESPONSE_ID), IsoTpParams())
     return await flash_ecu(bench.job(), link, functional, bench.recipe, life, bench.world.points)
 
 

@@ -252,10 +252,9 @@ class Job:
 
 def links(life: Incarnation, port: CanPort) -> tuple[IsoTpLink, IsoTpFunctionalLink]:
     """Return the tester's physical and functional link."""
-    params = IsoTpParams(padding=PADDING)
     return (
-        IsoTpLink(life, port, IsoTpAddress.normal(REQUEST_ID, RESPONSE_ID), params),
-        IsoTpFunctionalLink(port, IsoTpAddress.normal(FUNCTIONAL_ID, FUNCTIONAL_ID), params),
+        IsoTpLink(life, port, IsoTpAddress.normal(REQUEST_ID, RESPONSE_ID), IsoTpParams(padding=PADDING)),
+        IsoTpFunctionalLink(port, IsoTpAddress.normal(FUNCTIONAL_ID, RESPONSE_ID), IsoTpParams(padding=PADDING)),
     )
 
 

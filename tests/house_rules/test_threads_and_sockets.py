@@ -7,6 +7,8 @@ import ast
 import pytest
 
 ADAPTERS = {
+    "bench/__main__.py": "Ctrl-C of the whole process: the handler only asks `bench.core.stop.STOP`",
+    "bench/core/realtime.py": "Ctrl-C in real time: the handler wakes the loop, which cancels the run's task",
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
     "bench/cli/interrupts.py": "Ctrl-C during a simulated flash job: the signal only asks the job's task to stop",
