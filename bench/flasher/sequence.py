@@ -31,7 +31,9 @@ from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, P
 from bench.ports import DiagLink, FunctionalLink
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
-DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER)
+AUTHENTICATION_SID, CERTIFICATE_REFUSED = 0x29, range(0x50, 0x58)
+DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
+CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
 
 
 def no_progress(progress: Progress) -> None:
@@ -153,6 +155,7 @@ async def _try_once(ctx: FlashContext) -> None:
         identity = await identify(ctx.client, ctx.recipe)
     _check_identity(ctx, identity)
     ctx.tally.note("identified", ecu_is=identity)
+    ctx.in_bootloader = identity.in_bootloader
     first = _first_step(ctx, identity)
     ctx.touched = True
     async with ctx.group.tester_present(ctx):
@@ -184,7 +187,14 @@ def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch
         return error.routine_id != ctx.recipe.routines.erase
     if isinstance(error, VersionMismatch):
         return ctx.downloads > ctx.recipe.retries.download
-    return isinstance(error, NegativeResponse) and (error.sid, error.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
+    return isinstance(error, NegativeResponse) and _says_never(error)
+
+
+def _says_never(refusal: NegativeResponse) -> bool:
+    """Whether the ECU will not take this key or certificate however often it comes."""
+    if refusal.sid == AUTHENTICATION_SID:
+        return refusal.nrc in CERTIFICATE_REFUSED
+    return (refusal.sid, refusal.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
 
 
 # One try: the recipe's steps ------------------------------------------------------------------------
@@ -202,7 +212,7 @@ async def _go_through(ctx: FlashContext, first: int) -> None:
             if not _restarts_download(ctx, step, error):
                 raise
             ctx.tally.count("download_restart", step=step, error=error)
-            index = steps.index(Step.ERASE)
+            index = steps.index(ctx.recipe.restart_step)
         else:
             index += 1
 
@@ -226,7 +236,7 @@ def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFai
     if ctx.tally.counts.download_restart >= retries.download:
         return False
     if isinstance(error, CheckFailed):
-        return step is Step.CHECK_MEMORY and error.status in ctx.recipe.check.restart_download
+        return step in CHECKING and error.status in ctx.recipe.check.restart_download
     if step not in DOWNLOADS:
         return False
     return isinstance(error, ProtocolViolation) or (

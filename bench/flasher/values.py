@@ -56,6 +56,17 @@ class EcuIdentity:
         return f"{self.hardware_id} running {what}"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an ECU holds of an interrupted job: bytes of the image from its begin, and whether the whole header."""
+
+    image_bytes: int = 0
+    header: bool = False
+
+
+NOTHING_HELD = Held()
+
+
 @dataclass(slots=True)
 class Counts:
     """Every repetition and oddity of a job, each counted where it happened."""
@@ -74,6 +85,8 @@ class Counts:
     reboot_poll: int = 0
     extended_by_address: int = 0
     resumed_after_check: int = 0
+    resumed_transfer: int = 0
+    partial_erase: int = 0
     tester_present_failed: int = 0
     undo_failed: int = 0
 

@@ -7,6 +7,8 @@ ISO-TP and real frame durations. It keeps no memory and checks nothing; what it 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import struct
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,12 +28,24 @@ from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
-from bench.wire.uds import DecodeError, MemoryRange, Nrc, Session, Sid, download_response, negative, session_response
+from bench.wire.uds import (
+    DecodeError,
+    MemoryRange,
+    Nrc,
+    RequestDownload,
+    Session,
+    Sid,
+    download_response,
+    negative,
+    session_response,
+)
 
 SEED = bytes.fromhex("1122334455667788")
 POSITIVE, SUPPRESS = 0x40, 0x80
 SECTORS_OF_SLOTS = 2
 """Validity mark and header slot have a sector each."""
+HOLDS_OTHER_IMAGE = b"\x01"
+"""The validity mark stands."""
 NVM_RECORDS = 4
 """What one change of the small memory writes."""
 Send = Callable[[bytes, Callable[[str | None], None]], None]
@@ -109,7 +123,7 @@ class IdealEcu:
         self._version, self._software_id = entry.installed.version, entry.software_id
         self._session = Session.DEFAULT
         self._image_bytes = entry.installed.size_bytes
-        self._unprogrammed_bytes = 0
+        self._unprogrammed_bytes = self._missing_bytes = 0
         self._busy_in: Incarnation | None = None
 
     # Life -------------------------------------------------------------------------------------------
@@ -178,9 +192,10 @@ class IdealEcu:
         if sid == Sid.SECURITY_ACCESS and pdu[1] % 2:
             return echo + pdu[1:2] + SEED, 0, None
         if sid == Sid.ROUTINE_CONTROL:
-            return echo + pdu[1:4] + bytes((self._recipe.check.ok,)), self._routine_ns(pdu), None
+            return echo + pdu[1:4] + self._routine_record(pdu), self._routine_ns(pdu), None
         if sid == Sid.REQUEST_DOWNLOAD:
             self._unprogrammed_bytes = 0
+            self._missing_bytes = RequestDownload.decode(pdu).memory.size_bytes
             return download_response(self._times.uds.max_block_length), 0, None
         if sid == Sid.TRANSFER_DATA:
             return echo + pdu[1:2], self._program_ns(len(pdu) - 2, last=False), None
@@ -189,6 +204,14 @@ class IdealEcu:
         if sid == Sid.ECU_RESET:
             return echo + pdu[1:2], 0, Session.DEFAULT
         return echo + (pdu[1:2] if sid in WITH_SUB_FUNCTION else b""), 0, None
+
+    def _routine_record(self, pdu: bytes) -> bytes:
+        """Return the status; asked how much it holds, the ECU says that all of it must be erased first."""
+        ok, option = bytes((self._recipe.check.ok,)), pdu[4:]
+        if int.from_bytes(pdu[2:4], "big") != self._recipe.routines.report_progress:
+            return ok
+        length = MemoryRange.decode(option).size_bytes
+        return ok + option + HOLDS_OTHER_IMAGE + struct.pack(">II", 0, length) + hashlib.sha256(b"").digest()
 
     def _session_control(self, pdu: bytes) -> tuple[bytes, int, Session | None]:
         session = Session(pdu[1])
@@ -219,7 +242,10 @@ class IdealEcu:
         return NVM_RECORDS * self._times.nvm.record_us * NS_PER_US
 
     def _program_ns(self, length: int, *, last: bool) -> int:
+        """Return how long the whole units take that have come; what was packed smaller is made up for at the end."""
         flash = self._times.flash
+        length = self._missing_bytes if last else min(length, self._missing_bytes)
+        self._missing_bytes -= length
         self._unprogrammed_bytes += length
         units, left = divmod(self._unprogrammed_bytes, flash.unit_bytes)
         self._unprogrammed_bytes = 0 if last else left
