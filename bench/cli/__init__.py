@@ -9,6 +9,7 @@ import click
 from bench import __version__
 from bench.cli.canlog import canlog
 from bench.cli.commands import dashboard, demo, doctor, replay, run
+from bench.cli.flash import flash
 from bench.cli.image import image
 from bench.core.errors import OtabenchError
 from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, doctor, run, replay, dashboard, image, canlog):
+for command in (demo, doctor, run, replay, flash, dashboard, image, canlog):
     cli.add_command(command)
 
 

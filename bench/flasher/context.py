@@ -10,6 +10,7 @@ from bench.core.points import Points
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.functional import FunctionalSender
+from bench.flasher.group import BusGroup
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.values import NOTHING_HELD, FlashJob, FlashReport, Held, Progress, ProgressCallback, Tally
 from bench.wire.image_header import ImageHeader
@@ -51,6 +52,7 @@ class FlashContext:
     clock: Clock
     client: UdsClient
     functional: FunctionalSender
+    group: BusGroup
     points: Points
     tally: Tally
     on_progress: ProgressCallback
@@ -61,8 +63,12 @@ class FlashContext:
     downloads: int = 0
     acknowledged_bytes: int = 0
     pass_bytes: int = 0
-    to_undo: dict[Step, bytes] = field(default_factory=dict)
+    try_started_ns: int = 0
+    asking: bool = False
+    """Whether the ECU is being asked who it is, before anything is done to it."""
     touched: bool = False
+    erased: bool = False
+    """Whether an erase was asked for: what the ECU held before may be gone."""
     entered_programming: bool = False
     in_bootloader: bool = False
     """Whether the bootloader answered when this try began."""
@@ -82,13 +88,14 @@ class FlashContext:
         now_ns = self.clock.now_ns()
         self._close_phase(now_ns)
         self.step, self._phase, self._phase_since_ns = step, phase, now_ns
+        self.erased = self.erased or step in (Step.ERASE, Step.PROGRAM_BLOCKS)
         self.points.set_phase(self.job.ecu, phase)
         self.tell()
 
     def tell(self) -> None:
         """Report progress."""
         total_bytes = len(self.job.image) + len(self.job.header)
-        self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes))
+        self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes, self.clock.now_ns()))
 
     def acknowledged(self, sent_bytes: int, image_bytes: int) -> None:
         """Count payload that the ECU took, and what it stands for unpacked."""
@@ -127,6 +134,8 @@ class FlashContext:
             counts=self.tally.values(),
             phase_ns=dict(self._phase_ns),
             duration_ns=now_ns - self.started_ns,
+            started_ns=self.started_ns,
+            step=self.step,
             events=tuple(self.tally.events),
         )
 

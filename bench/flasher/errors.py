@@ -24,6 +24,7 @@ from udsoncan.ResponseCode import ResponseCode
 from bench.core.errors import OtabenchError
 
 if TYPE_CHECKING:
+    from bench.flasher.belief import Belief
     from bench.flasher.values import FlashReport
 
 
@@ -145,8 +146,13 @@ class VersionMismatch(FlasherError):
 
 
 class FlashFailed(FlasherError):
-    """The job failed at `step`; `believed` says what the ECU was seen to run afterwards, `report` what was done."""
+    """The job failed at `step`; `belief` says what the ECU was seen to be afterwards, `report` what was done."""
 
-    def __init__(self, ecu: str, step: str, cause: FlasherError, believed: str, report: FlashReport) -> None:
-        super().__init__(f"{ecu}: {step} failed: {cause}; the ECU is believed to be {believed}")
-        self.ecu, self.step, self.cause, self.believed, self.report = ecu, step, cause, believed, report
+    def __init__(self, ecu: str, step: str, cause: FlasherError, belief: Belief, report: FlashReport) -> None:
+        super().__init__(f"{ecu}: {step} failed: {cause}; the ECU is believed to be {belief}")
+        self.ecu, self.step, self.cause, self.belief, self.report = ecu, step, cause, belief, report
+
+    @property
+    def believed(self) -> str:
+        """Return what the ECU was seen to be, in words."""
+        return str(self.belief)

@@ -29,6 +29,7 @@ class Recipe(FileModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     title: str = ""
+    parallel: bool = Field(default=True, description="whether it may be flashed while other ECUs are")
     sessions: Sessions = Sessions()
     routines: Routines
     dids: Dids = Dids()

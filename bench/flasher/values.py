@@ -26,12 +26,13 @@ class FlashJob:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is; `sent_bytes` counts payload that the ECU acknowledged in the running download pass."""
+    """How far a job is at `t_ns`; `sent_bytes` counts payload that the ECU took in the running download pass."""
 
     ecu: str
     step: str
     sent_bytes: int
     total_bytes: int
+    t_ns: int
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -127,7 +128,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlashReport:
-    """What a job did. `version` is what the ECU said at the end ("" when it was not asked or did not answer)."""
+    """What a job did, up to `step`. `version` is what the ECU said last ("" when it was not asked or gave none)."""
 
     ecu: str
     version: str
@@ -136,4 +137,6 @@ class FlashReport:
     counts: Mapping[str, int]
     phase_ns: Mapping[str, int]
     duration_ns: int
+    started_ns: int
+    step: str
     events: tuple[FlashEvent, ...] = field(default=(), repr=False)

@@ -12,6 +12,7 @@ ADAPTERS = {
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/link/can_logs.py": "python-can's readers and writers of log files: no bus, no thread",
     "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
+    "bench/cli/interrupts.py": "Ctrl-C during a simulated flash job: the signal only asks the job's task to stop",
     "bench/flasher/key_helpers.py": "a supplier's key program or library blocks: in a thread in real time, else inline",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }
