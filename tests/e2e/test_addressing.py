@@ -267,9 +267,10 @@ def test_communication_left_off_by_functional_requests_of_either_bus_is_caught(
     from bench.flasher import steps
     from bench.flasher.context import FlashContext
     from bench.flasher.recipe import Step
+    from bench.flasher.services import DISABLE_RX_AND_TX, functional_communication
 
     async def off_for_good(ctx: FlashContext) -> None:
-        await ctx.group.prepare(ctx, steps.functional_communication(steps.DISABLE_RX_AND_TX))
+        await ctx.group.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
 
     async def forget(_context: object) -> None:
         return None
