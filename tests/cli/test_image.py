@@ -146,7 +146,7 @@ SIGN = ["sign", "app.hex", *IDS, "-o", "out.bin"]
         (["convert", "app.hex", "out.hex", "--crop", "0-16"], ["nothing", "--crop", "0x00008000..0x00008010"]),
         (["convert", "app.hex", "nowhere/out.hex"], ["cannot be written", "nowhere"]),
         (["convert", "app.hex", "out.hex", "--to", "elf"], ["--to", "ihex"]),
-        (["sign", "app.hex", "-o", "out.bin"], ["Missing option"]),
+        (["sign", "app.hex", "-o", "out.bin"], ["option --hardware-id is missing"]),
         (SIGN, ["one key is needed", "--key", "--test-key", "openssl genpkey"]),
         ([*SIGN, "--key", "key.pem", "--test-key", "image"], ["both --key and --test-key"]),
         ([*SIGN, "--key", "missing.pem"], ["missing.pem", "does not exist"]),

@@ -50,7 +50,7 @@ def test_recipe_of_the_project_loads_by_name(name: str, unit_bytes: int, activat
 
 
 def test_unknown_recipe_name_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(InputError, match="dual_bank, .*single_bank"):
+    with pytest.raises(InputError, match=r"dual_bank, .*single_bank"):
         recipe_named("triple_bank")
 
 
@@ -68,7 +68,7 @@ def test_unknown_recipe_name_is_refused_with_those_that_exist() -> None:
         (swapped("extended_session", "dtc_off"), "step dtc_off cannot stand before extended_session"),
         ([*map(str, GOOD.steps), "reset"], "step reset stands twice"),
         ([], "step programming_session is missing"),
-        ([*map(str, GOOD.steps), "polish"], "Input should be"),
+        ([*map(str, GOOD.steps), "polish"], "none of the allowed"),
     ],
 )
 def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, steps: list[str], told: str) -> None:
@@ -92,8 +92,8 @@ def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, s
         ("memory.block_limit_bytes", 513, "one program unit"),
         ("memory.region_base", 0xFFFF_FFFF, "beyond 32-bit"),
         ("retries.resend_block", [0x73], "NRC 0x73 is in resend_block and in restart_download"),
-        ("retries.job", 0, "greater than or equal to 1"),
-        ("fingerprint.tester_id", "ab", "pattern"),
+        ("retries.job", 0, "from 1 to 100"),
+        ("fingerprint.tester_id", "ab", "7 printable ASCII"),
     ],
 )
 def test_recipe_with_a_wrong_value_is_refused_with_file_and_reason(
