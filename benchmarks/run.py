@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from bench.cli.output import answers
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
 from benchmarks.table import FIGURES
@@ -25,7 +26,7 @@ def main(only: str, out: Path) -> None:
     if not chosen:
         names = ", ".join(figure.name for figure in FIGURES)
         raise click.UsageError(f"no figure starts with {only!r}; there are: {names}")
-    console = Console()
+    console = answers()
     rows = [_take(figure, console) for figure in chosen]
     result = {"schema": SCHEMA, "machine": machine(), "figures": rows}
     _write(out, json.dumps(result, indent=2) + "\n")

@@ -11,7 +11,9 @@ from bench.cli.canlog import canlog
 from bench.cli.commands import dashboard, demo, doctor, replay, run
 from bench.cli.flash import flash
 from bench.cli.image import image
-from bench.core.errors import OtabenchError
+from bench.cli.usage import explained, shows_help, with_next_step
+from bench.core.errors import InputError, OtabenchError
+from bench.core.stop import STOP
 from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
 
 
@@ -44,13 +46,18 @@ def exit_code_of(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        if shows_help(error):
+            error.show()
+            return INPUT
+        told = explained(error, arguments)
+        _tell(error, with_next_step(told), debug)
         return INPUT
     except (KeyboardInterrupt, click.Abort):
+        STOP.withdraw()
         click.echo("\ninterrupted: nothing half written is left", err=True)
         return INTERRUPTED
     except OtabenchError as error:
-        _tell(error, str(error), debug)
+        _tell(error, with_next_step(error) if isinstance(error, InputError) else str(error), debug)
         return error.exit_code if error.exit_code != 1 else EQUIPMENT
     except Exception as error:  # the last resort: one message, never a bare traceback
         _tell(error, f"otabench failed: {type(error).__name__}: {error}\n  next    run it again with --debug", debug)

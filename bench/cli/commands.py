@@ -9,11 +9,10 @@ import click
 
 from bench.cli.canlog import can_log_option, check_can_log, log_of_run
 from bench.cli.doctor import checks, print_checks
-from bench.cli.options import common, debug_only, find, image_options
+from bench.cli.options import address_option, common, debug_only, find, firmware_options, replay_options
 from bench.cli.output import Watch, messages, print_findings, print_json, print_table, report_name, written
 from bench.cli.replaying import replay_run
 from bench.config import data_root
-from bench.core.errors import InputError
 from bench.dashboard.app import create_app
 from bench.dashboard.serve import serve
 from bench.evidence.index import write_index
@@ -55,7 +54,7 @@ def demo(as_json: bool, out: Path, seed: int) -> int:
             if not result.as_expected:
                 click.echo(f"\n{result.scenario}: {result.title}")
                 print_findings(result)
-        click.echo(f"report: {index}    (otabench dashboard --out {out} shows it in a browser)")
+        click.echo(f"report: {index}    (otabench dashboard --out {shlex.quote(str(out))} shows it in a browser)")
     return exit_code(results)
 
 
@@ -102,16 +101,16 @@ def run(
             find("scenarios", scenario),
             find("benches", bench_name),
             seed=seed,
-            images=image_options(images),
+            images=firmware_options(images, crop, base),
             crop=crop,
-            binary_base=_address(base),
+            binary_base=address_option(base),
             progress=watch.flash,
         )
         result = Runner().run(job)
         watch.title("writing the report")
         folders = written([result], out)
         log_of_run(result, can_log)
-    _show(result, folders[0], as_json, _firmware_options(images, crop, base))
+    _show(result, folders[0], as_json, replay_options(images, crop, base, out))
     return exit_code([result])
 
 
@@ -155,14 +154,14 @@ def replay(
             reports=out,
             scenario=None if scenario is None else find("scenarios", scenario),
             bench=None if bench_name is None else find("benches", bench_name),
-            images=image_options(images),
+            images=firmware_options(images, crop, base),
             crop=crop,
-            base=_address(base),
+            base=address_option(base),
             progress=watch.flash,
         )
         folders = written([result], out)
         log_of_run(result, can_log)
-    _show(result, folders[0], as_json, _firmware_options(images, crop, base))
+    _show(result, folders[0], as_json, replay_options(images, crop, base, out))
     return exit_code([result])
 
 
@@ -213,21 +212,3 @@ def _how_to_repeat(result: RunResult, options: str) -> str:
     if RunId.parse(result.id).real_time:
         return f"the same story anew (real time does not repeat to the byte): otabench replay {result.id}{options}"
     return f"the same run again: otabench replay {result.id}{options}"
-
-
-def _firmware_options(images: tuple[str, ...], crop: bool, base: str) -> str:
-    """Return the options that a replay needs: firmware is not kept in the report."""
-    words = [f"--image {shlex.quote(image)}" for image in images]
-    words += ["--crop"] if crop else []
-    words += [f"--base {base}"] if base != "0" else []
-    return "".join(f" {word}" for word in words)
-
-
-def _address(text: str) -> int:
-    try:
-        value = int(text, 0)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 2**32:
-        raise InputError("--base is no address", key="--base", found=text, allowed="0 to 0xFFFFFFFF, as 0x… or decimal")
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import click
 from bench.config import data_root
 from bench.core.errors import InputError
 
+REPORTS = Path("reports")
 NOUNS = {"scenarios": "scenario", "benches": "bench"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,9 +43,21 @@ def find(kind: str, name: str) -> Path:
     path = Path(name)
     if path.suffix == ".toml" or "/" in name or path.exists():
         if path.is_dir():
-            raise InputError(f"{NOUNS[kind]} is a folder, not a file", file=name, allowed=_built_in(kind))
+            raise InputError(
+                f"{NOUNS[kind]} is a folder, not a file",
+                file=name,
+                found="a folder",
+                allowed=_built_in(kind),
+                hint="name a file in it, or a built-in one",
+            )
         if not path.is_file():
-            raise InputError(f"{NOUNS[kind]} file does not exist", file=name, allowed=_built_in(kind))
+            raise InputError(
+                f"{NOUNS[kind]} file does not exist",
+                file=name,
+                found="no such file",
+                allowed=_built_in(kind),
+                hint="check the path, or give the name of a built-in one",
+            )
         return path
     built_in = data_root() / kind / f"{name}.toml"
     if not built_in.is_file():
@@ -74,3 +88,43 @@ def image_options(pairs: tuple[str, ...]) -> dict[str, Path]:
             raise InputError("--image names an ECU twice", key="--image", found=ecu, allowed="one file per ECU")
         images[ecu] = Path(file)
     return images
+
+
+def firmware_options(pairs: tuple[str, ...], crop: bool, base: str) -> dict[str, Path]:
+    """Read `ECU=FILE` options; `--crop` and `--base` say how firmware is read, and are refused without any."""
+    idle = [text for text, given in (("--crop", crop), (f"--base {base}", base != "0")) if given]
+    if idle and not pairs:
+        raise InputError(
+            f"{' and '.join(text.split()[0] for text in idle)} without --image",
+            key="--image",
+            found=" ".join(idle),
+            allowed="--crop and --base beside --image ECU=FILE",
+            hint="name the firmware with --image ECU=FILE, or leave them out",
+        )
+    return image_options(pairs)
+
+
+def address_option(text: str) -> int:
+    """Read `--base`."""
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**32:
+        raise InputError(
+            "--base is no address",
+            key="--base",
+            found=text,
+            allowed="0 to 0xFFFFFFFF, as 0x… or decimal",
+            hint="give the address of the first byte of the binary file",
+        )
+    return value
+
+
+def replay_options(images: tuple[str, ...], crop: bool, base: str, out: Path) -> str:
+    """Return the options that a replay needs: where the report lies, and firmware, which no report keeps."""
+    words = [f"--out {shlex.quote(str(out))}"] if out != REPORTS else []
+    words += [f"--image {shlex.quote(image)}" for image in images]
+    words += ["--crop"] if crop else []
+    words += [f"--base {base}"] if base != "0" else []
+    return "".join(f" {word}" for word in words)

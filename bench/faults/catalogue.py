@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from bench.config import FileModel
+from bench.config.mistakes import Source, explained
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
@@ -133,6 +135,7 @@ def check_fault(point: FaultPoint, parameters: Mapping[str, object], *, file: st
             key="faults.point",
             found=str(point),
             allowed=", ".join(CATALOGUE),
+            hint="choose a class that has an injector",
         )
     if point.event not in kind.events:
         raise InputError(
@@ -141,13 +144,11 @@ def check_fault(point: FaultPoint, parameters: Mapping[str, object], *, file: st
             key="faults.point",
             found=str(point),
             allowed=", ".join(kind.events),
+            hint="choose one of these events",
         )
     try:
         return kind.parameters.model_validate_json(json.dumps(dict(parameters)), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(["faults.parameters", *(str(part) for part in first["loc"])])
-        allowed = ", ".join(kind.parameters.model_fields) if first["type"] == "extra_forbidden" else first["msg"]
-        raise InputError(
-            f"wrong parameters of {point}", file=file, key=key, found=repr(first["input"]), allowed=allowed
-        ) from None
+        text = "" if file is None else Path(file).read_text(encoding="utf-8")
+        source = Source(f"fault {point}", file, text, dict(parameters), above="faults.parameters")
+        raise explained(error, kind.parameters, source) from None

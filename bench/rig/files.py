@@ -216,6 +216,10 @@ def _refuse_repeats(what: str, values: Iterable[str]) -> None:
         seen.append(value)
 
 
+NAMED_BY = {"vehicles": "vehicle", "recipes": "ecus.recipe", "ecus": "ecus.personality"}
+"""Folder: key that names a file of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """Folders `benches/ vehicles/ ecus/ recipes/ scenarios/` that names are looked up in, first match wins."""
@@ -236,7 +240,12 @@ class Catalogue:
                 return path
         have = sorted({path.stem for root in self.roots for path in (root / kind).glob("*.toml")})
         raise InputError(
-            f"there is no {name}.toml in {kind}/", file=str(named_by), found=name, allowed=", ".join(have) or "nothing"
+            f"there is no {name}.toml in {kind}/",
+            file=str(named_by),
+            key=NAMED_BY.get(kind, kind),
+            found=f'"{name}"',
+            allowed=", ".join(have) or "nothing",
+            hint=f"name one of these, or put {name}.toml into {self.roots[0] / kind}",
         )
 
 
@@ -277,8 +286,9 @@ def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
                 f"ECU {ecu.id} sits on a channel that the bench lacks",
                 file=str(vehicle_path),
                 key=f"ecus.{ecu.id}.channel",
-                found=ecu.channel,
+                found=f'"{ecu.channel}"',
                 allowed=", ".join(channels),
+                hint=f"name a channel of {path.name}, or add [[channels]] with the name {ecu.channel} there",
             )
         recipe_path = catalogue.path("recipes", ecu.recipe, named_by=vehicle_path)
         ecu_path = catalogue.path("ecus", ecu.personality, named_by=vehicle_path)

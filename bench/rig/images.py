@@ -45,7 +45,17 @@ def read_firmware(files: BenchFiles, images: Mapping[str, Path], *, crop: bool, 
             )
         memory = files.recipes[ecu].memory
         region = AddressRange(memory.region_base, memory.region_base + memory.region_size)
-        fitted = fit_to_region(read_image(path, binary_base=base), region, crop=crop, file=str(path))
+        try:
+            fitted = fit_to_region(read_image(path, binary_base=base), region, crop=crop, file=str(path))
+        except InputError as error:
+            raise InputError(
+                error.problem,
+                file=error.file,
+                key=error.key or "--image",
+                found=error.found or f"{ecu}={path}",
+                allowed=error.allowed or "whole firmware: Intel HEX, S-records, TI-TXT, ELF, VBF or binary",
+                hint=error.hint or "make the file anew, or name another one",
+            ) from None
         own[ecu] = OwnFirmware(path, fitted.data, tuple(str(left) for left in fitted.left_out))
     return own
 

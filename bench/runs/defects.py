@@ -18,11 +18,18 @@ def all_defects() -> dict[str, Defect]:
     return found
 
 
-def planted(defect_id: str | None) -> AbstractContextManager[object]:
-    """Return a context in which the defect is active; `InputError` lists the known ids."""
+def planted(defect_id: str | None, *, file: str | None = None) -> AbstractContextManager[object]:
+    """Return a context in which the defect is active; `InputError` lists the known ids (`file` named it)."""
     if defect_id is None:
         return nullcontext()
     known = all_defects()
     if defect_id not in known:
-        raise InputError("unknown defect", key="defect", found=defect_id, allowed=", ".join(known) or "none installed")
+        raise InputError(
+            "unknown defect",
+            file=file,
+            key="defect",
+            found=f'"{defect_id}"',
+            allowed=", ".join(known) or "none installed",
+            hint="name one of these, or remove the key",
+        )
     return known[defect_id].apply()

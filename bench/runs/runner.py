@@ -38,7 +38,7 @@ class Runner:
 
     def run(self, job: Job, points: Sequence[str] | None = None) -> RunResult:
         """Run a job and judge it; `points` replace the scenario's own, one for each of its faults."""
-        with planted(job.scenario.defect):
+        with planted(job.scenario.defect, file=job.scenario_file):
             golden = self.golden(job)
             faults = _armed(job, golden, points or [fault.point for fault in job.scenario.faults])
             limits = live_limits(job, golden)
@@ -47,7 +47,7 @@ class Runner:
 
     def golden_hash(self, job: Job) -> str:
         """Return the short hash of the job's golden run, as it stands in the ids of simulated runs."""
-        with planted(job.scenario.defect):
+        with planted(job.scenario.defect, file=job.scenario_file):
             return self.golden(job).trace_sha256[:SHORT]
 
 
@@ -75,7 +75,7 @@ def _resolved(job: Job, golden: Execution, point: str) -> FaultPoint:
             key="faults.point",
             found=point,
             allowed=error.allowed,
-            hint=error.hint,
+            hint=error.hint or "choose a point that the golden run announces",
         ) from None
 
 

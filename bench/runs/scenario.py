@@ -94,7 +94,12 @@ def load_scenario(path: Path) -> Scenario:
         except InputError as error:
             allowed = error.allowed if fault_class in CATALOGUE else ", ".join(CATALOGUE)
             raise InputError(
-                error.problem, file=str(path), key="faults.point", found=fault.point, allowed=allowed
+                error.problem,
+                file=str(path),
+                key="faults.point",
+                found=f'"{fault.point}"',
+                allowed=allowed,
+                hint="correct the point; docs/guides/fault-points.md has examples",
             ) from None
         check_fault(point, fault.parameters, file=str(path))
     return scenario

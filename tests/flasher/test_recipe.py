@@ -76,7 +76,7 @@ def test_unknown_recipe_name_is_refused_with_those_that_exist() -> None:
         (swapped("extended_session", "dtc_off"), "step dtc_off cannot stand before extended_session"),
         ([*map(str, GOOD.steps), "reset"], "step reset stands twice"),
         ([], "step programming_session is missing"),
-        ([*map(str, GOOD.steps), "polish"], "Input should be"),
+        ([*map(str, GOOD.steps), "polish"], "none of the allowed"),
     ],
 )
 def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, steps: list[str], told: str) -> None:
@@ -101,12 +101,12 @@ def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, s
         ),
         ("transfer.address_bytes", 2, "address 0x00F000FF does not fit transfer.address_bytes = 2"),
         ("transfer.size_bytes", 2, "does not fit transfer.size_bytes = 2"),
-        ("transfer.address_bytes", 5, "less than or equal to 4"),
+        ("transfer.address_bytes", 5, "from 1 to 4"),
         ("transfer.first_counter", 2, "0 or 1"),
         ("erase.granularity", "sectors", "sector_bytes need each other"),
         ("erase.sector_bytes", 4096, "sector_bytes need each other"),
-        ("dids.read_back", {"Serial Number": 0xF18C}, "pattern"),
-        ("preconditions.tries", 0, "greater than or equal to 1"),
+        ("dids.read_back", {"Serial Number": 0xF18C}, "wrong form"),
+        ("preconditions.tries", 0, "from 1 to 100"),
         ("routines.check_dependencies", None, "step check_dependencies needs routines.check_dependencies"),
         ("routines.erase", None, "lacks a key"),
         ("security", None, "step security_access needs the table .security."),
@@ -125,8 +125,8 @@ def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, s
         ("memory.block_limit_bytes", 513, "one program unit"),
         ("memory.region_base", 0xFFFF_FFFF, "beyond 32-bit"),
         ("retries.resend_block", [0x73], "NRC 0x73 is in resend_block and in restart_download"),
-        ("retries.job", 0, "greater than or equal to 1"),
-        ("fingerprint.tester_id", "ab", "pattern"),
+        ("retries.job", 0, "from 1 to 100"),
+        ("fingerprint.tester_id", "ab", "7 printable ASCII"),
     ],
 )
 def test_recipe_with_a_wrong_value_is_refused_with_file_and_reason(
