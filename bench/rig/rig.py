@@ -16,9 +16,9 @@ from bench.core.records import DidReading, ImageReference, Limits, RunRecord, St
 from bench.core.world import World
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
-from bench.link.sim_bus import SimCanBus
 from bench.ports import VehicleAccount
 from bench.rig.agent_node import AgentNode
+from bench.rig.channels import open_buses
 from bench.rig.files import BenchFiles
 from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
@@ -60,9 +60,7 @@ class BenchRig:
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
-            self._buses = {
-                c.name: SimCanBus(world, c.name, c.bitrate_bit_s, c.data_bitrate_bit_s) for c in files.bench.channels
-            }
+            self._buses = building.enter_context(open_buses(world, files))
             self._vehicle = self._build_vehicle()
             self._server = self._build_server()
             building.callback(self._server.close)

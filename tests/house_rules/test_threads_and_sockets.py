@@ -8,6 +8,8 @@ import pytest
 
 ADAPTERS = {
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
+    "bench/link/can_adapter.py": "python-can blocks: a thread reads an adapter, another writes and paces, in real time",
+    "bench/link/python_can_bus.py": "wakes the loop from the adapter's threads",
     "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }
