@@ -10,6 +10,7 @@ import click
 
 from bench import __version__
 from bench.cli.commands import dashboard, demo, doctor, replay, run
+from bench.cli.ecu import ecu
 from bench.cli.image import image
 from bench.core.errors import OtabenchError
 from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, doctor, run, replay, dashboard, image):
+for command in (demo, doctor, run, replay, dashboard, image, ecu):
     cli.add_command(command)
 
 

@@ -11,7 +11,7 @@ import click
 from bench.config import data_root
 from bench.core.errors import InputError
 
-NOUNS = {"scenarios": "scenario", "benches": "bench"}
+NOUNS = {"scenarios": "scenario", "benches": "bench", "vehicles": "vehicle"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

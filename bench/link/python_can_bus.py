@@ -63,8 +63,6 @@ class PythonCanBus:
         if world.clock.virtual:
             raise InputError("an adapter needs the real clock", key="clock", found="virtual", allowed="real")
         self.name, self.fd, self.spec = spec.name, spec.fd, spec
-        self.attached = asyncio.Event()
-        """Set while a node listens."""
         self._world, self._sender_of = world, sender_of
         self._owners: dict[tuple[int, int], str] = {}
         self._ports: list[PythonCanPort] = []
@@ -80,7 +78,6 @@ class PythonCanBus:
         self._ports = [port for port in self._ports if port.life.alive]
         port = PythonCanPort(self, life, self._world.points.counter(life.part, "frame"))
         self._ports.append(port)
-        self.attached.set()
         return port
 
     def own(self, can_id: int, flags: int, part: str) -> None:

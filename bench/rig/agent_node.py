@@ -15,10 +15,11 @@ from bench.core.world import World
 from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
-from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
+from bench.link.isotp_link import IsoTpFunctionalLink
 from bench.ports import CanBus
 from bench.rig.files import AgentEquipment, BenchFiles
-from bench.wire.isotp import IsoTpParams
+from bench.rig.transports import diag_link
+from bench.wire.isotp import IsoTpAddress, IsoTpParams
 
 HTTP_TIMEOUT_S = 30.0
 PADDING = 0xCC
@@ -70,6 +71,7 @@ class AgentNode:
 def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation) -> dict[str, EcuAccess]:
     """Return a diagnostic link to every ECU for this life, one port a channel."""
     ports = {name: bus.attach(life) for name, bus in buses.items()}
+    channels = {channel.name: channel for channel in files.bench.channels}
     params = IsoTpParams(padding=PADDING)
     functional = {name: IsoTpFunctionalLink(port, files.vehicle.functional_id, PADDING) for name, port in ports.items()}
     return {
@@ -77,7 +79,14 @@ def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation)
             ecu=ecu.id,
             software_id=ecu.software_id,
             recipe=files.recipes[ecu.id],
-            link=IsoTpLink(life, ports[ecu.channel], ecu.request_id, ecu.response_id, params),
+            link=diag_link(
+                channels[ecu.channel],
+                buses[ecu.channel],
+                ports[ecu.channel],
+                life,
+                IsoTpAddress.normal(ecu.request_id, ecu.response_id),
+                params,
+            ),
             functional=functional[ecu.channel],
         )
         for ecu in files.vehicle.ecus

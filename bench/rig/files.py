@@ -57,8 +57,10 @@ class Channel(FileModel):
             raise ValueError("interface, channel, options and transport are for adapters; driver 'sim' has none")
         if self.driver == PYTHON_CAN and not self.interface:
             raise ValueError("driver 'python-can' needs interface, for example 'socketcan', 'slcan' or 'pcan'")
-        if self.transport == "kernel" and self.interface != "socketcan":
-            raise ValueError("transport 'kernel' is a Linux socket: it needs interface 'socketcan'")
+        if self.transport == "kernel" and (self.driver, self.interface) != (PYTHON_CAN, "socketcan"):
+            raise ValueError(
+                "transport 'kernel' is a Linux socket: it needs driver 'python-can', interface 'socketcan'"
+            )
         return self
 
 

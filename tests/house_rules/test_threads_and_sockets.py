@@ -10,6 +10,9 @@ ADAPTERS = {
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/link/can_adapter.py": "python-can blocks: a thread reads an adapter, another writes and paces, in real time",
     "bench/link/python_can_bus.py": "wakes the loop from the adapter's threads",
+    "bench/link/can_isotp_link.py": "can-isotp's state machine alone, without its threads, on benches in real time",
+    "bench/link/kernel_isotp_link.py": "the kernel's ISO-TP is a socket; its send blocks until the last frame is sent",
+    "bench/rig/ecu_server.py": "a server ends by signals (SIGINT, SIGTERM), in real time only",
     "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }
