@@ -26,6 +26,10 @@ CONFIGURED_ELSEWHERE = ("socketcan", "virtual", "udp_multicast")
 """Interfaces whose bit rate python-can does not set: `ip link` does, or there is none."""
 ECHOES = ("socketcan",)
 """Interfaces that give our own frame back once it crossed the bus, so that `sent` means sent."""
+REPEATS = ("udp_multicast",)
+"""Interfaces that let us hear our own frames, whether they reached anybody or not: such an echo is dropped."""
+ECHO_LIMIT_NS = NS_PER_S
+"""An echo that did not come within this time was lost, as datagrams are."""
 POLL_S = 0.05
 """How long the reader waits before it looks whether it shall stop."""
 SEND_LIMIT_S = 1.0
@@ -106,13 +110,15 @@ class CanAdapter:
     def __init__(self, spec: ChannelSpec, clock: Clock, post: Post) -> None:
         """Open it and start; EquipmentError when it cannot be opened, InputError when python-can does not know it."""
         self._spec, self._clock, self._post = spec, clock, post
-        self._echoes = spec.interface in ECHOES
+        self._echoes, self._repeats = spec.interface in ECHOES, spec.interface in REPEATS
         self._bus = open_bus(spec)
         self.pacing = Pacing()
         self._queue: list[tuple[int, int, CanFrame, Callable[[], bool]]] = []
         self._numbers = count(1)
-        self._on_their_way: list[tuple[CanFrame, int]] = []
+        self._on_their_way: list[tuple[CanFrame, int, int]] = []
         self._changed = threading.Condition()
+        self._in_order = threading.Lock()
+        """Held from handing a frame over to telling so: an answer must not be told of before its question."""
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=work, name=f"{spec.name} {name}", daemon=True)
@@ -168,15 +174,23 @@ class CanAdapter:
             self._post(Trouble("error_frame", f"class 0x{message.arbitration_id:X} {bytes(message.data).hex()}"))
             return
         frame = from_message(message)
-        if self._echoes and not message.is_rx:
-            with self._changed:
-                mine = next((each for each in self._on_their_way if each[0] == frame), None)
-                if mine is not None:
-                    self._on_their_way.remove(mine)
+        token = self._whose_echo(frame, t_ns) if self._repeats or not message.is_rx else None
+        if token is not None:
+            if self._echoes:
+                self._post(Sent(token, t_ns))
+            return
+        with self._in_order:
+            self._post(Heard(frame, t_ns))
+
+    def _whose_echo(self, frame: CanFrame, t_ns: int) -> int | None:
+        """Return the token of our own frame that came back, or None: another node sent this one."""
+        with self._changed:
+            if self._repeats:
+                self._on_their_way = [each for each in self._on_their_way if t_ns - each[2] < ECHO_LIMIT_NS]
+            mine = next((each for each in self._on_their_way if each[0] == frame), None)
             if mine is not None:
-                self._post(Sent(mine[1], t_ns))
-                return
-        self._post(Heard(frame, t_ns))
+                self._on_their_way.remove(mine)
+        return None if mine is None else mine[1]
 
     # Writer -----------------------------------------------------------------------------------------
 
@@ -214,18 +228,19 @@ class CanAdapter:
 
     def _send(self, frame: CanFrame, token: int) -> None:
         message = to_message(frame)
-        if self._echoes:
+        if self._echoes or self._repeats:
             with self._changed:
-                self._on_their_way.append((from_message(message), token))
+                self._on_their_way.append((from_message(message), token, self._clock.now_ns()))
         try:
-            self._send_patiently(message)
-        except BaseException:
             if self._echoes:
-                with self._changed:
-                    self._on_their_way = [each for each in self._on_their_way if each[1] != token]
+                return self._send_patiently(message)
+            with self._in_order:
+                self._send_patiently(message)
+                self._post(Sent(token, self._clock.now_ns()))
+        except BaseException:
+            with self._changed:
+                self._on_their_way = [each for each in self._on_their_way if each[1] != token]
             raise
-        if not self._echoes:
-            self._post(Sent(token, self._clock.now_ns()))
 
     def _send_patiently(self, message: can.Message) -> None:
         """Send; a full transmit queue is waited for, at most `SEND_LIMIT_S`."""

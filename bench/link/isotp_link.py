@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 
 from bench.core.clock import NS_PER_MS, Clock
-from bench.ports import AnswerTimeout, CanPort, LinkError
+from bench.link.pacer import Pacer
+from bench.ports import AnswerTimeout, CanPort, LinkError, PacedCanPort
 from bench.wire.can import CanFrame
 from bench.wire.isotp import SINGLE_BYTES, IsoTpEndpoint, IsoTpParams
 
@@ -21,12 +22,15 @@ class IsoTpLink:
         self._arrived: deque[Outcome] = deque()
         self._started = False
         self._waiter: asyncio.Future[None] | None = None
+        pacer = Pacer(port) if isinstance(port, PacedCanPort) else None
+        send = port.send if pacer is None else pacer.send
         self._endpoint = IsoTpEndpoint(
             clock,
             params,
-            lambda data, sent: port.send(CanFrame(request_id, data), sent),
+            lambda data, sent: send(CanFrame(request_id, data), sent),
             listener=self,
             abort=lambda: port.cancel(request_id),
+            pace=pacer,
         )
         self._response_id = response_id
         port.subscribe(self._on_frame)

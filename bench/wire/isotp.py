@@ -22,6 +22,7 @@ from bench.wire.isotp_params import (
     IsoTpError,
     IsoTpListener,
     IsoTpParams,
+    Pace,
     Transmit,
     st_min_to_ns,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "IsoTpError",
     "IsoTpListener",
     "IsoTpParams",
+    "Pace",
     "Transmit",
     "st_min_to_ns",
 ]
@@ -58,14 +60,16 @@ class IsoTpEndpoint:
         listener: IsoTpListener,
         abort: Callable[[], None] = lambda: None,
         address: IsoTpAddress | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Build an idle endpoint; `abort` is called when a frame was not sent in time and must not be sent late.
 
-        Without `address` the frames carry no address extension (normal addressing).
+        Without `address` the frames carry no address extension (normal addressing). Without `pace` the clock's
+        timers keep STmin; with it, the port does (gaps under a millisecond on a real clock).
         """
         prefix = b"" if address is None else address.prefix
         self._extension = None if address is None else address.rx_extension
-        self._sender = Sender(clock, params, transmit, abort, prefix)
+        self._sender = Sender(clock, params, transmit, abort, prefix, pace)
         self._receiver = Receiver(clock, params, transmit, listener, abort, prefix)
 
     @property

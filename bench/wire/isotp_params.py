@@ -83,6 +83,8 @@ class IsoTpListener(Protocol):
 
 Transmit = Callable[[bytes, Callable[[int], None]], None]
 Done = Callable[[str | None], None]
+Pace = Callable[[int], None]
+"""Told, just before a frame is transmitted, the earliest instant at which it may begin: the port keeps the gap."""
 
 
 def st_min_to_ns(st_min: int) -> int:

@@ -20,6 +20,7 @@ from bench.wire.isotp_params import (
     Done,
     IsoTpError,
     IsoTpParams,
+    Pace,
     Transmit,
     ignore_sent,
     st_min_to_ns,
@@ -60,9 +61,16 @@ class Sender:
     """The sending half: one message at a time."""
 
     def __init__(
-        self, clock: Clock, params: IsoTpParams, transmit: Transmit, abort: Callable[[], None], prefix: bytes
+        self,
+        clock: Clock,
+        params: IsoTpParams,
+        transmit: Transmit,
+        abort: Callable[[], None],
+        prefix: bytes,
+        pace: Pace | None = None,
     ) -> None:
         self._clock, self._params, self._transmit, self._abort = clock, params, transmit, abort
+        self._pace = pace
         self._framing = Framing(prefix, params.tx_dl, params.padding)
         self._tx_dl = params.tx_dl
         self._heads = tuple(prefix + bytes((CONSECUTIVE << 4 | sequence,)) for sequence in range(16))
@@ -120,6 +128,9 @@ class Sender:
             self._finish(None)
         elif self._offset == self._first_bytes or self._left_in_block == 0:
             self._await_flow(t_ns)
+        elif self._gap_ns and self._pace is not None:
+            self._pace(t_ns + self._gap_ns)
+            self._next(generation, t_ns + self._gap_ns)
         elif self._gap_ns:
             self._deadline.clear()
             self._clock.call_at_ns(t_ns + self._gap_ns, self._next, generation, t_ns + self._gap_ns)
