@@ -6,12 +6,13 @@ safe to call from any thread; nothing else of otabench runs in them.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import heapq
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import can
@@ -310,3 +311,29 @@ def from_message(message: can.Message) -> CanFrame:
     )
     data = bytes(message.dlc) if message.is_remote_frame else bytes(message.data)
     return CanFrame(message.arbitration_id, data, flags)
+
+
+async def measure_pacing(clock: Clock, gap_ns: int, gaps: int) -> list[int]:
+    """Send frames `gap_ns` apart through an adapter that leads nowhere; returns the gaps kept, in nanoseconds."""
+    loop = asyncio.get_running_loop()
+    sent: asyncio.Queue[int] = asyncio.Queue()
+
+    def post(event: Event) -> None:
+        if isinstance(event, Sent):
+            loop.call_soon_threadsafe(sent.put_nowait, event.t_ns)
+
+    spec = ChannelSpec(
+        name="pacing", interface="virtual", channel="otabench pacing", bitrate_bit_s=500_000, data_bitrate_bit_s=None,
+        options={},
+    )  # fmt: skip
+    adapter = CanAdapter(spec, clock, post)
+    try:
+        instants = []
+        not_before_ns = 0
+        for _ in range(gaps + 1):
+            adapter.send(CanFrame(0x7FF, b""), not_before_ns, lambda: True)
+            instants.append(await sent.get())
+            not_before_ns = instants[-1] + gap_ns
+        return [after - before for before, after in pairwise(instants)]
+    finally:
+        adapter.close()

@@ -132,9 +132,14 @@ def _claim(pair: tuple[str, int, int, int | None]) -> None:
     owner.close()
 
 
-def open_socket(interface: str, address: IsoTpAddress, params: IsoTpParams, frame_flags: int) -> socket.socket:
-    """Return a bound socket that reports a failed transmission at once; EquipmentError when the kernel has none."""
-    flags = WAIT_TX_DONE
+def open_socket(
+    interface: str, address: IsoTpAddress, params: IsoTpParams, frame_flags: int, *, wait_tx_done: bool = True
+) -> socket.socket:
+    """Return a bound socket; EquipmentError when the kernel has none.
+
+    With `wait_tx_done` a send returns, or fails, when the last frame was sent.
+    """
+    flags = WAIT_TX_DONE if wait_tx_done else 0
     flags |= TX_PADDING if params.padding is not None else 0
     flags |= EXTEND_ADDR | RX_EXT_ADDR if address.tx_extension is not None else 0
     options = struct.pack(

@@ -31,7 +31,8 @@ from bench.rig.images import IMAGE_KEY
 from bench.trust.keys import signing_key
 
 ROOT = Path(__file__).parent.parent.parent
-READY_S = 30.0
+READY_S = 120.0
+"""An emulated machine is slow."""
 T = TypeVar("T")
 BENCH = """\
 schema = 1
@@ -137,28 +138,48 @@ def in_real_time(main: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
     return result
 
 
+class EcuProcess:
+    """`otabench ecu ARGUMENTS` in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "bench.cli", "ecu", *arguments, "--json"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._watchdog = threading.Timer(READY_S, self._process.kill)
+        self._watchdog.start()
+
+    def ready(self) -> dict[str, Any]:
+        """Wait for the line that says the ECU listens."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        self._watchdog.cancel()
+        if not line:
+            raise AssertionError(f"otabench ecu did not become ready: {self._process.communicate()[1]}")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+    def stop(self) -> None:
+        """End it by SIGTERM; it must end well."""
+        self._process.send_signal(signal.SIGTERM)
+        _, errors = self._process.communicate(timeout=READY_S)
+        assert self._process.returncode == 0, errors
+
+    def kill(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        self._watchdog.cancel()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
 @contextmanager
 def ecu_process(*arguments: str) -> Iterator[dict[str, Any]]:
-    """Run `otabench ecu ARGUMENTS` in a process of its own, ready to be talked to; it must end well by SIGTERM."""
-    command = [sys.executable, "-m", "bench.cli", "ecu", *arguments, "--json"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    watchdog = threading.Timer(READY_S, process.kill)
-    watchdog.start()
+    """Run `otabench ecu ARGUMENTS`, ready to be talked to, until the block ends."""
+    process = EcuProcess(*arguments)
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        watchdog.cancel()
-        if not line:
-            raise AssertionError(f"otabench ecu did not become ready: {process.communicate()[1]}")
-        yield json.loads(line)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=READY_S)
-        assert process.returncode == 0, errors
+        yield process.ready()
+        process.stop()
     finally:
-        watchdog.cancel()
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        process.kill()
 
 
 def isolated(module: str, *arguments: str, limit_s: float = 120.0) -> Any:
