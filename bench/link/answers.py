@@ -12,7 +12,7 @@ from collections import deque
 from bench.core.clock import NS_PER_MS, Clock
 from bench.ports import AnswerTimeout, LinkError
 from bench.wire.isotp_address import IsoTpAddress
-from bench.wire.isotp_params import CONSECUTIVE, FIRST, SINGLE, IsoTpError
+from bench.wire.isotp_params import FIRST, SINGLE, IsoTpError
 
 MARGIN_NS = 250 * NS_PER_MS
 """Given to the transport beyond N_Cr before an answer that began counts as broken off."""
@@ -25,14 +25,24 @@ class Answers:
         self._clock, self._guard_ns = clock, n_cr_ms * NS_PER_MS + MARGIN_NS
         self._start = 0 if address.rx_extension is None else 1
         self._arrived: deque[bytes | LinkError] = deque()
-        self._last_frame_ns: int | None = None
+        self._begun = self._ended = 0
+        self._last_frame_ns = 0
         self._waiter: asyncio.Future[None] | None = None
 
     def saw_frame(self, data: bytes) -> None:
         """Note a frame that this side accepts: a single or first frame begins an answer, others carry it on."""
         kind = data[self._start] >> 4 if len(data) > self._start else None
-        if kind in (SINGLE, FIRST) or (kind == CONSECUTIVE and self._last_frame_ns is not None):
-            self._last_frame_ns = self._clock.now_ns()
+        if kind in (SINGLE, FIRST):
+            self._begun += 1
+        self._last_frame_ns = self._clock.now_ns()
+
+    def asking(self) -> None:
+        """Begin to count messages anew, for a transport whose messages may overtake the frames seen on the bus."""
+        self._ended = 0
+
+    def saw_request(self) -> None:
+        """Begin to count frames anew: our own request passed by, what comes now came after it."""
+        self._begun = 0
 
     def message(self, payload: bytes) -> None:
         """Queue a complete message."""
@@ -44,7 +54,7 @@ class Answers:
 
     def _arrive(self, outcome: bytes | LinkError) -> None:
         self._arrived.append(outcome)
-        self._last_frame_ns = None
+        self._ended += 1
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -52,15 +62,15 @@ class Answers:
         """See `DiagLink.receive`."""
         end_ns = self._clock.now_ns() + start_within_ns
         while not self._arrived:
-            last_ns = self._last_frame_ns
-            due_ns = end_ns if last_ns is None else last_ns + self._guard_ns
+            under_way = self._begun > self._ended
+            due_ns = self._last_frame_ns + self._guard_ns if under_way else end_ns
             if self._clock.now_ns() < due_ns:
                 await self._wait_until(due_ns)
-            elif last_ns is None:
-                raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
-            else:
-                self._last_frame_ns = None
+            elif under_way:
+                self._begun = self._ended
                 raise LinkError(IsoTpError.TIMEOUT_CR, "an answer began and did not go on")
+            else:
+                raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
         outcome = self._arrived.popleft()
         if isinstance(outcome, LinkError):
             raise outcome

@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench.core.errors import EquipmentError
 from bench.core.node import Incarnation
-from bench.core.records import BRS, FD, REMOTE
+from bench.core.records import BRS, EXTENDED, FD, REMOTE
 from bench.link.answers import Answers
 from bench.ports import CanPort, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp_address import IsoTpAddress
-from bench.wire.isotp_params import FRAME_BYTES, IsoTpError, IsoTpParams
+from bench.wire.isotp_params import FIRST, FRAME_BYTES, SINGLE, IsoTpError, IsoTpParams
 
 AF_CAN, CAN_ISOTP, SOL_CAN_ISOTP = 29, 6, 106
 CAN_EFF_FLAG = 0x8000_0000
@@ -78,6 +78,7 @@ class KernelIsoTpLink:
         self.life.check()
         if not 0 < len(payload) <= self._max_length:
             raise ValueError(f"{len(payload)} bytes; this link carries 1 to {self._max_length}")
+        self._answers.asking()
         self._loop.remove_reader(self._socket)  # the failure of a send would be read away as one of a reception
         try:
             await self._loop.run_in_executor(self._sender, self._socket.send, payload)
@@ -107,8 +108,20 @@ class KernelIsoTpLink:
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         del t_ns
-        if self._address.accepts(frame) and not frame.flags & REMOTE:
+        if frame.flags & REMOTE:
+            return
+        if self._address.accepts(frame):
             self._answers.saw_frame(frame.data)
+        elif self._begins_request(frame):
+            self._answers.saw_request()
+
+    def _begins_request(self, frame: CanFrame) -> bool:
+        """Return whether this is the single or first frame of a message of ours: the kernel's frames pass by too."""
+        address = self._address
+        if frame.can_id != address.tx_id or frame.flags & EXTENDED != address.flags:
+            return False
+        body = frame.data.removeprefix(address.prefix)
+        return bool(body) and body[0] >> 4 in (SINGLE, FIRST)
 
     def _readable(self) -> None:
         try:

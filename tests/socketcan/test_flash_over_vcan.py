@@ -26,9 +26,11 @@ def test_flasher_programs_an_ecu_in_another_process(tmp_path: Path, ecu_on_vcan0
             return await ours.flash(new_software(files, "body", SIZE_BYTES)), ours
 
     report, ours = in_real_time(main)
+    print(
+        f"{transport}: transfer took {report.phase_ns['transfer'] / 1e9:.2f} s, counts { {name: n for name, n in report.counts.items() if n} }"
+    )
     assert (report.version, report.sent_bytes) == ("2.0.0", SIZE_BYTES + 256)
     assert {frame.sender for frame in ours.frames} == {"agent", "body"}
-    print(f"{transport}: transfer took {report.phase_ns['transfer'] / 1e9:.2f} s, counts {report.counts}")
 
 
 def test_udsoncan_client_on_the_kernel_socket_is_served(ecu_on_vcan0: str) -> None:
