@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.records import FrameRecord
 from bench.core.world import World
+from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import demo_payload, sign_image
@@ -71,14 +72,21 @@ def bench_on(
     transport: str = "own",
     options: str = "",
     vehicle: str = "one_ecu_van",
+    p2_ms: int = 50,
 ) -> BenchFiles:
-    """Return a bench whose ECUs are all out there, on one adapter."""
+    """Return a bench whose ECUs are all out there, on one adapter; a slow machine needs more than a P2 of 50 ms."""
     path = folder / "benches" / "adapter.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         BENCH.format(vehicle=vehicle, interface=interface, channel=channel, transport=transport, options=options)
     )
-    return load_bench(path)
+    files = load_bench(path)
+    return replace(files, recipes={ecu: _patient(recipe, p2_ms) for ecu, recipe in files.recipes.items()})
+
+
+def _patient(recipe: Recipe, p2_ms: int) -> Recipe:
+    timing = recipe.timing.model_copy(update={"p2_ms": p2_ms, "p2_star_ms": max(recipe.timing.p2_star_ms, 2 * p2_ms)})
+    return recipe.model_copy(update={"timing": timing})
 
 
 def new_software(files: BenchFiles, ecu_id: str, size_bytes: int = 16_384, data: bytes | None = None) -> FlashJob:

