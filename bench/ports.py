@@ -10,6 +10,7 @@ from bench.core.node import Incarnation
 from bench.core.records import ServerEvent
 from bench.core.world import World
 from bench.wire.can import CanFrame
+from bench.wire.frame_run import FrameRun, RunTaker
 
 FrameCallback = Callable[[CanFrame, int], None]
 """Called with a received frame and the instant of its end in nanoseconds."""
@@ -20,14 +21,29 @@ SentCallback = Callable[[int], None]
 class CanPort(Protocol):
     """One node's access to one CAN bus."""
 
-    def send(self, frame: CanFrame, sent: SentCallback | None = None) -> None:
-        """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it."""
+    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
+        """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it.
 
-    def cancel(self, can_id: int) -> None:
-        """Drop frames with this identifier that were not sent yet (a transmission that timed out)."""
+        `run` offers what would follow; a port that carries frame by frame leaves it alone.
+        """
 
-    def subscribe(self, callback: FrameCallback) -> None:
-        """Call `callback` for every frame of other nodes."""
+    def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
+        """Drop what was not sent yet (a transmission that timed out): frames with this identifier, of the format that
+        `flags` has (EXTENDED or not), whose data begin with `prefix` (the address byte, where links share an
+        identifier)."""
+
+    def subscribe(
+        self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
+    ) -> None:
+        """Call `callback` for frames of other nodes: every one, or those with an identifier that is named.
+
+        Identifiers have their format, as `bench.wire.can.identifier` gives it.
+
+        Who also gives a `taker` does not insist on single frames.
+        """
+
+    def on_bus_off(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when this controller has left the bus after too many errors; what waited is lost."""
 
 
 @runtime_checkable
@@ -40,6 +56,10 @@ class PacedCanPort(CanPort, Protocol):
 
 class CanBus(Protocol):
     """A bus that nodes attach to; an attachment lives as long as the incarnation it was made for (D3)."""
+
+    @property
+    def fd(self) -> bool:
+        """Whether the bus carries CAN FD frames."""
 
     def attach(self, life: Incarnation) -> CanPort:
         """Return the port of this life; frames sent carry `life.part` as their sender."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
-from bench.core.records import BootRecord, ExecutionRecord
+from bench.core.records import EXTENDED, REMOTE, BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus, CanPort, SentCallback
-from bench.wire.can import CanFrame
+from bench.ports import CanBus, CanPort, PacedCanPort, SentCallback
+from bench.wire.can import CanFrame, identifier
+from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
-from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.isotp import AddressingMode, IsoTpAddress, IsoTpEndpoint
+from bench.wire.isotp_habits import IsoTpHabits
+from bench.wire.isotp_params import FRAME_BYTES
+from bench.wire.pacer import Pacer
 from bench.wire.uds import Session
 from ecu_sim import boot
 from ecu_sim.boot import Trust
@@ -22,34 +26,43 @@ from ecu_sim.server import Send, UdsServer
 
 BOOT_STAGES = 2
 """Units of a boot point: the boot manager, then what it starts."""
-SINGLE_FRAME_BYTES = 7
-PADDING = 0xCC
 
 
 class _Connection:
     """One life's diagnostic connection: frames to requests, responses to frames."""
 
     def __init__(
-        self, life: Incarnation, port: CanPort, spec: EcuSpec, functional_id: int, params: IsoTpParams
+        self, life: Incarnation, port: CanPort, address: IsoTpAddress, functional: CanAddress, habits: IsoTpHabits
     ) -> None:
-        self._port, self._spec, self._functional_id = port, spec, functional_id
-        self._endpoint = IsoTpEndpoint(life, params, self._transmit, self)
+        self._port, self._address, self._functional = port, address, functional
+        self._flags = address.flags | habits.frame_flags
+        pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
+        self._send_frame = (pacer or port).send
+        self._endpoint = IsoTpEndpoint(
+            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit, pace=pacer
+        )
         self.send: Send = self._endpoint.send
         self.server: UdsServer | None = None
 
     def open(self, server: UdsServer) -> None:
         """Begin to listen."""
         self.server = server
-        self._port.subscribe(self._heard)
+        address, functional = self._address, self._functional
+        self._port.subscribe(self._heard, (address.rx_identifier,), self._endpoint)
+        to_all = identifier(CanFrame(functional.can_id, b"", EXTENDED if functional.id_29_bit else 0))
+        if to_all != address.rx_identifier:  # else the address byte tells them apart
+            self._port.subscribe(self._heard, (to_all,))
+        self._port.on_bus_off(self._endpoint.fail)
 
-    def _transmit(self, data: bytes, sent: SentCallback) -> None:
-        self._port.send(CanFrame(self._spec.response_id, data), sent)
+    def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
+        self._send_frame(CanFrame(self._address.tx_id, data, self._flags), sent, run)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
-        if frame.can_id == self._spec.request_id:
+        can_id = frame.can_id
+        if can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
             self._endpoint.on_frame(frame.data, t_ns)
-        elif frame.can_id == self._functional_id and self.server is not None:
-            pdu = single_frame(frame.data)
+        elif can_id == self._functional.can_id and self.server is not None:
+            pdu = functional_request(frame, self._functional)
             if pdu is not None:
                 self.server.received(pdu, functional=True)
 
@@ -71,11 +84,27 @@ class _Connection:
             self.server.reception_broke_off()
 
 
-def single_frame(data: bytes) -> bytes | None:
-    """Return the payload of an ISO-TP single frame, or None: functional requests are nothing else."""
-    if not data or not 0 < data[0] <= min(SINGLE_FRAME_BYTES, len(data) - 1):
+def functional_request(frame: CanFrame, address: CanAddress) -> bytes | None:
+    """Return the payload of an ISO-TP single frame to `address`, or None: functional requests are nothing else."""
+    prefix = b"" if address.extension is None else bytes((address.extension,))
+    other_format = bool(frame.flags & EXTENDED) is not address.id_29_bit
+    if other_format or frame.flags & REMOTE or not frame.data.startswith(prefix):
         return None
-    return data[1 : 1 + data[0]]
+    start = len(prefix)
+    if len(frame.data) > FRAME_BYTES and frame.data[start] == 0:
+        start += 1  # over 8 data bytes the length has a byte of its own
+    elif len(frame.data) > FRAME_BYTES:
+        return None
+    length, data = frame.data[start : start + 1], frame.data[start + 1 :]
+    return data[: length[0]] if length and 0 < length[0] <= len(data) else None
+
+
+def _address(spec: EcuSpec) -> IsoTpAddress:
+    """Return the ECU's own view of its connection."""
+    return IsoTpAddress(
+        mode=AddressingMode(spec.addressing), tx_id=spec.response_id, rx_id=spec.request_id,
+        tx_extension=spec.response_extension, rx_extension=spec.request_extension, id_29_bit=spec.id_29_bit,
+    )  # fmt: skip
 
 
 class SimEcu:
@@ -88,13 +117,14 @@ class SimEcu:
         personality: Personality,
         bus: CanBus,
         identity: Identity,
-        functional_id: int,
+        functional: CanAddress,
         image_public_key: bytes,
     ) -> None:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
         self.node = Node(world, spec.id, self._boot)
-        self._world, self._bus, self._identity, self._functional_id = world, bus, identity, functional_id
+        self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
+        self._address = _address(spec)
         self._trust = Trust(image_public_key, spec.hardware_id)
         self._points = world.points.counter(spec.id, "boot")
         self._programming_asked = False  # RAM that survives a reset, but not a power cut
@@ -151,15 +181,14 @@ class SimEcu:
         timing = self.personality.boot
         if bank is None or header is None:
             await life.sleep_ns(timing.bootloader_ms * NS_PER_MS)
-            self._listen(life, bootloader_mode(parts, session))
+            self._listen(life, bootloader_mode(parts, session), bootloader=True)
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
-            self._listen(life, application_mode(parts, bank, header))
+            self._listen(life, application_mode(parts, bank, header), bootloader=False)
 
-    def _listen(self, life: Incarnation, mode: Mode) -> None:
-        habits = self.personality.isotp
-        params = IsoTpParams(block_size=habits.block_size, st_min=habits.st_min, padding=PADDING)
-        connection = _Connection(life, self._bus.attach(life), self.spec, self._functional_id, params)
+    def _listen(self, life: Incarnation, mode: Mode, *, bootloader: bool) -> None:
+        habits = self.personality.isotp.of_mode(bootloader=bootloader)
+        connection = _Connection(life, self._bus.attach(life), self._address, self._functional, habits)
         connection.open(
             UdsServer(
                 life, self._world, self.personality.uds, mode.state, mode.table, connection.send,

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from bench.core.canonical import sha256_hex
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.world import World
@@ -84,14 +83,15 @@ class Flash:
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Return bytes; torn units read as a mix of old and new."""
         self.settle()
+        return b"".join(self._pieces(name, offset, length))
+
+    def _pieces(self, name: str, offset: int, length: int) -> Iterator[bytes | memoryview]:
+        """Yield a range sector by sector, without a copy of it."""
         region = self._checked(name, offset, length)
-        found = bytearray((ERASED_BYTE,)) * length
+        blank = bytes((ERASED_BYTE,)) * min(length, region.sector_bytes)
         for index, begin, end in _slices(offset, length, region.sector_bytes):
             sector = self._sectors.get((name, index))
-            if sector is not None:
-                at = index * region.sector_bytes
-                found[at + begin - offset : at + end - offset] = sector.data[begin:end]
-        return bytes(found)
+            yield blank[: end - begin] if sector is None else memoryview(sector.data)[begin:end]
 
     def digest(self, name: str, offset: int, length: int) -> str:
         """Return the SHA-256 (hexadecimal) of what `read` returns; unchanged bytes are hashed once."""
@@ -99,7 +99,10 @@ class Flash:
         key, version = (name, offset, length), self._versions[name]
         known = self._digests.get(key)
         if known is None or known[0] != version:
-            known = self._digests[key] = version, sha256_hex(self.read(name, offset, length))
+            digest = hashlib.sha256()
+            for piece in self._pieces(name, offset, length):
+                digest.update(piece)
+            known = self._digests[key] = version, digest.hexdigest()
         return known[1]
 
     def is_erased(self, name: str, offset: int, length: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +14,8 @@ from bench.core.clock import NS_PER_MS
 from bench.core.records import BankLayout, EcuLayout
 from bench.core.specs import EcuSpec
 from bench.wire.image_header import HEADER_BYTES
+from bench.wire.isotp import LONGEST
+from bench.wire.isotp_habits import IsoTpHabits
 from bench.wire.seed_key import ALGORITHMS
 from ecu_sim.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
 
@@ -44,7 +47,7 @@ class UdsServerTiming(FileModel):
     p2_star_ms: int = Field(gt=0, le=655_350)
     pending_margin_ms: int = Field(gt=0)
     s3_ms: int = Field(gt=0)
-    max_block_length: int = Field(ge=10, le=4095)
+    max_block_length: int = Field(ge=10, le=LONGEST)
 
     @model_validator(mode="after")
     def _ordered(self) -> UdsServerTiming:
@@ -53,11 +56,23 @@ class UdsServerTiming(FileModel):
         return self
 
 
-class IsoTpHabits(FileModel):
-    """What the ECU asks for in its flow control."""
+class EcuIsoTpHabits(IsoTpHabits):
+    """How the ECU frames its messages and what it asks for in its flow control.
+
+    With `tx_dl = 8` it answers in classic frames, on a CAN FD bus too; it understands frames of either kind.
+    """
 
     block_size: int = Field(ge=0, le=255)
     st_min: int = Field(ge=0, le=255)
+    bootloader_frames: Literal["as_application", "classic"] = Field(
+        default="as_application", description='"classic": the bootloader answers in classic frames of 8 bytes'
+    )
+
+    def of_mode(self, *, bootloader: bool) -> IsoTpHabits:
+        """Return the habits of the application or of the bootloader."""
+        if bootloader and self.bootloader_frames == "classic":
+            return self.model_copy(update={"tx_dl": 8, "tx_dl_min": 8, "frames": "classic"})
+        return self
 
 
 class SecurityRules(FileModel):
@@ -89,7 +104,7 @@ class Personality(FileModel):
     nvm: NvmTiming
     boot: BootTiming
     uds: UdsServerTiming
-    isotp: IsoTpHabits
+    isotp: EcuIsoTpHabits
     security: SecurityRules
 
     @model_validator(mode="after")
@@ -102,6 +117,8 @@ class Personality(FileModel):
         if len({bank.name for bank in self.banks}) != len(self.banks):
             raise ValueError("banks.name must differ")
         spans = [(self.header_address, sector), (self.mark_address, sector), (BOOT_BASE, sector)]
+        if self.uds.max_block_length > self.isotp.max_length:
+            raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
         for bank in self.banks:
             _refuse_overlap([*spans, (bank.linked_base, bank.size_bytes)])
         return self
@@ -142,5 +159,6 @@ def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
         ecu=spec.id, channel=spec.channel, request_id=spec.request_id, response_id=spec.response_id,
         hardware_id=spec.hardware_id, header_address=personality.header_address,
         banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
-        boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE,
+        boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE, id_29_bit=spec.id_29_bit,
+        request_extension=spec.request_extension, response_extension=spec.response_extension,
     )  # fmt: skip

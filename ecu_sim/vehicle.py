@@ -118,5 +118,12 @@ def _build_ecu(
 ) -> SimEcu:
     if spec.channel not in buses:
         raise InputError(f"ECU {spec.id!r} is on an unknown bus", found=spec.channel, allowed=", ".join(buses))
-    identity = Identity(spec, vehicle.vin)
-    return SimEcu(world, spec, personality, buses[spec.channel], identity, vehicle.functional_id, image_public_key)
+    if personality.isotp.fd and not buses[spec.channel].fd:
+        raise InputError(
+            f"ECU {spec.id!r} sends CAN FD frames on {spec.channel}, which is a classic bus",
+            key="isotp.tx_dl",
+            found=f"personality {personality.name!r} with tx_dl = {personality.isotp.tx_dl}",
+            allowed="a personality with tx_dl = 8, or data_bitrate_bit_s for that channel in the bench file",
+        )
+    identity, functional = Identity(spec, vehicle.vin), vehicle.functional_address(spec.channel)
+    return SimEcu(world, spec, personality, buses[spec.channel], identity, functional, image_public_key)

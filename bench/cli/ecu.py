@@ -88,14 +88,16 @@ def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
 
 
 def _ids(vehicle: VehicleFile, entry: EcuEntry) -> dict[str, object]:
+    address = entry.address()
     return {
         "ecu": entry.id,
         "personality": entry.personality,
         "recipe": entry.recipe,
         "channel": entry.channel,
-        "request_id": entry.request_id,
-        "response_id": entry.response_id,
-        "functional_id": vehicle.functional_id,
+        "addressing": entry.addressing.value,
+        "request_id": address.tx_id,
+        "response_id": address.rx_id,
+        "functional_id": vehicle.functional_address(entry.channel).tx_id,
     }
 
 
@@ -106,8 +108,8 @@ def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
         _print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter})
         return
     entry = served.entry
-    ids = f"request 0x{entry.request_id:X}, response 0x{entry.response_id:X}"
-    ids += f", functional 0x{served.vehicle.functional_id:X}"
+    numbers = {name: value for name, value in _ids(served.vehicle, entry).items() if isinstance(value, int)}
+    ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())
     click.echo(f"ready: {entry.id} of {served.vehicle.name} on {spec.interface} {spec.channel}, {ids}; Ctrl-C ends")
 
 
@@ -117,7 +119,7 @@ def _list(vehicle: VehicleFile, *, as_json: bool) -> int:
         _print_json({"vehicle": vehicle.name, "ecus": rows})
         return 0
     table = Table(header_style="bold")
-    for name in ("ECU", "personality", "recipe", "channel", "request", "response", "functional"):
+    for name in ("ECU", "personality", "recipe", "channel", "addressing", "request", "response", "functional"):
         table.add_column(name, no_wrap=True)
     for row in rows:
         table.add_row(*(f"0x{value:X}" if isinstance(value, int) else str(value) for value in row.values()))

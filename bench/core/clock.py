@@ -14,6 +14,8 @@ from typing import Protocol
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+NEVER_NS = 1 << 62
+"""An instant that no run reaches."""
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 """Added whenever time is shown or signed; virtual time itself starts at 0."""
@@ -44,6 +46,9 @@ class Clock(Protocol):
 
         A caller that gets True goes on inline instead of scheduling itself; a real clock always says False.
         """
+
+    def quiet_until_ns(self) -> int:
+        """Return the instant before which nothing is due, far in the future when nothing is; a real clock: now."""
 
     async def sleep_ns(self, duration_ns: int) -> None:
         """Wait; nothing happens before `duration_ns` have gone by."""
@@ -76,6 +81,10 @@ class RealClock:
         """Return False: real time cannot be moved."""
         del when_ns
         return False
+
+    def quiet_until_ns(self) -> int:
+        """Return now: anything may happen at any time."""
+        return self.now_ns()
 
     async def sleep_ns(self, duration_ns: int) -> None:
         """Sleep on the loop."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from bench.core.canonical import canonical_json, sha256_hex
 from bench.core.clock import Clock
+from bench.core.frame_run import RunRecord
 from bench.core.loop import speaks_for_the_dead
 from bench.core.records import FrameRecord
 
@@ -29,7 +30,7 @@ class Journal:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: list[Entry | FrameRecord] = []
+        self._entries: list[Entry | FrameRecord | RunRecord] = []
         self.sealed = False
 
     def add(self, part: str, kind: str, payload: bytes | str = b"") -> None:
@@ -37,8 +38,8 @@ class Journal:
         if not self.sealed and not speaks_for_the_dead():
             self._entries.append(Entry(self._clock.now_ns(), part, kind, payload))
 
-    def frame(self, record: FrameRecord) -> None:
-        """Record a frame; it is turned into text only when the journal is read."""
+    def frame(self, record: FrameRecord | RunRecord) -> None:
+        """Record a frame, or a run of them; they are turned into text only when the journal is read."""
         if not self.sealed:
             self._entries.append(record)
 
@@ -49,14 +50,15 @@ class Journal:
     def entries(self) -> Iterator[Entry]:
         """Yield all events so far, frames too."""
         for entry in self._entries:
-            if isinstance(entry, FrameRecord):
-                yield Entry(entry.t_ns, entry.channel, "frame", entry.text())
-            else:
+            if isinstance(entry, Entry):
                 yield entry
+            else:
+                for frame in _frames(entry):
+                    yield Entry(frame.t_ns, frame.channel, "frame", frame.text())
 
     def frames(self) -> tuple[FrameRecord, ...]:
         """Return the frames of all buses in the order of their ends."""
-        return tuple(entry for entry in self._entries if isinstance(entry, FrameRecord))
+        return tuple(frame for entry in self._entries if not isinstance(entry, Entry) for frame in _frames(entry))
 
     def lines(self) -> Iterator[bytes]:
         """Yield one canonical JSON line per event, without the line's end."""
@@ -70,6 +72,10 @@ class Journal:
             digest.update(line)
             digest.update(b"\n")
         return digest.hexdigest()
+
+
+def _frames(entry: FrameRecord | RunRecord) -> Iterable[FrameRecord]:
+    return (entry,) if isinstance(entry, FrameRecord) else entry.frames()
 
 
 def _shown(payload: bytes | str) -> str:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from bench.core.clock import NS_PER_S
+from bench.core.clock import NEVER_NS, NS_PER_S
 from bench.core.errors import OtabenchError
 
 T = TypeVar("T")
@@ -113,6 +113,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if when_ns > self._now_ns:
             self._now_ns = when_ns
         return True
+
+    def quiet_until_ns(self) -> int:
+        """Return when the next timer is due; now when something is ready to run."""
+        if self._ready or self._stopping:
+            return self._now_ns
+        heap = self._heap
+        while heap and heap[0][2]._cancelled:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else NEVER_NS
 
     async def sleep_ns(self, duration_ns: int) -> None:
         """Wait in virtual time."""

@@ -30,6 +30,7 @@ class Incarnation:
         self._clock: Clock = world.clock
         self._world = world
         self._tasks: list[asyncio.Task[Any]] = []
+        self._at_end: list[Callable[[], None]] = []
         self._context = contextvars.Context()
         self._context.run(OWNER.set, self)
 
@@ -79,10 +80,21 @@ class Incarnation:
         if error is not None and not isinstance(error, PowerLost):
             self._world.crashed(self.part, error)
 
+    def quiet_until_ns(self) -> int:
+        """See `Clock.quiet_until_ns`."""
+        return self._clock.quiet_until_ns()
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Have what surrounds the node (a bus) see at once that this life ends; it runs outside the node."""
+        self._at_end.append(callback)
+
     def retire(self) -> None:
         """End this life: handles and timers are skipped, tasks stay parked and referenced."""
         self.alive = False
         self.ended_ns = self._clock.now_ns()
+        seen, self._at_end = self._at_end, []
+        for callback in seen:
+            contextvars.Context().run(callback)
 
 
 class Node:

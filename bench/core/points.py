@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from bench.core.clock import Clock
 from bench.core.errors import InputError
+from bench.core.frame_run import RunTimes
 
 EVENTS = ("frame", "program", "erase", "sync", "http", "request", "transition", "boot", "timer")
 CLASSES = (
@@ -99,6 +100,15 @@ class Occurrence(NamedTuple):
     units: int
 
 
+class _Many(NamedTuple):
+    """Points of a run of frames, the first of them `n`."""
+
+    n: int
+    phase: str
+    times: RunTimes
+
+
+FAR = 1 << 62
 Action = Callable[[], None]
 _Armed = dict[int, list[tuple[str, int | None, Action]]]
 
@@ -111,7 +121,7 @@ class PointCounter:
     def __init__(self, clock: Clock, phases: dict[str, str], part: str, event: str) -> None:
         self._clock, self._phases = clock, phases
         self.part, self.event, self.n = part, event, 0
-        self._seen: list[tuple[int, int, str, int]] = []
+        self._seen: list[tuple[int, int, str, int] | _Many] = []
         self._armed: _Armed = {}
 
     def begin(self, units: int = 0) -> int:
@@ -122,10 +132,25 @@ class PointCounter:
             self._fire(n, "before", None)
         return n
 
+    def unarmed(self) -> int:
+        """Return how many operations may follow before one at which something is armed."""
+        return min(self._armed) - self.n - 1 if self._armed else FAR
+
+    def many(self, times: RunTimes) -> None:
+        """Announce operations that are over, one at the end of each frame of a run; `unarmed` allows them."""
+        self._seen.append(_Many(self.n + 1, self._phases.get(self.part, ""), times))
+        self.n += len(times.durations_ns)
+
     @property
     def occurrences(self) -> tuple[Occurrence, ...]:
         """Return all points so far (plain tuples until somebody asks: a frame costs one of them)."""
-        return tuple(Occurrence(*seen) for seen in self._seen)
+        found: list[Occurrence] = []
+        for seen in self._seen:
+            if isinstance(seen, _Many):
+                found.extend(Occurrence(n, t_ns, seen.phase, 0) for n, t_ns in enumerate(seen.times.ends_ns(), seen.n))
+            else:
+                found.append(Occurrence(*seen))
+        return tuple(found)
 
     def inside(self, n: int, units_done: int) -> None:
         """Announce that `units_done` units of operation `n` are done and the next one is under way."""

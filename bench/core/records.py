@@ -7,7 +7,7 @@ observe is None, and the invariants that need it come out *not observed*.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 EXTENDED, FD, BRS, REMOTE = 1, 2, 4, 8
@@ -15,7 +15,7 @@ EXTENDED, FD, BRS, REMOTE = 1, 2, 4, 8
 
 
 class FrameRecord(NamedTuple):
-    """A frame that crossed a bus completely; `t_ns` is the instant of its end (last bit of EOF)."""
+    """A frame that crossed a bus completely; `t_ns` is the instant from which the next one may begin."""
 
     t_ns: int
     channel: str
@@ -34,6 +34,21 @@ class FrameRecord(NamedTuple):
         if self.flags & FD:
             return f"{can_id}##{1 if self.flags & BRS else 0:X}{self.data.hex().upper()}"
         return f"{can_id}#R" if self.flags & REMOTE else f"{can_id}#{self.data.hex().upper()}"
+
+
+@dataclass(frozen=True, slots=True)
+class CanAddress:
+    """Where one direction of a diagnostic connection goes (ISO 15765-2): the identifier, its format, and the address
+    byte that stands in front of the data in extended and mixed addressing (None otherwise)."""
+
+    can_id: int
+    id_29_bit: bool = False
+    extension: int | None = None
+
+    def text(self) -> str:
+        """Return it for people: `0x7A0`, `0x18DA21F1`, `0x6F1 with address byte 0x12`."""
+        can_id = f"0x{self.can_id:08X}" if self.id_29_bit else f"0x{self.can_id:03X}"
+        return can_id if self.extension is None else f"{can_id} with address byte 0x{self.extension:02X}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +190,21 @@ class EcuLayout:
     erase_routine: int
     check_routine: int = 0x0202
     """Routine that checks a downloaded image; its answer ends with status 00 when the image is good."""
+    id_29_bit: bool = False
+    """Whether both identifiers have 29 bits."""
+    request_extension: int | None = None
+    response_extension: int | None = None
+    """The address byte in front of the data of requests and responses (extended and mixed addressing)."""
+
+    @property
+    def request(self) -> CanAddress:
+        """Where physical requests to the ECU go."""
+        return CanAddress(self.request_id, self.id_29_bit, self.request_extension)
+
+    @property
+    def response(self) -> CanAddress:
+        """Where the ECU's responses go."""
+        return CanAddress(self.response_id, self.id_29_bit, self.response_extension)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +281,10 @@ class RunRecord:
     executions: tuple[ExecutionRecord, ...] | None
     agent_files: tuple[StoredFile, ...] | None
     functional_id: int = 0x7DF
-    """The request identifier that all ECUs of the vehicle listen to, on every channel."""
+    """The request identifier that all ECUs of the vehicle listen to, on every channel that `functional` leaves out."""
+    functional: Mapping[str, CanAddress] = field(default_factory=dict)
+    """Where functional requests go, by channel."""
+
+    def functional_address(self, channel: str) -> CanAddress:
+        """Return where functional requests on a channel go."""
+        return self.functional.get(channel) or CanAddress(self.functional_id)

@@ -160,12 +160,18 @@ def _ecu_lane(
     return Lane(
         id=ecu,
         title=ecu,
-        subtitle=f"0x{layout.request_id:X} on {layout.channel}",
+        subtitle=_place(layout),
         states=_ecu_states(record, ecu),
         activities=_activities([x for x in talks if x.ecu == ecu], layout),
         marks=(*executions, *_power_marks(record.power, ecu)),
         densities=tuple(densities),
     )
+
+
+def _place(layout: EcuLayout) -> str:
+    """Return identifier and channel, with the address byte after a slash where there is one."""
+    extension = "" if layout.request_extension is None else f"/{layout.request_extension:02X}"
+    return f"0x{layout.request_id:X}{extension} on {layout.channel}"
 
 
 def version_of(record: RunRecord, header: bytes) -> str:

@@ -10,7 +10,7 @@ from bench.core.records import EcuLayout, RunRecord
 from bench.evidence.uds_names import DIDS, SERVICES, answer_name, request_name
 from bench.evidence.view import Outcome, Step
 from bench.oracle import decode_uds
-from bench.oracle.decode_isotp import Bus, Message, heard, reassemble, split
+from bench.oracle.decode_isotp import Bus, Message, messages, split
 
 PENDING = 0x78
 TESTER_PRESENT, TRANSFER_DATA, READ_DID, VERSION_DID = 0x3E, 0x36, 0x22, 0xF189
@@ -75,7 +75,7 @@ def talks(record: RunRecord) -> list[Talk]:
 
 def _pending(bus: Bus, layout: EcuLayout) -> list[tuple[int, int]]:
     """Return (instant, service) of each 0x78."""
-    answers = reassemble(heard(bus, layout.channel, layout.response_id))
+    answers = messages(bus, layout.channel, layout.response)
     return [
         (answer.t_end_ns, answer.payload[1])
         for answer in answers

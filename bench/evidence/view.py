@@ -191,6 +191,7 @@ class BusRow(OutputModel):
     senders: str
     peak_frames_per_s: int
     bitrate_bit_s: int | None
+    data_bitrate_bit_s: int | None = None
     mean_load: float | None
     peak_load: float | None
 

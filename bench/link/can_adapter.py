@@ -40,6 +40,8 @@ SPIN_NS = 150 * NS_PER_US
 """The last stretch before a paced frame is spent looking at the clock: sleeping is not exact enough."""
 FAILURES_MAX = 20
 """Failures in a row after which an adapter counts as gone; a single one is a damaged frame or a full queue."""
+CAN_ERR_BUSOFF = 0x40
+"""The class of an error frame of SocketCAN that says: the controller is off the bus."""
 FULL_QUEUE = (errno.ENOBUFS, errno.EAGAIN)
 
 
@@ -68,11 +70,15 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something went wrong: an error frame, an unreadable or refused frame; `fatal` when the adapter is gone."""
+    """Something went wrong: an error frame, an unreadable or refused frame.
+
+    `bus_off` when the controller left the bus, `fatal` when the adapter is gone.
+    """
 
     kind: str
     text: str
     fatal: bool = False
+    bus_off: bool = False
 
 
 Event = Heard | Sent | Dropped | Trouble
@@ -172,7 +178,8 @@ class CanAdapter:
 
     def _heard(self, message: can.Message, t_ns: int) -> None:
         if message.is_error_frame:
-            self._post(Trouble("error_frame", f"class 0x{message.arbitration_id:X} {bytes(message.data).hex()}"))
+            text = f"class 0x{message.arbitration_id:X} {bytes(message.data).hex()}"
+            self._post(Trouble("error_frame", text, bus_off=bool(message.arbitration_id & CAN_ERR_BUSOFF)))
             return
         frame = from_message(message)
         token = self._whose_echo(frame, t_ns) if self._repeats or not message.is_rx else None

@@ -80,7 +80,8 @@ class CanIsoTpLink:
             error_handler=self._failed,
             params=library_params(params, frame_flags),
         )
-        port.subscribe(self._on_frame)
+        port.subscribe(self._on_frame, (address.rx_identifier,))
+        port.on_bus_off(self._bus_off)
 
     # DiagLink ---------------------------------------------------------------------------------------
 
@@ -198,11 +199,20 @@ class CanIsoTpLink:
         self._give_up()
         self._finish(IsoTpError.TIMEOUT_A)
 
+    def _bus_off(self) -> None:
+        """The data link failed: both directions end with N_ERROR."""
+        if self._done is not None:
+            self._give_up()
+            self._finish(IsoTpError.ERROR)
+        if self._layer.is_rx_active():
+            self._layer.stop_receiving()
+            self._answers.broke_off(IsoTpError.ERROR)
+
     def _give_up(self) -> None:
         self._layer.stop_sending()
         self._out.clear()
         self._outstanding = 0
-        self._port.cancel(self._address.tx_id)
+        self._port.cancel(self._address.tx_id, self._address.flags, self._address.prefix)
 
     def _finish(self, error: str | None) -> None:
         if self._done is not None and not self._done.done():

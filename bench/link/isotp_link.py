@@ -4,39 +4,65 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from bench.core.clock import NS_PER_MS, Clock
-from bench.link.pacer import Pacer
-from bench.ports import AnswerTimeout, CanPort, LinkError, PacedCanPort
+from bench.core.records import BRS, FD, REMOTE
+from bench.ports import AnswerTimeout, CanPort, LinkError, PacedCanPort, SentCallback
 from bench.wire.can import CanFrame
-from bench.wire.isotp import SINGLE_BYTES, IsoTpEndpoint, IsoTpParams
+from bench.wire.frame_run import FrameRun
+from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
+from bench.wire.isotp_params import FRAME_BYTES
+from bench.wire.isotp_send import Framing
+from bench.wire.pacer import Pacer
 
 Outcome = bytes | LinkError
+_OWNED: WeakKeyDictionary[CanPort, set[IsoTpAddress]] = WeakKeyDictionary()
+"""The address pairs that links of a port use."""
+
+
+class Transmitter(Protocol):
+    """Carries a frame out; `run` offers what would follow."""
+
+    def __call__(self, data: bytes, sent: SentCallback, run: FrameRun | None = None, /) -> None:
+        """Send."""
 
 
 class IsoTpLink:
     """Tester side of one address pair. One owner; one `receive` at a time."""
 
-    def __init__(self, clock: Clock, port: CanPort, request_id: int, response_id: int, params: IsoTpParams) -> None:
+    def __init__(
+        self, clock: Clock, port: CanPort, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
+    ) -> None:
+        """Begin to listen. ValueError when another link of this port has the same address pair.
+
+        `frame_flags` is FD and BRS of what is sent, by default both when `params.tx_dl` is over 8. The ECU may
+        answer in frames of the other kind.
+        """
+        _own(port, address)
         self._clock = clock
         self._arrived: deque[Outcome] = deque()
         self._started = False
         self._waiter: asyncio.Future[None] | None = None
-        pacer = Pacer(port) if isinstance(port, PacedCanPort) else None
-        send = port.send if pacer is None else pacer.send
+        pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
+        transmit = transmitter(pacer or port, address, params, frame_flags)
         self._endpoint = IsoTpEndpoint(
             clock,
             params,
-            lambda data, sent: send(CanFrame(request_id, data), sent),
+            transmit,
             listener=self,
-            abort=lambda: port.cancel(request_id),
+            abort=lambda: port.cancel(address.tx_id, address.flags, address.prefix),
+            address=address,
+            transmit_run=transmit,
             pace=pacer,
         )
-        self._response_id = response_id
-        port.subscribe(self._on_frame)
+        self._address = address
+        port.subscribe(self._on_frame, (address.rx_identifier,), self._endpoint)
+        port.on_bus_off(self._endpoint.fail)
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
-        if frame.can_id == self._response_id:
+        if frame.can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
             self._endpoint.on_frame(frame.data, t_ns)
 
     # IsoTpListener ----------------------------------------------------------------------------------
@@ -106,23 +132,57 @@ class IsoTpLink:
 class IsoTpFunctionalLink:
     """Functional addressing on one bus: single frames, no answer is collected."""
 
-    def __init__(self, port: CanPort, functional_id: int, padding: int | None) -> None:
-        self._port, self._id, self._padding = port, functional_id, padding
+    def __init__(
+        self, port: CanPort, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
+    ) -> None:
+        """Build a sender to `address.tx_id`; `frame_flags` as in `IsoTpLink`."""
+        self._port, self._address = port, address
+        self._framing = Framing(address.prefix, params)
+        self._transmit = transmitter(port, address, params, frame_flags)
 
     async def send(self, payload: bytes) -> None:
-        """Send one single frame; ValueError over seven bytes (15765-2 allows no more functionally)."""
-        if not 0 < len(payload) <= SINGLE_BYTES:
-            raise ValueError(f"{len(payload)} bytes; functional messages carry 1 to {SINGLE_BYTES}")
-        data = bytes((len(payload),)) + payload
-        if self._padding is not None:
-            data = data.ljust(8, bytes((self._padding,)))
+        """Send one single frame; ValueError when it does not fit one (15765-2 allows no more functionally)."""
+        limit = self._framing.single_bytes
+        if not 0 < len(payload) <= limit:
+            raise ValueError(f"{len(payload)} bytes; functional messages carry 1 to {limit}")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._port.send(CanFrame(self._id, data), lambda _t_ns: None if done.done() else done.set_result(None))
+        data = self._framing.filled(self._framing.single(payload))
+        self._transmit(data, lambda _t_ns: None if done.done() else done.set_result(None))
         try:
             await done
         except asyncio.CancelledError:  # given up by the caller: it must not go out late
-            self._port.cancel(self._id)
+            self._port.cancel(self._address.tx_id, self._address.flags, self._address.prefix)
             raise
+
+
+def transmitter(
+    port: CanPort | Pacer, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
+) -> Transmitter:
+    """Return what carries the frames of one side out: with its identifier, as classic or FD frames."""
+    if frame_flags is None:
+        frame_flags = FD | BRS if params.tx_dl > FRAME_BYTES else 0
+    can_id, flags = address.tx_id, address.flags | frame_flags
+
+    def transmit(data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
+        port.send(CanFrame(can_id, data, flags), sent, run)
+
+    return transmit
+
+
+def _own(port: CanPort, address: IsoTpAddress) -> None:
+    owned = _OWNED.setdefault(port, set())
+    for other in owned:
+        if _same_pair(address, other):
+            pair = f"0x{address.tx_id:X} and 0x{address.rx_id:X}"
+            raise ValueError(f"another link of this port has the identifiers {pair} already")
+    owned.add(address)
+
+
+def _same_pair(one: IsoTpAddress, other: IsoTpAddress) -> bool:
+    """Return whether two links would hear each other's answers: same identifiers, not told apart by address bytes."""
+    if one.id_29_bit is not other.id_29_bit or one.rx_id != other.rx_id:
+        return False
+    return None in (one.rx_extension, other.rx_extension) or one.rx_extension == other.rx_extension
 
 
 def _expire(waiter: asyncio.Future[None]) -> None:

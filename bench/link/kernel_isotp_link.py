@@ -69,7 +69,7 @@ class KernelIsoTpLink:
         self._answers = Answers(life, address, params.n_cr_ms)
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"isotp {interface}")
         self._loop.add_reader(self._socket, self._readable)
-        port.subscribe(self._on_frame)
+        port.subscribe(self._on_frame, (address.rx_identifier, address.tx_identifier))
 
     # DiagLink ---------------------------------------------------------------------------------------
 

@@ -1,166 +1,274 @@
 """The simulated CAN bus, frame by frame, with durations counted from the actual bits (D2).
 
 Time on the bus is its own line: the next frame begins where the last one ended, so that in real time a late
-timer delays nothing but its own delivery.
+timer delays nothing but its own delivery. Where nothing else happens, runs of frames are carried at once
+(`bursts.py`); what goes wrong on the wire is counted in `bus_errors.py`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
-from bench.core.clock import NS_PER_S
+from bench.core.clock import NS_PER_S, Timer
 from bench.core.loop import PowerLost
 from bench.core.node import Incarnation
-from bench.core.points import PointCounter
 from bench.core.records import FD, FrameRecord
 from bench.core.world import World
-from bench.ports import FrameCallback, SentCallback
-from bench.wire.can import ERROR_FRAME_BITS, CanFrame, arbitration_key, frame_bits
+from bench.link.bursts import burst
+from bench.link.bus_errors import BusErrors, Lone
+from bench.link.sim_port import SimCanPort, Waiting
+from bench.wire.can import CanFrame, frame_bits, identifier
+from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, Disturbance
 from bench.wire.can_fd import frame_time_ns
 
-Waiting = tuple[CanFrame, int, SentCallback | None]
-"""A queued frame, its arbitration key, and whom to tell when it was sent."""
-
-QUEUE_LIMIT = 4096
-"""Frames a node may have waiting; more is a runaway sender."""
-
-
-class BusQueueFull(RuntimeError):
-    """A node queued more frames than any controller holds."""
+CATCH_UP_NS = 50_000_000
+"""How far the bus may lag in real time and still catch up instead of starting anew (50 ms)."""
+Disturb = Callable[[CanFrame, str], Disturbance | None]
+"""Asked about every frame that begins, with its sender's part: which of its bits is destroyed, if any."""
 
 
-class SimCanPort:
-    """One life's attachment; refuses everything once that life has ended (D3)."""
+class _Flight(NamedTuple):
+    """A frame whose end is scheduled."""
 
-    def __init__(self, bus: SimCanBus, life: Incarnation, counter: PointCounter) -> None:
-        self.life, self.counter = life, counter
-        self.queue: deque[Waiting] = deque()
-        self.callbacks: list[FrameCallback] = []
-        self._bus = bus
-
-    def send(self, frame: CanFrame, sent: SentCallback | None = None) -> None:
-        """Queue a frame for arbitration (ValueError when no controller could send it)."""
-        self.life.check()
-        if len(self.queue) >= QUEUE_LIMIT:
-            raise BusQueueFull(f"{self.life.part} has {QUEUE_LIMIT} frames waiting on {self._bus.name}")
-        self.queue.append((frame.checked(fd=self._bus.fd), arbitration_key(frame), sent))
-        self._bus.wake()
-
-    def cancel(self, can_id: int) -> None:
-        """Drop waiting frames with this identifier; one that is just crossing the bus crosses it all the same."""
-        self.life.check()
-        self.queue = deque(entry for entry in self.queue if entry[0].can_id != can_id)
-
-    def subscribe(self, callback: FrameCallback) -> None:
-        """Call `callback` for every frame of other nodes, in the order of subscription."""
-        self.life.check()
-        self.callbacks.append(callback)
+    port: SimCanPort
+    begin_ns: int
+    end_ns: int
+    timer: Timer
 
 
 class SimCanBus:
     """A CAN bus of any number of nodes: classic, or FD when it has a data bit rate."""
 
-    def __init__(self, world: World, name: str, bitrate_bit_s: int, data_bitrate_bit_s: int | None = None) -> None:
-        """Build an idle bus; ValueError when the data phase would be slower than the nominal one."""
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        bitrate_bit_s: int,
+        data_bitrate_bit_s: int | None = None,
+        *,
+        bursts: bool = True,
+    ) -> None:
+        """Build an idle bus; ValueError when the data phase would be slower than the nominal one.
+
+        `bursts = False` carries every frame alone, whatever could be carried at once.
+        """
         if data_bitrate_bit_s is not None and data_bitrate_bit_s < bitrate_bit_s:
             raise ValueError(f"data bit rate {data_bitrate_bit_s} is below the nominal {bitrate_bit_s}")
         self.name = name
         self.fd = data_bitrate_bit_s is not None
-        self._world, self._clock = world, world.clock
-        self._bitrate_bit_s, self._data_bitrate_bit_s = bitrate_bit_s, data_bitrate_bit_s or bitrate_bit_s
-        self._ports: list[SimCanPort] = []
-        self._free_at_ns = 0
+        self.bursts = bursts
+        self.world, self.clock = world, world.clock
+        self.bitrate_bit_s, self.data_bitrate_bit_s = bitrate_bit_s, data_bitrate_bit_s or bitrate_bit_s
+        self.disturb: Disturb | None = None
+        self.free_at_ns = 0
+        self.busy_ns = 0
+        """How long frames and error frames have occupied the bus."""
+        self.ports: list[SimCanPort] = []
+        self.errors = BusErrors(self)
+        self._newest_ns = 0
+        self._lone: Lone | None = None
+        self._flight: _Flight | None = None
         self._active = False
 
+    # Nodes ------------------------------------------------------------------------------------------
+
     def attach(self, life: Incarnation) -> SimCanPort:
-        """Return a port of this life; ports of ended lives are dropped. Frames that nobody heard are sent again."""
-        self._ports = [port for port in self._ports if port.life.alive]
-        port = SimCanPort(self, life, self._world.points.counter(life.part, "frame"))
-        self._ports.append(port)
-        self.wake()
+        """Return a port of this life, which hears frames that begin from now on, until the life ends."""
+        counter = self.world.points.counter(life.part, "frame")
+        port = SimCanPort(self, life, counter, self.clock.now_ns())
+        self.ports.append(port)
+        self._newest_ns = port.since_ns
+        life.at_end(partial(self._left, port))
+        self.joined(port)
         return port
+
+    def joined(self, port: SimCanPort) -> None:
+        """A node takes part that did not before: a lone transmitter is heard from its next attempt on."""
+        if self._lone is not None and self._lone.port is not port:
+            self._end_lone(joining=True)
+        self.wake()
+
+    def listening(self) -> list[SimCanPort]:
+        """Return the ports that send and acknowledge: not those in bus-off."""
+        return [port for port in self.ports if not port.off] if self.errors.hampered else self.ports
+
+    def _left(self, port: SimCanPort) -> None:
+        """A node lost its power: a frame that it was sending breaks off, unless its last dominant bit is over."""
+        self.ports.remove(port)
+        self.errors.look()
+        if self._lone is not None and self._lone.port is port:
+            self._lone = None
+            self._broken_off(port)
+        flight = self._flight
+        if flight is None or flight.port is not port:
+            return
+        if self.clock.now_ns() < flight.end_ns - self.bits_ns(BEHIND_ACK_BITS):
+            flight.timer.cancel()
+            self._flight = None
+            self.busy_ns += self.clock.now_ns() - flight.begin_ns
+            self._broken_off(port)
+            self.clock.call_at_ns(self.clock.now_ns(), self._run)
+
+    def _broken_off(self, port: SimCanPort) -> None:
+        self.world.journal.add(self.name, "error_frame", f"{port.life.part} lost power while sending")
+        self.free_at_ns = self.clock.now_ns() + self.bits_ns(LOST_SENDER_BITS)
+        self.busy_ns += self.bits_ns(LOST_SENDER_BITS)
+        self.errors.received_badly(self.ports)
+
+    # Arbitration ------------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Begin arbitration at this instant, once the sender's own code has run, unless the bus is at work."""
         if not self._active:
             self._active = True
-            self._clock.call_at_ns(self._clock.now_ns(), self._run)
+            self.clock.call_at_ns(self.clock.now_ns(), self._run)
 
     def _run(self) -> None:
         """Send frames until nothing waits or something else is due before the next one ends."""
-        advance = self._clock.advance_inline
         while (winner := self._arbitrate()) is not None:
             entry = winner.queue.popleft()
-            end_ns = self._begin_ns() + self._frame_ns(entry[0])
-            if not advance(end_ns):
-                self._clock.call_at_ns(end_ns, self._end_later, winner, entry, end_ns)
+            begin_ns = self._begin_ns()
+            if entry[3] is not None and self.bursts and not self.errors.hampered and self.disturb is None:
+                entry, begin_ns = burst(self, winner, entry, begin_ns)
+            if not self._carry(winner, entry, begin_ns):
                 return
-            self._end(winner, entry, end_ns)
         self._active = False
 
-    def _frame_ns(self, frame: CanFrame) -> int:
-        if frame.flags & FD:
-            return frame_time_ns(frame, self._bitrate_bit_s, self._data_bitrate_bit_s)
-        return frame_bits(frame) * NS_PER_S // self._bitrate_bit_s
+    def _carry(self, winner: SimCanPort, entry: Waiting, begin_ns: int) -> bool:
+        """Send one frame; returns False when its end has to be waited for."""
+        frame = entry[0]
+        end_ns = begin_ns + self.frame_ns(frame)
+        if self.disturb is not None:
+            trouble = self.disturb(frame, winner.life.part)
+            if trouble is not None:
+                return self._carry_badly(winner, entry, begin_ns, trouble)
+        if self.clock.advance_inline(end_ns):
+            self._end(winner, entry, begin_ns, end_ns)
+            return True
+        timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns)
+        self._flight = _Flight(winner, begin_ns, end_ns, timer)
+        return False
 
-    def _duration_ns(self, bits: int) -> int:
-        return bits * NS_PER_S // self._bitrate_bit_s
+    def _carry_badly(self, winner: SimCanPort, entry: Waiting, begin_ns: int, trouble: Disturbance) -> bool:
+        """Send a frame of which a bit is destroyed."""
+        error_ns = self.errors.error_end_ns(entry[0], begin_ns, trouble)
+        if error_ns is None:  # only error-passive receivers saw it: the frame goes on, past them
+            end_ns, deaf = begin_ns + self.frame_ns(entry[0]), trouble.seen_by or frozenset()
+            timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns, deaf)
+        else:
+            end_ns = error_ns
+            timer = self.clock.call_at_ns(end_ns, self._failed, winner, entry, begin_ns, end_ns, trouble)
+        self._flight = _Flight(winner, begin_ns, end_ns, timer)
+        return False
+
+    def _failed(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, trouble: Disturbance) -> None:
+        """An error frame is over: the frame waits for arbitration again, before the others of its node."""
+        self._flight = None
+        self.free_at_ns = end_ns
+        self.busy_ns += end_ns - begin_ns
+        winner.queue.appendleft(entry)
+        self.errors.destroyed(winner, trouble)
+        self._run()
+
+    def frame_ns(self, frame: CanFrame) -> int:
+        """Return how long a frame occupies this bus."""
+        if frame.flags & FD:
+            return frame_time_ns(frame, self.bitrate_bit_s, self.data_bitrate_bit_s)
+        return frame_bits(frame) * NS_PER_S // self.bitrate_bit_s
+
+    def bits_ns(self, bits: int) -> int:
+        """Return how long so many bits take at the nominal rate."""
+        return bits * NS_PER_S // self.bitrate_bit_s
 
     def _begin_ns(self) -> int:
-        now_ns = self._clock.now_ns()
-        if self._clock.virtual:
-            return max(self._free_at_ns, now_ns)
-        return self._begin_real_ns()
-
-    def _begin_real_ns(self) -> int:
-        """In real time the bus may lag behind the clock by late timers; it catches up unless it was idle."""
-        now_ns = self._clock.now_ns()
-        return self._free_at_ns if now_ns - self._free_at_ns < CATCH_UP_NS else now_ns
+        now_ns = self.clock.now_ns()
+        if self.clock.virtual:
+            return max(self.free_at_ns, now_ns)
+        # in real time the bus may lag behind the clock by late timers; it catches up unless it was idle
+        return self.free_at_ns if now_ns - self.free_at_ns < CATCH_UP_NS else now_ns
 
     def _arbitrate(self) -> SimCanPort | None:
-        """Return who sends next; nobody while no other node is there to acknowledge.
-
-        A lone controller repeats its frame for ever; its repetitions change nothing and are not simulated one by one.
-        """
-        alive = [port for port in self._ports if port.life.alive]
-        if len(alive) < 2:
+        """Return who sends next; nobody while no other node is there to acknowledge."""
+        ports = self.ports
+        if self.errors.hampered:
+            ports = self.errors.may_send(max(self.free_at_ns, self.clock.now_ns()))
+        if len(ports) < 2 and len(self.listening()) < 2:
+            self._begin_lone()
             return None
         winner, best = None, -1
-        for port in alive:
+        for port in ports:
             if port.queue:
                 key = port.queue[0][1]
                 if winner is None or key < best:
                     winner, best = port, key
         return winner
 
-    def _end_later(self, winner: SimCanPort, entry: Waiting, end_ns: int) -> None:
-        self._end(winner, entry, end_ns)
+    # Nobody listens ---------------------------------------------------------------------------------
+
+    def _begin_lone(self) -> None:
+        """A lone transmitter repeats its frame for ever; the attempts are counted when something ends that."""
+        waiting = [port for port in self.listening() if port.queue]
+        if waiting and self._lone is None:
+            self._lone = Lone(waiting[0], self._begin_ns())
+
+    def before_cancel(self, port: SimCanPort) -> None:
+        """Frames of this port are about to be dropped: an attempt under way is ended first."""
+        if self._lone is not None and self._lone.port is port:
+            self._end_lone(joining=False)
+            self.wake()
+
+    def _end_lone(self, *, joining: bool) -> None:
+        lone, self._lone = self._lone, None
+        if lone is None or not lone.port.queue:
+            return
+        frame = lone.port.queue[0][0]
+        self.free_at_ns = self.errors.repeated(lone, self.frame_ns(frame), joining=joining)
+
+    # A frame's end ----------------------------------------------------------------------------------
+
+    def _end_later(
+        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, deaf: frozenset[str] = frozenset()
+    ) -> None:
+        self._flight = None
+        self._end(winner, entry, begin_ns, end_ns, deaf)
         self._run()
 
-    def _end(self, winner: SimCanPort, entry: Waiting, end_ns: int) -> None:
-        """The frame's last bit has passed: it is lost, to be repeated, or everybody's."""
-        if not winner.life.alive:  # the sender lost power in mid-frame: an error frame, the frame is gone
-            self._free_at_ns = self._clock.now_ns() + self._duration_ns(ERROR_FRAME_BITS)
-            self._world.journal.add(self.name, "error_frame", f"{winner.life.part} lost power while sending")
-            return
-        receivers = [port for port in self._ports if port is not winner and port.life.alive]
-        if not receivers:  # the last listener lost power in mid-frame: nobody acknowledged
-            self._free_at_ns = end_ns + self._duration_ns(ERROR_FRAME_BITS)
+    def _end(
+        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, deaf: frozenset[str] = frozenset()
+    ) -> None:
+        """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
+        receivers = self._receivers(winner, begin_ns, deaf)
+        if not receivers:
+            self.free_at_ns = self.errors.repeated(Lone(winner, begin_ns), end_ns - begin_ns, joining=False)
             winner.queue.appendleft(entry)
             return
-        self._free_at_ns = end_ns
-        frame, _, sent = entry
-        self._world.journal.frame(
+        self.free_at_ns = end_ns
+        self.busy_ns += end_ns - begin_ns
+        frame, _, sent, _ = entry
+        self.world.journal.frame(
             FrameRecord(end_ns, self.name, winner.life.part, frame.can_id, frame.flags, frame.data)
         )
-        if sent is not None:
-            _handle(winner, (sent,), end_ns)
-        else:
-            winner.counter.end(winner.counter.begin())
+        if self.errors.hampered:
+            self.errors.succeeded(winner, receivers, end_ns)
+        self._tell(winner, () if sent is None else (sent,), end_ns)
         for port in receivers:
             if port.life.alive:
-                _handle(port, port.callbacks, frame, end_ns)
+                _handle(port, port.wanting(identifier(frame)), frame, end_ns)
+
+    def _receivers(self, winner: SimCanPort, begin_ns: int, deaf: frozenset[str]) -> list[SimCanPort]:
+        """Return who received a frame that began then: not who joined later, is in bus-off, or could not read it."""
+        if begin_ns >= self._newest_ns and not self.errors.hampered:
+            return [port for port in self.ports if port is not winner]
+        if deaf:
+            self.errors.missed(self.ports, deaf)
+        present = (port for port in self.ports if port.since_ns <= begin_ns and not port.off)
+        return [port for port in present if port is not winner and port.life.part not in deaf]
+
+    def _tell(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
+        if winner.life.alive:  # else it lost power while only recessive bits were left
+            _handle(winner, sent, end_ns)
 
 
 def _handle(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
@@ -174,7 +282,3 @@ def _handle(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event
     except PowerLost:
         return
     counter.end(n)
-
-
-CATCH_UP_NS = 50_000_000
-"""How far the bus may lag in real time and still catch up instead of starting anew (50 ms)."""

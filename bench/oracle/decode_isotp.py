@@ -1,4 +1,4 @@
-"""ISO-TP reassembly for the judge: what was on the bus, however broken (ISO 15765-2, normal addressing, 11 and 29 bit).
+"""ISO-TP reassembly for the judge: what was on the bus, however broken (ISO 15765-2, every addressing mode, CAN FD).
 
 Nothing here times out or answers; flow control is skipped. A transfer that broke off is given too, marked as
 incomplete, since its bytes did cross the bus.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.core.records import EXTENDED, REMOTE, FrameRecord
+from bench.core.records import EXTENDED, REMOTE, CanAddress, FrameRecord
 
 LENGTH_LIMIT_BYTES = 1 << 24
 """A first frame that announces more than this is taken for noise."""
@@ -27,9 +27,17 @@ def split(frames: Iterable[FrameRecord]) -> Bus:
     return bus
 
 
-def heard(bus: Bus, channel: str, can_id: int) -> Sequence[FrameRecord]:
-    """Return one direction of a diagnostic connection; identifiers above 0x7FF are 29-bit ones."""
-    return bus.get((channel, can_id, can_id > 0x7FF), ())
+def heard(bus: Bus, channel: str, address: CanAddress) -> Sequence[FrameRecord]:
+    """Return the frames of one direction of a diagnostic connection."""
+    frames = bus.get((channel, address.can_id, address.id_29_bit), ())
+    if address.extension is None:
+        return frames
+    return [frame for frame in frames if frame.data and frame.data[0] == address.extension]
+
+
+def messages(bus: Bus, channel: str, address: CanAddress) -> tuple[Message, ...]:
+    """Return what was said in one direction of a diagnostic connection, as `reassemble` does."""
+    return reassemble(heard(bus, channel, address), 0 if address.extension is None else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,61 +65,62 @@ class _Transfer:
         return Message(self.t_start_ns, self.t_end_ns, self.sender, payload, len(payload) == self.length)
 
 
-def reassemble(frames: Iterable[FrameRecord]) -> tuple[Message, ...]:
-    """Return the messages of one direction in order of their ends.
+def reassemble(frames: Iterable[FrameRecord], address_bytes: int = 0) -> tuple[Message, ...]:
+    """Return the messages of one direction in order of their ends; `address_bytes` stand in front of the data.
 
     A new single or first frame ends the running transfer, a consecutive frame with a wrong number too; frames
     that make no sense (no transfer, impossible length, remote, flow control) are skipped. Never raises.
     """
-    messages: list[Message] = []
+    found: list[Message] = []
     running: _Transfer | None = None
     for frame in frames:
-        if not frame.data or frame.flags & REMOTE:
+        data = frame.data[address_bytes:]
+        if not data or frame.flags & REMOTE:
             continue
-        kind = frame.data[0] >> 4
+        kind = data[0] >> 4
         if kind == 2 and running is not None:
-            running = _continue(running, frame, messages)
+            running = _continue(running, frame.t_ns, data, found)
         elif kind < 2:
-            started = _start(frame)
+            started = _start(frame, data, address_bytes)
             if started is None:
                 continue
             if running is not None:
-                messages.append(running.message())
-            running = None if _finished(started, messages) else started
+                found.append(running.message())
+            running = None if _finished(started, found) else started
     if running is not None:
-        messages.append(running.message())
-    return tuple(sorted(messages, key=lambda message: message.t_end_ns))
+        found.append(running.message())
+    return tuple(sorted(found, key=lambda message: message.t_end_ns))
 
 
-def _finished(transfer: _Transfer, messages: list[Message]) -> bool:
+def _finished(transfer: _Transfer, found: list[Message]) -> bool:
     if len(transfer.data) < transfer.length:
         return False
-    messages.append(transfer.message())
+    found.append(transfer.message())
     return True
 
 
-def _continue(transfer: _Transfer, frame: FrameRecord, messages: list[Message]) -> _Transfer | None:
-    if frame.data[0] & 0x0F != transfer.next_number or len(frame.data) < 2:
-        messages.append(transfer.message())
+def _continue(transfer: _Transfer, t_ns: int, data: bytes, found: list[Message]) -> _Transfer | None:
+    if data[0] & 0x0F != transfer.next_number or len(data) < 2:
+        found.append(transfer.message())
         return None
     transfer.next_number = (transfer.next_number + 1) & 0x0F
-    transfer.data += frame.data[1:]
-    transfer.t_end_ns = frame.t_ns
-    return None if _finished(transfer, messages) else transfer
+    transfer.data += data[1:]
+    transfer.t_end_ns = t_ns
+    return None if _finished(transfer, found) else transfer
 
 
-def _start(frame: FrameRecord) -> _Transfer | None:
+def _start(frame: FrameRecord, data: bytes, address_bytes: int) -> _Transfer | None:
     """Read a single or first frame with their escape forms; None when its length is impossible."""
-    data = frame.data
-    low = data[0] & 0x0F
+    low, frame_bytes = data[0] & 0x0F, len(data) + address_bytes
     if data[0] >> 4 == 0:
-        length, begin = (low, 1) if low or len(data) <= 8 else (data[1], 2)
-        possible = 0 < length <= len(data) - begin
+        escape = frame_bytes > 8  # then the length has a byte of its own, and the low half of the first one is 0
+        length, begin = (data[1], 2) if escape else (low, 1)
+        possible = 0 < length <= len(data) - begin and not (escape and low)
     else:
         length, begin = (low << 8 | data[1], 2) if len(data) > 1 else (0, 2)
         if length == 0 and len(data) >= 6:
             length, begin = int.from_bytes(data[2:6], "big"), 6
-        possible = len(data) >= 8 and len(data) - begin < length <= LENGTH_LIMIT_BYTES
+        possible = frame_bytes >= 8 and len(data) - begin < length <= LENGTH_LIMIT_BYTES
     if not possible:
         return None
     return _Transfer(frame.t_ns, frame.t_ns, frame.sender, length, data=bytearray(data[begin:]))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.core.records import EcuLayout, RunRecord
-from bench.oracle.decode_isotp import Bus, Message, heard, reassemble
+from bench.oracle.decode_isotp import Bus, Message, messages
 
 SESSION, RESET, COMMUNICATION, ROUTINE, DOWNLOAD, TRANSFER, TRANSFER_EXIT, DTC_SETTING = (
     0x10, 0x11, 0x28, 0x31, 0x34, 0x36, 0x37, 0x85,
@@ -114,8 +114,8 @@ class EcuTraffic:
 
 def listen(bus: Bus, layout: EcuLayout) -> EcuTraffic:
     """Return what was said physically to and by one ECU."""
-    requests = reassemble(heard(bus, layout.channel, layout.request_id))
-    answers = reassemble(heard(bus, layout.channel, layout.response_id))
+    requests = messages(bus, layout.channel, layout.request)
+    answers = messages(bus, layout.channel, layout.response)
     exchanges = _pair(layout, requests, answers)
     downloads, blocks = _downloads(layout.ecu, exchanges)
     return EcuTraffic(layout, exchanges, downloads, blocks)
@@ -127,7 +127,7 @@ def functional(bus: Bus, record: RunRecord) -> tuple[Exchange, ...]:
     return tuple(
         Exchange(None, channel, message)
         for channel in channels
-        for message in reassemble(heard(bus, channel, record.functional_id))
+        for message in messages(bus, channel, record.functional_address(channel))
     )
 
 

@@ -9,20 +9,19 @@ import httpx
 
 from bench.agent.agent import Agent
 from bench.agent.vehicle import AgentConfig, EcuAccess
+from bench.core.clock import Clock
 from bench.core.node import Incarnation, Node
 from bench.core.records import StoredFile
 from bench.core.world import World
 from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
-from bench.link.isotp_link import IsoTpFunctionalLink
-from bench.ports import CanBus
-from bench.rig.files import AgentEquipment, BenchFiles
+from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
+from bench.ports import CanBus, CanPort
+from bench.rig.files import AgentEquipment, BenchFiles, EcuEntry, VehicleFile
 from bench.rig.transports import diag_link
-from bench.wire.isotp import IsoTpAddress, IsoTpParams
 
 HTTP_TIMEOUT_S = 30.0
-PADDING = 0xCC
 
 
 class AgentNode:
@@ -68,12 +67,23 @@ class AgentNode:
         life.spawn(agent.run(), "agent")
 
 
+def ecu_link(vehicle: VehicleFile, ecu: EcuEntry, port: CanPort, clock: Clock) -> IsoTpLink:
+    """Return the tester's link to an ECU, with its address and habits of the vehicle file."""
+    habits = vehicle.habits(ecu)
+    return IsoTpLink(clock, port, ecu.address(), habits.params(), habits.frame_flags)
+
+
+def functional_link(vehicle: VehicleFile, channel: str, port: CanPort) -> IsoTpFunctionalLink:
+    """Return the tester's link to all ECUs of a channel."""
+    habits = vehicle.functional_habits(channel)
+    return IsoTpFunctionalLink(port, vehicle.functional_address(channel), habits.params(), habits.frame_flags)
+
+
 def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation) -> dict[str, EcuAccess]:
     """Return a diagnostic link to every ECU for this life, one port a channel."""
     ports = {name: bus.attach(life) for name, bus in buses.items()}
     channels = {channel.name: channel for channel in files.bench.channels}
-    params = IsoTpParams(padding=PADDING)
-    functional = {name: IsoTpFunctionalLink(port, files.vehicle.functional_id, PADDING) for name, port in ports.items()}
+    functional = {name: functional_link(files.vehicle, name, port) for name, port in ports.items()}
     return {
         ecu.id: EcuAccess(
             ecu=ecu.id,
@@ -84,8 +94,8 @@ def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation)
                 buses[ecu.channel],
                 ports[ecu.channel],
                 life,
-                IsoTpAddress.normal(ecu.request_id, ecu.response_id),
-                params,
+                ecu.address(),
+                files.vehicle.habits(ecu),
             ),
             functional=functional[ecu.channel],
         )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from bench.core.records import EXTENDED
 from bench.core.world import World
 from bench.link.sim_bus import SimCanBus
 from bench.ports import CanBus, ChannelSpec, SenderOf
 from bench.rig.can_drivers import SIM, open_adapter
 from bench.rig.files import BenchFiles, Channel, VehicleFile
-from bench.wire.can import CanFrame
+from bench.wire.can import CanFrame, identifier
+from bench.wire.isotp import IsoTpAddress
 
 UNKNOWN, TESTER = "unknown", "tester"
 """Senders in the journal: nobody whom the vehicle file knows, and another tester than ours."""
@@ -53,15 +53,17 @@ def channel_spec(channel: Channel) -> ChannelSpec:
 
 def senders(vehicle: VehicleFile, channel: str) -> SenderOf:
     """Return who sends a frame heard on a channel: the ECU whose response it is, or a tester."""
-    names: dict[tuple[int, int], str] = {(vehicle.functional_id, 0): TESTER}
+    testers = {vehicle.functional_address(channel).tx_identifier}
+    responses: list[tuple[IsoTpAddress, str]] = []
     for ecu in vehicle.ecus:
         if ecu.channel == channel:
-            names |= {(ecu.request_id, 0): TESTER, (ecu.response_id, 0): ecu.id}
-    return _named_by(names)
+            testers.add(ecu.address().tx_identifier)
+            responses.append((ecu.address(), ecu.id))
 
-
-def _named_by(names: Mapping[tuple[int, int], str]) -> SenderOf:
     def sender_of(frame: CanFrame) -> str:
-        return names.get((frame.can_id, frame.flags & EXTENDED), UNKNOWN)
+        for address, ecu_id in responses:
+            if address.accepts(frame):
+                return ecu_id
+        return TESTER if identifier(frame) in testers else UNKNOWN
 
     return sender_of

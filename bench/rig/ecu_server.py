@@ -12,6 +12,7 @@ from typing import IO, Any
 from bench.config import load_toml
 from bench.core.clock import Clock
 from bench.core.errors import InputError
+from bench.core.frame_run import RunRecord
 from bench.core.journal import Journal
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter, Points
@@ -120,6 +121,11 @@ class WatchedBus:
         self._bus = bus
         self.attached = asyncio.Event()
 
+    @property
+    def fd(self) -> bool:
+        """Whether the bus carries CAN FD frames."""
+        return self._bus.fd
+
     def attach(self, life: Incarnation) -> CanPort:
         """See `CanBus.attach`."""
         self.attached.set()
@@ -138,8 +144,8 @@ class FlowingJournal(Journal):
         super().add(part, kind, payload)
         self._flow()
 
-    def frame(self, record: FrameRecord) -> None:
-        """Record a frame."""
+    def frame(self, record: FrameRecord | RunRecord) -> None:
+        """Record a frame, or a run of them."""
         super().frame(record)
         self._flow()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,10 +14,19 @@ from bench.config import MAX_FILE_BYTES, FileModel, data_root, load_toml, read_b
 from bench.core.errors import InputError
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.flasher.recipe import Recipe
+from bench.rig.addressing import (
+    AddressedEcu,
+    FunctionalEntry,
+    destinations,
+    merged,
+    refuse_collisions,
+    refuse_fd_on_classic,
+)
 from bench.rig.can_drivers import PYTHON_CAN, SIM, driver_names
+from bench.wire.isotp import IsoTpAddress
+from bench.wire.isotp_habits import IsoTpHabits
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-BaseId = Annotated[int, Field(ge=0, le=0x7FF)]
 Label = Annotated[str, Field(pattern=r"^[ -~]{1,32}$")]
 """What an image header can carry: 1 to 32 printable ASCII characters."""
 RESERVED_PARTS = ("agent", "server", "tester", "vehicle")
@@ -131,15 +141,13 @@ class InstalledImage(FileModel):
     size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
 
 
-class EcuEntry(FileModel):
+class EcuEntry(AddressedEcu):
     """One ECU of a vehicle: its place on the bus, its personality (how it behaves), its recipe (how it is flashed)."""
 
     id: Name
     personality: Name
     recipe: Name
     channel: Name
-    request_id: BaseId
-    response_id: BaseId
     hardware_id: Label
     software_id: Label
     installed: InstalledImage
@@ -161,7 +169,11 @@ class VehicleFile(FileModel):
     dev_id: str = Field(pattern=r"^[A-Z]+:[A-Za-z0-9-]{1,64}$")
     manufacturer: str = Field(default="Example Cars", max_length=64)
     model: str = Field(default="Example", max_length=64)
-    functional_id: BaseId
+    functional_id: int = Field(
+        default=0x7DF, ge=0, le=0x7FF, description="of channels that `functional` does not name: normal, 11 bits"
+    )
+    functional: dict[Name, FunctionalEntry] = Field(default_factory=dict, description="functional address by channel")
+    isotp: IsoTpHabits = Field(default=IsoTpHabits(), description="of the tester, towards every ECU")
     ecus: tuple[EcuEntry, ...] = Field(min_length=1)
 
     def spec(self) -> VehicleSpec:
@@ -171,27 +183,55 @@ class VehicleFile(FileModel):
                 id=ecu.id,
                 personality=ecu.personality,
                 channel=ecu.channel,
-                request_id=ecu.request_id,
-                response_id=ecu.response_id,
                 hardware_id=ecu.hardware_id,
                 software_id=ecu.software_id,
+                **ecu.spec_keys(),
             )
             for ecu in self.ecus
         )
-        return VehicleSpec(vin=self.vin, functional_id=self.functional_id, ecus=ecus)
+        functional = {channel: destinations(entry.address())[0] for channel, entry in self.functional.items()}
+        return VehicleSpec(vin=self.vin, functional_id=self.functional_id, ecus=ecus, functional=functional)
+
+    def functional_address(self, channel: str) -> IsoTpAddress:
+        """Return where functional requests on a channel go."""
+        entry = self.functional.get(channel)
+        return entry.address() if entry else IsoTpAddress.normal(self.functional_id, self.functional_id)
+
+    def functional_habits(self, channel: str) -> IsoTpHabits:
+        """Return how functional requests on a channel are framed."""
+        return merged(self.isotp, self.functional[channel].isotp) if channel in self.functional else self.isotp
+
+    def habits(self, ecu: EcuEntry) -> IsoTpHabits:
+        """Return the tester's habits towards an ECU."""
+        return merged(self.isotp, ecu.isotp)
 
     @field_validator("ecus")
     @classmethod
     def _ids_differ(cls, ecus: tuple[EcuEntry, ...]) -> tuple[EcuEntry, ...]:
         _refuse_repeats("ECU", (ecu.id for ecu in ecus))
-        pairs = [f"{ecu.channel} 0x{can_id:03X}" for ecu in ecus for can_id in (ecu.request_id, ecu.response_id)]
-        _refuse_repeats("CAN identifier", pairs)
+        for channel in dict.fromkeys(ecu.channel for ecu in ecus):
+            places = (destinations(ecu.address()) for ecu in ecus if ecu.channel == channel)
+            refuse_collisions(channel, chain.from_iterable(places))
         return ecus
 
     @model_validator(mode="after")
-    def _functional_id_is_nobodys_own(self) -> VehicleFile:
-        if any(self.functional_id in (ecu.request_id, ecu.response_id) for ecu in self.ecus):
-            raise ValueError(f"functional_id 0x{self.functional_id:03X} is an ECU's own identifier")
+    def _functional_addresses_are_nobodys_own(self) -> VehicleFile:
+        for ecu in self.ecus:
+            functional = destinations(self.functional_address(ecu.channel))[0]
+            try:
+                for place in destinations(ecu.address()):
+                    refuse_collisions(ecu.channel, (place, functional))
+            except ValueError:
+                key = f"functional.{ecu.channel}" if ecu.channel in self.functional else "functional_id"
+                raise ValueError(f"{key} {functional.text()} is an ECU's own identifier") from None
+        return self
+
+    @model_validator(mode="after")
+    def _habits_fit_together(self) -> VehicleFile:
+        for ecu in self.ecus:
+            self.habits(ecu)
+        for channel in self.functional:
+            self.functional_habits(channel)
         return self
 
 
@@ -270,6 +310,7 @@ def load_bench(path: Path) -> BenchFiles:
         recipe_path = catalogue.path("recipes", ecu.recipe, named_by=vehicle_path)
         ecu_path = catalogue.path("ecus", ecu.personality, named_by=vehicle_path)
         recipes[ecu.id] = load_toml(recipe_path, Recipe, "recipe")
+        _check_habits(bench, vehicle, ecu, recipes[ecu.id], (vehicle_path, recipe_path))
         inputs[f"recipes/{recipe_path.name}"] = read_bytes(recipe_path, limit_bytes=MAX_FILE_BYTES, what="recipe")
         inputs[f"ecus/{ecu_path.name}"] = read_bytes(ecu_path, limit_bytes=MAX_FILE_BYTES, what="personality")
         personality_files[ecu.personality] = ecu_path
@@ -304,3 +345,22 @@ def _check_real_ecus(bench: BenchFile, vehicle: VehicleFile, path: Path) -> None
                 found=known[ecu_id].channel,
                 allowed=", ".join(adapters) or "a channel whose driver is an adapter",
             )
+
+
+def _check_habits(
+    bench: BenchFile, vehicle: VehicleFile, ecu: EcuEntry, recipe: Recipe, paths: tuple[Path, Path]
+) -> None:
+    """Refuse habits of the tester that the bus cannot carry or the recipe's blocks do not fit (paths of both files)."""
+    fd = any(channel.name == ecu.channel and channel.data_bitrate_bit_s is not None for channel in bench.channels)
+    habits = vehicle.habits(ecu)
+    refuse_fd_on_classic(ecu.channel, fd, habits, str(paths[0]), f"ecus.{ecu.id}.isotp")
+    functional = vehicle.functional_habits(ecu.channel)
+    refuse_fd_on_classic(ecu.channel, fd, functional, str(paths[0]), f"functional.{ecu.channel}.isotp")
+    if recipe.memory.block_limit_bytes > habits.max_length:
+        raise InputError(
+            f"blocks of ECU {ecu.id}'s recipe are longer than the tester's messages",
+            file=str(paths[1]),
+            key="memory.block_limit_bytes",
+            found=recipe.memory.block_limit_bytes,
+            allowed=f"up to {habits.max_length}: ecus.{ecu.id}.isotp.max_length in {paths[0].name}",
+        )

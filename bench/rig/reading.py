@@ -8,10 +8,9 @@ from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.node import Incarnation, Node
 from bench.core.records import DidReading
 from bench.core.world import World
-from bench.link.isotp_link import IsoTpLink
 from bench.ports import CanBus, DiagLink, LinkError
-from bench.rig.files import EcuEntry
-from bench.wire.isotp import IsoTpParams
+from bench.rig.agent_node import ecu_link
+from bench.rig.files import VehicleFile
 
 DIDS = (0xF186, 0xF189, 0xF191)
 """Active session, software version, hardware id."""
@@ -19,13 +18,13 @@ TRIES, ANSWER_MS, PENDING_S = 3, 200, 5
 READ, POSITIVE, NEGATIVE, PENDING = 0x22, 0x62, 0x7F, 0x78
 
 
-async def read_vehicle(world: World, buses: Mapping[str, CanBus], ecus: tuple[EcuEntry, ...]) -> tuple[DidReading, ...]:
+async def read_vehicle(world: World, buses: Mapping[str, CanBus], vehicle: VehicleFile) -> tuple[DidReading, ...]:
     """Return a reading of every identifier of every ECU; a value of None means that none came."""
     life = _life(world)
     ports = {name: bus.attach(life) for name, bus in buses.items()}
     readings = []
-    for ecu in ecus:
-        link = IsoTpLink(life, ports[ecu.channel], ecu.request_id, ecu.response_id, IsoTpParams())
+    for ecu in vehicle.ecus:
+        link = ecu_link(vehicle, ecu, ports[ecu.channel], life)
         for did in DIDS:
             value = await _read(link, did)
             readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value))

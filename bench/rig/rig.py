@@ -143,7 +143,7 @@ class BenchRig:
         await self._world.clock.sleep_ns(SETTLE_NS)
         self.points = self._world.points.table()
         if self._world.crash is None:
-            self._readings = await read_vehicle(self._world, self._buses, self._files.vehicle.ecus)
+            self._readings = await read_vehicle(self._world, self._buses, self._files.vehicle)
         return quiet
 
     async def _place_order(self) -> None:
@@ -216,6 +216,7 @@ class BenchRig:
         return RunRecord(
             vin=vehicle.vin,
             functional_id=vehicle.functional_id,
+            functional=vehicle.spec().functional,
             ended_t_ns=self._world.clock.now_ns(),
             limits=limits,
             expects_update=self._scenario.expect.outcome == "updated",

@@ -48,6 +48,11 @@ class CanFrame(NamedTuple):
             raise ValueError(f"{len(self.data)} data bytes; an FD frame carries one of {FD_LENGTHS}")
 
 
+def identifier(frame: CanFrame) -> int:
+    """Return the identifier with its format: 29-bit ones have bit 31 set, so that none is taken for an 11-bit one."""
+    return frame.can_id | (frame.flags & EXTENDED) << 31
+
+
 def arbitration_key(frame: CanFrame) -> int:
     """Return what arbitration compares: the lower one wins (base before extended, data before remote)."""
     remote = 1 if frame.flags & REMOTE else 0
@@ -58,8 +63,8 @@ def arbitration_key(frame: CanFrame) -> int:
 
 def frame_bits(frame: CanFrame) -> int:
     """Return how many bit times a classic frame occupies with its actual stuff bits, intermission included."""
-    state, crc, bits = _header(frame.can_id, len(frame.data), frame.flags)
-    stuff, remainder = STUFF, _CRC15
+    state, crc, bits = header(frame.can_id, len(frame.data), frame.flags)
+    stuff, remainder = STUFF, CRC15
     if not frame.flags & REMOTE:
         for byte in frame.data:
             crc = (crc << 8 & 0x7FFF) ^ remainder[crc >> 7 ^ byte]
@@ -67,11 +72,11 @@ def frame_bits(frame: CanFrame) -> int:
             state = packed & STUFF_STATE
             bits += packed & STUFF_COUNT
     packed = stuff[state | crc >> 7]
-    return bits + (packed & STUFF_COUNT) + 7 + _LAST_7[packed & STUFF_STATE | crc & 0x7F] + TAIL_BITS
+    return bits + (packed & STUFF_COUNT) + 7 + LAST_7[packed & STUFF_STATE | crc & 0x7F] + TAIL_BITS
 
 
 @lru_cache(maxsize=65536)
-def _header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
+def header(can_id: int, length: int, flags: int) -> tuple[int, int, int]:
     """Return (stuff state shifted by a byte, CRC, bits so far) after everything before the data."""
     if flags & FD:
         raise ValueError("an FD frame has two phases: frame_phases counts them")
@@ -122,5 +127,5 @@ _STATES = range(10)
 STUFF_STATE, STUFF_COUNT = 0xF00, 0xFF
 """An entry of `STUFF`: the state after the byte (ready to index with the next one), and how many bits it took."""
 STUFF = tuple(_after_byte(state, byte) for state in _STATES for byte in range(256))
-_LAST_7 = tuple(stuff_bits(state, word & 0x7F, 7)[1] for state in _STATES for word in range(256))
-_CRC15 = tuple(_crc_bits(byte, 8) for byte in range(256))
+LAST_7 = tuple(stuff_bits(state, word & 0x7F, 7)[1] for state in _STATES for word in range(256))
+CRC15 = tuple(_crc_bits(byte, 8) for byte in range(256))

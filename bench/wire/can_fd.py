@@ -38,13 +38,13 @@ def frame_phases(frame: CanFrame) -> tuple[int, int]:
     matter: its stuff bits are fixed.
     """
     flags, data = frame.flags, frame.data
-    state, nominal, fast, trailing = _header(frame.can_id, len(data), flags)
+    state, nominal, fast, trailing = header(frame.can_id, len(data), flags)
     if data:
         for byte in data[:-1]:
             packed = STUFF[state | byte]
             state = packed & STUFF_STATE
             fast += packed & STUFF_COUNT
-        fast += _LAST_BYTE[state | data[-1]]
+        fast += LAST_BYTE[state | data[-1]]
     else:
         fast -= trailing
     fast += crc_field_bits(len(data)) + 1
@@ -61,7 +61,7 @@ def frame_time_ns(frame: CanFrame, nominal_bit_s: int, data_bit_s: int) -> int:
 
 
 @lru_cache(maxsize=65536)
-def _header(can_id: int, length: int, flags: int) -> tuple[int, int, int, int]:
+def header(can_id: int, length: int, flags: int) -> tuple[int, int, int, int]:
     """Return (stuff state shifted by a byte, nominal bits, data bits, stuff bits after the last DLC bit)."""
     switch = 1 if flags & BRS else 0
     if flags & EXTENDED:  # SOF, base id, SRR, IDE, id extension, RRS, FDF, res, BRS
@@ -82,4 +82,4 @@ def _last_byte(state: int, byte: int) -> int:
     return 8 + stuffed
 
 
-_LAST_BYTE = tuple(_last_byte(state, byte) for state in range(10) for byte in range(256))
+LAST_BYTE = tuple(_last_byte(state, byte) for state in range(10) for byte in range(256))

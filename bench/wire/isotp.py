@@ -24,6 +24,7 @@ from bench.wire.isotp_params import (
     IsoTpParams,
     Pace,
     Transmit,
+    TransmitRun,
     st_min_to_ns,
 )
 from bench.wire.isotp_receive import Receiver
@@ -45,6 +46,8 @@ __all__ = [
     "Transmit",
     "st_min_to_ns",
 ]
+FOR_SOMEBODY_ELSE = 1 << 62
+"""Any number of frames can pass a receiver that they are not meant for."""
 SINGLE_BYTES = 7
 """What a single frame of 8 bytes carries with normal addressing."""
 
@@ -60,16 +63,18 @@ class IsoTpEndpoint:
         listener: IsoTpListener,
         abort: Callable[[], None] = lambda: None,
         address: IsoTpAddress | None = None,
+        transmit_run: TransmitRun | None = None,
         pace: Pace | None = None,
     ) -> None:
         """Build an idle endpoint; `abort` is called when a frame was not sent in time and must not be sent late.
 
-        Without `address` the frames carry no address extension (normal addressing). Without `pace` the clock's
-        timers keep STmin; with it, the port does (gaps under a millisecond on a real clock).
+        Without `address` the frames carry no address extension (normal addressing). `transmit_run` is used for
+        consecutive frames, where the bus may carry more than one at once. Without `pace` the clock's timers keep
+        STmin; with it, the port does (gaps under a millisecond on a real clock).
         """
         prefix = b"" if address is None else address.prefix
         self._extension = None if address is None else address.rx_extension
-        self._sender = Sender(clock, params, transmit, abort, prefix, pace)
+        self._sender = Sender(clock, params, transmit, abort, prefix, transmit_run, pace)
         self._receiver = Receiver(clock, params, transmit, listener, abort, prefix)
 
     @property
@@ -106,6 +111,19 @@ class IsoTpEndpoint:
             self._receiver.on_first(data, t_ns)
         elif kind == SINGLE:
             self._receiver.on_single(data)
+
+    def takes(self, data: bytes) -> int:
+        """Return how many frames like this one are mere content of the message being received (`RunTaker`)."""
+        if self._extension is not None:
+            if data[0] != self._extension:
+                return FOR_SOMEBODY_ELSE
+            data = data[1:]
+        return self._receiver.takes(data) if data[0] >> 4 == CONSECUTIVE else 0
+
+    def take(self, data: bytes, count: int, payload: bytes, t_ns: int) -> None:
+        """Take that many consecutive frames at once (`RunTaker`)."""
+        if self._extension is None or data[0] == self._extension:
+            self._receiver.take(count, payload, t_ns)
 
     def hold(self, *, held: bool) -> None:
         """Say whether this side is not ready: until it is, flow control says WAIT, at most N_WFTmax times."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.core.records import EXTENDED
-from bench.wire.can import MAX_BASE_ID, MAX_EXTENDED_ID, CanFrame
+from bench.wire.can import MAX_BASE_ID, MAX_EXTENDED_ID, CanFrame, identifier
 
 FIXED_PHYSICAL, FIXED_FUNCTIONAL = 0x18DA_0000, 0x18DB_0000
 MIXED_PHYSICAL, MIXED_FUNCTIONAL = 0x18CE_0000, 0x18CD_0000
@@ -95,6 +95,16 @@ class IsoTpAddress:
     def flags(self) -> int:
         """The format of the identifiers, as `CanFrame.flags` has it."""
         return EXTENDED if self.id_29_bit else 0
+
+    @property
+    def tx_identifier(self) -> int:
+        """The identifier of what is sent, with its format (`bench.wire.can.identifier`)."""
+        return identifier(CanFrame(self.tx_id, b"", self.flags))
+
+    @property
+    def rx_identifier(self) -> int:
+        """The identifier of what is received, with its format (`bench.wire.can.identifier`)."""
+        return identifier(CanFrame(self.rx_id, b"", self.flags))
 
     def accepts(self, frame: CanFrame) -> bool:
         """Return whether a received frame is for this side."""

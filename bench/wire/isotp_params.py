@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bench.core.clock import NS_PER_MS, NS_PER_US, Clock, Timer
 from bench.wire.can import FD_LENGTHS
+from bench.wire.frame_run import FrameRun
 
 SINGLE, FIRST, CONSECUTIVE, FLOW = 0, 1, 2, 3
 CONTINUE, WAIT, OVERFLOW = 0, 1, 2
@@ -37,7 +38,8 @@ class IsoTpError(StrEnum):
 class IsoTpParams:
     """What one side of a link does; times in milliseconds, limits of the standard by default.
 
-    `tx_dl` is the longest frame sent (over 8: CAN FD). `max_length` bounds the messages of both directions;
+    `tx_dl` is the longest frame sent (over 8: CAN FD), `tx_dl_min` what shorter ones are padded to if padding is on.
+    `max_length` bounds the messages of both directions;
     a message longer than `buffer_bytes` (default: `max_length`) is refused with FC.OVFLW. `n_br_ms` and `n_cs_ms`
     are this side's own slowness before a flow control and a consecutive frame. A receiver that is not ready sends
     FC.WAIT every `wait_interval_ms`; `wait_frames_max` is N_WFTmax, for those sent and those put up with.
@@ -57,10 +59,13 @@ class IsoTpParams:
     wait_frames_max: int = 10
     wait_interval_ms: int = 500
     tx_dl: int = FRAME_BYTES
+    tx_dl_min: int = FRAME_BYTES
 
     def __post_init__(self) -> None:
         if self.tx_dl < FRAME_BYTES or self.tx_dl not in FD_LENGTHS:
             raise ValueError(f"tx_dl {self.tx_dl} is no frame length from 8 to 64")
+        if self.tx_dl_min not in FD_LENGTHS or not FRAME_BYTES <= self.tx_dl_min <= self.tx_dl:
+            raise ValueError(f"tx_dl_min {self.tx_dl_min} is no frame length from 8 to tx_dl {self.tx_dl}")
         if not 0 < self.max_length <= LONGEST:
             raise ValueError(f"max_length {self.max_length} is not within 1 to {LONGEST}")
         for name in ("block_size", "st_min", "padding"):
@@ -82,6 +87,11 @@ class IsoTpListener(Protocol):
 
 
 Transmit = Callable[[bytes, Callable[[int], None]], None]
+"""Carries the data of a frame out; calls back with the instant at which it was sent."""
+
+
+TransmitRun = Callable[[bytes, Callable[[int], None], FrameRun], None]
+"""As `Transmit`, for a consecutive frame; the run offers those that would follow."""
 Done = Callable[[str | None], None]
 Pace = Callable[[int], None]
 """Told, just before a frame is transmitted, the earliest instant at which it may begin: the port keeps the gap."""

@@ -39,7 +39,7 @@ class Receiver:
         self._clock, self._params = clock, params
         self._transmit, self._listener, self._abort = transmit, listener, abort
         self._prefix = prefix
-        self._framing = Framing(prefix, params.tx_dl, params.padding)
+        self._framing = Framing(prefix, params)
         self._buffer_bytes = params.max_length if params.buffer_bytes is None else params.buffer_bytes
         self._length = 0
         self._parts: list[bytes] = []
@@ -117,6 +117,23 @@ class Receiver:
             if self._left_in_block == 0:
                 self._left_in_block = self._params.block_size
                 self._request_flow(t_ns)
+
+    def takes(self, data: bytes) -> int:
+        """See `RunTaker.takes`: the frames before the last one of message and block."""
+        if not self._length or data[0] & 0xF != self._sequence or len(data) != self._full_bytes:
+            return 0
+        whole = (self._length - self._have - 1) // (len(data) - 1)
+        return min(whole, self._left_in_block - 1) if self._params.block_size else whole
+
+    def take(self, count: int, payload: bytes, t_ns: int) -> None:
+        """See `RunTaker.take`."""
+        self._parts.append(payload)
+        self._have += len(payload)
+        self._sequence = (self._sequence + count) & 0xF
+        if self._params.block_size:
+            self._left_in_block -= count
+        self._timeout_name = IsoTpError.TIMEOUT_CR
+        self._deadline.set(t_ns + self._n_cr_ns)
 
     def fail(self) -> None:
         """The data link failed: a running reception ends with N_ERROR."""

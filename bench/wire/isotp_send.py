@@ -7,6 +7,7 @@ from functools import partial
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.wire.can_fd import next_fd_length
+from bench.wire.frame_run import Heads
 from bench.wire.isotp_address import single_bytes
 from bench.wire.isotp_params import (
     CONSECUTIVE,
@@ -22,6 +23,7 @@ from bench.wire.isotp_params import (
     IsoTpParams,
     Pace,
     Transmit,
+    TransmitRun,
     ignore_sent,
     st_min_to_ns,
 )
@@ -33,10 +35,11 @@ FD_PADDING = 0xCC
 class Framing:
     """How this side's frames begin and end: address extension, length of a frame, padding."""
 
-    def __init__(self, prefix: bytes, tx_dl: int, padding: int | None) -> None:
-        self._prefix, self._padding = prefix, padding
-        self._short = single_bytes(FRAME_BYTES, len(prefix))
-        self.single_bytes = single_bytes(tx_dl, len(prefix))
+    def __init__(self, prefix: bytes, params: IsoTpParams) -> None:
+        self._prefix, self._padding = prefix, params.padding
+        self._shortest = FRAME_BYTES if params.padding is None else params.tx_dl_min
+        self._short = single_bytes(FRAME_BYTES, len(prefix)) if self._shortest == FRAME_BYTES else 0
+        self.single_bytes = single_bytes(params.tx_dl, len(prefix))
 
     def single(self, payload: bytes) -> bytes:
         """Return a single frame, its length in a byte of its own when the frame is longer than 8 (escape)."""
@@ -50,11 +53,33 @@ class Framing:
         return self._prefix + bytes((FIRST << 4, 0)) + length.to_bytes(4, "big")
 
     def filled(self, data: bytes) -> bytes:
-        """Return a frame padded to 8 bytes if padding is on, or to the next data length of an FD frame."""
-        if len(data) <= FRAME_BYTES:
-            return data if self._padding is None else data.ljust(FRAME_BYTES, bytes((self._padding,)))
+        """Return a frame padded to the shortest one if padding is on, or to the next data length of an FD frame."""
+        if len(data) <= self._shortest:
+            return data if self._padding is None else data.ljust(self._shortest, bytes((self._padding,)))
         padding = FD_PADDING if self._padding is None else self._padding
         return data.ljust(next_fd_length(len(data)), bytes((padding,)))
+
+
+class _Run:
+    """The rest of one message's block, as a bus may ask for it; of a message that has ended nothing is left."""
+
+    __slots__ = ("_generation", "_sender")
+
+    def __init__(self, sender: Sender, generation: int) -> None:
+        self._sender, self._generation = sender, generation
+
+    @property
+    def gap_ns(self) -> int:
+        return self._sender.gap_ns
+
+    def certain(self) -> int:
+        return self._sender.certain(self._generation)
+
+    def peek(self, count: int) -> tuple[Heads, bytes]:
+        return self._sender.peek(count)
+
+    def take(self, count: int, next_begin_ns: int) -> bytes:
+        return self._sender.take(count, next_begin_ns)
 
 
 class Sender:
@@ -67,18 +92,21 @@ class Sender:
         transmit: Transmit,
         abort: Callable[[], None],
         prefix: bytes,
+        transmit_run: TransmitRun | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._clock, self._params, self._transmit, self._abort = clock, params, transmit, abort
-        self._pace = pace
-        self._framing = Framing(prefix, params.tx_dl, params.padding)
+        self._transmit_run, self._pace = transmit_run, pace
+        self._framing = Framing(prefix, params)
         self._tx_dl = params.tx_dl
         self._heads = tuple(prefix + bytes((CONSECUTIVE << 4 | sequence,)) for sequence in range(16))
+        self._heads_from = tuple(self._heads[n:] + self._heads[:n] for n in range(16))
         self._consecutive_bytes = params.tx_dl - len(prefix) - 1
         self._n_as_ns = params.n_as_ms * NS_PER_MS
         self._payload = b""
         self._done: Done | None = None
         self._on_sent: Callable[[int], None] = ignore_sent
+        self._run = _Run(self, 0)
         self._offset = 0
         self._first_bytes = 0
         self._sequence = 0
@@ -104,6 +132,7 @@ class Sender:
         self._payload, self._done, self._waits = payload, done, 0
         self._generation += 1
         self._on_sent = partial(self._sent, self._generation)
+        self._run = _Run(self, self._generation)
         now_ns = self._clock.now_ns()
         if len(payload) <= self._framing.single_bytes:
             self._offset = len(payload)
@@ -114,12 +143,15 @@ class Sender:
         self._sequence = 1
         self._put(head + payload[: self._first_bytes], now_ns)
 
-    def _put(self, data: bytes, now_ns: int) -> None:
+    def _put(self, data: bytes, now_ns: int, *, run: bool = False) -> None:
         if len(data) != self._tx_dl:
             data = self._framing.filled(data)
         self._timeout_name = IsoTpError.TIMEOUT_A
         self._deadline.set(now_ns + self._n_as_ns)
-        self._transmit(data, self._on_sent)
+        if run and self._transmit_run is not None:
+            self._transmit_run(data, self._on_sent, self._run)
+        else:
+            self._transmit(data, self._on_sent)
 
     def _sent(self, generation: int, t_ns: int) -> None:
         if generation != self._generation or self._done is None:
@@ -145,12 +177,46 @@ class Sender:
     def _next(self, generation: int, now_ns: int) -> None:
         if generation != self._generation or self._done is None:
             return
+        self._put(self._next_data(), now_ns, run=True)
+
+    def _next_data(self) -> bytes:
+        """Return the data of the next consecutive frame and count it as begun."""
         end = self._offset + self._consecutive_bytes
         data = self._heads[self._sequence] + self._payload[self._offset : end]
         self._offset, self._sequence = end, (self._sequence + 1) & 0xF
         if self._left_in_block is not None:
             self._left_in_block -= 1
-        self._put(data, now_ns)
+        return data
+
+    # A run of frames; the frame that was put last is the first of it -----------------------------------
+
+    @property
+    def gap_ns(self) -> int:
+        """The pause between two consecutive frames."""
+        return self._gap_ns
+
+    def certain(self, generation: int) -> int:
+        """See `FrameRun.certain`; a message that has ended has no more frames."""
+        if generation != self._generation or self._done is None:
+            return 0
+        whole = (len(self._payload) - self._offset) // self._consecutive_bytes
+        return whole if self._left_in_block is None else min(whole, self._left_in_block)
+
+    def peek(self, count: int) -> tuple[Heads, bytes]:
+        """See `FrameRun.peek`."""
+        start = self._offset - self._consecutive_bytes
+        heads = self._heads_from[(self._sequence - 1) & 0xF]
+        return heads, self._payload[start : start + count * self._consecutive_bytes]
+
+    def take(self, count: int, next_begin_ns: int) -> bytes:
+        """See `FrameRun.take`."""
+        skipped = count - 1
+        self._offset += skipped * self._consecutive_bytes
+        self._sequence = (self._sequence + skipped) & 0xF
+        if self._left_in_block is not None:
+            self._left_in_block -= skipped
+        self._deadline.set(next_begin_ns + self._n_as_ns)
+        return self._next_data()
 
     def on_flow(self, data: bytes, t_ns: int) -> None:
         """Take a flow control frame; one that nobody waits for is ignored."""

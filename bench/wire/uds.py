@@ -378,8 +378,10 @@ def session_response(session: int, p2_ms: int, p2_star_ms: int) -> bytes:
 
 
 def download_response(max_block_length: int) -> bytes:
-    """Return the answer to 0x34: maxNumberOfBlockLength (with SID and counter) in two bytes."""
-    return positive(Sid.REQUEST_DOWNLOAD, b"\x20", max_block_length.to_bytes(2, "big"))
+    """Return the answer to 0x34: maxNumberOfBlockLength (with SID and counter) in two bytes, or in four."""
+    length_bytes = 2 if max_block_length <= 0xFFFF else 4
+    length = max_block_length.to_bytes(length_bytes, "big")
+    return positive(Sid.REQUEST_DOWNLOAD, bytes((length_bytes << 4,)), length)
 
 
 def routine_response(control_type: int, routine_id: int, status: bytes) -> bytes:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.clock import NS_PER_S
-from bench.core.records import EcuLayout, FrameRecord, HttpRecord, Limits, RunRecord, ServerEvent
+from bench.core.records import BRS, FD, EcuLayout, FrameRecord, HttpRecord, Limits, RunRecord, ServerEvent
 from bench.evidence.axis import Ruler, make_axis
 from bench.evidence.build import view_of
-from bench.evidence.bus_view import bitrate_of, buses_of
+from bench.evidence.bus_view import bit_rates_of, buses_of
 from bench.evidence.compare_view import comparisons_of
 from bench.evidence.dm_story import answer_words, event_steps, http_steps, request_words
 from bench.evidence.memory_view import CELLS, banks_of
@@ -23,6 +23,8 @@ from bench.evidence.uds_names import answer_name, request_name
 from bench.evidence.uds_story import talks
 from bench.evidence.view import AXIS_WIDTH, BINS, Bank
 from bench.oracle.result import RunResult
+from bench.wire.can import CanFrame, frame_bits
+from bench.wire.can_fd import frame_time_ns
 
 DM_POLL = (b'{"Alert":[{"AlertType":"urn:oma:at:dm:2.0:ClientInitiatedMgmt"}]}', b'{"CMD":[["END"]]}')
 
@@ -246,7 +248,7 @@ def test_bus_load_comes_from_the_bit_rate_of_the_bench_file(result: RunResult) -
     rows = buses_of(result.record, result.inputs)
     assert rows is not None
     assert result.record.frames is not None
-    bits = sum(47 + 8 * len(frame.data) for frame in result.record.frames)
+    bits = sum(frame_bits(CanFrame(frame.can_id, frame.data)) for frame in result.record.frames)
     assert rows[0].bitrate_bit_s == 500_000
     assert rows[0].mean_load == pytest.approx(bits / 500_000 / result.virtual_s, abs=1e-4)
     unknown = buses_of(result.record, {})
@@ -254,18 +256,36 @@ def test_bus_load_comes_from_the_bit_rate_of_the_bench_file(result: RunResult) -
     assert unknown[0].mean_load is None
 
 
+def test_bus_load_of_an_fd_bus_counts_both_bit_rates_and_no_window_beyond_its_end(result: RunResult) -> None:
+    """64-byte frames without a gap: the bus is full, in every window."""
+    frame = CanFrame(0x123, bytes(range(64)), FD | BRS)
+    length_ns = frame_time_ns(frame, 500_000, 2_000_000)
+    count = 500_000_000 // length_ns
+    frames = tuple(
+        FrameRecord(length_ns * n, "can0", "agent", frame.can_id, frame.flags, frame.data) for n in range(1, count + 1)
+    )
+    record = replace(result.record, frames=frames, ended_t_ns=500_000_000)
+    toml = b"[can.can0]\nbitrate_bit_s = 500_000\ndata_bitrate_bit_s = 2_000_000"
+    rows = buses_of(record, {"b.toml": toml})
+    assert rows is not None
+    assert (rows[0].bitrate_bit_s, rows[0].data_bitrate_bit_s) == (500_000, 2_000_000)
+    assert rows[0].mean_load == pytest.approx(1.0, abs=2e-3)
+    assert rows[0].peak_load == 1.0
+
+
 @pytest.mark.parametrize(
     ("toml", "rate"),
     [
-        (b'[[channels]]\nname = "can1"\nbitrate_bit_s = 1\n[[channels]]\nname = "can0"\nbitrate_bit_s = 2', 2),
-        (b"[can.can0]\nbitrate_bit_s = 250_000", 250_000),
+        (b'[[channels]]\nname = "can1"\nbitrate_bit_s = 1\n[[channels]]\nname = "can0"\nbitrate_bit_s = 2', (2, None)),
+        (b"[can.can0]\nbitrate_bit_s = 250_000", (250_000, None)),
+        (b"[can.can0]\ndata_bitrate_bit_s = 5\nbitrate_bit_s = 4", (4, 5)),
         (b"[can.can0]\nbitrate_bit_s = 'fast'", None),
         (b"= broken", None),
         (b"\xff", None),
     ],
 )
-def test_bit_rate_is_found_by_channel_name_or_not_at_all(toml: bytes, rate: int | None) -> None:
-    assert bitrate_of({"b.toml": toml}, "can0") == rate
+def test_bit_rate_is_found_by_channel_name_or_not_at_all(toml: bytes, rate: tuple[int, int | None] | None) -> None:
+    assert bit_rates_of({"b.toml": toml}, "can0") == rate
 
 
 @pytest.mark.parametrize(

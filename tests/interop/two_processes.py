@@ -26,6 +26,7 @@ from bench.images.readers import read_image
 from tests.interop.real_can import bench_on, connected, ecu_process, in_real_time, new_software
 
 GROUP = "239.74.163.2"
+REPEATS = ("block_repeat", "block_resend", "download_restart", "job_retry", "step_repeat")
 PORT = 20_000 + os.getpid() % 20_000
 
 
@@ -33,7 +34,12 @@ def flash(firmware: Path | None) -> dict[str, Any]:
     """Flash with our flasher over our own ISO-TP; twice, since a second job must work as well as the first."""
     with tempfile.TemporaryDirectory() as folder:
         files = bench_on(
-            Path(folder), "udp_multicast", GROUP, vehicle="two_ecu_car", options=f"port = {PORT}, hop_limit = 0"
+            Path(folder),
+            "udp_multicast",
+            GROUP,
+            vehicle="two_ecu_car",
+            options=f"port = {PORT}, hop_limit = 0",
+            p2_ms=2000,
         )
         data = None
         if firmware is not None:
@@ -48,7 +54,7 @@ def flash(firmware: Path | None) -> dict[str, Any]:
                 return {
                     "versions": [report.version for report in reports],
                     "sent_bytes": reports[0].sent_bytes,
-                    "repeats": sum(n for report in reports for name, n in report.counts.items() if name != "pending"),
+                    "repeats": sum(report.counts[name] for report in reports for name in REPEATS),
                     "senders": sorted({frame.sender for frame in ours.frames}),
                 }
 

@@ -10,7 +10,8 @@ from bench.core.loop import PowerLost, VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.records import BRS, FD
 from bench.core.world import World
-from bench.link.sim_bus import SimCanBus, SimCanPort
+from bench.link.sim_bus import SimCanBus
+from bench.link.sim_port import SimCanPort
 from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_fd import frame_time_ns
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.core.records import EXTENDED, FD, REMOTE, FrameRecord
+from bench.core.records import EXTENDED, FD, REMOTE, CanAddress, FrameRecord
 from bench.oracle.decode_isotp import heard, reassemble, split
 
 
@@ -81,9 +81,9 @@ def test_directions_are_told_apart_by_channel_identifier_and_width() -> None:
         FrameRecord(4, "can0", "d", 0x18DA01F1, EXTENDED, b"\x01\x3e"),
     ]
     bus = split(trace)
-    assert [f.sender for f in heard(bus, "can0", 0x7A0)] == ["a"]
-    assert [f.sender for f in heard(bus, "can0", 0x18DA01F1)] == ["d"]
-    assert heard(bus, "can2", 0x7A0) == ()
+    assert [f.sender for f in heard(bus, "can0", CanAddress(0x7A0))] == ["a"]
+    assert [f.sender for f in heard(bus, "can0", CanAddress(0x18DA01F1, id_29_bit=True))] == ["d"]
+    assert heard(bus, "can2", CanAddress(0x7A0)) == ()
 
 
 @given(st.lists(st.binary(max_size=64), max_size=40))

@@ -54,7 +54,7 @@ def gaps_us(log: Path) -> list[float]:
 
 def link_of(transport: str, life: Incarnation, port: CanPort) -> DiagLink:
     if transport == "own":
-        return IsoTpLink(life, port, OURS.tx_id, OURS.rx_id, IsoTpParams())
+        return IsoTpLink(life, port, OURS, IsoTpParams())
     if transport == "can-isotp":
         return CanIsoTpLink(life, port, OURS, IsoTpParams())
     return KernelIsoTpLink(life, port, INTERFACE, OURS, IsoTpParams())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.core.clock import NS_PER_MS
 from bench.core.records import EcuLayout, RunRecord
+from bench.oracle.decode_isotp import heard, split
 from bench.oracle.findings import Finding, at, bench, conclude, failed, of_reading, passed, seconds, undecided, unseen
 from bench.oracle.result import Evidence, Invariant, InvariantVerdict
 from bench.oracle.running import SOFTWARE_VERSION, answering, executed_version, reading, running, version_text
@@ -66,9 +67,8 @@ def _moments(record: RunRecord, layout: EcuLayout) -> list[_Moment]:
         boots = [b for b in record.boots if b.ecu == layout.ecu]
         signs = [(b.t_ns, 1, "up" if b.stage in _UP else "reset") for b in boots]
     elif record.frames is not None:
-        signs += [
-            (f.t_ns, 1, "up") for f in record.frames if (f.channel, f.can_id) == (layout.channel, layout.response_id)
-        ]
+        said = heard(split(f for f in record.frames if f.channel == layout.channel), layout.channel, layout.response)
+        signs += [(frame.t_ns, 1, "up") for frame in said]
     return [(t_ns, what) for t_ns, _, what in sorted(supply + signs, key=lambda moment: moment[:2])]
 
 

@@ -1,0 +1,94 @@
+"""Runs of frames carried at once: the burst grain of the simulated bus (D2).
+
+A sender may offer what it would send next (`FrameRun`). Where nothing can come between (no other sender, no
+timer, no armed fault point, nobody who wants single frames), all frames that will certainly be followed by another
+one are carried in one step, with the instants, points, payload and state that one by one they would have had.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from bench.core.clock import NS_PER_S
+from bench.core.frame_run import RunRecord, RunTimes
+from bench.link.sim_port import SimCanPort, Waiting
+from bench.wire.can import CanFrame, identifier
+from bench.wire.can_bulk import run_times_ns
+
+if TYPE_CHECKING:
+    from bench.link.sim_bus import SimCanBus
+
+FEW = 8
+"""Shorter runs are carried frame by frame: it costs the same."""
+
+
+def burst(bus: SimCanBus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> tuple[Waiting, int]:
+    """Carry what can be carried at once; returns the frame that comes next and when it begins."""
+    frame, key, sent, run = entry
+    assert run is not None
+    count = min(run.certain(), _allowed(bus, sender, frame))
+    quiet_ns = bus.clock.quiet_until_ns() - begin_ns
+    shortest_ns = run.gap_ns + len(frame.data) * 8 * NS_PER_S // bus.data_bitrate_bit_s
+    count = min(count, quiet_ns // shortest_ns)
+    if count < FEW:
+        return entry, begin_ns
+    heads, payload = run.peek(count)
+    durations = run_times_ns(
+        frame.can_id, frame.flags, heads, payload, count, bus.bitrate_bit_s, bus.data_bitrate_bit_s
+    )
+    fitting, next_begin_ns = _fitting(durations, run.gap_ns, quiet_ns)
+    if fitting < FEW:
+        return entry, begin_ns
+    next_begin_ns += begin_ns
+    if fitting < count:
+        durations, payload = durations[:fitting], payload[: fitting * (len(payload) // count)]
+    times = RunTimes(begin_ns, run.gap_ns, durations)
+    record = RunRecord(bus.name, sender.life.part, frame.can_id, frame.flags, heads, payload, times)
+    _deliver(bus, sender, frame, record)
+    bus.clock.advance_inline(next_begin_ns)
+    following = CanFrame(frame.can_id, run.take(fitting, next_begin_ns), frame.flags)
+    return (following, key, sent, run), next_begin_ns
+
+
+def _allowed(bus: SimCanBus, sender: SimCanPort, frame: CanFrame) -> int:
+    """Return how many frames of the run nobody on the bus forbids to carry at once."""
+    if sender.queue or len(bus.ports) < 2:
+        return 0
+    count, name = sender.counter.unarmed(), identifier(frame)
+    for port in bus.ports:
+        if port is sender:
+            continue
+        if port.queue or port.everything or name in port.plain or port.since_ns > bus.clock.now_ns():
+            return 0
+        count = min(count, port.counter.unarmed())
+        for taker in port.takers.get(name, ()):
+            count = min(count, taker.takes(frame.data))
+    return count
+
+
+def _fitting(durations: array[int], gap_ns: int, quiet_ns: int) -> tuple[int, int]:
+    """Return (frames, begin of the one after them): those that end, gap included, before something else is due."""
+    if (sum(durations) + len(durations) * gap_ns) < quiet_ns:
+        return len(durations), sum(durations) + len(durations) * gap_ns
+    fitting, begin_ns = 0, 0
+    for number, end_ns in enumerate(accumulate(durations), start=1):
+        if end_ns + number * gap_ns >= quiet_ns:
+            break
+        fitting, begin_ns = number, end_ns + number * gap_ns
+    return fitting, begin_ns
+
+
+def _deliver(bus: SimCanBus, sender: SimCanPort, frame: CanFrame, record: RunRecord) -> None:
+    """Record the run and have every node count its frames; receivers that want them take their payload."""
+    count, busy_ns = len(record.times.durations_ns), sum(record.times.durations_ns)
+    end_ns = record.times.begin_ns + busy_ns + (count - 1) * record.times.gap_ns
+    bus.free_at_ns = end_ns
+    bus.busy_ns += busy_ns
+    bus.world.journal.frame(record)
+    for port in bus.ports:
+        port.counter.many(record.times)
+        if port is not sender:
+            for taker in port.takers.get(identifier(frame), ()):
+                taker.take(frame.data, count, record.payload, end_ns)

@@ -1,0 +1,106 @@
+"""One node's attachment to a simulated CAN bus: its queue, its acceptance filter, its controller's error counters."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from bench.core.node import Incarnation
+from bench.core.points import PointCounter
+from bench.core.records import EXTENDED
+from bench.ports import FrameCallback, SentCallback
+from bench.wire.can import CanFrame, arbitration_key
+from bench.wire.can_errors import ControllerState, FaultConfinement
+from bench.wire.frame_run import FrameRun, RunTaker
+
+Waiting = tuple[CanFrame, int, SentCallback | None, FrameRun | None]
+"""A queued frame, its arbitration key, whom to tell when it was sent, and what would follow it."""
+QUEUE_LIMIT = 4096
+"""Frames a node may have waiting; more is a runaway sender."""
+
+
+class BusQueueFull(RuntimeError):
+    """A node queued more frames than any controller holds."""
+
+
+class Bus(Protocol):
+    """What a port asks of its bus."""
+
+    name: str
+    fd: bool
+
+    def wake(self) -> None:
+        """Something waits."""
+
+    def before_cancel(self, port: SimCanPort) -> None:
+        """Frames of this port are about to be dropped."""
+
+
+class SimCanPort:
+    """One life's attachment; refuses everything once that life has ended (D3)."""
+
+    def __init__(self, bus: Bus, life: Incarnation, counter: PointCounter, since_ns: int) -> None:
+        self.life, self.counter, self.since_ns = life, counter, since_ns
+        self.queue: deque[Waiting] = deque()
+        self.everything: tuple[FrameCallback, ...] = ()
+        """Who wants every frame; in front of it `by_id` has who wants some."""
+        self.by_id: dict[int, tuple[FrameCallback, ...]] = {}
+        self.takers: dict[int, tuple[RunTaker, ...]] = {}
+        self.plain: set[int] = set()
+        """Identifiers that somebody wants frame by frame."""
+        self.confined = FaultConfinement()
+        self.suspended_until_ns = 0
+        self.off = False
+        """Whether the controller left the bus (bus-off)."""
+        self.on_off: list[Callable[[], None]] = []
+        self._bus = bus
+
+    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
+        """Queue a frame for arbitration (ValueError when no controller could send it)."""
+        self.life.check()
+        if len(self.queue) >= QUEUE_LIMIT:
+            raise BusQueueFull(f"{self.life.part} has {QUEUE_LIMIT} frames waiting on {self._bus.name}")
+        self.queue.append((frame.checked(fd=self._bus.fd), arbitration_key(frame), sent, run))
+        self._bus.wake()
+
+    def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
+        """Drop waiting frames (see `CanPort`); one that is just crossing the bus crosses it all the same."""
+        self.life.check()
+        self._bus.before_cancel(self)
+        self.queue = deque(entry for entry in self.queue if not _is_meant(entry[0], can_id, flags, prefix))
+
+    def subscribe(
+        self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
+    ) -> None:
+        """Call `callback` for frames of other nodes, all or those with `identifiers`, in the order of subscription."""
+        self.life.check()
+        if identifiers is None:
+            self.everything = (*self.everything, callback)
+            self.by_id = {name: (*wanted, callback) for name, wanted in self.by_id.items()}
+            return
+        for name in identifiers:
+            self.by_id[name] = (*self.by_id.get(name, self.everything), callback)
+            if taker is None:
+                self.plain.add(name)
+            else:
+                self.takers[name] = (*self.takers.get(name, ()), taker)
+
+    def on_bus_off(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever this controller leaves the bus after too many errors; what waited is lost."""
+        self.life.check()
+        self.on_off.append(callback)
+
+    def wanting(self, name: int) -> tuple[FrameCallback, ...]:
+        """Return who wants a frame with this identifier (`bench.wire.can.identifier`)."""
+        return self.by_id.get(name, self.everything)
+
+    @property
+    def error_state(self) -> ControllerState:
+        """What the controller may do after the errors it has counted."""
+        return ControllerState.BUS_OFF if self.off else self.confined.state
+
+
+def _is_meant(frame: CanFrame, can_id: int, flags: int, prefix: bytes) -> bool:
+    same_format = not (frame.flags ^ flags) & EXTENDED
+    return frame.can_id == can_id and same_format and frame.data.startswith(prefix)

@@ -1,0 +1,109 @@
+"""How long many frames take, counted for a whole message at once: the same figures as `frame_bits`, in bulk (D2).
+
+With numpy (extra `fast`) a message costs some hundred operations on arrays; without it every frame is counted alone.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from functools import lru_cache
+from typing import Any
+
+from bench.core.clock import NS_PER_S
+from bench.core.records import BRS, FD
+from bench.wire import can, can_fd
+from bench.wire.can import STUFF, STUFF_COUNT, STUFF_STATE, CanFrame
+
+KEPT_MESSAGES = 2048
+"""Durations of so many different messages are remembered: repeated runs send the same ones."""
+
+
+def _numpy() -> Any:
+    """Return numpy, kept from starting threads (a process that forks has none), or None."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy
+
+
+NUMPY = _numpy()
+FEW_FRAMES = 12
+"""For fewer frames the arrays do not pay."""
+
+
+@lru_cache(maxsize=KEPT_MESSAGES)
+def run_times_ns(
+    can_id: int, flags: int, heads: tuple[bytes, ...], payload: bytes, count: int, nominal_bit_s: int, data_bit_s: int
+) -> array[int]:
+    """Return how long each of `count` frames occupies the bus, in nanoseconds.
+
+    Frame i has the data `heads[i modulo their number]` and the i-th of `count` equal parts of `payload`.
+    """
+    if NUMPY is None or count < FEW_FRAMES:
+        return _one_by_one(can_id, flags, heads, payload, count, nominal_bit_s, data_bit_s)
+    columns = _columns(NUMPY, heads, payload, count)
+    if flags & FD:
+        nominal, fast = _fd_bits(NUMPY, can_id, flags, columns)
+        times = (nominal * data_bit_s + fast * nominal_bit_s) * NS_PER_S // (nominal_bit_s * data_bit_s)
+    else:
+        times = _classic_bits(NUMPY, can_id, flags, columns) * NS_PER_S // nominal_bit_s
+    return array("I", times.astype(NUMPY.uint32).tobytes())
+
+
+def _one_by_one(
+    can_id: int, flags: int, heads: tuple[bytes, ...], payload: bytes, count: int, nominal_bit_s: int, data_bit_s: int
+) -> array[int]:
+    part = len(payload) // count
+    return array(
+        "I",
+        (
+            can_fd.frame_time_ns(
+                CanFrame(can_id, heads[i % len(heads)] + payload[i * part : (i + 1) * part], flags),
+                nominal_bit_s,
+                data_bit_s,
+            )
+            for i in range(count)
+        ),
+    )
+
+
+def _columns(np: Any, heads: tuple[bytes, ...], payload: bytes, count: int) -> Any:
+    """Return the data bytes as an array [place in the frame, frame]."""
+    turn = np.frombuffer(b"".join(heads), np.uint8).reshape(len(heads), -1)
+    front = np.resize(turn, (count, turn.shape[1]))
+    rest = np.frombuffer(payload, np.uint8).reshape(count, -1)
+    return np.concatenate((front, rest), axis=1).T.astype(np.int64)
+
+
+@lru_cache(maxsize=1)
+def _tables(np: Any) -> tuple[Any, Any, Any, Any]:
+    return tuple(np.array(table, np.int64) for table in (STUFF, can.CRC15, can.LAST_7, can_fd.LAST_BYTE))
+
+
+def _classic_bits(np: Any, can_id: int, flags: int, columns: Any) -> Any:
+    """Return the bits of each frame; see `bench.wire.can.frame_bits`."""
+    stuff, remainder, last_7, _ = _tables(np)
+    state, crc, bits = can.header(can_id, len(columns), flags)
+    for column in columns:
+        crc = (crc << 8 & 0x7FFF) ^ remainder[crc >> 7 ^ column]
+        packed = stuff[state | column]
+        state = packed & STUFF_STATE
+        bits = bits + (packed & STUFF_COUNT)
+    packed = stuff[state | crc >> 7]
+    return bits + (packed & STUFF_COUNT) + 7 + last_7[packed & STUFF_STATE | crc & 0x7F] + can.TAIL_BITS
+
+
+def _fd_bits(np: Any, can_id: int, flags: int, columns: Any) -> tuple[Any, Any]:
+    """Return the bits of each frame in both phases; see `bench.wire.can_fd.frame_phases`."""
+    stuff, _, _, last_byte = _tables(np)
+    state, nominal, fast, _ = can_fd.header(can_id, len(columns), flags)
+    for column in columns[:-1]:
+        packed = stuff[state | column]
+        state = packed & STUFF_STATE
+        fast = fast + (packed & STUFF_COUNT)
+    fast = fast + last_byte[state | columns[-1]] + can_fd.crc_field_bits(len(columns)) + 1
+    nominal += can_fd.ACK_AND_END_BITS
+    return (nominal, fast) if flags & BRS else (nominal + fast, fast * 0)
