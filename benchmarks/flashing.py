@@ -1,49 +1,43 @@
-"""flash_64KiB_wall_s and sim_cpu_s_per_MiB: one whole flashing job, flasher and ECU, frame by frame, trace on."""
+"""One whole flashing job, flasher and ECU, with the trace on: what it costs, and what it leaves on the bus."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.config import data_root
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
+from bench.core.records import FrameRecord
 from bench.core.seeds import keyed_bytes
 from bench.core.world import World
 from bench.flasher.sequence import flash_ecu
-from bench.flasher.values import FlashJob
+from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, sign_image
 from bench.link.sim_bus import SimCanBus
 from bench.rig.agent_node import ecu_links
-from bench.rig.files import BenchFiles, EcuEntry, load_bench
+from bench.rig.files import BenchFiles, EcuEntry
 from bench.trust.keys import public_key, signing_key
-from benchmarks.baseline_udsoncan import cpu_s_per_mib
-from benchmarks.figure import Measured
+from benchmarks.vehicles import Setting, loaded
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
 KIB, MIB = 1 << 10, 1 << 20
 VERSION = "2.0.0"
-ROUNDS = 3
+LOOK_EVERY_NS = 3_600_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a job cost."""
+    """What a job cost, what it reported, and the frames of the ECU's bus."""
 
     wall_s: float
     cpu_s: float
+    report: FlashReport
+    world: World
 
-
-def flash_64kib_wall_s() -> Measured:
-    """Return the wall time of flashing 64 KiB, the best of three rounds."""
-    return Measured(min(_flash(random_image(64 * KIB, number)).wall_s for number in range(ROUNDS)))
-
-
-def sim_cpu_s_per_mib() -> Measured:
-    """Return the processor time per MiB, beside that of the same job done with other libraries."""
-    image = random_image(256 * KIB, 0)
-    ours = min(_flash(image).cpu_s for _ in range(ROUNDS)) * MIB / len(image)
-    return Measured(ours, baseline=min(cpu_s_per_mib(image) for _ in range(ROUNDS)))
+    def frames(self) -> Sequence[FrameRecord]:
+        """Return the frames of all buses."""
+        return self.world.journal.frames()
 
 
 def random_image(length: int, number: int) -> bytes:
@@ -51,47 +45,52 @@ def random_image(length: int, number: int) -> bytes:
     return keyed_bytes(number, "benchmark", "image", 0, length)
 
 
-def _flash(image: bytes) -> Spent:
-    files = load_bench(data_root() / "benches" / "sim_van.toml")
-    ecu = files.vehicle.ecus[0]
+def flash(setting: Setting, image: bytes, *, bursts: bool) -> Spent:
+    """Flash one ECU with `image` and return the costs; RuntimeError when it went wrong."""
+    with loaded(setting) as files:
+        return _flash(files, setting.ecu, image, bursts=bursts)
+
+
+def _flash(files: BenchFiles, ecu_id: str, image: bytes, *, bursts: bool) -> Spent:
+    ecu = next(ecu for ecu in files.vehicle.ecus if ecu.id == ecu_id)
     loop = VirtualLoop()
     world = World(loop, seed=1)
     buses = {
-        channel.name: SimCanBus(world, channel.name, channel.bitrate_bit_s, channel.data_bitrate_bit_s)
+        channel.name: SimCanBus(world, channel.name, channel.bitrate_bit_s, channel.data_bitrate_bit_s, bursts=bursts)
         for channel in files.bench.channels
     }
     vehicle = _vehicle(world, files, buses)
     target = _signed(files, ecu, image, VERSION, 2)
     job = FlashJob(ecu=ecu.id, image=image, header=target.header.encode(), version=VERSION, software_id=ecu.software_id)
-    done: list[bool] = []
+    done: list[FlashReport] = []
 
     def boot(life: Incarnation) -> None:
         life.spawn(program(life), "flasher")
 
     async def program(life: Incarnation) -> None:
         access = ecu_links(files, buses, life)[ecu.id]
-        await flash_ecu(job, access.link, access.functional, access.recipe, life, world.points)
-        done.append(True)
+        done.append(await flash_ecu(job, access.link, access.functional, access.recipe, life, world.points))
 
     async def main() -> None:
         vehicle.power_on()
         Node(world, "tester", boot).power_on()
         while not done and world.crash is None:
-            await loop.sleep_ns(10_000_000_000)
+            await loop.sleep_ns(LOOK_EVERY_NS)
 
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     loop.run(main())
-    spent = Spent(time.perf_counter() - wall_s, time.process_time() - cpu_s)
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
     loop.discard()
-    if not done or len(world.journal.frames()) < len(image) // 7:
+    if not done:
         raise RuntimeError(f"the job was not done: {world.crash}")
-    return spent
+    return Spent(wall_s, cpu_s, done[0], world)
 
 
 def _vehicle(world: World, files: BenchFiles, buses: dict[str, SimCanBus]) -> SimVehicle:
-    ecu = files.vehicle.ecus[0]
-    installed = _signed(files, ecu, random_image(ecu.installed.size_bytes, 9), ecu.installed.version, 1)
-    images = {ecu.id: (installed.header.encode(), installed.data)}
+    images = {}
+    for ecu in files.vehicle.ecus:
+        installed = _signed(files, ecu, random_image(ecu.installed.size_bytes, 9), ecu.installed.version, 1)
+        images[ecu.id] = (installed.header.encode(), installed.data)
     return build_vehicle(world, files.vehicle.spec(), buses, public_key("image"), files.personality_files, images)
 
 

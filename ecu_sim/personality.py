@@ -64,15 +64,20 @@ class EcuIsoTpHabits(IsoTpHabits):
 
     block_size: int = Field(ge=0, le=255)
     st_min: int = Field(ge=0, le=255)
-    bootloader_frames: Literal["as_application", "classic"] = Field(
-        default="as_application", description='"classic": the bootloader answers in classic frames of 8 bytes'
+    bootloader_frames: Literal["as_application", "classic", "classic_only"] = Field(
+        default="as_application",
+        description='"classic": the bootloader answers in frames of 8 bytes; "classic_only": it hears no others',
     )
 
     def of_mode(self, *, bootloader: bool) -> IsoTpHabits:
         """Return the habits of the application or of the bootloader."""
-        if bootloader and self.bootloader_frames == "classic":
+        if bootloader and self.bootloader_frames != "as_application":
             return self.model_copy(update={"tx_dl": 8, "tx_dl_min": 8, "frames": "classic"})
         return self
+
+    def hears_fd(self, *, bootloader: bool) -> bool:
+        """Return whether the application or the bootloader hears CAN FD frames."""
+        return not (bootloader and self.bootloader_frames == "classic_only")
 
 
 class SecurityRules(FileModel):

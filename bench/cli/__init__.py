@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 
 import click
@@ -37,17 +35,6 @@ for command in (demo, doctor, run, replay, dashboard, image, ecu):
     cli.add_command(command)
 
 
-def main() -> None:
-    """Run the command line and exit with its code."""
-    code = exit_code_of(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read us has gone; Python must not try again at its own end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = INTERRUPTED
-    sys.exit(code)
-
-
 def exit_code_of(arguments: list[str]) -> int:
     """Run one command line and return its exit code; nothing but the result goes to standard output."""
     debug = "--debug" in arguments
@@ -64,8 +51,6 @@ def exit_code_of(arguments: list[str]) -> int:
     except OtabenchError as error:
         _tell(error, str(error), debug)
         return error.exit_code if error.exit_code != 1 else EQUIPMENT
-    except (BrokenPipeError, SystemExit):  # rich turns a closed pipe into SystemExit(1), which means another thing here
-        return INTERRUPTED
     except Exception as error:  # the last resort: one message, never a bare traceback
         _tell(error, f"otabench failed: {type(error).__name__}: {error}\n  next    run it again with --debug", debug)
         return EQUIPMENT

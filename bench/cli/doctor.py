@@ -21,7 +21,7 @@ from bench.cli.checks import Check
 from bench.cli.doctor_can import can_checks
 from bench.cli.output import answers
 
-EXTRAS = {"can": "can", "isotp": "isotp", "serial": "serial"}
+EXTRAS = {"can": "can", "isotp": "isotp", "odx": "odxtools", "serial": "serial"}
 """Extra of the package: module that it brings."""
 MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "wrong": "[red]wrong[/]"}
 

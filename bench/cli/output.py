@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bench.core.stop import STOP
 from bench.evidence.contract import run_model, runs_model
 from bench.evidence.write import write_run
 from bench.flasher.values import Progress as FlashProgress
@@ -81,8 +82,12 @@ class Watch(AbstractContextManager["Watch"]):
 
 
 def written(results: Sequence[RunResult], out: Path) -> list[Path]:
-    """Write every run's folder; returns them."""
-    return [write_run(result, out) for result in results]
+    """Write every run's folder; returns them. Between two folders Ctrl-C is obeyed, in the middle of one it is not."""
+    folders = []
+    for result in results:
+        STOP.check()
+        folders.append(write_run(result, out))
+    return folders
 
 
 def report_name(folder: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from bench.core.clock import NEVER_NS, NS_PER_S
 from bench.core.errors import OtabenchError
+from bench.core.stop import STOP
 
 T = TypeVar("T")
 
@@ -234,12 +235,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
         loop.stop()
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end; an unhandled failure anywhere stops the run and is raised here."""
+        """Run `main` to its end; an unhandled failure anywhere stops the run and is raised here.
+
+        KeyboardInterrupt when `STOP` was asked before the end: the loop stops between two handles.
+        """
         task = self.create_task(main, name="main")
         task.add_done_callback(lambda _done: self.stop())
-        self.run_forever()
+        with STOP.telling(self.stop):
+            self.run_forever()
         if self._failure is not None:
             raise self._failure
+        if not task.done():
+            STOP.check()
         return task.result()
 
     def __del__(self) -> None:

@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import sys
+import threading
 from typing import TextIO
 
 from cheroot.wsgi import Server
 from flask import Flask
 
 from bench.core.errors import InputError
+from bench.core.stop import STOP
 
 STOP_WITHIN_S = 2
 
 
 def serve(app: Flask, host: str, port: int, *, out: TextIO | None = None) -> None:
-    """Serve `app` until Ctrl-C, which ends it cleanly; prints its URL. InputError when the port cannot be had."""
+    """Serve `app` until Ctrl-C, which ends it cleanly; prints its URL. InputError when the port cannot be had.
+
+    The web server has a thread of its own, so that nothing but the wait for Ctrl-C goes on in the main one.
+    """
     server = listen(app, host, port)
-    print(f"dashboard: {url_of(server)}  (Ctrl-C ends it)", file=out or sys.stderr, flush=True)
+    reader, writer = os.pipe()
+    failures: list[BaseException] = []
+    thread = threading.Thread(target=_serve, args=(server, writer, failures), name="dashboard")
     try:
-        server.serve()
+        with STOP.telling(lambda: os.write(writer, b".")):
+            thread.start()
+            print(f"dashboard: {url_of(server)}  (Ctrl-C ends it)", file=out or sys.stderr, flush=True)
+            os.read(reader, 1)
     except KeyboardInterrupt:
         pass
     finally:
         server.stop()
+        thread.join()
+        os.close(reader)
+        os.close(writer)
+    if failures:
+        raise failures[0]
+
+
+def _serve(server: Server, writer: int, failures: list[BaseException]) -> None:
+    try:
+        server.serve()
+    except BaseException as error:
+        failures.append(error)
+    os.write(writer, b".")
 
 
 def listen(app: Flask, host: str, port: int) -> Server:

@@ -6,6 +6,9 @@ udsoncan serves as codec only; its `Client` blocks and measures with the wall cl
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
@@ -19,20 +22,41 @@ T = TypeVar("T")
 
 BUSY_REPEAT_REQUEST = 0x21
 RESPONSE_PENDING = 0x78
+SUPPRESS = 0x80
+"""Bit 7 of a sub-function: suppressPosRspMsgIndicationBit."""
+WITH_SUB_FUNCTION = frozenset((0x10, 0x11, 0x27, 0x28, 0x29, 0x31, 0x3E, 0x85))
+"""Services of ours whose second byte is a sub-function."""
 HEAD_BYTES = 8
 """How much of a request an error shows."""
 OWED_ANSWERS = 8
 """How many unanswered requests are remembered, so that their late answers are told from wrong ones."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """The answer that a given-up request may still get, until `until_ns`."""
+
+    prefix: bytes
+    until_ns: int
+
+    def begins(self, answer: bytes) -> bool:
+        """Return whether `answer` belongs to that request."""
+        return answer.startswith(self.prefix) or answer[:2] == bytes((NEGATIVE, self.prefix[0] - POSITIVE))
+
+
 class UdsClient:
-    """The tester's side of one ECU. Every failure is a `UdsError`, by blame."""
+    """The tester's side of one ECU. Every failure is a `UdsError`, by blame.
+
+    What arrives and is not the answer is counted and logged by kind: `late_answer` (of a request that was given
+    up), `unexpected_answer` (nothing was asked, or it was answered already), `foreign_answer` (of another service).
+    """
 
     def __init__(self, link: DiagLink, recipe: Recipe, clock: Clock, tally: Tally) -> None:
         self._link, self._clock, self._tally = link, clock, tally
         self._timing, self._retries = recipe.timing, recipe.retries
         self._told = SessionTiming(0, 0)
-        self._owed: deque[bytes] = deque(maxlen=OWED_ANSWERS)
+        self._owed: deque[_Owed] = deque(maxlen=OWED_ANSWERS)
+        self._answered_before = b""
         self._outstanding = False
         self.pending = False
         """Whether the ECU has asked for patience (0x78) and has not answered yet."""
@@ -41,89 +65,185 @@ class UdsClient:
         """Use the time limits that the ECU told in its 0x10 answer where they are longer than the recipe's."""
         self._told = told
 
+    # Requests ---------------------------------------------------------------------------------------
+
     async def call(self, call: Call[T]) -> T:
         """Send one request and return its decoded positive answer.
 
         0x21 is repeated after a pause, 0x78 waited out, both bounded by the recipe. TransportError,
         ProtocolViolation, NegativeResponse; RuntimeError when a request is outstanding already.
         """
+        with self.reserved():
+            answer = await self._answered(call, call.payload)
+            if answer is None:
+                raise self._too_late(call)
+            return call.decode(answer)
+
+    async def call_suppressed(self, call: Call[T]) -> T | None:
+        """Send one request with the suppress bit; None when the ECU is silent, which means that it obeyed.
+
+        After a 0x78 the final answer comes all the same and is returned. A positive answer without one is counted
+        as unexpected and taken. Raises like `call`, and ValueError for a service without sub-function.
+        """
+        if call.sid not in WITH_SUB_FUNCTION:
+            raise ValueError(f"service 0x{call.sid:02X} has no sub-function: its answer cannot be suppressed")
+        payload = bytes((call.sid, call.payload[1] | SUPPRESS)) + call.payload[2:]
+        with self.reserved():
+            answer = await self._answered(call, payload)
+            if answer is None and self.pending:
+                raise self._too_late(call)
+            if answer is None:
+                return None
+            if not self.pending:
+                self._tally.count("unexpected_answer", answer=_shown(answer), suppressed=_shown(payload))
+            return call.decode(answer)
+
+    async def tell(self, payload: bytes) -> None:
+        """Send one request and do not wait: no answer is expected, one that comes is counted. TransportError."""
+        with self.reserved():
+            self._discard(payload)
+            try:
+                await self._link.send(payload)
+            except LinkError as error:
+                raise TransportError(error.name, f"request {_shown(payload)}: {error}") from None
+
+    async def heard(self, call: Call[T]) -> tuple[T, ...]:
+        """Return this ECU's answer to a request that has just been sent functionally; () when it keeps silent.
+
+        To be used inside `reserved`. Raises like `call`; 0x21 is not repeated, since others would obey twice.
+        """
+        try:
+            answer = await self._final_answer(call)
+        except LinkError as error:
+            raise TransportError(error.name, f"{_named(call)}: {error}") from None
+        if answer is None:
+            if self.pending:
+                raise self._too_late(call)
+            return ()
+        if answer[0] == NEGATIVE:
+            raise NegativeResponse(call.sid, answer[2], call.payload[:HEAD_BYTES])
+        return (call.decode(answer),)
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Hold the link for one request; RuntimeError when one is outstanding already."""
         if self._outstanding:
             raise RuntimeError("one outstanding request per link")
         self._outstanding = True
         try:
-            return call.decode(await self._answered(call))
+            yield
         finally:
             self._outstanding = self.pending = False
 
-    async def _answered(self, call: Call[T]) -> bytes:
+    def drop_arrived(self, call: Call[T]) -> None:
+        """Count and drop what has arrived before `call` is sent functionally."""
+        self._discard(call.payload)
+
+    # One exchange -----------------------------------------------------------------------------------
+
+    async def _answered(self, call: Call[T], payload: bytes) -> bytes | None:
+        """Return the final positive answer, or None when none began in time."""
         for tries_left in range(self._retries.busy, -1, -1):
-            answer = await self._exchange(call)
-            if answer[0] != NEGATIVE:
+            answer = await self._exchange(call, payload)
+            if answer is None or answer[0] != NEGATIVE:
                 return answer
             if answer[2] != BUSY_REPEAT_REQUEST or not tries_left:
-                raise NegativeResponse(call.sid, answer[2], call.payload[:HEAD_BYTES])
+                raise NegativeResponse(call.sid, answer[2], payload[:HEAD_BYTES])
             self._tally.count("busy_repeat", sid=f"0x{call.sid:02X}")
             await self._clock.sleep_ns(self._retries.busy_pause_ms * NS_PER_MS)
         raise AssertionError("the last try raises or returns")
 
-    async def _exchange(self, call: Call[T]) -> bytes:
+    async def _exchange(self, call: Call[T], payload: bytes) -> bytes | None:
         """Send once and return the final answer: positive and matching, or negative other than 0x78."""
-        for _ in range(self._link.discard()):
-            self._tally.count("late_answer", before=f"0x{call.sid:02X}")
+        self._discard(payload)
+        self.pending = False
         try:
-            await self._link.send(call.payload)
+            await self._link.send(payload)
             return await self._final_answer(call)
         except LinkError as error:
-            self._owed.append(call.expected)
+            self._owe(call)
             raise TransportError(error.name, f"{_named(call)}: {error}") from None
 
-    async def _final_answer(self, call: Call[T]) -> bytes:
+    async def _final_answer(self, call: Call[T]) -> bytes | None:
+        """Return the final answer to what was sent just now; None when none began within P2 or P2*."""
         p2_ns = (max(self._timing.p2_ms, self._told.p2_ms) + self._timing.delta_p2_ms) * NS_PER_MS
         p2_star_ns = (max(self._timing.p2_star_ms, self._told.p2_star_ms) + self._timing.delta_p2_ms) * NS_PER_MS
         sent_ns = self._clock.now_ns()
         limit_ns = sent_ns + self._timing.pending_limit_s * NS_PER_S
         deadline_ns = sent_ns + p2_ns
         while True:
-            answer = await self._next_message(call, deadline_ns, limit_ns)
+            try:
+                answer = await self._link.receive(max(0, deadline_ns - self._clock.now_ns()))
+            except AnswerTimeout:
+                if not self.pending or deadline_ns < limit_ns:
+                    return None
+                self._owe(call)
+                detail = f"{_named(call)}: still pending after {self._timing.pending_limit_s} s"
+                raise TransportError(PENDING_LIMIT, detail) from None
             if not self._is_answer(call, answer):
                 continue
             if answer[0] != NEGATIVE or answer[2] != RESPONSE_PENDING:
+                self._answered_before = call.expected
                 return answer
             self.pending = True
             self._tally.count("pending", sid=f"0x{call.sid:02X}")
             deadline_ns = min(self._clock.now_ns() + p2_star_ns, limit_ns)
 
-    async def _next_message(self, call: Call[T], deadline_ns: int, limit_ns: int) -> bytes:
-        left_ns = deadline_ns - self._clock.now_ns()
-        try:
-            return await self._link.receive(max(0, left_ns))
-        except AnswerTimeout:
-            self._owed.append(call.expected)
-            if deadline_ns >= limit_ns:
-                detail = f"{_named(call)}: still pending after {self._timing.pending_limit_s} s"
-                raise TransportError(PENDING_LIMIT, detail) from None
-            name = "P2*" if self.pending else "P2"
-            raise TransportError(name, f"{_named(call)}: no answer began in time") from None
+    def _too_late(self, call: Call[T]) -> TransportError:
+        self._owe(call)
+        return TransportError("P2*" if self.pending else "P2", f"{_named(call)}: no answer began in time")
+
+    # Telling answers apart --------------------------------------------------------------------------
 
     def _is_answer(self, call: Call[T], answer: bytes) -> bool:
-        """Tell the answer from late and foreign ones (counted); ProtocolViolation when it is ours but wrong."""
+        """Tell the answer from any other message (counted); ProtocolViolation when it is ours but wrong."""
         if answer.startswith(call.expected):
             return True
         if answer[:2] == bytes((NEGATIVE, call.sid)):
             if len(answer) == 3:
                 return True
             raise ProtocolViolation(f"{_named(call)}: negative answer of {len(answer)} bytes: {_shown(answer)}")
-        owed = next((prefix for prefix in self._owed if answer.startswith(prefix)), None)
-        if owed is not None:
-            self._owed.remove(owed)
-            self._tally.count("late_answer", answer=_shown(answer))
-            return False
-        if answer[:1] == bytes((call.sid + POSITIVE,)):
+        kind = self._kind(answer)
+        if kind == "foreign_answer" and answer[:1] == bytes((call.sid + POSITIVE,)):
             raise ProtocolViolation(
                 f"{_named(call)}: the answer must begin with {call.expected.hex(' ')}, it is {_shown(answer)}"
             )
-        self._tally.count("foreign_answer", answer=_shown(answer))
+        self._tally.count(kind, answer=_shown(answer))
         return False
+
+    def _kind(self, answer: bytes) -> str:
+        """Return what an answer to another request is; a late one is owed no longer, unless it asks for patience."""
+        self._forget_overdue()
+        owed = next((each for each in self._owed if each.begins(answer)), None)
+        if owed is not None:
+            if answer[2:] != bytes((RESPONSE_PENDING,)):
+                self._owed.remove(owed)
+            return "late_answer"
+        if self._answered_before and answer.startswith(self._answered_before):
+            return "unexpected_answer"
+        return "foreign_answer"
+
+    def _owe(self, call: Call[T]) -> None:
+        """Remember that a late answer may come: for one P2*, which is the longest that an ECU may let wait."""
+        until_ns = self._clock.now_ns() + max(self._timing.p2_star_ms, self._told.p2_star_ms) * NS_PER_MS
+        self._owed.append(_Owed(call.expected, until_ns))
+
+    def _forget_overdue(self) -> None:
+        now_ns = self._clock.now_ns()
+        while self._owed and self._owed[0].until_ns < now_ns:
+            self._owed.popleft()
+
+    def _discard(self, payload: bytes) -> None:
+        """Drop what has arrived since the last request: late as long as answers are owed, else unexpected."""
+        dropped = self._link.discard()
+        if not dropped:
+            return
+        self._forget_overdue()
+        for _ in range(dropped):
+            if self._owed:
+                self._tally.count("late_answer", of=_shown(self._owed.popleft().prefix), before=_shown(payload))
+            else:
+                self._tally.count("unexpected_answer", before=_shown(payload))
 
 
 def _named(call: Call[T]) -> str:

@@ -13,6 +13,7 @@ FlasherError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from udsoncan.ResponseCode import ResponseCode
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
 
 PENDING_LIMIT = "PENDING_LIMIT"
 """Name of the TransportError that ends a request after too many 0x78."""
+
+
+NAMED_BYTES: Mapping[int, tuple[tuple[str, int, int], ...]] = {
+    0x10: (("diagnosticSessionType", 1, 2),),
+    0x11: (("resetType", 1, 2),),
+    0x22: (("dataIdentifier", 1, 3),),
+    0x27: (("securityAccessType", 1, 2),),
+    0x2E: (("dataIdentifier", 1, 3),),
+    0x31: (("routineControlType", 1, 2), ("routineIdentifier", 2, 4)),
+    0x34: (("dataFormatIdentifier", 1, 2), ("addressAndLengthFormatIdentifier", 2, 3)),
+    0x36: (("blockSequenceCounter", 1, 2),),
+}
+"""What the bytes behind a service id are called (ISO 14229-1), and where they stand: a refusal names them."""
 
 
 class FlasherError(OtabenchError):
@@ -64,10 +78,19 @@ class NegativeResponse(UdsError):
     """The ECU refused service `sid` with negative response code `nrc`; `request_head` is how the request began."""
 
     def __init__(self, sid: int, nrc: int, request_head: bytes = b"") -> None:
-        head = f" (request {request_head.hex(' ')})" if request_head else ""
+        head = f" (request {request_head.hex(' ')}{_named_bytes(request_head)})" if request_head else ""
         name = str(ResponseCode.get_name(nrc))
         super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}")
         self.sid, self.nrc = sid, nrc
+
+
+def _named_bytes(request: bytes) -> str:
+    named = [
+        f"{name} 0x{request[start:end].hex().upper()}"
+        for name, start, end in NAMED_BYTES.get(request[0], ())
+        if len(request) >= end
+    ]
+    return f": {', '.join(named)}" if named else ""
 
 
 class CheckFailed(FlasherError):

@@ -107,13 +107,25 @@ async def _try_once(ctx: FlashContext) -> None:
     """Look who answers, then go through the recipe (or its end, when only the end is missing)."""
     ctx.enter("identify", "pre")
     identity = await identify(ctx.client, ctx.recipe)
-    check_identity(ctx.job, ctx.header, identity)
+    _check_identity(ctx, identity)
     ctx.tally.note("identified", ecu_is=identity)
     first = _first_step(ctx, identity)
     ctx.touched = True
     timing = ctx.recipe.timing
     async with tester_present(ctx.functional.link, ctx.client, timing, ctx.clock, ctx.tally):
         await _go_through(ctx, first)
+
+
+def _check_identity(ctx: FlashContext, identity: EcuIdentity) -> None:
+    """ImageMismatch while the ECU is untouched; afterwards an ECU with another hardware id than before is lying."""
+    try:
+        check_identity(ctx.job, ctx.header, identity)
+    except ImageMismatch as mismatch:
+        if not ctx.touched:
+            raise
+        raise ProtocolViolation(
+            f"the ECU says {mismatch.what} {mismatch.allowed} now, it said {mismatch.image}"
+        ) from None
 
 
 def _first_step(ctx: FlashContext, identity: EcuIdentity) -> int:

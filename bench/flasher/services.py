@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from udsoncan import MemoryLocation, services
@@ -50,7 +52,7 @@ class Call(Generic[Value]):
     def decode(self, answer: bytes) -> Value:
         """Read a positive answer; `ProtocolViolation` when it is malformed."""
         try:
-            return self.read(Response.from_payload(answer))
+            return self.read(_response(answer))
         except (InvalidResponseException, ConfigError, NotImplementedError, ValueError, struct.error) as error:
             raise ProtocolViolation(f"malformed answer {_head(answer)}: {error}") from None
 
@@ -153,6 +155,20 @@ def transfer_exit() -> Call[None]:
     """0x37: the download is complete."""
     request = services.RequestTransferExit.make_request()
     return Call(_bytes(request), b"", _checked(services.RequestTransferExit.interpret_response))
+
+
+def _response(answer: bytes) -> Response:
+    """Return udsoncan's response; how one of this service begins is looked up once (by reflection, which is slow)."""
+    if len(answer) < 2:
+        return Response.from_payload(answer)
+    response = copy(_beginning(answer[:1]))
+    response.data, response.original_payload = answer[1:], answer
+    return response
+
+
+@lru_cache(maxsize=256)
+def _beginning(sid: bytes) -> Response:
+    return Response.from_payload(sid + b"\x00")
 
 
 # Functional requests: no positive answer, hence bytes only ------------------------------------------

@@ -67,6 +67,7 @@ class Counts:
     busy_repeat: int = 0
     pending: int = 0
     late_answer: int = 0
+    unexpected_answer: int = 0
     foreign_answer: int = 0
     security_wait: int = 0
     reboot_poll: int = 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
+from bench.core.clock import NS_PER_US
+from bench.core.records import EXTENDED, FrameRecord
 from bench.core.world import World
 from bench.link.sim_bus import SimCanBus
 from bench.ports import CanBus, ChannelSpec, SenderOf
@@ -12,6 +14,7 @@ from bench.rig.can_drivers import SIM, open_adapter
 from bench.rig.files import BenchFiles, Channel, VehicleFile
 from bench.wire.can import CanFrame, identifier
 from bench.wire.isotp import IsoTpAddress
+from bench.wire.isotp_params import CONSECUTIVE
 
 UNKNOWN, TESTER = "unknown", "tester"
 """Senders in the journal: nobody whom the vehicle file knows, and another tester than ours."""
@@ -37,6 +40,42 @@ def _open(world: World, channel: Channel, vehicle: VehicleFile, opened: ExitStac
     bus = open_adapter(world, channel.driver, channel_spec(channel), senders(vehicle, channel.name))
     opened.callback(bus.close)
     return bus
+
+
+def note_pacing(world: World, files: BenchFiles, buses: Mapping[str, CanBus]) -> None:
+    """Write into the journal which mechanism keeps short gaps on each adapter, and the gaps that were seen there."""
+    for channel in files.bench.channels:
+        measured = getattr(buses[channel.name], "pacing", None)
+        if measured is not None:
+            mechanism = "the kernel's timers" if channel.transport == "kernel" else measured
+            gaps = gaps_seen(world.journal.frames(), files.vehicle, channel.name)
+            world.journal.add(channel.name, "pacing", f"{channel.transport}: {mechanism}; {gaps}")
+
+
+def gaps_seen(frames: Iterable[FrameRecord], vehicle: VehicleFile, channel: str) -> str:
+    """Return in words how far apart the tester's consecutive frames were, without those after a flow control."""
+    addresses = [ecu.address() for ecu in vehicle.ecus if ecu.channel == channel]
+    requests = {address.tx_identifier: len(address.prefix) for address in addresses}
+    last: dict[int, int] = {}
+    gaps_ns = []
+    for frame in frames:
+        key = frame.can_id | (frame.flags & EXTENDED) << 31
+        if frame.channel != channel or key not in requests:
+            if frame.channel == channel:
+                last.clear()
+            continue
+        body = frame.data[requests[key] :]
+        if body and body[0] >> 4 == CONSECUTIVE:
+            if key in last:
+                gaps_ns.append(frame.t_ns - last[key])
+            last[key] = frame.t_ns
+        else:
+            last.pop(key, None)
+    if not gaps_ns:
+        return "no consecutive frames"
+    gaps_ns.sort()
+    low, middle, high = (gaps_ns[index] / NS_PER_US for index in (0, len(gaps_ns) // 2, -1))
+    return f"{len(gaps_ns)} gaps seen, end to end: {low:.0f} to {high:.0f} us, half below {middle:.0f} us"
 
 
 def channel_spec(channel: Channel) -> ChannelSpec:

@@ -17,14 +17,17 @@ from bench.flasher.recipe import Recipe
 from bench.rig.addressing import (
     AddressedEcu,
     FunctionalEntry,
+    FunctionalHabitKeys,
+    HabitKeys,
+    TesterHabits,
     destinations,
     merged,
     refuse_collisions,
+    refuse_contradictions,
     refuse_fd_on_classic,
 )
 from bench.rig.can_drivers import PYTHON_CAN, SIM, driver_names
 from bench.wire.isotp import IsoTpAddress
-from bench.wire.isotp_habits import IsoTpHabits
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(pattern=r"^[ -~]{1,32}$")]
@@ -138,7 +141,7 @@ class InstalledImage(FileModel):
 
     version: Label
     release_counter: int = Field(ge=0, lt=2**32)
-    size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
+    size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
 
 
 class EcuEntry(AddressedEcu):
@@ -173,7 +176,7 @@ class VehicleFile(FileModel):
         default=0x7DF, ge=0, le=0x7FF, description="of channels that `functional` does not name: normal, 11 bits"
     )
     functional: dict[Name, FunctionalEntry] = Field(default_factory=dict, description="functional address by channel")
-    isotp: IsoTpHabits = Field(default=IsoTpHabits(), description="of the tester, towards every ECU")
+    isotp: HabitKeys = Field(default=HabitKeys(), description="of the tester, towards every ECU")
     ecus: tuple[EcuEntry, ...] = Field(min_length=1)
 
     def spec(self) -> VehicleSpec:
@@ -197,11 +200,12 @@ class VehicleFile(FileModel):
         entry = self.functional.get(channel)
         return entry.address() if entry else IsoTpAddress.normal(self.functional_id, self.functional_id)
 
-    def functional_habits(self, channel: str) -> IsoTpHabits:
+    def functional_habits(self, channel: str) -> TesterHabits:
         """Return how functional requests on a channel are framed."""
-        return merged(self.isotp, self.functional[channel].isotp) if channel in self.functional else self.isotp
+        own = self.functional[channel].isotp if channel in self.functional else FunctionalHabitKeys()
+        return merged(self.isotp, own)
 
-    def habits(self, ecu: EcuEntry) -> IsoTpHabits:
+    def habits(self, ecu: EcuEntry) -> TesterHabits:
         """Return the tester's habits towards an ECU."""
         return merged(self.isotp, ecu.isotp)
 
@@ -228,10 +232,11 @@ class VehicleFile(FileModel):
 
     @model_validator(mode="after")
     def _habits_fit_together(self) -> VehicleFile:
-        for ecu in self.ecus:
-            self.habits(ecu)
-        for channel in self.functional:
-            self.functional_habits(channel)
+        refuse_contradictions(self.isotp, FunctionalHabitKeys(), ("isotp",))
+        for number, ecu in enumerate(self.ecus):
+            refuse_contradictions(self.isotp, ecu.isotp, ("ecus", number, "isotp"))
+        for channel, entry in self.functional.items():
+            refuse_contradictions(self.isotp, entry.isotp, ("functional", channel, "isotp"))
         return self
 
 

@@ -18,7 +18,7 @@ from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
 from bench.ports import VehicleAccount
 from bench.rig.agent_node import AgentNode
-from bench.rig.channels import open_buses
+from bench.rig.channels import note_pacing, open_buses
 from bench.rig.files import BenchFiles
 from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
@@ -140,6 +140,7 @@ class BenchRig:
         await self._world.clock.sleep_ns(LAST_BYTES_NS)
         self._agent_files = self._agent.files()
         self._agent.node.stop("the ECUs are read by a tester of the bench")
+        note_pacing(self._world, self._files, self._buses)
         await self._world.clock.sleep_ns(SETTLE_NS)
         self.points = self._world.points.table()
         if self._world.crash is None:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from bench.core.errors import InputError
 from bench.core.node import Incarnation
 from bench.link.isotp_link import IsoTpLink
 from bench.ports import CanBus, CanPort, DiagLink
+from bench.rig.addressing import TesterHabits
 from bench.rig.can_drivers import needs_module
 from bench.rig.files import Channel
 from bench.wire.isotp import IsoTpAddress
-from bench.wire.isotp_habits import IsoTpHabits
 
 
 def diag_link(
-    channel: Channel, bus: CanBus, port: CanPort, life: Incarnation, address: IsoTpAddress, habits: IsoTpHabits
+    channel: Channel, bus: CanBus, port: CanPort, life: Incarnation, address: IsoTpAddress, habits: TesterHabits
 ) -> DiagLink:
     """Return a tester's link over the transport that the channel names.
 
-    InputError when its library is missing, EquipmentError when the kernel has no ISO-TP.
+    InputError when its library is missing or cannot do what the vehicle file asks, EquipmentError when the kernel
+    has no ISO-TP.
     """
+    if habits.classic_fallback and channel.transport != "own":
+        raise InputError(
+            f"transport {channel.transport!r} cannot fall back to classic frames",
+            key="isotp.classic_fallback",
+            found="true",
+            allowed="false, or transport = 'own' for that channel in the bench file",
+        )
     if channel.transport == "can-isotp":
         needs_module("isotp", extra="isotp", key="channels.transport", found="can-isotp")
         from bench.link.can_isotp_link import CanIsoTpLink
@@ -25,11 +34,12 @@ def diag_link(
         return CanIsoTpLink(life, port, address, habits.params(), habits.frame_flags)
     if channel.transport == "kernel":
         return _kernel(channel, bus, port, life, address, habits)
-    return IsoTpLink(life, port, address, habits.params(), habits.frame_flags)
+    fallback = habits.classic_fallback
+    return IsoTpLink(life, port, address, habits.params(), habits.frame_flags, classic_fallback=fallback)
 
 
 def _kernel(
-    channel: Channel, bus: CanBus, port: CanPort, life: Incarnation, address: IsoTpAddress, habits: IsoTpHabits
+    channel: Channel, bus: CanBus, port: CanPort, life: Incarnation, address: IsoTpAddress, habits: TesterHabits
 ) -> DiagLink:
     from bench.link.kernel_isotp_link import KernelIsoTpLink
     from bench.link.python_can_bus import PythonCanBus

@@ -201,7 +201,7 @@ def test_debug_shows_the_traceback(otabench: Cli) -> None:
 def test_interrupt_ends_with_130_and_leaves_nothing_half_written(folder: Path) -> None:
     """A real Ctrl-C in a real process, in the middle of a run in real time."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", "run", "healthy", "--bench", "realtime"],
+        [sys.executable, "-m", "bench", "run", "healthy", "--bench", "realtime"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,

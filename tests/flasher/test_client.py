@@ -115,7 +115,23 @@ def test_0x21_for_ever_ends_after_the_recipes_repeats(bench: Bench) -> None:
 def test_negative_answer_names_service_code_and_request(bench: Bench) -> None:
     error = failure(bench, read_did(0xABCD))
     assert isinstance(error, NegativeResponse)
-    assert "0x22 refused with NRC 0x31 RequestOutOfRange (request 22 ab cd)" in str(error)
+    assert "0x22 refused with NRC 0x31 RequestOutOfRange (request 22 ab cd: dataIdentifier 0xABCD)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (session_control(2), "diagnosticSessionType 0x02"),
+        (request_seed(1), "securityAccessType 0x01"),
+        (start_routine(0xFF00, erase_option(0, 16)), "routineControlType 0x01, routineIdentifier 0xFF00"),
+        (request_download(0, 16), "dataFormatIdentifier 0x00, addressAndLengthFormatIdentifier 0x44"),
+        (transfer_data(0xFE, b"abc"), "blockSequenceCounter 0xFE"),
+        (transfer_exit(), "(request 37)"),
+    ],
+)
+def test_negative_answer_names_the_bytes_that_were_refused(bench: Bench, call: Call[object], named: str) -> None:
+    bench.ecu.on(call.payload.hex()[:2], bench.acts.refuse(0x31))
+    assert named in str(failure(bench, call))
 
 
 def test_late_answer_of_a_timed_out_request_is_told_from_a_wrong_one_and_discarded(bench: Bench) -> None:

@@ -7,6 +7,8 @@ import ast
 import pytest
 
 ADAPTERS = {
+    "bench/__main__.py": "Ctrl-C of the whole process: the handler only asks `bench.core.stop.STOP`",
+    "bench/core/realtime.py": "Ctrl-C in real time: the handler wakes the loop, which cancels the run's task",
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/link/can_adapter.py": "python-can blocks: a thread reads an adapter, another writes and paces, in real time",
     "bench/link/python_can_bus.py": "wakes the loop from the adapter's threads",

@@ -52,6 +52,37 @@ def test_merge_of_images_that_claim_one_address_is_refused_with_the_range() -> N
         one.merge(MemoryImage.of([Segment(0x12, b"xyz")]))
 
 
+@given(cells, cells)
+def test_overlay_takes_the_later_byte_and_overlaps_names_the_shared_addresses(
+    one: dict[int, int], later: dict[int, int]
+) -> None:
+    a, b = from_cells(one), from_cells(later)
+    assert to_cells(a.overlay(b)) == one | later
+    shared = {address for each in a.overlaps(b) for address in range(each.start, each.end)}
+    assert shared == one.keys() & later.keys()
+    assert a.overlaps(b) == b.overlaps(a)
+
+
+@given(cells, st.sampled_from([1, 2, 8, 16, 64]))
+def test_aligned_image_fills_whole_units_and_no_other_address(memory: dict[int, int], unit: int) -> None:
+    found = to_cells(from_cells(memory).aligned(unit, 0xEE))
+    units = {address // unit for address in memory}
+    assert found.keys() == {n * unit + k for n in units for k in range(unit)}
+    assert {address: found[address] for address in memory} == memory
+    assert {found[address] for address in found.keys() - memory.keys()} <= {0xEE}
+
+
+@pytest.mark.parametrize("unit", [0, -8, 12])
+def test_unit_that_is_no_power_of_two_is_refused(unit: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        MemoryImage().aligned(unit)
+
+
+def test_image_at_the_very_end_of_the_address_space_is_aligned() -> None:
+    image = MemoryImage.of([Segment(0xFFFF_FFF1, b"x")]).aligned(16)
+    assert image.ranges == (AddressRange(0xFFFF_FFF0, 0x1_0000_0000),)
+
+
 def test_merge_of_touching_images_gives_one_segment() -> None:
     merged = MemoryImage.of([Segment(4, b"efgh")]).merge(MemoryImage.of([Segment(0, b"abcd")]))
     assert merged.segments == (Segment(0, b"abcdefgh"),)

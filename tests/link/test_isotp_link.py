@@ -240,3 +240,60 @@ def test_functional_request_behind_an_address_byte_carries_one_byte_less() -> No
     assert bench.sent() == [(0x6F1, 0, b"\xdf\x06" + bytes(6))]
     with pytest.raises(ValueError, match="functional messages carry 1 to 6"):
         bench.loop.run(link.send(bytes(7)))
+
+
+@pytest.mark.parametrize("hears_fd", [True, False])
+def test_fallback_finds_an_ecu_without_fd_and_leaves_one_with_fd_alone(hears_fd: bool) -> None:
+    bench = Bench()
+    ecu = bench.port("ecu")
+    address = IsoTpAddress.normal(0x7A0, 0x7A8)
+    link = IsoTpLink(bench.lives["tester"], bench.tester, address, IsoTpParams(tx_dl=64), classic_fallback=True)
+
+    def heard(frame: CanFrame, t_ns: int) -> None:
+        if hears_fd or not frame.flags & FD:
+            ecu.send(CanFrame(0x7A8, b"\x01\x7e", frame.flags))
+
+    ecu.subscribe(heard)
+
+    async def ask() -> bool:
+        await link.send(b"\x3e\x00")
+        try:
+            await link.receive(5 * NS_PER_MS)
+        except AnswerTimeout:
+            return False
+        return True
+
+    answered = [bench.loop.run(ask()) for _ in range(4)]
+    kinds = [bool(flags & FD) for _, flags, _ in bench.sent()]
+    assert answered == [hears_fd, True, True, True]
+    assert kinds == [True, hears_fd, hears_fd, hears_fd]
+
+
+def test_fallback_ends_with_the_first_fd_frame_of_the_ecu() -> None:
+    bench = Bench()
+    ecu = bench.port("ecu")
+    address = IsoTpAddress.normal(0x7A0, 0x7A8)
+    link = IsoTpLink(bench.lives["tester"], bench.tester, address, IsoTpParams(tx_dl=64), classic_fallback=True)
+
+    async def story() -> None:
+        await link.send(bytes(100))  # nobody sends flow control
+
+    with pytest.raises(LinkError, match="N_TIMEOUT_Bs"):
+        bench.loop.run(story())
+    bench.loop.run(link.send(b"\x3e\x00"))
+    ecu.send(CanFrame(0x7A8, b"\x01\x7e", FD | BRS))
+    bench.loop.run(bench.loop.sleep_ns(NS_PER_MS))
+    bench.loop.run(link.send(b"\x3e\x00"))
+    assert [bool(flags & FD) for _, flags, _ in bench.sent()] == [True, False, True]
+
+
+def test_run_of_frames_behind_another_address_byte_passes_an_endpoint_that_is_receiving() -> None:
+    """Burst grain: the frames would be the next ones by their sequence number."""
+    address = IsoTpAddress.mixed_fixed(0xF1, 0x21, 0x41)
+    endpoint = IsoTpEndpoint(VirtualLoop(), IsoTpParams(), lambda data, sent: None, Ear(), address=address)
+    endpoint.on_frame(b"\x41\x10\x64" + bytes(5), 0)
+    own, other = b"\x41\x21" + bytes(6), b"\x42\x21" + bytes(6)
+    assert 0 < endpoint.takes(own) < 100
+    assert endpoint.takes(other) > 1_000_000
+    endpoint.take(other, 10, bytes(60), 1)
+    assert endpoint.takes(own) > 0, "nothing was taken"

@@ -244,8 +244,18 @@ def test_keys_of_an_ecu_take_the_place_of_the_vehicles(files: Files) -> None:
 
 def test_keys_that_contradict_the_vehicles_are_refused(files: Files) -> None:
     refusal = files.refusal(IDS + "isotp = { tx_dl = 8 }\n", vehicle="isotp = { tx_dl = 64, tx_dl_min = 64 }\n")
-    assert "vehicles/mine.toml" in refusal
-    assert "8 to tx_dl, which is 8" in refusal
+    for word in ("vehicles/mine.toml", "ecus.0.isotp.tx_dl_min", "64", "8 to tx_dl, which is 8"):
+        assert word in refusal
+
+
+def test_keys_that_fit_the_vehicles_alone_are_taken(files: Files) -> None:
+    vehicle = files.load(IDS + "isotp = { tx_dl_min = 64 }\n", vehicle="isotp = { tx_dl = 64 }\n").vehicle
+    assert vehicle.habits(vehicle.ecus[0]).params().tx_dl_min == 64
+
+
+def test_fallback_of_functional_requests_is_refused(files: Files) -> None:
+    keys = "[functional.can0]\nrequest_id = 1\nisotp = { classic_fallback = true }\n"
+    assert "functional.can0.isotp.classic_fallback" in files.refusal(IDS, vehicle=keys)
 
 
 @pytest.mark.parametrize("name", ["two_ecu_car", "one_ecu_van"])

@@ -1,20 +1,29 @@
-"""ISO-TP against can-isotp in both directions: sizes, block sizes, STmin, padding, addressing modes, FD."""
+"""ISO-TP against can-isotp over python-can's `virtual` bus, both directions at once.
+
+Sizes, block sizes, STmin, padding and TX_DL are drawn by seed, for every addressing mode, classic and FD. Both ends
+run in virtual time: the outcome depends on the seed alone, never on how busy the machine is.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import can
 import isotp
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from bench.core.clock import NS_PER_MS
+from bench.core.clock import NS_PER_S
 from bench.core.loop import VirtualLoop
+from bench.core.records import EXTENDED
+from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
 
 FRAME_NS = 230_000
+POLL_NS = 150_000
+"""How often can-isotp is given the chance to work."""
+LONGEST_NS = 120 * NS_PER_S
 MODE = isotp.AddressingMode
 MODES: dict[str, tuple[IsoTpAddress, isotp.Address]] = {
     "normal_11": (
@@ -48,13 +57,15 @@ MODES: dict[str, tuple[IsoTpAddress, isotp.Address]] = {
 }
 
 
-@dataclass
 class Ear:
-    messages: list[bytes] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
+    """Our side: what it received, and the errors of it."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.errors: list[str] = []
 
     def on_start(self, length: int) -> None:
-        del length
+        assert length > 0
 
     def on_message(self, payload: bytes) -> None:
         self.messages.append(payload)
@@ -63,99 +74,173 @@ class Ear:
         self.errors.append(name)
 
 
-class Peer:
-    """can-isotp's own state machine, fed by hand."""
+class VirtualTime:
+    """What can-isotp's timers read instead of the machine's clock: the session does not depend on how busy it is."""
 
-    def __init__(self, address: isotp.Address, block_size: int, st_min: int, padding: int | None, tx_dl: int) -> None:
-        self.inbox: list[isotp.CanMessage] = []
-        self.outbox: list[isotp.CanMessage] = []
-        self.layer = isotp.TransportLayerLogic(
-            rxfn=lambda timeout: self.inbox.pop(0) if self.inbox else None,
-            txfn=self.outbox.append,
-            address=address,
-            params={
-                "blocksize": block_size,
-                "stmin": st_min,
-                "tx_padding": padding,
-                "tx_data_length": tx_dl,
-                "can_fd": tx_dl > 8,
-                "max_frame_size": 100_000,
-                "blocking_send": False,
-            },
-        )
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.perf_counter_ns = loop.now_ns
 
 
-CASES = {
-    "length": st.integers(1, 200) | st.integers(1, 4095) | st.integers(4090, 6000),
-    "block_size": st.integers(0, 40),
-    "padding": st.sampled_from([None, 0x00, 0xCC]),
-    "tx_dl": st.sampled_from([8, 8, 12, 16, 20, 24, 32, 48, 64]),
-    "seed": st.integers(0, 255),
-}
+@dataclass(frozen=True)
+class Side:
+    """How one end of a session sends and receives, and what it sends."""
+
+    block_size: int
+    st_min: int
+    padding: int | None
+    tx_dl: int
+    messages: tuple[bytes, ...]
 
 
-def content(length: int, seed: int) -> bytes:
-    return bytes((i * 31 + seed ^ i >> 8) & 0xFF for i in range(length))
-
-
-def message(address: IsoTpAddress, data: bytes, tx_dl: int) -> isotp.CanMessage:
-    return isotp.CanMessage(
-        arbitration_id=address.tx_id, data=data, extended_id=address.id_29_bit, is_fd=tx_dl > 8, dlc=len(data)
+def drawn(draw: random.Random, *, fd: bool) -> Side:
+    tx_dl = draw.choice((8, 12, 16, 20, 24, 32, 48, 64)) if fd else 8
+    lengths = [draw.choice(LENGTHS)(draw) for _ in range(draw.randint(1, 3))]
+    return Side(
+        block_size=draw.choice((0, 0, 1, 2, draw.randint(3, 40))),
+        st_min=draw.choice((0, 0, 1, 3, 0xF1, 0xF5, 0xF9)),
+        padding=draw.choice((None, 0x00, 0xCC, 0xAA)),
+        tx_dl=tx_dl,
+        messages=tuple(draw.randbytes(length) for length in lengths),
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
-@settings(max_examples=25, deadline=None)
-@given(st_min=st.sampled_from([0, 1, 20, 0xF1, 0xF9]), **CASES)
-def test_can_isotp_receives_what_we_send(
-    mode: str, length: int, block_size: int, st_min: int, padding: int | None, tx_dl: int, seed: int
-) -> None:
-    address, theirs = MODES[mode]
-    loop, ear, peer = VirtualLoop(), Ear(), Peer(theirs, block_size, st_min, padding, tx_dl)
+LENGTHS: tuple[Callable[[random.Random], int], ...] = (
+    lambda draw: draw.randint(1, 8),
+    lambda draw: draw.randint(1, 70),
+    lambda draw: draw.randint(1, 600),
+    lambda draw: draw.randint(600, 4094),
+    lambda draw: draw.choice((6, 7, 8, 13, 14, 62, 63, 4095, 4096, 4097)),
+    lambda draw: draw.randint(4096, 7000),
+)
 
-    def transmit(data: bytes, sent: Callable[[int], None]) -> None:
+
+class Session:
+    """Our endpoint and can-isotp on one python-can `virtual` bus, both sending at once, in virtual time."""
+
+    def __init__(self, mode: str, ours: Side, theirs: Side, *, fd: bool) -> None:
+        self.address, peer = MODES[mode]
+        self.ours, self.theirs, self.fd = ours, theirs, fd
+        self.loop, self.ear = VirtualLoop(), Ear()
+        self.outcomes: list[str | None] = []
+        self.errors: list[str] = []
+        self.arrived: list[bytes] = []
+        channel = f"{mode}-{id(self)}"
+        protocol = can.CanProtocol.CAN_FD if fd else can.CanProtocol.CAN_20
+        self.bus = can.Bus(interface="virtual", channel=channel, protocol=protocol)
+        self.peer_bus = can.Bus(interface="virtual", channel=channel, protocol=protocol)
+        params = IsoTpParams(
+            block_size=ours.block_size, st_min=ours.st_min, padding=ours.padding, tx_dl=ours.tx_dl, max_length=100_000
+        )
+        self.endpoint = IsoTpEndpoint(self.loop, params, self._transmit, self.ear, address=self.address)
+        self.peer = isotp.CanStack(
+            self.peer_bus,
+            address=peer,
+            error_handler=lambda error: self.errors.append(str(error)),
+            params={
+                "blocksize": theirs.block_size, "stmin": theirs.st_min, "tx_padding": theirs.padding,
+                "tx_data_length": theirs.tx_dl, "can_fd": fd, "max_frame_size": 100_000, "blocking_send": False,
+            },
+        )  # fmt: skip
+
+    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
         def carry() -> None:
-            peer.inbox.append(message(address, data, tx_dl))
-            peer.layer.process()
-            sent(loop.now_ns())
-            while peer.outbox:
-                endpoint.on_frame(bytes(peer.outbox.pop(0).data), loop.now_ns())
+            message = can.Message(
+                arbitration_id=self.address.tx_id, is_extended_id=self.address.id_29_bit, data=data,
+                is_fd=self.fd and len(data) > 8, check=True,
+            )  # fmt: skip
+            self.bus.send(message)
+            sent(self.loop.now_ns())
 
-        loop.call_at_ns(loop.now_ns() + FRAME_NS, carry)
+        self.loop.call_at_ns(self.loop.now_ns() + FRAME_NS, carry)
 
-    params = IsoTpParams(padding=padding, tx_dl=tx_dl, max_length=100_000)
-    endpoint = IsoTpEndpoint(loop, params, transmit, ear, address=address)
-    outcomes: list[str | None] = []
-    payload = content(length, seed)
-    endpoint.send(payload, outcomes.append)
-    loop.run(loop.sleep_ns(60_000 * NS_PER_MS))
-    assert outcomes == [None]
-    assert peer.layer.recv() == bytearray(payload)
+    def _send_next(self, outcome: str | None = None) -> None:
+        if outcome is not None or len(self.outcomes) == len(self.ours.messages):
+            return
+        payload = self.ours.messages[len(self.outcomes)]
+
+        def done(error: str | None) -> None:
+            self.outcomes.append(error)
+            self.loop.call_at_ns(self.loop.now_ns(), self._send_next, error)
+
+        self.endpoint.send(payload, done)
+
+    def _hear(self) -> None:
+        while (message := self.bus.recv(0)) is not None:
+            frame = CanFrame(message.arbitration_id, bytes(message.data), EXTENDED if message.is_extended_id else 0)
+            assert self.address.accepts(frame), frame
+            assert message.is_fd == (self.fd and self.theirs.tx_dl > 8) or len(message.data) <= 8
+            self.endpoint.on_frame(frame.data, self.loop.now_ns())
+
+    async def _pump(self) -> None:
+        while not self.over and self.loop.now_ns() < LONGEST_NS:
+            self.peer.process()
+            self._hear()
+            while (received := self.peer.recv()) is not None:
+                self.arrived.append(bytes(received))
+            await self.loop.sleep_ns(POLL_NS)
+
+    @property
+    def over(self) -> bool:
+        ours_done = len(self.outcomes) == len(self.ours.messages) and len(self.arrived) == len(self.ours.messages)
+        failed = self.errors or self.ear.errors or any(self.outcomes)
+        return bool(failed) or (ours_done and len(self.ear.messages) == len(self.theirs.messages))
+
+    def run(self) -> None:
+        """Run both directions to their ends; everything that was sent must have arrived, in order, without an error."""
+        for message in self.theirs.messages:
+            self.peer.send(message)
+        self._send_next()
+        try:
+            self.loop.run(self._pump())
+        finally:
+            self.loop.discard()
+            self.bus.shutdown()
+            self.peer_bus.shutdown()
+        assert (self.errors, self.ear.errors) == ([], [])
+        assert self.outcomes == [None] * len(self.ours.messages)
+        assert self.arrived == list(self.ours.messages)
+        assert self.ear.messages == list(self.theirs.messages)
 
 
+def run_session(monkeypatch: pytest.MonkeyPatch, mode: str, seed: int) -> None:
+    draw = random.Random(f"{mode}:{seed}")
+    fd = draw.random() < 0.5
+    session = Session(mode, drawn(draw, fd=fd), drawn(draw, fd=fd), fd=fd)
+    monkeypatch.setattr("isotp.tools.time", VirtualTime(session.loop))
+    session.run()
+
+
+@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("mode", MODES)
-@settings(max_examples=25, deadline=None)
-@given(st_min=st.sampled_from([0, 0, 0xF1]), **CASES)
-def test_we_receive_what_can_isotp_sends(
-    mode: str, length: int, block_size: int, st_min: int, padding: int | None, tx_dl: int, seed: int
+def test_can_isotp_and_we_exchange_messages_both_ways_at_once(
+    monkeypatch: pytest.MonkeyPatch, mode: str, seed: int
 ) -> None:
-    address, theirs = MODES[mode]
-    loop, ear, peer = VirtualLoop(), Ear(), Peer(theirs, 0, 0, padding, tx_dl)
+    run_session(monkeypatch, mode, seed)
 
-    def transmit(data: bytes, sent: Callable[[int], None]) -> None:
-        peer.inbox.append(message(address, data, tx_dl))
-        sent(loop.now_ns())
 
-    params = IsoTpParams(block_size=block_size, st_min=st_min, padding=padding, tx_dl=tx_dl, max_length=100_000)
-    endpoint = IsoTpEndpoint(loop, params, transmit, ear, address=address)
-    payload = content(length, seed)
-    peer.layer.send(payload)
-    for _ in range(1_000_000):
-        peer.layer.process()
-        while peer.outbox:
-            sent = peer.outbox.pop(0)
-            assert (sent.arbitration_id, sent.is_extended_id) == (address.rx_id, address.id_29_bit)
-            endpoint.on_frame(bytes(sent.data), loop.now_ns())
-        if ear.messages or ear.errors:
-            break
-    assert (ear.messages, ear.errors) == ([payload], [])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_can_isotp_and_we_exchange_messages_for_many_seeds(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    for seed in range(100, 400):
+        run_session(monkeypatch, mode, seed)
+
+
+def test_two_sessions_of_one_seed_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = []
+    for _ in range(2):
+        draw = random.Random("same")
+        session = Session("normal_11", drawn(draw, fd=True), drawn(draw, fd=True), fd=True)
+        monkeypatch.setattr("isotp.tools.time", VirtualTime(session.loop))
+        session.run()
+        ends.append((session.loop.now_ns(), session.arrived))
+    assert ends[0] == ends[1]
+
+
+def test_can_isotp_that_loses_a_frame_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    side = Side(block_size=0, st_min=0, padding=None, tx_dl=8, messages=(bytes(100),))
+    session = Session("normal_11", side, side, fd=False)
+    monkeypatch.setattr("isotp.tools.time", VirtualTime(session.loop))
+    hear = session.endpoint.on_frame
+    session.endpoint.on_frame = lambda data, t_ns: None if data[0] == 0x23 else hear(data, t_ns)  # type: ignore[method-assign]
+    with pytest.raises(AssertionError, match="N_WRONG_SN"):
+        session.run()
