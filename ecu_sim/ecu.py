@@ -23,6 +23,7 @@ from ecu_sim.memory import EcuMemory
 from ecu_sim.modes import EcuParts, Mode, application_mode, bootloader_mode
 from ecu_sim.personality import Personality
 from ecu_sim.server import Send, UdsServer
+from ecu_sim.surroundings import Surroundings
 
 BOOT_STAGES = 2
 """Units of a boot point: the boot manager, then what it starts."""
@@ -133,6 +134,7 @@ class SimEcu:
     ) -> None:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
+        self.surroundings = Surroundings()
         self.node = Node(world, spec.id, self._boot)
         self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
         self._address = _address(spec)
@@ -187,7 +189,7 @@ class SimEcu:
         """Start the application or the bootloader, and its diagnostic server."""
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
-            restart=lambda programming: self._restart(life, programming),
+            restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:

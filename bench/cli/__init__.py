@@ -7,8 +7,10 @@ import traceback
 import click
 
 from bench import __version__
+from bench.cli.canlog import canlog
 from bench.cli.commands import dashboard, demo, doctor, replay, run
 from bench.cli.ecu import ecu
+from bench.cli.flash import flash
 from bench.cli.image import image
 from bench.core.errors import OtabenchError
 from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
@@ -31,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, doctor, run, replay, dashboard, image, ecu):
+for command in (demo, doctor, run, replay, flash, ecu, dashboard, image, canlog):
     cli.add_command(command)
 
 

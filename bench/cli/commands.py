@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.canlog import can_log_option, check_can_log, log_of_run
 from bench.cli.doctor import checks, print_checks
 from bench.cli.options import common, debug_only, find, image_options
 from bench.cli.output import Watch, messages, print_findings, print_json, print_table, report_name, written
@@ -72,9 +73,18 @@ def demo(as_json: bool, out: Path, seed: int) -> int:
 )
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
 @click.option("--base", type=str, default="0", show_default=True, help="Address of a binary file, as 0x… or decimal.")
+@can_log_option
 @common
 def run(
-    scenario: str, bench_name: str, images: tuple[str, ...], crop: bool, base: str, as_json: bool, out: Path, seed: int
+    scenario: str,
+    bench_name: str,
+    images: tuple[str, ...],
+    crop: bool,
+    base: str,
+    can_log: Path | None,
+    as_json: bool,
+    out: Path,
+    seed: int,
 ) -> int:
     """Run one SCENARIO (a file, or the name of a built-in one) on a bench and judge it.
 
@@ -84,7 +94,9 @@ def run(
       otabench run fixtures/scenarios/power_cut_ecu.toml --bench fixtures/benches/sim.toml
       otabench run power_cut_ecu --image body=firmware.hex --crop
       otabench run healthy --bench realtime --json
+      otabench run healthy --can-log healthy.blf
     """
+    check_can_log(can_log)
     with Watch(f"run {scenario}") as watch:
         job = make_job(
             find("scenarios", scenario),
@@ -98,6 +110,7 @@ def run(
         result = Runner().run(job)
         watch.title("writing the report")
         folders = written([result], out)
+        log_of_run(result, can_log)
     _show(result, folders[0], as_json, _firmware_options(images, crop, base))
     return exit_code([result])
 
@@ -109,6 +122,7 @@ def run(
 @click.option("--image", "images", multiple=True, metavar="ECU=FILE", help="The firmware that the run used.")
 @click.option("--crop", is_flag=True, help="As in the run.")
 @click.option("--base", type=str, default="0", show_default=True, help="As in the run.")
+@can_log_option
 @common
 def replay(
     run_id: str,
@@ -117,6 +131,7 @@ def replay(
     images: tuple[str, ...],
     crop: bool,
     base: str,
+    can_log: Path | None,
     as_json: bool,
     out: Path,
     seed: int,
@@ -130,8 +145,10 @@ def replay(
     Examples:
       otabench replay v1.healthy.none.1.0123456789ab.cdef01234567
       otabench replay ID --bench my-bench.toml --scenario my-scenario.toml
+      otabench replay ID --can-log out.blf
     """
     del seed
+    check_can_log(can_log)
     with Watch("replay") as watch:
         result = replay_run(
             run_id,
@@ -144,6 +161,7 @@ def replay(
             progress=watch.flash,
         )
         folders = written([result], out)
+        log_of_run(result, can_log)
     _show(result, folders[0], as_json, _firmware_options(images, crop, base))
     return exit_code([result])
 

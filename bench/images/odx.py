@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LEFT_OUT = ("AUDIENCE", "ADMIN-DATA", "LAYER-REFS", "ALL-VARIANT-REFS")
 """Elements that point to other documents and say nothing about data."""
 MAX_MEMBERS = 10_000
+MAX_TAGS = 1_000_000
+"""Of one document: real ones have thousands, their data lie in few elements."""
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 _ODX_ERRORS = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 
@@ -73,6 +75,8 @@ def _tree(raw: bytes, name: str) -> ElementTree.Element:
     """Parse one document and take out what points to other ones."""
     if b"<!DOCTYPE" in raw.replace(b"\0", b""):
         raise Damaged(f"{name}: ODX has no document type declaration")
+    if raw.count(b"<") > MAX_TAGS:
+        raise Unsuited(f"{name} has too many elements", found=f"{raw.count(b'<')} tags", allowed=f"up to {MAX_TAGS}")
     try:
         tree = ElementTree.fromstring(raw)  # noqa: S314 (entities need a DOCTYPE, which is refused above)
     except ElementTree.ParseError as error:

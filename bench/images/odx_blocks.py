@@ -10,7 +10,7 @@ from typing import Any
 from bench.config import read_bytes
 from bench.images.damaged import Damaged, Unsuited
 from bench.images.flash_session import FlashBlock, FlashSegment, Security, Told
-from bench.images.memory import ADDRESS_SPACE_BYTES, AddressRange, MemoryImage
+from bench.images.memory import ADDRESS_SPACE_BYTES, AddressRange, MemoryImage, Segment
 from bench.images.text_files import read_text
 
 TEXT = {"INTEL-HEX": "ihex", "MOTOROLA-S": "srec"}
@@ -25,6 +25,7 @@ class Files:
     folder: Path | None
     limit_bytes: int
     decoded: dict[Any, MemoryImage | bytes] = field(default_factory=dict)
+    taken_bytes: int = 0
 
     def named(self, name: str) -> bytes:
         """Return a file's bytes; `Damaged` when it is not there or leads elsewhere."""
@@ -42,6 +43,14 @@ class Files:
 def read_block(block: Any, files: Files) -> FlashBlock:
     """Return a DATABLOCK with its data; `Damaged` or `Unsuited` when they cannot be used."""
     flashdata = block.flashdata
+    segments = () if flashdata is None else tuple(_segments(block, flashdata, files))
+    files.taken_bytes += sum(len(each.data) for each in segments)
+    if files.taken_bytes > files.limit_bytes:
+        raise Unsuited(
+            "the data blocks of this file are too large together",
+            found=f"{files.taken_bytes} bytes up to block {block.short_name}",
+            allowed=f"up to {files.limit_bytes} bytes",
+        )
     packed_by = None if flashdata is None else _packed_by(block, flashdata)
     return FlashBlock(
         name=block.short_name,
@@ -51,7 +60,7 @@ def read_block(block: Any, files: Files) -> FlashBlock:
         packed_by=packed_by,
         own_idents={each.short_name: told(each.ident_value) for each in block.own_idents},
         securities=tuple(security(each) for each in block.securities),
-        segments=() if flashdata is None else tuple(_segments(block, flashdata, packed_by is not None, files)),
+        segments=segments,
     )
 
 
@@ -75,7 +84,8 @@ def _packed_by(block: Any, flashdata: Any) -> str | None:
     return None
 
 
-def _segments(block: Any, flashdata: Any, packed: bool, files: Files) -> Iterator[FlashSegment]:
+def _segments(block: Any, flashdata: Any, files: Files) -> Iterator[FlashSegment]:
+    packed = _packed_by(block, flashdata) is not None
     try:
         content = _content(flashdata, files)
     except Damaged as bad:
@@ -132,15 +142,14 @@ def _of_binary(block: Any, data: bytes, packed: bool) -> Iterator[FlashSegment]:
 
 def _of_image(block: Any, image: MemoryImage, packed: bool) -> Iterator[FlashSegment]:
     """Take each segment's addresses out of the image; all of them must be there."""
-    offset = _offset(block)
-    for part in _filtered(block, image).segments if not block.segments else ():
-        name = f"0x{part.address:08X}"
-        yield FlashSegment(name, _moved(AddressRange(part.range.start, part.range.end), offset, name), part.data)
     chosen = _filtered(block, image)
+    for part in chosen.segments if not block.segments else ():
+        name = f"0x{part.address:08X}"
+        yield FlashSegment(name, _moved(part.range, _offset(block), name), part.data)
     for segment in block.segments:
         start = segment.source_start_address
         wanted = AddressRange(start, start + _data_bytes(segment, packed))
-        inside, _outside = chosen.crop(wanted)
+        inside = chosen.within(wanted)
         if len(inside.segments) != 1 or inside.ranges[0] != wanted:
             have = ", ".join(str(each) for each in inside.ranges[:4]) or "nothing"
             raise Damaged(f"segment {segment.short_name} is {wanted}, of which the data have {have}")
@@ -151,12 +160,17 @@ def _filtered(block: Any, image: MemoryImage) -> MemoryImage:
     """Return what the FILTERs let through; all of it where there are none."""
     if not block.filters:
         return image
-    kept = MemoryImage()
-    for each in block.filters:
-        size = getattr(each, "filter_size", None)
-        end = each.filter_start + size if size is not None else each.filter_end + 1
-        kept = kept.overlay(image.crop(AddressRange(each.filter_start, end))[0])
-    return kept
+    kept: list[Segment] = []
+    done = 0
+    for start, end in sorted(_filter_range(each) for each in block.filters):
+        kept += image.within(AddressRange(max(done, start), end)).segments
+        done = max(done, end)
+    return MemoryImage.of(kept)
+
+
+def _filter_range(each: Any) -> tuple[int, int]:
+    size = getattr(each, "filter_size", None)
+    return each.filter_start, each.filter_start + size if size is not None else each.filter_end + 1
 
 
 def _size_bytes(segment: Any) -> int:

@@ -67,6 +67,7 @@ class IsoTpLink:
         def abort() -> None:
             port.cancel(address.tx_id, address.flags, address.prefix)
 
+        self._abort = abort
         self._endpoint = self._preferred = self._other = endpoint(params, frame_flags)
         if classic_fallback:
             self._other = endpoint(replace(params, tx_dl=FRAME_BYTES, tx_dl_min=FRAME_BYTES), 0)
@@ -114,8 +115,9 @@ class IsoTpLink:
         self._endpoint.send(payload, lambda error: None if done.done() else done.set_result(error))
         try:
             error = await done
-        except asyncio.CancelledError:  # given up by the caller: the rest must not hold the link
+        except asyncio.CancelledError:  # given up by the caller: the rest must not go out, the link is free again
             self._endpoint.fail()
+            self._abort()
             raise
         if error is not None:
             if error == IsoTpError.TIMEOUT_BS:

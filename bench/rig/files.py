@@ -105,6 +105,7 @@ class AgentEquipment(FileModel):
     poll_interval_s: float = Field(default=30.0, gt=0, le=86_400)
     disk_bytes: int = Field(default=64 * 1024 * 1024, ge=65_536)
     sync_ms: float = Field(default=2.0, ge=0, le=10_000)
+    parallel: bool = Field(default=False, description="ECUs whose recipes allow it are flashed at the same time")
 
 
 class BenchFile(FileModel):
@@ -292,11 +293,18 @@ class BenchFiles:
         return tuple(ecu for ecu in self.vehicle.ecus if real != "all" and ecu.id not in real)
 
 
-def load_bench(path: Path) -> BenchFiles:
-    """Read a bench file and what it names, and check that they fit each other."""
+def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
+    """Read a bench file and what it names, and check that they fit each other.
+
+    `vehicle_name` takes the place of the bench's own vehicle: a name, or the path of a file.
+    """
     bench = load_toml(path, BenchFile, "bench")
     catalogue = Catalogue.around(path)
-    vehicle_path = catalogue.path("vehicles", bench.vehicle, named_by=path)
+    vehicle_path = Path(vehicle_name or "")
+    if vehicle_path.suffix == ".toml":
+        catalogue = Catalogue.around(vehicle_path)
+    else:
+        vehicle_path = catalogue.path("vehicles", vehicle_name or bench.vehicle, named_by=path)
     vehicle = load_toml(vehicle_path, VehicleFile, "vehicle")
     channels = [channel.name for channel in bench.channels]
     inputs = {f"benches/{path.name}": path.read_bytes(), f"vehicles/{vehicle_path.name}": vehicle_path.read_bytes()}

@@ -20,19 +20,20 @@ def diag_link(
     InputError when its library is missing or cannot do what the vehicle file asks, EquipmentError when the kernel
     has no ISO-TP.
     """
-    if habits.classic_fallback and channel.transport != "own":
+    transport = "own" if life.virtual else channel.transport  # a dry run goes over a simulated bus
+    if habits.classic_fallback and transport != "own":
         raise InputError(
-            f"transport {channel.transport!r} cannot fall back to classic frames",
+            f"transport {transport!r} cannot fall back to classic frames",
             key="isotp.classic_fallback",
             found="true",
             allowed="false, or transport = 'own' for that channel in the bench file",
         )
-    if channel.transport == "can-isotp":
+    if transport == "can-isotp":
         needs_module("isotp", extra="isotp", key="channels.transport", found="can-isotp")
         from bench.link.can_isotp_link import CanIsoTpLink
 
         return CanIsoTpLink(life, port, address, habits.params(), habits.frame_flags)
-    if channel.transport == "kernel":
+    if transport == "kernel":
         return _kernel(channel, bus, port, life, address, habits)
     fallback = habits.classic_fallback
     return IsoTpLink(life, port, address, habits.params(), habits.frame_flags, classic_fallback=fallback)

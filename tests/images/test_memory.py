@@ -36,6 +36,7 @@ def test_crop_splits_an_image_into_what_is_inside_and_the_ranges_left_out(
     region = AddressRange(min(one, other), max(one, other))
     inside, outside = from_cells(memory).crop(region)
     assert to_cells(inside) == {a: v for a, v in memory.items() if region.start <= a < region.end}
+    assert from_cells(memory).within(region) == inside
     left_out = {a for r in outside for a in range(r.start, r.end)}
     assert left_out == {a for a in memory if not region.start <= a < region.end}
 

@@ -198,6 +198,26 @@ def test_container_that_unpacks_to_more_than_the_limit_is_refused_unread(
         read_image(path)
 
 
+def test_one_flash_data_taken_by_many_blocks_is_bounded(
+    tmp_path: Path, odx: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.images.readers.MAX_TEXT_BYTES", 20_000)
+    names = [f"b{n}" for n in range(21)]
+    blocks = "".join(odx.block(name, "code", odx.segment(name, 0x1000 * n, size=1000)) for n, name in enumerate(names))
+    document = odx.document(odx.session("APP", *names), blocks, odx.flashdata("code", "BINARY", "00" * 1000))
+    (tmp_path / "one.pdx").write_bytes(odx.pdx(document))
+    monkeypatch.setattr("bench.images.odx._members", lambda *_: iter([("one.odx-f", document.encode())]))
+    with pytest.raises(InputError, match="too large together"):
+        read_image(tmp_path / "one.pdx")
+
+
+def test_document_of_too_many_elements_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.images.odx.MAX_TAGS", 100)
+    (tmp_path / "a.odx-f").write_text(f"<ODX>{'<A/>' * 100}</ODX>")
+    with pytest.raises(InputError, match="too many elements"):
+        read_image(tmp_path / "a.odx-f")
+
+
 def test_without_odxtools_the_refusal_names_the_extra(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "odxtools"]:
         monkeypatch.delitem(sys.modules, name)

@@ -1,13 +1,14 @@
 """Two processes over python-can's udp_multicast: `otabench ecu` in one, a tester in this one. Prints JSON.
 
-Usage: python -m tests.interop.two_processes flash|udsoncan [FILE]. Run by `test_two_processes.py` in a network
-namespace of its own; the port and a hop limit of 0 keep it apart elsewhere.
+Usage: python -m tests.interop.two_processes flash|udsoncan|own FILE|can-isotp FILE. `test_two_processes.py` runs it
+in a network namespace of its own; the port and a hop limit of 0 keep it apart elsewhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,8 +22,6 @@ from udsoncan.connections import PythonIsoTpConnection
 from udsoncan.exceptions import NegativeResponseException
 
 from bench.core.clock import Clock
-from bench.images.memory import AddressRange, fit_to_region
-from bench.images.readers import read_image
 from tests.interop.real_can import bench_on, connected, ecu_process, in_real_time, new_software
 
 GROUP = "239.74.163.2"
@@ -30,7 +29,7 @@ REPEATS = ("block_repeat", "block_resend", "download_restart", "job_retry", "ste
 PORT = 20_000 + os.getpid() % 20_000
 
 
-def flash(firmware: Path | None) -> dict[str, Any]:
+def flash() -> dict[str, Any]:
     """Flash with our flasher over our own ISO-TP; twice, since a second job must work as well as the first."""
     with tempfile.TemporaryDirectory() as folder:
         files = bench_on(
@@ -41,16 +40,11 @@ def flash(firmware: Path | None) -> dict[str, Any]:
             options=f"port = {PORT}, hop_limit = 0",
             p2_ms=2000,
         )
-        data = None
-        if firmware is not None:
-            memory = files.recipes["body"].memory
-            region = AddressRange(memory.region_base, memory.region_base + memory.region_size)
-            data = fit_to_region(read_image(firmware), region, crop=True, file=str(firmware)).data
-        job = new_software(files, "body", data=data)
+        job = new_software(files, "body")
 
         async def main(clock: Clock) -> dict[str, Any]:
             async with connected(clock, files) as ours:
-                reports = [await ours.flash(job) for _ in range(1 if data else 2)]
+                reports = [await ours.flash(job) for _ in range(2)]
                 return {
                     "versions": [report.version for report in reports],
                     "sent_bytes": reports[0].sent_bytes,
@@ -59,6 +53,22 @@ def flash(firmware: Path | None) -> dict[str, Any]:
                 }
 
         return in_real_time(main)
+
+
+def command(firmware: Path, transport: str) -> dict[str, Any]:
+    """Run `otabench flash` with firmware from a file, as a user does; returns its JSON and the record's pacing."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = f"port = {PORT}, hop_limit = 0"
+        bench_on(Path(folder), "udp_multicast", GROUP, vehicle="two_ecu_car", transport=transport, options=options)
+        bench = Path(folder) / "benches" / "adapter.toml"
+        command = [sys.executable, "-m", "bench.cli", "flash", f"body={firmware}", "--crop", "--version", "2.0.0"]
+        command += ["--release-counter", "9", "--bench", str(bench), "--out", folder, "--json"]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise AssertionError(ended.stderr)
+        journal = next(Path(folder).glob("flash-*/journal.jsonl")).read_text().splitlines()
+        pacing = [json.loads(line)["payload"] for line in journal if '"kind":"pacing"' in line]
+        return {"flash": json.loads(ended.stdout), "pacing": pacing}
 
 
 def udsoncan_client() -> dict[str, Any]:
@@ -119,10 +129,13 @@ def until_answered(client: Any) -> str:
 
 def main() -> None:
     """Start the ECU, do what the first argument says, print the result."""
-    firmware = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    what, firmware = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None
     can_option = f"interface=udp_multicast,channel={GROUP},port={PORT},hop_limit=0"
     with ecu_process("two_ecu_car", "body", "--can", can_option) as ready:
-        result = flash(firmware) if sys.argv[1] == "flash" else udsoncan_client()
+        if firmware is not None:
+            result = command(firmware, what)
+        else:
+            result = udsoncan_client() if what == "udsoncan" else flash()
     json.dump({**result, "ready": ready}, sys.stdout)
 
 

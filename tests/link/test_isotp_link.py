@@ -297,3 +297,35 @@ def test_run_of_frames_behind_another_address_byte_passes_an_endpoint_that_is_re
     assert endpoint.takes(other) > 1_000_000
     endpoint.take(other, 10, bytes(60), 1)
     assert endpoint.takes(own) > 0, "nothing was taken"
+
+
+def test_link_whose_sender_was_cancelled_sends_nothing_more_of_it_and_is_free_again() -> None:
+    loop = VirtualLoop()
+    world = World(loop, seed=1)
+    bus, ear = SimCanBus(world, "can0", NOMINAL), Ear()
+
+    def plug_in(life: Incarnation) -> None:
+        port = bus.attach(life)
+        end = IsoTpEndpoint(life, IsoTpParams(), lambda data, sent: port.send(CanFrame(0x7A8, data), sent), ear)
+        port.subscribe(lambda frame, t_ns: end.on_frame(frame.data, t_ns) if frame.can_id == 0x7A0 else None)
+        ear.on_error = lambda name: None  # type: ignore[method-assign]
+
+    async def story(life: Incarnation) -> None:
+        link = IsoTpLink(life, bus.attach(life), IsoTpAddress.normal(0x7A0, 0x7A8), IsoTpParams())
+        sending = loop.create_task(link.send(bytes(4000)))
+        await life.sleep_ns(20 * NS_PER_MS)
+        sending.cancel()
+        await asyncio.wait((sending,))
+        assert sending.cancelled()
+        sent = len(world.journal.frames())
+        await life.sleep_ns(NS_PER_MS)
+        assert len(world.journal.frames()) <= sent + 1
+        await link.send(b"\x11\x01")
+
+    Node(world, "ecu", plug_in).power_on()
+    tester = Node(world, "tester", lambda _life: None)
+    tester.power_on()
+    assert tester.incarnation is not None
+    loop.run(story(tester.incarnation))
+    assert ear.messages == [b"\x11\x01"]
+    loop.discard()
