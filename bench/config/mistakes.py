@@ -86,9 +86,10 @@ class _Mistake:
         self._kind: str = error["type"]
         self._source, self._input = source, error["input"]
         self._schema = model.model_json_schema()
-        self._path = _real_path(source.values, error["loc"], self._kind == "missing")
+        self._path = _real_path(source.values, error["loc"], self._schema, missing=self._kind == "missing")
+        self._absent = not _stands(source.values, self._path)
         self._spelled = spelled(source.toml, self._path, self._input)
-        self._sentence = str(error.get("ctx", {}).get("error", error["msg"]))
+        self._sentence = str(error.get("ctx", {}).get("error", error["msg"])).removeprefix("Value error, ")
         self._involved = [*_mentioned(source, self._path, self._input, self._sentence)][:SHOWN_KEYS]
 
     @property
@@ -111,8 +112,9 @@ class _Mistake:
 
     def found(self) -> str | None:
         """What stands there, as the user wrote it."""
-        if self._kind == "missing":
-            return "no such key"
+        if self._absent:  # missing, or taken over from elsewhere
+            taken = self._kind != "missing" and self._input is not None
+            return f"{self._spelled.text}, not given here" if taken else "no such key"
         if self._of_a_table:
             return ", ".join(f"{key} = {value.text}" for key, value in self._involved) or self._spelled.text
         return self._spelled.text
@@ -157,8 +159,11 @@ class _Mistake:
         return f"to the table {self.key.rpartition('.')[0]}"
 
 
-def _real_path(values: object, loc: Sequence[str | int], missing: bool) -> Path:
-    """Return `loc` without what pydantic adds for the branches of a union, which is no key of the file."""
+def _real_path(values: object, loc: Sequence[str | int], schema: dict[str, Any], *, missing: bool) -> Path:
+    """Return `loc` without what pydantic adds for the branches of a union, which is no key of the file.
+
+    The last part may be a key that the file leaves out: one that is missing, or whose default does not fit.
+    """
     path: list[str | int] = []
     here: Any = values
     for number, part in enumerate(loc):
@@ -168,9 +173,20 @@ def _real_path(values: object, loc: Sequence[str | int], missing: bool) -> Path:
         if known:
             here = here[part]
             path.append(part)
-        elif missing and number == len(loc) - 1:
+        elif number == len(loc) - 1 and (missing or part in keys_of(schema, tuple(path))):
             path.append(part)
     return tuple(path)
+
+
+def _stands(values: object, path: Path) -> bool:
+    """Return whether the file has this key."""
+    here: Any = values
+    for part in path:
+        try:
+            here = here[part]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
 
 
 def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iterator[tuple[str, Spelled]]:

@@ -58,7 +58,8 @@ def _at(root: Schema, path: Sequence[str | int]) -> Iterator[Schema]:
 def _child(node: Schema, part: str | int) -> Any:
     if isinstance(part, int):
         return node.get("items")
-    return node.get("properties", {}).get(part, node.get("additionalProperties"))
+    patterns = [*node.get("patternProperties", {}).values()]
+    return node.get("properties", {}).get(part, node.get("additionalProperties") or (patterns[0] if patterns else None))
 
 
 def _words(root: Schema, node: Schema, hexadecimal: bool) -> str | None:
