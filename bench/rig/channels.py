@@ -36,7 +36,7 @@ def open_buses(world: World, files: BenchFiles) -> Iterator[dict[str, CanBus]]:
 
 def _open(world: World, channel: Channel, vehicle: VehicleFile, opened: ExitStack) -> CanBus:
     if channel.driver == SIM:
-        return SimCanBus(world, channel.name, channel.bitrate_bit_s, channel.data_bitrate_bit_s)
+        return simulated_bus(world, channel)
     bus = open_adapter(world, channel.driver, channel_spec(channel), senders(vehicle, channel.name))
     opened.callback(bus.close)
     return bus
@@ -83,6 +83,12 @@ def stays_here(channel: Channel) -> bool:
     virtual = channel.interface in ("virtual", "udp_multicast")
     can = channel.channel or channel.name
     return channel.driver == SIM or virtual or (channel.interface == "socketcan" and can.startswith("vcan"))
+
+
+def simulated_bus(world: World, channel: Channel) -> SimCanBus:
+    """Return the bus of a channel with driver `sim`."""
+    rates = channel.bitrate_bit_s, channel.data_bitrate_bit_s
+    return SimCanBus(world, channel.name, *rates, bursts=channel.grain == "auto")
 
 
 def channel_spec(channel: Channel) -> ChannelSpec:

@@ -46,6 +46,9 @@ class Channel(FileModel):
         default_factory=dict, description="handed to the adapter's driver as they are"
     )
     transport: Literal["own", "can-isotp", "kernel"] = Field(default="own", description="who does ISO-TP here")
+    grain: Literal["auto", "frame"] = Field(
+        default="auto", description="simulated bus: runs of frames at once where that is the same, or each alone"
+    )
     bitrate_bit_s: int = Field(ge=10_000, le=1_000_000)
     data_bitrate_bit_s: int | None = Field(
         default=None, ge=10_000, le=8_000_000, description="bit rate of the data phase: makes it a CAN FD bus"
@@ -68,6 +71,8 @@ class Channel(FileModel):
     def _driver_and_keys_fit(self) -> Channel:
         if self.driver == SIM and (self.interface or self.channel or self.options or self.transport != "own"):
             raise ValueError("interface, channel, options and transport are for adapters; driver 'sim' has none")
+        if self.driver != SIM and self.grain != "auto":
+            raise ValueError("grain is for the simulated bus; an adapter carries frames as they come")
         if self.driver == PYTHON_CAN and not self.interface:
             raise ValueError("driver 'python-can' needs interface, for example 'socketcan', 'slcan' or 'pcan'")
         if self.transport == "kernel" and (self.driver, self.interface) != (PYTHON_CAN, "socketcan"):
