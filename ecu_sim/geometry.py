@@ -26,6 +26,9 @@ class FlashTiming(FileModel):
     program_us: int = Field(gt=0, le=1_000_000)
     sector_bytes: int = Field(ge=256, le=1_048_576)
     erase_ms: int = Field(gt=0, le=60_000)
+    while_receiving: bool = Field(
+        default=False, description="0x36 is answered once the block is in RAM, and programmed while the next one comes"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

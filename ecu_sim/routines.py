@@ -79,18 +79,27 @@ class BootloaderRoutines:
     def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
 
+    def _settled(self, work: Work) -> Work:
+        """Return `work` that begins once everything the tester was told of stands in flash."""
+
+        async def settled(option: bytes) -> bytes:
+            await self._transfer.written()
+            return await work(option)
+
+        return settled
+
     def table(self) -> dict[int, Routine]:
         """Return the routines of this ECU; only A/B has `activate`."""
         routines = {
-            ERASE_ROUTINE: Routine(self.erase),
-            CHECK_MEMORY: Routine(self.check_memory),
-            CHECK_BLOCK: Routine(self.check_block),
-            CHECK_DEPENDENCIES: Routine(self.check_dependencies),
+            ERASE_ROUTINE: Routine(self._settled(self.erase)),
+            CHECK_MEMORY: Routine(self._settled(self.check_memory)),
+            CHECK_BLOCK: Routine(self._settled(self.check_block)),
+            CHECK_DEPENDENCIES: Routine(self._settled(self.check_dependencies)),
         }
         if self._memory.personality.dual_bank:
             routines[ACTIVATE] = Routine(self.activate)
         if self._memory.personality.resume:
-            routines[REPORT_PROGRESS] = Routine(self.report_progress)
+            routines[REPORT_PROGRESS] = Routine(self._settled(self.report_progress))
         return routines
 
     async def erase(self, option: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from bench.core.node import Incarnation
@@ -46,10 +47,22 @@ class Transfer:
     def __init__(self, life: Incarnation, memory: EcuMemory, max_block_length: int) -> None:
         self._life, self._memory, self._max_block_length = life, memory, max_block_length
         self._download: _Download | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._failed = False
 
     def abort(self) -> None:
-        """Forget the download (session change, erase, programming fault)."""
+        """Forget the download (session change, erase, programming fault); what is being programmed goes on."""
         self._download = None
+
+    async def written(self) -> None:
+        """Wait until all that was answered is programmed too; refused with 0x72 when that went wrong."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+        if self._failed:
+            self._failed = False
+            self.abort()
+            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE)
 
     # 0x34 -------------------------------------------------------------------------------------------
 
@@ -57,6 +70,7 @@ class Transfer:
         """Begin a download into erased memory."""
         form = self._format(request)
         place = self._place(request)
+        await self.written()
         self._check_idle()
         self._check_erased(place)
         self._download = _Download(place, form)
@@ -137,15 +151,24 @@ class Transfer:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE) from None
 
     async def _program(self, download: _Download, data: bytes) -> None:
+        """Program whole units, at once or while the next block comes; one operation at a time."""
+        await self.written()
         if not data:
             return
-        place = download.place
-        try:
-            await self._memory.flash.program(self._life, place.region, place.offset + download.written, data)
-        except FlashFault:
-            self.abort()
-            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+        offset = download.place.offset + download.written
         download.written += len(data)
+        write = self._write(download.place.region, offset, data)
+        if self._memory.personality.flash.while_receiving:
+            self._writing = self._life.spawn(write, "programming")
+        else:
+            await write
+            await self.written()
+
+    async def _write(self, region: str, offset: int, data: bytes) -> None:
+        try:
+            await self._memory.flash.program(self._life, region, offset, data)
+        except FlashFault:
+            self._failed = True
 
     # 0x37 -------------------------------------------------------------------------------------------
 
@@ -157,5 +180,6 @@ class Transfer:
         if not download.complete:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
         await self._program(download, padded(download.buffer, self._memory.personality.flash.unit_bytes))
+        await self.written()
         self.abort()
         return Answer(positive(request.SID))

@@ -49,6 +49,8 @@ HOLDS_OTHER_IMAGE = b"\x01"
 NVM_RECORDS = 4
 """What one change of the small memory writes."""
 Send = Callable[[bytes, Callable[[str | None], None]], None]
+MEMORY_SERVICES = (Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD, Sid.TRANSFER_DATA, Sid.REQUEST_TRANSFER_EXIT)
+"""What waits for a block that is still being programmed."""
 WITH_SUB_FUNCTION = (Sid.ECU_RESET, Sid.SECURITY_ACCESS, Sid.TESTER_PRESENT, Sid.COMMUNICATION_CONTROL)
 
 
@@ -65,6 +67,7 @@ class FlashTimes(_Part):
     program_us: int = 0
     sector_bytes: int = Field(default=1 << 32, ge=1)
     erase_ms: int = 0
+    while_receiving: bool = False
 
 
 class NvmTimes(_Part):
@@ -123,7 +126,7 @@ class IdealEcu:
         self._version, self._software_id = entry.installed.version, entry.software_id
         self._session = Session.DEFAULT
         self._image_bytes = entry.installed.size_bytes
-        self._unprogrammed_bytes = self._missing_bytes = 0
+        self._unprogrammed_bytes = self._missing_bytes = self._written_ns = 0
         self._busy_in: Incarnation | None = None
 
     # Life -------------------------------------------------------------------------------------------
@@ -153,6 +156,7 @@ class IdealEcu:
             return
         self._busy_in = life
         answer, work_ns, then = self._answer(pdu)
+        work_ns = self._beside_writing(life, pdu[0], work_ns)
         life.spawn(self._respond(life, pdu, answer, work_ns, then, send), "request")
 
     async def _respond(
@@ -250,6 +254,16 @@ class IdealEcu:
         units, left = divmod(self._unprogrammed_bytes, flash.unit_bytes)
         self._unprogrammed_bytes = 0 if last else left
         return (units + (1 if last and left else 0)) * flash.program_us * NS_PER_US
+
+    def _beside_writing(self, life: Incarnation, sid: int, work_ns: int) -> int:
+        """Return how long a request takes where blocks are programmed while the next one comes."""
+        if not self._times.flash.while_receiving or sid not in MEMORY_SERVICES:
+            return work_ns
+        waits_ns = max(0, self._written_ns - life.now_ns())
+        if sid != Sid.TRANSFER_DATA:
+            return waits_ns + work_ns
+        self._written_ns = life.now_ns() + waits_ns + work_ns
+        return waits_ns
 
     def _routine_ns(self, pdu: bytes) -> int:
         routine, routines, flash = int.from_bytes(pdu[2:4], "big"), self._recipe.routines, self._times.flash
