@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.evidence.build import view_of
 from bench.link.sim_bus import SimCanBus
 from bench.oracle.result import RunResult
-from bench.rig import rig
+from bench.rig import channels
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
@@ -209,7 +208,7 @@ def test_fd_vehicle_has_the_same_trace_every_time(load: Load) -> None:
 
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have buses carry every frame alone from now on."""
-    monkeypatch.setattr(rig, "SimCanBus", partial(SimCanBus, bursts=False))
+    monkeypatch.setattr(channels, "SimCanBus", lambda *rates, bursts: SimCanBus(*rates, bursts=False))
 
 
 def test_fd_vehicle_has_the_same_trace_frame_by_frame(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
