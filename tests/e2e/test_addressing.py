@@ -208,7 +208,7 @@ def test_fd_vehicle_has_the_same_trace_every_time(load: Load) -> None:
 
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have buses carry every frame alone from now on."""
-    monkeypatch.setattr(channels, "SimCanBus", lambda *given, bursts: SimCanBus(*given, bursts=False))
+    monkeypatch.setattr(channels, "SimCanBus", lambda *rates, bursts: SimCanBus(*rates, bursts=False))
 
 
 def test_fd_vehicle_has_the_same_trace_frame_by_frame(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
