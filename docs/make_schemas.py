@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
 from bench.evidence.schemas import OUTPUT_SCHEMAS, write_schemas
 from bench.flasher.recipe import Recipe
 from bench.rig.files import BenchFile, VehicleFile
@@ -20,6 +21,9 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "ecu-file": Personality,
     "recipe-file": Recipe,
     "scenario-file": Scenario,
+    "flash": FlashResultJson,
+    "flash-plan": FlashPlan,
+    "flash-read": FlashRead,
     **OUTPUT_SCHEMAS,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
-from bench.core.records import EXTENDED, REMOTE, BootRecord, CanAddress, ExecutionRecord
+from bench.core.records import EXTENDED, FD, REMOTE, BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.ports import CanBus, CanPort, SentCallback
@@ -22,6 +22,7 @@ from ecu_sim.memory import EcuMemory
 from ecu_sim.modes import EcuParts, Mode, application_mode, bootloader_mode
 from ecu_sim.personality import Personality
 from ecu_sim.server import Send, UdsServer
+from ecu_sim.surroundings import Surroundings
 
 BOOT_STAGES = 2
 """Units of a boot point: the boot manager, then what it starts."""
@@ -31,9 +32,17 @@ class _Connection:
     """One life's diagnostic connection: frames to requests, responses to frames."""
 
     def __init__(
-        self, life: Incarnation, port: CanPort, address: IsoTpAddress, functional: CanAddress, habits: IsoTpHabits
+        self,
+        life: Incarnation,
+        port: CanPort,
+        address: IsoTpAddress,
+        functional: CanAddress,
+        habits: IsoTpHabits,
+        *,
+        hears_fd: bool,
     ) -> None:
         self._port, self._address, self._functional = port, address, functional
+        self._deaf_to = REMOTE if hears_fd else REMOTE | FD
         self._flags = address.flags | habits.frame_flags
         self._endpoint = IsoTpEndpoint(
             life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit
@@ -45,7 +54,8 @@ class _Connection:
         """Begin to listen."""
         self.server = server
         address, functional = self._address, self._functional
-        self._port.subscribe(self._heard, (address.rx_identifier,), self._endpoint)
+        taker = None if self._deaf_to & FD else self._endpoint
+        self._port.subscribe(self._heard, (address.rx_identifier,), taker)
         to_all = identifier(CanFrame(functional.can_id, b"", EXTENDED if functional.id_29_bit else 0))
         if to_all != address.rx_identifier:  # else the address byte tells them apart
             self._port.subscribe(self._heard, (to_all,))
@@ -56,7 +66,9 @@ class _Connection:
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
         can_id = frame.can_id
-        if can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
+        if frame.flags & self._deaf_to:
+            return
+        if can_id == self._address.rx_id and self._address.accepts(frame):
             self._endpoint.on_frame(frame.data, t_ns)
         elif can_id == self._functional.can_id and self.server is not None:
             pdu = functional_request(frame, self._functional)
@@ -85,7 +97,7 @@ def functional_request(frame: CanFrame, address: CanAddress) -> bytes | None:
     """Return the payload of an ISO-TP single frame to `address`, or None: functional requests are nothing else."""
     prefix = b"" if address.extension is None else bytes((address.extension,))
     other_format = bool(frame.flags & EXTENDED) is not address.id_29_bit
-    if other_format or frame.flags & REMOTE or not frame.data.startswith(prefix):
+    if other_format or not frame.data.startswith(prefix):
         return None
     start = len(prefix)
     if len(frame.data) > FRAME_BYTES and frame.data[start] == 0:
@@ -119,6 +131,7 @@ class SimEcu:
     ) -> None:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
+        self.surroundings = Surroundings()
         self.node = Node(world, spec.id, self._boot)
         self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
         self._address = _address(spec)
@@ -173,7 +186,7 @@ class SimEcu:
         """Start the application or the bootloader, and its diagnostic server."""
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
-            restart=lambda programming: self._restart(life, programming),
+            restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:
@@ -184,8 +197,11 @@ class SimEcu:
             self._listen(life, application_mode(parts, bank, header), bootloader=False)
 
     def _listen(self, life: Incarnation, mode: Mode, *, bootloader: bool) -> None:
-        habits = self.personality.isotp.of_mode(bootloader=bootloader)
-        connection = _Connection(life, self._bus.attach(life), self._address, self._functional, habits)
+        isotp = self.personality.isotp
+        connection = _Connection(
+            life, self._bus.attach(life), self._address, self._functional, isotp.of_mode(bootloader=bootloader),
+            hears_fd=isotp.hears_fd(bootloader=bootloader),
+        )  # fmt: skip
         connection.open(
             UdsServer(
                 life, self._world, self.personality.uds, mode.state, mode.table, connection.send,

@@ -111,6 +111,12 @@ class Flash:
         region = self._checked(name, offset, length)
         return not any(self._cells(region, *_units(region, offset, length)))
 
+    def cells(self, name: str, offset: int, length: int) -> bytes:
+        """Return the state (`Cell`) of every unit that the range touches, as a driver with ECC can tell it."""
+        self.settle()
+        region = self._checked(name, offset, length)
+        return bytes(self._cells(region, *_units(region, offset, length)))
+
     def torn(self, name: str) -> tuple[tuple[int, int], ...]:
         """Return (offset, length) of the torn stretches of a region, in order."""
         self.settle()

@@ -80,8 +80,8 @@ class DataService:
         """Write the fingerprint (date in BCD, yymmdd, and 7 bytes of the tester)."""
         if request.did != FINGERPRINT:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        if not self._state.unlocked:
-            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
+        if self._state.missing is not None:
+            raise Refused(self._state.missing)
         if len(request.data) != FINGERPRINT_BYTES:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if not request.data[:3].hex().isdecimal():

@@ -86,12 +86,16 @@ class EcuMemory:
 
     async def erase_bank(self, life: Incarnation, bank: str, place: Place) -> None:
         """Erase validity mark, header slot, then the image sectors that `place` touches, in this order."""
-        await self.flash.erase(life, mark_region(bank), 0, 1)
-        await self.flash.erase(life, header_region(bank), 0, 1)
+        await self.erase_header(life, bank)
         sector_bytes = self.personality.flash.sector_bytes
         first = place.offset // sector_bytes
         end = -(-(place.offset + place.size_bytes) // sector_bytes)
         await self.flash.erase(life, place.region, first, end - first)
+
+    async def erase_header(self, life: Incarnation, bank: str) -> None:
+        """Erase validity mark and header slot, in this order."""
+        await self.flash.erase(life, mark_region(bank), 0, 1)
+        await self.flash.erase(life, header_region(bank), 0, 1)
 
     async def program_mark(self, life: Incarnation, bank: str) -> None:
         """Program the validity mark."""

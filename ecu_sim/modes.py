@@ -25,7 +25,9 @@ from bench.wire.uds import (
     positive,
     session_response,
 )
+from bench.wire.uds_authentication import Authentication, AuthenticationTask
 from ecu_sim import boot
+from ecu_sim.authentication import AuthenticationLock
 from ecu_sim.boot import Trust
 from ecu_sim.identification import DataService, Identity, application_dids, common_dids
 from ecu_sim.memory import EcuMemory
@@ -36,12 +38,15 @@ from ecu_sim.services import (
     ONLY_EXTENDED,
     ONLY_PROGRAMMING,
     Answer,
+    Handler,
     Refused,
+    Service,
     ServiceTable,
     SubFunction,
     service,
 )
 from ecu_sim.sessions import SessionState
+from ecu_sim.surroundings import Surroundings
 from ecu_sim.transfer import Transfer
 
 ANY = SubFunction()
@@ -69,6 +74,7 @@ class EcuParts:
     memory: EcuMemory
     trust: Trust
     restart: Restart
+    surroundings: Surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +150,13 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     common = _Common(parts, state)
     nvm = parts.memory.nvm
     data = DataService(parts.life, common_dids(parts.identity, nvm, state) | application_dids(header), nvm, state)
-    routines = RoutineService(ApplicationRoutines(parts.life, parts.memory, bank, header).table(), state)
+    own_routines = ApplicationRoutines(parts.life, parts.memory, bank, header, parts.surroundings)
+    routines = RoutineService(own_routines.table(), state)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
+        if session is Session.PROGRAMMING and parts.surroundings.unmet:
+            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         if session is Session.PROGRAMMING:
             return Answer(common.session_answer(session), lambda: parts.restart(True))
         state.enter(session)
@@ -159,24 +168,37 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
             service(Sid.DIAGNOSTIC_SESSION_CONTROL, session_control, 2, sub_functions=sessions),
             service(Sid.READ_DATA_BY_IDENTIFIER, data.read, 3),
             service(Sid.ROUTINE_CONTROL, routines.control, 4, ONLY_EXTENDED, sub_functions=each(RoutineType)),
-            service(Sid.SECURITY_ACCESS, _never, 2, ONLY_PROGRAMMING, sub_functions=each((REQUEST_SEED, SEND_KEY))),
             service(Sid.WRITE_DATA_BY_IDENTIFIER, _never, 4, ONLY_PROGRAMMING),
             service(Sid.REQUEST_DOWNLOAD, _never, 3, ONLY_PROGRAMMING),
             service(Sid.TRANSFER_DATA, _never, 3, ONLY_PROGRAMMING),
             service(Sid.REQUEST_TRANSFER_EXIT, _never, 1, ONLY_PROGRAMMING),
         )
     )
-    return Mode(state, {**common.table(), **own}, lambda: state.enter(Session.DEFAULT))
+    return Mode(state, {**common.table(), **own, **_known_locks(parts)}, lambda: state.enter(Session.DEFAULT))
+
+
+def _known_locks(parts: EcuParts) -> ServiceTable:
+    """Return the locks that the application knows of, but has in none of its sessions."""
+    rules = parts.memory.personality
+    table: dict[int, Service] = {}
+    if rules.security is not None:
+        keys = each((REQUEST_SEED, SEND_KEY))
+        table |= [service(Sid.SECURITY_ACCESS, _never, 2, ONLY_PROGRAMMING, sub_functions=keys)]
+    if rules.authentication is not None:
+        table[Sid.AUTHENTICATION] = _authentication(_never, each(AuthenticationTask))
+    return table
 
 
 def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     """Return the bootloader, in the programming session at once when the application was asked for it."""
-    state = SessionState(session)
+    rules = parts.memory.personality
+    state = SessionState(
+        session, needs_security=rules.security is not None, needs_authentication=rules.authentication is not None
+    )
     common = _Common(parts, state)
     personality, memory = parts.memory.personality, parts.memory
     transfer = Transfer(parts.life, memory, personality.uds.max_block_length)
     state.on_change(transfer.abort)
-    lock = SecurityLock(parts.life, parts.world, memory.nvm, personality.security, state)
     data = DataService(parts.life, common_dids(parts.identity, memory.nvm, state), memory.nvm, state)
     programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer)
     routines = RoutineService(programming.table(), state)
@@ -204,13 +226,30 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
             service(Sid.DIAGNOSTIC_SESSION_CONTROL, session_control, 2, sub_functions=each(Session)),
             service(Sid.READ_DATA_BY_IDENTIFIER, data.read, 3),
             service(Sid.WRITE_DATA_BY_IDENTIFIER, data.write, 4, ONLY_PROGRAMMING),
-            service(
-                Sid.SECURITY_ACCESS, lock.access, 2, ONLY_PROGRAMMING, sub_functions=each((REQUEST_SEED, SEND_KEY))
-            ),
             service(Sid.ROUTINE_CONTROL, routines.control, 4, ONLY_PROGRAMMING, sub_functions=each(RoutineType)),
             service(Sid.REQUEST_DOWNLOAD, transfer.request_download, 3, ONLY_PROGRAMMING, unlocked=True),
             service(Sid.TRANSFER_DATA, transfer.transfer_data, 3, ONLY_PROGRAMMING),
             service(Sid.REQUEST_TRANSFER_EXIT, transfer.request_transfer_exit, 1, ONLY_PROGRAMMING),
         )
     )
-    return Mode(state, {**common.table(), **own}, session_timed_out)
+    return Mode(state, {**common.table(), **own, **_locks(parts, state)}, session_timed_out)
+
+
+def _locks(parts: EcuParts, state: SessionState) -> ServiceTable:
+    """Return what opens the bootloader: 0x27, 0x29, or both."""
+    rules = parts.memory.personality
+    table: dict[int, Service] = {}
+    if rules.security is not None:
+        lock = SecurityLock(parts.life, parts.world, parts.memory.nvm, rules.security, state)
+        keys = each((REQUEST_SEED, SEND_KEY))
+        table |= [service(Sid.SECURITY_ACCESS, lock.access, 2, ONLY_PROGRAMMING, sub_functions=keys)]
+    if rules.authentication is not None:
+        door = AuthenticationLock(parts.life, parts.world, rules.authentication, state)
+        table[Sid.AUTHENTICATION] = _authentication(door.serve, each(door.tasks()))
+    return table
+
+
+def _authentication(handle: Handler, tasks: dict[int, SubFunction]) -> Service:
+    return Service(
+        handle=handle, decode=Authentication.decode, minimum_bytes=2, sessions=ONLY_PROGRAMMING, sub_functions=tasks
+    )  # fmt: skip

@@ -11,12 +11,15 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
 from bench.core.clock import NS_PER_MS
-from bench.core.records import BankLayout, EcuLayout
+from bench.core.records import BankLayout, DownloadPacking, EcuLayout
 from bench.core.specs import EcuSpec
+from bench.wire import seed_key
+from bench.wire.certificates import AUTHORITY, PROGRAMMING_ROLE
+from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.isotp import LONGEST
 from bench.wire.isotp_habits import IsoTpHabits
-from bench.wire.seed_key import ALGORITHMS
+from bench.wire.transfer_format import STANDARD, TransferFormat
 from ecu_sim.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
 
 ERASE_ROUTINE = 0xFF00
@@ -64,15 +67,20 @@ class EcuIsoTpHabits(IsoTpHabits):
 
     block_size: int = Field(ge=0, le=255)
     st_min: int = Field(ge=0, le=255)
-    bootloader_frames: Literal["as_application", "classic"] = Field(
-        default="as_application", description='"classic": the bootloader answers in classic frames of 8 bytes'
+    bootloader_frames: Literal["as_application", "classic", "classic_only"] = Field(
+        default="as_application",
+        description='"classic": the bootloader answers in frames of 8 bytes; "classic_only": it hears no others',
     )
 
     def of_mode(self, *, bootloader: bool) -> IsoTpHabits:
         """Return the habits of the application or of the bootloader."""
-        if bootloader and self.bootloader_frames == "classic":
+        if bootloader and self.bootloader_frames != "as_application":
             return self.model_copy(update={"tx_dl": 8, "tx_dl_min": 8, "frames": "classic"})
         return self
+
+    def hears_fd(self, *, bootloader: bool) -> bool:
+        """Return whether the application or the bootloader hears CAN FD frames."""
+        return not (bootloader and self.bootloader_frames == "classic_only")
 
 
 class SecurityRules(FileModel):
@@ -87,9 +95,22 @@ class SecurityRules(FileModel):
     @field_validator("algorithm")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in ALGORITHMS:
-            raise ValueError(f"one of: {', '.join(sorted(ALGORITHMS))}")
+        if not seed_key.is_known(value):
+            raise ValueError(f"one of: {', '.join(seed_key.algorithm_names())}")
         return value
+
+
+class AuthenticationRules(FileModel):
+    """Authentication (0x29): the authority that is trusted, by name, and what a tester's certificate must show.
+
+    `certificate_name` is the ECU's own test certificate, for the bidirectional kind; without it there is none.
+    """
+
+    authority: str = Field(default=AUTHORITY, min_length=1)
+    role: str = Field(default=PROGRAMMING_ROLE, min_length=1)
+    certificate_name: str | None = Field(default=None, min_length=1)
+    revoked: tuple[str, ...] = ()
+    verify_ms: int = Field(default=15, ge=0, le=60_000)
 
 
 class Personality(FileModel):
@@ -105,13 +126,19 @@ class Personality(FileModel):
     boot: BootTiming
     uds: UdsServerTiming
     isotp: EcuIsoTpHabits
-    security: SecurityRules
+    security: SecurityRules | None = None
+    authentication: AuthenticationRules | None = None
+    download: DownloadFormat = PLAIN
+    transfer: TransferFormat = STANDARD
+    resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Personality:
         sector, unit = self.flash.sector_bytes, self.flash.unit_bytes
         if sector % unit or sector < HEADER_BYTES:
             raise ValueError(f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes")
+        if self.security is None and self.authentication is None:
+            raise ValueError("neither security nor authentication: nothing would guard the flash")
         if any(bank.size_bytes % sector for bank in self.banks):
             raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
         if len({bank.name for bank in self.banks}) != len(self.banks):
@@ -153,6 +180,12 @@ def load_personality(path: Path) -> Personality:
     return load_toml(path, Personality, f"ECU personality {path.stem!r}")
 
 
+def _packing(form: DownloadFormat) -> DownloadPacking | None:
+    if form == PLAIN:
+        return None
+    return DownloadPacking(form.data_format, form.compression, form.encryption, form.key, form.lzma_dictionary_bytes)
+
+
 def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
     """Return what the bench knows of an ECU before a run."""
     return EcuLayout(
@@ -161,4 +194,6 @@ def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
         banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
         boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE, id_29_bit=spec.id_29_bit,
         request_extension=spec.request_extension, response_extension=spec.response_extension,
+        packing=_packing(personality.download), first_counter=personality.transfer.first_counter,
+        counter_after_ff=personality.transfer.counter_after_ff,
     )  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from bench.core.node import Incarnation
 from bench.wire.image_header import ImageHeader
@@ -11,27 +13,32 @@ from bench.wire.uds import DecodeError, MemoryRange, Nrc, RoutineControl, Routin
 from ecu_sim import boot
 from ecu_sim.boot import Problem, Trust
 from ecu_sim.flash import FlashFault
+from ecu_sim.geometry import header_region
 from ecu_sim.memory import EcuMemory, Place
 from ecu_sim.nvm import NvmRecord
 from ecu_sim.personality import ERASE_ROUTINE
+from ecu_sim.resume import download_progress
 from ecu_sim.services import Answer, Refused
 from ecu_sim.sessions import SessionState
-from ecu_sim.transfer import ADDRESS_AND_LENGTH_FORMAT, Transfer
+from ecu_sim.surroundings import Surroundings
+from ecu_sim.transfer import Transfer
 
-CHECK_MEMORY, ACTIVATE, CONFIRM, CHECK_DEPENDENCIES = 0x0202, 0x0203, 0x0204, 0xFF01
-OK = 0x00
-CHECK_STATUS: Mapping[Problem, int] = {
-    Problem.SIGNATURE: 0x01,
-    Problem.HARDWARE: 0x02,
-    Problem.RELEASE: 0x03,
-    Problem.HASH: 0x04,
-    Problem.NO_IMAGE: 0x05,
+CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
+CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
+CRC_BYTES = 4
+OK: Final = b"\x00"
+CHECK_STATUS: Mapping[Problem, bytes] = {
+    Problem.SIGNATURE: b"\x01",
+    Problem.HARDWARE: b"\x02",
+    Problem.RELEASE: b"\x03",
+    Problem.HASH: b"\x04",
+    Problem.NO_IMAGE: b"\x05",
 }
 """What 0x0202 answers."""
-DEPENDENCIES_WRONG = 0x01
+DEPENDENCIES_WRONG: Final = b"\x01"
 
-Work = Callable[[bytes], Awaitable[int]]
-"""Takes the routineControlOptionRecord, returns the status byte; raises `Refused`."""
+Work = Callable[[bytes], Awaitable[bytes]]
+"""Takes the routineControlOptionRecord, returns the routineStatusRecord (first byte: status); raises `Refused`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +60,12 @@ class RoutineService:
         routine = self._routines.get(request.routine_id)
         if routine is None:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        if routine.unlocked and not self._state.unlocked:
-            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
+        if routine.unlocked and self._state.missing is not None:
+            raise Refused(self._state.missing)
         if request.control_type != RoutineType.START:
             raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
         status = await routine.work(request.option)
-        return Answer(routine_response(request.control_type, request.routine_id, bytes((status,))))
+        return Answer(routine_response(request.control_type, request.routine_id, status))
 
 
 def _no_option(option: bytes) -> None:
@@ -77,13 +84,16 @@ class BootloaderRoutines:
         routines = {
             ERASE_ROUTINE: Routine(self.erase),
             CHECK_MEMORY: Routine(self.check_memory),
+            CHECK_BLOCK: Routine(self.check_block),
             CHECK_DEPENDENCIES: Routine(self.check_dependencies),
         }
         if self._memory.personality.dual_bank:
             routines[ACTIVATE] = Routine(self.activate)
+        if self._memory.personality.resume:
+            routines[REPORT_PROGRESS] = Routine(self.report_progress)
         return routines
 
-    async def erase(self, option: bytes) -> int:
+    async def erase(self, option: bytes) -> bytes:
         """FF00: erase mark, header and the sectors of a linked range; a trial in that bank is given up first."""
         place = self._erase_place(option)
         self._transfer.abort()
@@ -92,22 +102,54 @@ class BootloaderRoutines:
         if record.trial_bank is not None:
             await self._store(replace(record, trial_bank=None, trial_boots=0))
         try:
-            await self._memory.erase_bank(self._life, bank, place)
+            await self._erase(bank, place)
         except FlashFault:
             raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
         return OK
 
+    async def _erase(self, bank: str, place: Place) -> None:
+        """Erase mark and header, and the image's sectors unless the header slot alone was named."""
+        if place.region == header_region(bank):
+            await self._memory.erase_header(self._life, bank)
+        else:
+            await self._memory.erase_bank(self._life, bank, place)
+
     def _erase_place(self, option: bytes) -> Place:
+        """Return what an erase names: linked addresses, or the header slot where downloads can be resumed."""
+        wanted, bank = self._range(option), self._memory.target_bank
+        place = self._memory.image_place(bank, wanted.address, wanted.size_bytes)
+        if place is None and self._memory.personality.resume:
+            return self._place_in_download(wanted)
+        if place is None:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        return place
+
+    def _range(self, option: bytes) -> MemoryRange:
+        """Read the range in an option record: NRC 0x13 when it is none, 0x31 for another format than the ECU's."""
         try:
             wanted = MemoryRange.decode(option)
         except DecodeError:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT) from None
-        place = self._memory.image_place(self._memory.target_bank, wanted.address, wanted.size_bytes)
-        if wanted.address_and_length_format != ADDRESS_AND_LENGTH_FORMAT or place is None:
+        if wanted.address_and_length_format != self._memory.personality.transfer.address_and_length_format:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        return wanted
+
+    def _place_in_download(self, wanted: MemoryRange) -> Place:
+        place = self._memory.download_place(self._memory.target_bank, wanted.address, wanted.size_bytes)
+        if place is None:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return place
 
-    async def check_memory(self, option: bytes) -> int:
+    async def report_progress(self, option: bytes) -> bytes:
+        """0205: how much of a range stands in flash; a download under way ends, so the answer stays true."""
+        wanted = self._range(option)
+        place = self._place_in_download(wanted)
+        self._transfer.abort()
+        progress = download_progress(self._memory, place)
+        await self._life.sleep_ns(self._memory.personality.verify_ns(progress.held_bytes))
+        return OK + option + progress.encode()
+
+    async def check_memory(self, option: bytes) -> bytes:
         """0202: verify header and image; when all is right, program the validity mark (once)."""
         _no_option(option)
         memory, bank = self._memory, self._memory.target_bank
@@ -122,12 +164,22 @@ class BootloaderRoutines:
                 raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
         return OK
 
-    async def check_dependencies(self, option: bytes) -> int:
+    async def check_block(self, option: bytes) -> bytes:
+        """0206: compare a range of the image with the CRC-32 behind it in the option record."""
+        wanted = self._range(option[:-CRC_BYTES])
+        place = self._memory.image_place(self._memory.target_bank, wanted.address, wanted.size_bytes)
+        if place is None:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        await self._life.sleep_ns(self._memory.personality.verify_ns(place.size_bytes))
+        held = self._memory.flash.read(place.region, place.offset, place.size_bytes)
+        return OK if zlib.crc32(held) == int.from_bytes(option[-CRC_BYTES:], "big") else CHECK_STATUS[Problem.HASH]
+
+    async def check_dependencies(self, option: bytes) -> bytes:
         """FF01: the programmed bank is checked and marked."""
         _no_option(option)
         return OK if self._target_problem() is None else DEPENDENCIES_WRONG
 
-    async def activate(self, option: bytes) -> int:
+    async def activate(self, option: bytes) -> bytes:
         """0203: the next boots try the freshly programmed bank."""
         _no_option(option)
         if self._target_problem() is not None:
@@ -145,14 +197,25 @@ class BootloaderRoutines:
 class ApplicationRoutines:
     """What the running application can be told."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, bank: str, header: ImageHeader) -> None:
+    def __init__(
+        self, life: Incarnation, memory: EcuMemory, bank: str, header: ImageHeader, surroundings: Surroundings
+    ) -> None:
         self._life, self._memory, self._bank, self._header = life, memory, bank, header
+        self._surroundings = surroundings
 
     def table(self) -> dict[int, Routine]:
         """Return the routines of the application."""
-        return {CONFIRM: Routine(self.confirm, unlocked=False)}
+        return {
+            CONFIRM: Routine(self.confirm, unlocked=False),
+            CHECK_PRECONDITIONS: Routine(self.check_preconditions, unlocked=False),
+        }
 
-    async def confirm(self, option: bytes) -> int:
+    async def check_preconditions(self, option: bytes) -> bytes:
+        """0207: status, then one byte for each condition of the car that is not met."""
+        _no_option(option)
+        return OK + bytes(sorted(self._surroundings.unmet))
+
+    async def confirm(self, option: bytes) -> bytes:
         """0204: the running image becomes the active one and the floor rises to its release counter."""
         _no_option(option)
         record = self._memory.nvm.record

@@ -39,7 +39,7 @@ class SecurityLock:
     def _request_seed(self, request: SecurityAccess) -> Answer:
         if request.data:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
-        if self._state.unlocked:
+        if self._state.security_open:
             return Answer(positive(Sid.SECURITY_ACCESS, bytes((REQUEST_SEED,)), bytes(self._rules.seed_bytes)))
         if self._life.now_ns() < self._closed_until_ns:
             raise Refused(Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
@@ -51,16 +51,17 @@ class SecurityLock:
         return seed if any(seed) else b"\x01" * self._rules.seed_bytes  # a zero seed means: already open
 
     async def _send_key(self, request: SecurityAccess) -> Answer:
-        if len(request.data) != seed_key.KEY_BYTES:
+        seed = self._seed or bytes(self._rules.seed_bytes)
+        expected = seed_key.compute(self._rules.algorithm, self._rules.secret_name, seed)
+        if len(request.data) != len(expected):
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if self._seed is None:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
-        expected = seed_key.compute(self._rules.algorithm, self._rules.secret_name, self._seed)
         self._seed = None
         if not hmac.compare_digest(expected, request.data):
             await self._wrong_key()
         await self._count(0)
-        self._state.unlocked = True
+        self._state.security_open = True
         return Answer(positive(Sid.SECURITY_ACCESS, bytes((SEND_KEY,))))
 
     async def _wrong_key(self) -> None:

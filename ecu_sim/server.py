@@ -138,8 +138,8 @@ class UdsServer:
             raise Refused(Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION)
 
     def _check_security(self, needs_unlocked: bool) -> None:
-        if needs_unlocked and not self._state.unlocked:
-            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
+        if needs_unlocked and self._state.missing is not None:
+            raise Refused(self._state.missing)
 
     def _check_minimum_length(self, service: Service, pdu: bytes) -> None:
         if len(pdu) < service.minimum_bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bench.core.node import Incarnation
+from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.uds import (
     Nrc,
     RequestDownload,
@@ -16,24 +19,21 @@ from ecu_sim.flash import FlashFault, padded
 from ecu_sim.geometry import mark_region
 from ecu_sim.memory import EcuMemory, Place
 from ecu_sim.services import Answer, Refused
-
-ADDRESS_AND_LENGTH_FORMAT = 0x44
-"""Four bytes of size, four bytes of address."""
+from ecu_sim.unpacking import Unpacker, UnpackError
 
 
 class _Download:
-    """A download under way: what came, what is still too short for a program unit."""
+    """A download under way: what came, unpacked, and what of it is still too short for a program unit."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, form: DownloadFormat) -> None:
         self.place = place
+        self.packed = form != PLAIN
+        self.unpacker = Unpacker(form)
         self.received = 0
+        """Bytes of the image so far, unpacked."""
         self.written = 0
         self.buffer = b""
         self.last_counter: int | None = None
-
-    @property
-    def next_counter(self) -> int:
-        return 1 if self.last_counter is None else (self.last_counter + 1) & 0xFF
 
     @property
     def complete(self) -> bool:
@@ -55,16 +55,21 @@ class Transfer:
 
     async def request_download(self, request: RequestDownload) -> Answer:
         """Begin a download into erased memory."""
-        self._check_formats(request)
+        form = self._format(request)
         place = self._place(request)
         self._check_idle()
         self._check_erased(place)
-        self._download = _Download(place)
+        self._download = _Download(place, form)
         return Answer(download_response(self._max_block_length))
 
-    def _check_formats(self, request: RequestDownload) -> None:
-        if request.data_format != 0 or request.memory.address_and_length_format != ADDRESS_AND_LENGTH_FORMAT:
+    def _format(self, request: RequestDownload) -> DownloadFormat:
+        """Return how the data will be packed: the header is always plain, the image as the personality says."""
+        personality, memory = self._memory.personality, request.memory
+        form = PLAIN if memory.address == personality.header_address else personality.download
+        expected = personality.transfer.address_and_length_format
+        if request.data_format != form.data_format or memory.address_and_length_format != expected:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        return form
 
     def _place(self, request: RequestDownload) -> Place:
         memory = request.memory
@@ -93,7 +98,7 @@ class Transfer:
         if request.counter != download.last_counter:
             self._check_counter(download, request.counter)
             self._check_amount(download, len(request.data))
-            await self._take(download, request.data)
+            await self._take(download, download.unpacker.feed(request.data))
             download.last_counter = request.counter
         return Answer(positive(Sid.TRANSFER_DATA, bytes((request.counter,))))
 
@@ -103,24 +108,33 @@ class Transfer:
         return self._download
 
     def _check_counter(self, download: _Download, counter: int) -> None:
-        if download.complete:
+        if download.complete and not download.packed:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
-        if counter != download.next_counter:
+        if counter != self._memory.personality.transfer.counter_after(download.last_counter):
             raise Refused(Nrc.WRONG_BLOCK_SEQUENCE_COUNTER)
 
     def _check_amount(self, download: _Download, length: int) -> None:
         if length + 2 > self._max_block_length:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        if download.received + length > download.place.size_bytes:
+        if not download.packed and download.received + length > download.place.size_bytes:
             raise Refused(Nrc.TRANSFER_DATA_SUSPENDED)
 
-    async def _take(self, download: _Download, data: bytes) -> None:
-        """Program the whole units that have come, keep the rest."""
-        pending = download.buffer + data
-        split = len(pending) - len(pending) % self._memory.personality.flash.unit_bytes
-        await self._program(download, pending[:split])
-        download.buffer = pending[split:]
-        download.received += len(data)
+    async def _take(self, download: _Download, pieces: Iterator[bytes]) -> None:
+        """Program the whole units that have come, keep the rest; a stream that is wrong or too long ends it all."""
+        unit_bytes = self._memory.personality.flash.unit_bytes
+        try:
+            for piece in pieces:
+                if download.received + len(piece) > download.place.size_bytes:
+                    self.abort()
+                    raise Refused(Nrc.TRANSFER_DATA_SUSPENDED)
+                pending = download.buffer + piece
+                split = len(pending) - len(pending) % unit_bytes
+                await self._program(download, pending[:split])
+                download.buffer = pending[split:]
+                download.received += len(piece)
+        except UnpackError:
+            self.abort()
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE) from None
 
     async def _program(self, download: _Download, data: bytes) -> None:
         if not data:
@@ -138,6 +152,8 @@ class Transfer:
     async def request_transfer_exit(self, request: RequestTransferExit) -> Answer:
         """Program the last, unaligned bytes (filled up with 0xFF) and end the download."""
         download = self._active()
+        if download.packed:
+            await self._take(download, download.unpacker.finish())
         if not download.complete:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
         await self._program(download, padded(download.buffer, self._memory.personality.flash.unit_bytes))

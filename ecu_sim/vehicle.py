@@ -70,6 +70,10 @@ class SimVehicle:
             raise InputError(f"{ecu_id} has no header byte {offset} in bank {bank}", allowed=f"0 to {HEADER_BYTES - 1}")
         self.memory(ecu_id).flash.flip_bit(header_region(bank), offset, bit)
 
+    def set_condition(self, ecu_id: str, condition: int, *, met: bool) -> None:
+        """Let a condition of the car be met or not (`ecu_sim.surroundings`), as the application sees it."""
+        self._ecus[ecu_id].surroundings.set_condition(condition, met=met)
+
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""
         personality = self._ecus[ecu_id].personality

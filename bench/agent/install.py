@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -13,8 +15,10 @@ from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.functional import restore_normal_operation
+from bench.flasher.group import BusGroup, BusGroups
 from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.sequence import flash_ecu
+from bench.flasher.together import batches
 from bench.flasher.values import FlashJob
 from bench.ports import Storage
 from bench.trust.package import EcuIdentity, PackageRefused, Refusal, VerifiedImage, verify_package
@@ -47,6 +51,7 @@ class Installer:
     ) -> None:
         self._world, self._life, self._config = world, life, config
         self._log, self._storage, self._ecus, self._progress = log, storage, ecus, progress
+        self._keeping = asyncio.Lock()
 
     @property
     def package_path(self) -> str:
@@ -103,26 +108,50 @@ class Installer:
         return EcuIdentity(ecu=access.ecu, hardware_id=found.hardware_id, release_counter=counter)
 
     async def install(self) -> None:
-        """Flash every image that has no result yet; each result is stored before the next ECU is touched."""
+        """Flash every image that has no result yet; each result is stored before it counts."""
         images, refused = await self._verified()
         if refused is not None:  # the disk or an ECU changed its mind after a power loss
             await self._log.move(
                 Event.INSTALL_FAILED, self.all_ecus(replace(refused, result_code=ScomoResult.INSTALL_FAILED))
             )
             return
-        for image in images:
-            if image.entry.ecu not in self._log.order.results:
-                await self._keep_result(image.entry.ecu, await self._flash(image))
+        await self._install_all([image for image in images if image.entry.ecu not in self._log.order.results])
         good = all(result.result_code == ScomoResult.OK for result in self._log.order.results.values())
         await self._log.move(Event.ALL_INSTALLED if good else Event.INSTALL_FAILED)
 
-    async def _flash(self, image: VerifiedImage) -> EcuResult:
-        """Flash one ECU, unless an earlier life already did and lost power before it could note so."""
+    async def _install_all(self, images: Sequence[VerifiedImage]) -> None:
+        """Flash one ECU after the other, or together those that the bench and their recipes let be flashed together."""
+        if not self._config.parallel:
+            for image in images:
+                await self._install_one(image, None)
+            return
+        missing = [image for image in images if not await self._found_done(image)]
+        by_ecu, groups = {image.entry.ecu: image for image in missing}, BusGroups()
+        for batch in batches(list(by_ecu), lambda ecu: self._ecus[ecu].recipe.parallel):
+            async with asyncio.TaskGroup() as tasks:
+                for ecu in batch:
+                    group = groups.of(self._ecus[ecu].functional)
+                    tasks.create_task(self._install_one(by_ecu[ecu], group), name=f"{self._life.part}.flash {ecu}")
+
+    async def _install_one(self, image: VerifiedImage, group: BusGroup | None) -> None:
+        """Flash one ECU unless it runs its version already; the result is stored before this returns."""
+        if group is not None or not await self._found_done(image):
+            await self._keep_result(image.entry.ecu, await self._flash(image, group))
+
+    async def _found_done(self, image: VerifiedImage) -> bool:
+        """Store the result of an ECU that an earlier life flashed and lost power before it could note so."""
         access = self._ecus[image.entry.ecu]
-        if await self._runs(access, image.entry.version):
-            with suppress(FlasherError):  # best effort: an ECU alone on a dead bus has nothing to restore
-                await restore_normal_operation(access.functional, access.recipe, self._life)
-            return EcuResult(ScomoResult.OK, image.entry.version, "already runs this version")
+        if not await self._runs(access, image.entry.version):
+            return False
+        with suppress(FlasherError):  # best effort: an ECU alone on a dead bus has nothing to restore
+            await restore_normal_operation(access.functional, access.recipe, self._life)
+        found = EcuResult(ScomoResult.OK, image.entry.version, "already runs this version")
+        await self._keep_result(image.entry.ecu, found)
+        return True
+
+    async def _flash(self, image: VerifiedImage, group: BusGroup | None) -> EcuResult:
+        """Flash one ECU, with patience for one that falls silent."""
+        access = self._ecus[image.entry.ecu]
         job = FlashJob(
             ecu=access.ecu,
             image=image.image,
@@ -130,11 +159,10 @@ class Installer:
             version=image.entry.version,
             software_id=image.entry.software_id,
         )
+        parts = (access.link, access.functional, access.recipe, self._life, self._world.points, self._progress)
         for tries_left in range(JOB_TRIES - 1, -1, -1):
             try:
-                report = await flash_ecu(
-                    job, access.link, access.functional, access.recipe, self._life, self._world.points, self._progress
-                )
+                report = await flash_ecu(job, *parts, group)
             except FlasherError as error:
                 if await self._answers_again(access, error) and await self._runs(access, image.entry.version):
                     return EcuResult(ScomoResult.OK, image.entry.version, f"runs it, although {error}")
@@ -163,8 +191,9 @@ class Installer:
             return False  # dead for the moment: the flasher has the patience for that
 
     async def _keep_result(self, ecu: str, result: EcuResult) -> None:
-        order = self._log.order
-        await self._log.keep(replace(order, results={**order.results, ecu: result}))
+        async with self._keeping:  # two results at once must not overwrite each other
+            order = self._log.order
+            await self._log.keep(replace(order, results={**order.results, ecu: result}))
 
     async def confirm(self) -> None:
         """Confirm every image: from now on the ECUs refuse older ones."""

@@ -38,6 +38,8 @@ class AgentConfig:
     poll_interval_ns: int
     factory_counters: Mapping[str, int]
     """Release counters of the software that each ECU left the factory with."""
+    parallel: bool = False
+    """Whether ECUs whose recipes allow it are flashed at the same time."""
     private_key: X25519PrivateKey = field(repr=False)
 
 

@@ -7,7 +7,9 @@ import traceback
 import click
 
 from bench import __version__
+from bench.cli.canlog import canlog
 from bench.cli.commands import dashboard, demo, doctor, replay, run
+from bench.cli.flash import flash
 from bench.cli.image import image
 from bench.cli.usage import explained, shows_help, with_next_step
 from bench.core.errors import InputError, OtabenchError
@@ -32,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, doctor, run, replay, dashboard, image):
+for command in (demo, doctor, run, replay, flash, dashboard, image, canlog):
     cli.add_command(command)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.canlog import can_log_option, check_can_log, log_of_run
 from bench.cli.doctor import checks, print_checks
 from bench.cli.options import address_option, common, debug_only, find, firmware_options, replay_options
 from bench.cli.output import Watch, messages, print_findings, print_json, print_table, report_name, written
@@ -71,9 +72,18 @@ def demo(as_json: bool, out: Path, seed: int) -> int:
 )
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
 @click.option("--base", type=str, default="0", show_default=True, help="Address of a binary file, as 0x… or decimal.")
+@can_log_option
 @common
 def run(
-    scenario: str, bench_name: str, images: tuple[str, ...], crop: bool, base: str, as_json: bool, out: Path, seed: int
+    scenario: str,
+    bench_name: str,
+    images: tuple[str, ...],
+    crop: bool,
+    base: str,
+    can_log: Path | None,
+    as_json: bool,
+    out: Path,
+    seed: int,
 ) -> int:
     """Run one SCENARIO (a file, or the name of a built-in one) on a bench and judge it.
 
@@ -83,7 +93,9 @@ def run(
       otabench run fixtures/scenarios/power_cut_ecu.toml --bench fixtures/benches/sim.toml
       otabench run power_cut_ecu --image body=firmware.hex --crop
       otabench run healthy --bench realtime --json
+      otabench run healthy --can-log healthy.blf
     """
+    check_can_log(can_log)
     with Watch(f"run {scenario}") as watch:
         job = make_job(
             find("scenarios", scenario),
@@ -97,6 +109,7 @@ def run(
         result = Runner().run(job)
         watch.title("writing the report")
         folders = written([result], out)
+        log_of_run(result, can_log)
     _show(result, folders[0], as_json, replay_options(images, crop, base, out))
     return exit_code([result])
 
@@ -108,6 +121,7 @@ def run(
 @click.option("--image", "images", multiple=True, metavar="ECU=FILE", help="The firmware that the run used.")
 @click.option("--crop", is_flag=True, help="As in the run.")
 @click.option("--base", type=str, default="0", show_default=True, help="As in the run.")
+@can_log_option
 @common
 def replay(
     run_id: str,
@@ -116,6 +130,7 @@ def replay(
     images: tuple[str, ...],
     crop: bool,
     base: str,
+    can_log: Path | None,
     as_json: bool,
     out: Path,
     seed: int,
@@ -129,8 +144,10 @@ def replay(
     Examples:
       otabench replay v1.healthy.none.1.0123456789ab.cdef01234567
       otabench replay ID --bench my-bench.toml --scenario my-scenario.toml
+      otabench replay ID --can-log out.blf
     """
     del seed
+    check_can_log(can_log)
     with Watch("replay") as watch:
         result = replay_run(
             run_id,
@@ -143,6 +160,7 @@ def replay(
             progress=watch.flash,
         )
         folders = written([result], out)
+        log_of_run(result, can_log)
     _show(result, folders[0], as_json, replay_options(images, crop, base, out))
     return exit_code([result])
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from bench import __version__
 from bench.cli.output import answers
 
-EXTRAS = {"can": "can", "isotp": "isotp", "serial": "serial"}
+EXTRAS = {"can": "can", "isotp": "isotp", "odx": "odxtools", "serial": "serial"}
 """Extra of the package: module that it brings."""
 MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "wrong": "[red]wrong[/]"}
 

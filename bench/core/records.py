@@ -176,6 +176,21 @@ class BankLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class DownloadPacking:
+    """How an ECU's images are packed on their way: what the judge needs to look into such a download.
+
+    `compression` is none or lzma (`.xz`), `encryption` none, aes_ctr or aes_cbc (vector first); compressed first,
+    then encrypted. `data_format` is the dataFormatIdentifier of 0x34.
+    """
+
+    data_format: int
+    compression: str
+    encryption: str
+    key: bytes = field(repr=False)
+    dictionary_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class EcuLayout:
     """What the bench knows of an ECU before the run, from the vehicle file."""
 
@@ -195,6 +210,11 @@ class EcuLayout:
     request_extension: int | None = None
     response_extension: int | None = None
     """The address byte in front of the data of requests and responses (extended and mixed addressing)."""
+    packing: DownloadPacking | None = None
+    """None where images are sent as they are."""
+    first_counter: int = 1
+    """blockSequenceCounter of a download's first 0x36, and below what follows 0xFF."""
+    counter_after_ff: int = 0
 
     @property
     def request(self) -> CanAddress:

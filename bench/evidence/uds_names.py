@@ -10,9 +10,13 @@ SERVICES = {
     0x3E: "TesterPresent", 0x85: "ControlDTCSetting",
 }  # fmt: skip
 SESSIONS = {1: "default", 2: "programming", 3: "extended"}
+TASKS = {
+    0: "de-authenticate", 1: "certificate", 2: "certificate, both ways", 3: "proof of ownership", 8: "configuration",
+}  # fmt: skip
 RESETS = {1: "hard", 2: "key off/on", 3: "soft"}
 ROUTINES = {
     0xFF00: "erase memory", 0xFF01: "check dependencies", 0x0202: "check memory", 0x0203: "activate", 0x0204: "confirm",
+    0x0205: "report progress", 0x0206: "check block", 0x0207: "check preconditions",
 }  # fmt: skip
 DIDS = {
     0xF15A: "fingerprint", 0xF180: "boot software id", 0xF186: "active session", 0xF188: "software id",
@@ -23,7 +27,13 @@ NRCS = {
     0x13: "incorrectMessageLengthOrInvalidFormat", 0x14: "responseTooLong", 0x21: "busyRepeatRequest",
     0x22: "conditionsNotCorrect", 0x24: "requestSequenceError", 0x25: "noResponseFromSubnetComponent",
     0x26: "failurePreventsExecutionOfRequestedAction", 0x31: "requestOutOfRange", 0x33: "securityAccessDenied",
+    0x34: "authenticationRequired",
     0x35: "invalidKey", 0x36: "exceededNumberOfAttempts", 0x37: "requiredTimeDelayNotExpired",
+    0x50: "certificateInvalidTimePeriod", 0x51: "certificateInvalidSignature", 0x52: "certificateInvalidChainOfTrust",
+    0x53: "certificateInvalidType", 0x54: "certificateInvalidFormat", 0x55: "certificateInvalidContent",
+    0x56: "certificateInvalidScope", 0x57: "certificateInvalid", 0x58: "ownershipVerificationFailed",
+    0x59: "challengeCalculationFailed", 0x5A: "settingAccessRightsFailed", 0x5B: "sessionKeyCreationFailed",
+    0x5C: "configurationDataUsageFailed", 0x5D: "deAuthenticationFailed",
     0x70: "uploadDownloadNotAccepted", 0x71: "transferDataSuspended", 0x72: "generalProgrammingFailure",
     0x73: "wrongBlockSequenceCounter", 0x78: "responsePending", 0x7E: "subFunctionNotSupportedInActiveSession",
     0x7F: "serviceNotSupportedInActiveSession", 0x92: "voltageTooHigh", 0x93: "voltageTooLow",
@@ -47,14 +57,16 @@ def _request_detail(sid: int, pdu: bytes) -> str:
         return RESETS.get(sub, f"0x{sub:02X}")
     if sid == 0x27:
         return "seed" if sub % 2 else "key"
+    if sid == 0x29:
+        return TASKS.get(sub, f"0x{sub:02X}")
     if sid == 0x31 and len(pdu) >= 4:
         routine = int.from_bytes(pdu[2:4], "big")
         return ROUTINES.get(routine, f"0x{routine:04X}") + _erase_range(routine, pdu)
     if sid in (0x22, 0x2E) and len(pdu) >= 3:
         did = int.from_bytes(pdu[1:3], "big")
         return f"{did:04X} {DIDS.get(did, '')}".strip()
-    if sid in (0x34, 0x35) and len(pdu) >= 11:
-        return f"0x{int.from_bytes(pdu[3:7], 'big'):08X}, {int.from_bytes(pdu[7:11], 'big')} bytes"
+    if sid in (0x34, 0x35):
+        return _range(pdu[2:])
     if sid == 0x85:
         return {1: "on", 2: "off"}.get(sub, f"0x{sub:02X}")
     if sid == 0x28:
@@ -63,9 +75,17 @@ def _request_detail(sid: int, pdu: bytes) -> str:
 
 
 def _erase_range(routine: int, pdu: bytes) -> str:
-    if routine != 0xFF00 or len(pdu) < 13 or pdu[4] != 0x44:
+    shown = _range(pdu[4:]) if routine == 0xFF00 else ""
+    return f" {shown}" if shown else ""
+
+
+def _range(raw: bytes) -> str:
+    """Return address and size behind their format byte (high nibble: width of the size), or "" when they are none."""
+    size_bytes, address_bytes = (raw[0] >> 4, raw[0] & 0x0F) if raw else (0, 0)
+    if not size_bytes or not address_bytes or len(raw) != 1 + address_bytes + size_bytes:
         return ""
-    return f" 0x{int.from_bytes(pdu[5:9], 'big'):08X}, {int.from_bytes(pdu[9:13], 'big')} bytes"
+    split = 1 + address_bytes
+    return f"0x{int.from_bytes(raw[1:split], 'big'):08X}, {int.from_bytes(raw[split:], 'big')} bytes"
 
 
 def answer_name(pdu: bytes) -> str:

@@ -17,7 +17,7 @@ TESTER_PRESENT, TRANSFER_DATA, READ_DID, VERSION_DID = 0x3E, 0x36, 0x22, 0xF189
 FOLDED = (TRANSFER_DATA, TESTER_PRESENT, READ_DID)
 FOLD_PAUSE_NS = 2_500 * NS_PER_MS
 """Longer than the pause between two TesterPresent (2 s): what such a silence parts stands on two lines."""
-WITH_SUB_FUNCTION = (0x10, 0x11, 0x27, 0x28, 0x31, 0x3E, 0x85)
+WITH_SUB_FUNCTION = (0x10, 0x11, 0x27, 0x28, 0x29, 0x31, 0x3E, 0x85)
 
 
 @dataclass(frozen=True, slots=True)

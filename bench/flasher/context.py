@@ -10,19 +10,23 @@ from bench.core.points import Points
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.functional import FunctionalSender
+from bench.flasher.group import BusGroup
 from bench.flasher.recipe import Recipe, Step
-from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
+from bench.flasher.values import NOTHING_HELD, FlashJob, FlashReport, Held, Progress, ProgressCallback, Tally
 from bench.wire.image_header import ImageHeader
 
 PHASES: dict[Step, str] = {
     Step.EXTENDED_SESSION: "pre",
     Step.DTC_OFF: "pre",
     Step.COMMUNICATION_OFF: "pre",
+    Step.CHECK_PRECONDITIONS: "pre",
     Step.PROGRAMMING_SESSION: "programming",
     Step.SECURITY_ACCESS: "programming",
+    Step.AUTHENTICATION: "programming",
     Step.FINGERPRINT: "programming",
     Step.ERASE: "erase",
     Step.DOWNLOAD_IMAGE: "transfer",
+    Step.PROGRAM_BLOCKS: "transfer",
     Step.DOWNLOAD_HEADER: "header",
     Step.CHECK_MEMORY: "check",
     Step.CHECK_DEPENDENCIES: "check",
@@ -31,6 +35,8 @@ PHASES: dict[Step, str] = {
     Step.VERIFY_VERSION: "reset",
     Step.COMMUNICATION_ON: "post",
     Step.DTC_ON: "post",
+    Step.CLEAR_DTCS: "post",
+    Step.READ_BACK: "post",
     Step.DEFAULT_SESSION: "post",
 }
 """What the fault points of the ECU are said to be in while a step runs."""
@@ -46,6 +52,7 @@ class FlashContext:
     clock: Clock
     client: UdsClient
     functional: FunctionalSender
+    group: BusGroup
     points: Points
     tally: Tally
     on_progress: ProgressCallback
@@ -56,9 +63,19 @@ class FlashContext:
     downloads: int = 0
     acknowledged_bytes: int = 0
     pass_bytes: int = 0
-    to_undo: dict[Step, bytes] = field(default_factory=dict)
+    try_started_ns: int = 0
+    asking: bool = False
+    """Whether the ECU is being asked who it is, before anything is done to it."""
     touched: bool = False
+    erased: bool = False
+    """Whether an erase was asked for: what the ECU held before may be gone."""
     entered_programming: bool = False
+    in_bootloader: bool = False
+    """Whether the bootloader answered when this try began."""
+    held: Held = NOTHING_HELD
+    """What the ECU said that it holds of this job's downloads."""
+    trust_held: bool = True
+    """False once a check failed over what the ECU said it held: then everything is erased and sent again."""
     committed: bool = False
     """Whether any boot from now on may run the new image: it was checked, and activated where that is needed."""
 
@@ -71,18 +88,19 @@ class FlashContext:
         now_ns = self.clock.now_ns()
         self._close_phase(now_ns)
         self.step, self._phase, self._phase_since_ns = step, phase, now_ns
+        self.erased = self.erased or step in (Step.ERASE, Step.PROGRAM_BLOCKS)
         self.points.set_phase(self.job.ecu, phase)
         self.tell()
 
     def tell(self) -> None:
         """Report progress."""
         total_bytes = len(self.job.image) + len(self.job.header)
-        self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes))
+        self.on_progress(Progress(self.job.ecu, self.step, self.pass_bytes, total_bytes, self.clock.now_ns()))
 
-    def acknowledged(self, length: int) -> None:
-        """Count payload that the ECU took."""
-        self.acknowledged_bytes += length
-        self.pass_bytes += length
+    def acknowledged(self, sent_bytes: int, image_bytes: int) -> None:
+        """Count payload that the ECU took, and what it stands for unpacked."""
+        self.acknowledged_bytes += sent_bytes
+        self.pass_bytes += image_bytes
         self.tell()
 
     async def pause_ms(self, duration_ms: int) -> None:
@@ -116,6 +134,8 @@ class FlashContext:
             counts=self.tally.values(),
             phase_ns=dict(self._phase_ns),
             duration_ns=now_ns - self.started_ns,
+            started_ns=self.started_ns,
+            step=self.step,
             events=tuple(self.tally.events),
         )
 

@@ -6,6 +6,9 @@ FlasherError
 │   ├── TransportError       no answer we can trust: time-out, aborted transfer, bus lost
 │   ├── ProtocolViolation    the ECU answered something ISO 14229-1 forbids
 │   └── NegativeResponse     the ECU said no, correctly; the code is a field
+├── SeedKeyFailed        whoever makes keys (plug-in, command, library) gave none; the ECU is not to blame
+├── AuthenticationFailed the tester's certificate cannot be used, or the ECU did not prove who it is
+├── PreconditionsNotMet  the application says why it must not be programmed now
 ├── CheckFailed          a routine ended with a status that means no
 ├── VersionMismatch      after the reset the ECU does not run what was programmed
 └── FlashFailed          the job as a whole: every try that the recipe allows is used up, or trying again is pointless
@@ -21,6 +24,7 @@ from udsoncan.ResponseCode import ResponseCode
 from bench.core.errors import OtabenchError
 
 if TYPE_CHECKING:
+    from bench.flasher.belief import Belief
     from bench.flasher.values import FlashReport
 
 
@@ -77,14 +81,46 @@ class ProtocolViolation(UdsError):
 class NegativeResponse(UdsError):
     """The ECU refused service `sid` with negative response code `nrc`; `request_head` is how the request began."""
 
-    def __init__(self, sid: int, nrc: int, request_head: bytes = b"") -> None:
-        head = f" (request {request_head.hex(' ')}{_named_bytes(request_head)})" if request_head else ""
+    def __init__(self, sid: int, nrc: int, request_head: bytes = b"", explanation: str = "") -> None:
+        named = "" if explanation else _named_bytes(request_head)
+        head = f" (request {request_head.hex(' ')}{named})" if request_head else ""
         name = str(ResponseCode.get_name(nrc))
-        super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}")
-        self.sid, self.nrc = sid, nrc
+        more = f": {explanation}" if explanation else ""
+        super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}{more}")
+        self.sid, self.nrc, self.request_head = sid, nrc, request_head
+
+    def explained(self, explanation: str) -> NegativeResponse:
+        """Return the same refusal with a word on what may be wrong in the request."""
+        return NegativeResponse(self.sid, self.nrc, self.request_head, explanation)
+
+
+class SeedKeyFailed(FlasherError):
+    """Whoever makes keys gave none; `name` says how, the text who, what was seen and what to do."""
+
+    def __init__(self, name: str, who: str, what: str, hint: str = "") -> None:
+        super().__init__(f"{name}: {who}: {what}{f'; next: {hint}' if hint else ''}")
+        self.name, self.who, self.what, self.hint = name, who, what, hint
+
+
+class AuthenticationFailed(FlasherError):
+    """The tester has no usable certificate, or the ECU did not prove who it is; `name` says which."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name}: {what}")
+        self.name = name
+
+
+class PreconditionsNotMet(FlasherError):
+    """The application says why it must not be programmed now: `conditions` by number, `meanings` in words."""
+
+    def __init__(self, conditions: tuple[int, ...], meanings: tuple[str, ...]) -> None:
+        super().__init__(f"not now: {', '.join(meanings)}")
+        self.conditions, self.meanings = conditions, meanings
 
 
 def _named_bytes(request: bytes) -> str:
+    if not request:
+        return ""
     named = [
         f"{name} 0x{request[start:end].hex().upper()}"
         for name, start, end in NAMED_BYTES.get(request[0], ())
@@ -110,8 +146,13 @@ class VersionMismatch(FlasherError):
 
 
 class FlashFailed(FlasherError):
-    """The job failed at `step`; `believed` says what the ECU was seen to run afterwards, `report` what was done."""
+    """The job failed at `step`; `belief` says what the ECU was seen to be afterwards, `report` what was done."""
 
-    def __init__(self, ecu: str, step: str, cause: FlasherError, believed: str, report: FlashReport) -> None:
-        super().__init__(f"{ecu}: {step} failed: {cause}; the ECU is believed to be {believed}")
-        self.ecu, self.step, self.cause, self.believed, self.report = ecu, step, cause, believed, report
+    def __init__(self, ecu: str, step: str, cause: FlasherError, belief: Belief, report: FlashReport) -> None:
+        super().__init__(f"{ecu}: {step} failed: {cause}; the ECU is believed to be {belief}")
+        self.ecu, self.step, self.cause, self.belief, self.report = ecu, step, cause, belief, report
+
+    @property
+    def believed(self) -> str:
+        """Return what the ECU was seen to be, in words."""
+        return str(self.belief)

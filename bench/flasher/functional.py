@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.flasher.errors import TransportError
@@ -24,8 +25,8 @@ class FunctionalSender:
         self.link = link
         self._timing, self._clock = timing, clock
 
-    async def send(self, payload: bytes) -> None:
-        """Send and wait P3; TransportError when the bus refuses or nobody acknowledges in time."""
+    async def send(self, payload: bytes, sent: Callable[[], object] = lambda: None) -> None:
+        """Send, call `sent`, and wait P3; TransportError when the bus refuses or nobody acknowledges in time."""
         try:
             async with asyncio.timeout(self._timing.functional_send_limit_ms / 1000):
                 await self.link.send(payload)
@@ -33,6 +34,7 @@ class FunctionalSender:
             raise TransportError("N_TIMEOUT_A", f"functional {payload.hex(' ')}: nobody acknowledged") from None
         except LinkError as error:
             raise TransportError(error.name, f"functional {payload.hex(' ')}: {error}") from None
+        sent()
         await self._clock.sleep_ns(self._timing.p3_functional_ms * NS_PER_MS)
 
 

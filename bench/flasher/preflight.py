@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bench.flasher.authentication import load_identity
 from bench.flasher.errors import ImageMismatch
+from bench.flasher.key_helpers import check_helper
 from bench.flasher.recipe import Recipe
 from bench.flasher.values import EcuIdentity, FlashJob
 from bench.images.memory import AddressRange
@@ -10,7 +12,15 @@ from bench.wire.image_header import HeaderError, ImageHeader
 
 
 def check_job(job: FlashJob, recipe: Recipe) -> ImageHeader:
-    """Return the decoded header; ImageMismatch unless image, header, job and the recipe's region agree."""
+    """Return the decoded header; ImageMismatch unless image, header, job and the recipe's region agree.
+
+    SeedKeyFailed when the program or library that shall make the key is not there, AuthenticationFailed when the
+    recipe's certificate or key cannot be read.
+    """
+    if recipe.security is not None:
+        check_helper(recipe.security)
+    if recipe.authentication is not None:
+        load_identity(recipe.authentication)
     header = _decoded(job)
     region = AddressRange(recipe.memory.region_base, recipe.memory.region_base + recipe.memory.region_size)
     occupied = AddressRange(header.load_address, header.load_address + len(job.image))

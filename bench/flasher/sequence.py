@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 
 from bench.core.clock import Clock
 from bench.core.points import Points
+from bench.flasher.belief import Belief, EcuState, belief_of, belief_silent, belief_untouched
 from bench.flasher.client import UdsClient
 from bench.flasher.context import PHASES, FlashContext
 from bench.flasher.errors import (
@@ -21,8 +21,8 @@ from bench.flasher.errors import (
     VersionMismatch,
 )
 from bench.flasher.functional import FunctionalSender
+from bench.flasher.group import BusGroup, SharedLink
 from bench.flasher.identity import identify
-from bench.flasher.keepalive import tester_present
 from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.services import ecu_reset
@@ -31,8 +31,9 @@ from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, P
 from bench.ports import DiagLink, FunctionalLink
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
-DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER)
-UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
+AUTHENTICATION_SID, CERTIFICATE_REFUSED = 0x29, range(0x50, 0x58)
+DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
+CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
 
 
 def no_progress(progress: Progress) -> None:
@@ -48,43 +49,86 @@ async def flash_ecu(
     clock: Clock,
     points: Points,
     progress: ProgressCallback = no_progress,
+    group: BusGroup | None = None,
 ) -> FlashReport:
     """Program one ECU and return when the new version was read back and the bus is as it was.
 
     The ECU may run its application or its bootloader, or be dead for a while. ImageMismatch before anything was
     done to it; FlashFailed when every try is used up (or trying is pointless), after what was switched off has been
-    switched on again as far as the ECU listens.
+    switched on again as far as the ECU listens. Jobs on the same bus share a `group`: then the last of them switches
+    on again.
     """
-    tally = Tally(job.ecu, clock)
-    ctx = FlashContext(
-        job=job,
-        header=check_job(job, recipe),
-        recipe=recipe,
-        clock=clock,
-        client=UdsClient(link, recipe, clock, tally),
-        functional=FunctionalSender(functional, recipe.timing, clock),
-        points=points,
-        tally=tally,
-        on_progress=progress,
-        started_ns=clock.now_ns(),
-    )
-    try:
-        await _try_until_done(ctx)
-    except asyncio.CancelledError:
-        await _undo(ctx)
-        raise
-    except FlasherError as error:
-        if not ctx.touched:
-            raise _untouched(ctx, error) from None
-        await _undo(ctx)
-        raise FlashFailed(job.ecu, ctx.step, error, await _believed(ctx), ctx.report()) from error
-    return ctx.report()
+    run = FlashRun(job, link, group or BusGroup(functional), recipe, clock, points, progress)
+    return await run.flash()
 
 
-def _untouched(ctx: FlashContext, error: FlasherError) -> FlasherError:
-    if isinstance(error, ImageMismatch):
-        return error
-    return FlashFailed(ctx.job.ecu, ctx.step, error, "silent or as it was: it was not touched", ctx.report())
+class FlashRun:
+    """One job under way; what it did and what it believes of the ECU can be asked at any time."""
+
+    def __init__(
+        self,
+        job: FlashJob,
+        link: DiagLink,
+        group: BusGroup,
+        recipe: Recipe,
+        clock: Clock,
+        points: Points,
+        progress: ProgressCallback = no_progress,
+    ) -> None:
+        """Check the image against the recipe: ImageMismatch when they do not belong together."""
+        tally = Tally(job.ecu, clock)
+        self.belief = belief_untouched("as it was: it was not touched")
+        self._ended: FlashReport | None = None
+        self._ctx = FlashContext(
+            job=job,
+            header=check_job(job, recipe),
+            recipe=recipe,
+            clock=clock,
+            client=UdsClient(SharedLink(link, group, clock, tally), recipe, clock, tally),
+            functional=FunctionalSender(group.link, recipe.timing, clock),
+            group=group,
+            points=points,
+            tally=tally,
+            on_progress=progress,
+            started_ns=clock.now_ns(),
+        )
+
+    async def flash(self) -> FlashReport:
+        """See `flash_ecu`; cancelled, it restores what it can, and what it believes stands in `belief`."""
+        ctx = self._ctx
+        ctx.started_ns = ctx.clock.now_ns()
+        ctx.group.join(ctx)
+        try:
+            await _try_until_done(ctx)
+        except asyncio.CancelledError:
+            await self._undo()
+            self._ended = ctx.report()
+            raise
+        except FlasherError as error:
+            await self._undo(touched=ctx.touched)
+            if isinstance(error, ImageMismatch) and not ctx.touched:
+                raise
+            self._ended = ctx.report()
+            raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended) from error
+        self.belief = Belief(EcuState.NEW_SOFTWARE, f"running {ctx.job.software_id} {ctx.version}", erased=ctx.erased)
+        await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
+        self._ended = ctx.report()
+        return self._ended
+
+    def report(self) -> FlashReport:
+        """Return what was done so far, or in all once the job has ended."""
+        return self._ended or self._ctx.report()
+
+    async def _undo(self, *, touched: bool = True) -> None:
+        """Switch on what was switched off, leave the programming session, and look what the ECU is now."""
+        ctx = self._ctx
+        await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
+        if not (touched and ctx.touched):
+            self.belief = belief_untouched("silent or as it was: it was not touched")
+            return
+        if ctx.entered_programming:
+            await _leave_programming(ctx)
+        self.belief = await _believed(ctx)
 
 
 # The job: whole tries -------------------------------------------------------------------------------
@@ -105,14 +149,16 @@ async def _try_until_done(ctx: FlashContext) -> None:
 
 async def _try_once(ctx: FlashContext) -> None:
     """Look who answers, then go through the recipe (or its end, when only the end is missing)."""
+    ctx.try_started_ns = ctx.clock.now_ns()
     ctx.enter("identify", "pre")
-    identity = await identify(ctx.client, ctx.recipe)
+    async with ctx.group.asking(ctx):
+        identity = await identify(ctx.client, ctx.recipe)
     _check_identity(ctx, identity)
     ctx.tally.note("identified", ecu_is=identity)
+    ctx.in_bootloader = identity.in_bootloader
     first = _first_step(ctx, identity)
     ctx.touched = True
-    timing = ctx.recipe.timing
-    async with tester_present(ctx.functional.link, ctx.client, timing, ctx.clock, ctx.tally):
+    async with ctx.group.tester_present(ctx):
         await _go_through(ctx, first)
 
 
@@ -129,8 +175,7 @@ def _check_identity(ctx: FlashContext, identity: EcuIdentity) -> None:
 
 
 def _first_step(ctx: FlashContext, identity: EcuIdentity) -> int:
-    runs_target = (identity.software_id, identity.version) == (ctx.job.software_id, ctx.job.version)
-    if not (ctx.committed and runs_target):
+    if not (ctx.committed and _runs_target(ctx, identity)):
         return 0
     ctx.tally.count("resumed_after_check")
     return ctx.recipe.steps.index(Step.VERIFY_VERSION)
@@ -142,7 +187,14 @@ def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch
         return error.routine_id != ctx.recipe.routines.erase
     if isinstance(error, VersionMismatch):
         return ctx.downloads > ctx.recipe.retries.download
-    return isinstance(error, NegativeResponse) and (error.sid, error.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
+    return isinstance(error, NegativeResponse) and _says_never(error)
+
+
+def _says_never(refusal: NegativeResponse) -> bool:
+    """Whether the ECU will not take this key or certificate however often it comes."""
+    if refusal.sid == AUTHENTICATION_SID:
+        return refusal.nrc in CERTIFICATE_REFUSED
+    return (refusal.sid, refusal.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
 
 
 # One try: the recipe's steps ------------------------------------------------------------------------
@@ -160,7 +212,7 @@ async def _go_through(ctx: FlashContext, first: int) -> None:
             if not _restarts_download(ctx, step, error):
                 raise
             ctx.tally.count("download_restart", step=step, error=error)
-            index = steps.index(Step.ERASE)
+            index = steps.index(ctx.recipe.restart_step)
         else:
             index += 1
 
@@ -184,7 +236,7 @@ def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFai
     if ctx.tally.counts.download_restart >= retries.download:
         return False
     if isinstance(error, CheckFailed):
-        return step is Step.CHECK_MEMORY and error.status in ctx.recipe.check.restart_download
+        return step in CHECKING and error.status in ctx.recipe.check.restart_download
     if step not in DOWNLOADS:
         return False
     return isinstance(error, ProtocolViolation) or (
@@ -195,26 +247,17 @@ def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFai
 # After a failure ------------------------------------------------------------------------------------
 
 
-async def _undo(ctx: FlashContext) -> None:
-    """Switch on what was switched off and leave the programming session, best effort, failures counted."""
-    for step in UNDO_ORDER:
-        payload = ctx.to_undo.pop(step, None)
-        if payload is not None:
-            await _attempt_undo(ctx, step, ctx.functional.send(payload))
-    if ctx.entered_programming:
-        await _attempt_undo(ctx, Step.RESET, ctx.client.call(ecu_reset()))
-        await ctx.pause_ms(ctx.recipe.timing.reboot_settle_ms)
-
-
-async def _attempt_undo(ctx: FlashContext, step: Step, effort: Awaitable[None]) -> None:
+async def _leave_programming(ctx: FlashContext) -> None:
+    """Reset the ECU, best effort: it starts its application if it has one."""
     try:
-        await effort
+        await ctx.client.call(ecu_reset())
     except UdsError as error:
-        ctx.tally.count("undo_failed", step=step, error=error)
+        ctx.tally.count("undo_failed", step=Step.RESET, error=error)
+    await ctx.pause_ms(ctx.recipe.timing.reboot_settle_ms)
 
 
-async def _believed(ctx: FlashContext) -> str:
-    """Return what the ECU is seen to be, in words; it is given the time of a reboot to answer."""
+async def _believed(ctx: FlashContext) -> Belief:
+    """Return what the ECU is seen to be; it is given the time of a reboot to answer."""
     seen: list[EcuIdentity] = []
 
     async def answers() -> bool:
@@ -224,5 +267,9 @@ async def _believed(ctx: FlashContext) -> str:
     try:
         await ctx.poll(answers)
     except UdsError as error:
-        return f"silent ({error})"
-    return str(seen[0])
+        return belief_silent(error, erased=ctx.erased)
+    return belief_of(seen[0], runs_target=_runs_target(ctx, seen[0]), erased=ctx.erased)
+
+
+def _runs_target(ctx: FlashContext, identity: EcuIdentity) -> bool:
+    return (identity.software_id, identity.version) == (ctx.job.software_id, ctx.job.version)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from udsoncan import MemoryLocation, services
+from udsoncan import DataFormatIdentifier, MemoryLocation, services
 from udsoncan.exceptions import ConfigError, InvalidResponseException
 from udsoncan.Request import Request
 from udsoncan.Response import Response
 
 from bench.flasher.errors import ProtocolViolation
+from bench.wire.transfer_format import STANDARD, TransferFormat
 
 Value = TypeVar("Value", covariant=True)
 Interpret = Callable[[Any], Any]
@@ -29,6 +30,7 @@ HARD_RESET = 0x01
 DISABLE_RX_AND_TX, ENABLE_RX_AND_TX = 0x03, 0x00
 NORMAL_COMMUNICATION = 0x01
 DTC_SETTING_ON, DTC_SETTING_OFF = 0x01, 0x02
+ALL_DTCS = 0xFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +132,22 @@ def start_routine(routine_id: int, option: bytes = b"") -> Call[bytes]:
     return Call(_bytes(request), bytes((start,)) + routine_id.to_bytes(2, "big"), read)
 
 
-def erase_option(address: int, length_bytes: int) -> bytes:
-    """Return the option of the erase routine: format 0x44, address and length of four bytes each."""
-    return struct.pack(">BII", 0x44, address, length_bytes)
+def erase_option(address: int, length_bytes: int, transfer: TransferFormat = STANDARD) -> bytes:
+    """Return a range as it stands in the option record of a routine: format, address and length."""
+    return transfer.range(address, length_bytes)
 
 
-def request_download(address: int, size_bytes: int) -> Call[int]:
-    """0x34, plain data, four-byte address and size; returns maxNumberOfBlockLength (service id and counter count)."""
-    request = services.RequestDownload.make_request(MemoryLocation(address, size_bytes, 32, 32))
+def request_download(
+    address: int, size_bytes: int, data_format: int = 0, transfer: TransferFormat = STANDARD
+) -> Call[int]:
+    """0x34; returns maxNumberOfBlockLength (service id and counter count).
+
+    `size_bytes` is the unpacked size, `data_format` the dataFormatIdentifier (high nibble compression), `transfer`
+    says how wide address and size are.
+    """
+    identifier = DataFormatIdentifier(data_format >> 4, data_format & 0xF)
+    place = MemoryLocation(address, size_bytes, 8 * transfer.address_bytes, 8 * transfer.size_bytes)
+    request = services.RequestDownload.make_request(place, identifier)
 
     def read(response: Any) -> int:
         return int(services.RequestDownload.interpret_response(response).service_data.max_length)
@@ -149,6 +159,12 @@ def transfer_data(counter: int, data: bytes) -> Call[None]:
     """0x36: one block."""
     request = services.TransferData.make_request(counter, data)
     return Call(_bytes(request), bytes((counter,)), _checked(services.TransferData.interpret_response))
+
+
+def clear_dtcs(group: int = ALL_DTCS) -> Call[None]:
+    """0x14: clear the diagnostic trouble codes of a group."""
+    request = services.ClearDiagnosticInformation.make_request(group)
+    return Call(_bytes(request), b"", _checked(services.ClearDiagnosticInformation.interpret_response))
 
 
 def transfer_exit() -> Call[None]:

@@ -26,12 +26,13 @@ class FlashJob:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is; `sent_bytes` counts payload that the ECU acknowledged in the running download pass."""
+    """How far a job is at `t_ns`; `sent_bytes` counts payload that the ECU took in the running download pass."""
 
     ecu: str
     step: str
     sent_bytes: int
     total_bytes: int
+    t_ns: int
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -55,6 +56,17 @@ class EcuIdentity:
         return f"{self.hardware_id} running {what}"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an ECU holds of an interrupted job: bytes of the image from its begin, and whether the whole header."""
+
+    image_bytes: int = 0
+    header: bool = False
+
+
+NOTHING_HELD = Held()
+
+
 @dataclass(slots=True)
 class Counts:
     """Every repetition and oddity of a job, each counted where it happened."""
@@ -73,6 +85,8 @@ class Counts:
     reboot_poll: int = 0
     extended_by_address: int = 0
     resumed_after_check: int = 0
+    resumed_transfer: int = 0
+    partial_erase: int = 0
     tester_present_failed: int = 0
     undo_failed: int = 0
 
@@ -114,7 +128,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlashReport:
-    """What a job did. `version` is what the ECU said at the end ("" when it was not asked or did not answer)."""
+    """What a job did, up to `step`. `version` is what the ECU said last ("" when it was not asked or gave none)."""
 
     ecu: str
     version: str
@@ -123,4 +137,6 @@ class FlashReport:
     counts: Mapping[str, int]
     phase_ns: Mapping[str, int]
     duration_ns: int
+    started_ns: int
+    step: str
     events: tuple[FlashEvent, ...] = field(default=(), repr=False)

@@ -6,9 +6,11 @@ from __future__ import annotations
 class Damaged(Exception):
     """A record or field that cannot be used, at a line (text, from 1) or an offset (binary, from 0)."""
 
-    def __init__(self, why: str, line: int | None = None, *, offset: int | None = None) -> None:
+    def __init__(
+        self, why: str, line: int | None = None, *, offset: int | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(why)
-        self.line, self.offset = line, offset
+        self.line, self.offset, self.hint = line, offset, hint
 
     @property
     def where(self) -> str:

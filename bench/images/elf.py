@@ -18,6 +18,8 @@ MAGIC = b"\x7fELF"
 IDENT_BYTES = 16
 PT_LOAD = 1
 PN_XNUM = 0xFFFF
+SIGN_EXTENDED = (1 << 64) - (1 << 31)
+"""From here on 64-bit addresses are 32-bit ones whose upper bit was copied (MIPS); the lower half counts."""
 EM_NAMES = {3: "x86", 4: "68k", 8: "MIPS", 20: "PowerPC", 22: "S390", 36: "V800", 40: "ARM", 42: "SuperH",
             44: "TriCore", 62: "x86-64", 83: "AVR", 87: "V850", 105: "MSP430", 173: "RX", 183: "AArch64",
             243: "RISC-V"}  # fmt: skip
@@ -63,7 +65,10 @@ def read_elf(raw: bytes) -> Elf:
     placed = list(_loaded(raw, _Table(bits, order, phoff, phentsize, phnum)))
     _check_overlaps(placed)
     segments = tuple(segment for _n, segment in placed)
-    return Elf(bits, byte_order, EM_NAMES.get(machine, f"machine {machine}"), entry, segments)
+    start = _narrow(entry, bits)
+    if start >= ADDRESS_SPACE_BYTES:
+        raise Damaged(f"e_entry is beyond 32-bit addresses, at 0x{entry:X}", offset=24)
+    return Elf(bits, byte_order, EM_NAMES.get(machine, f"machine {machine}"), start, segments)
 
 
 def _ident(raw: bytes) -> tuple[int, str, str]:
@@ -124,9 +129,14 @@ def _segment(raw: bytes, fields: tuple[int, ...], bits: int, n: int, at: int) ->
     if p_offset + p_filesz > len(raw):
         why = f"program header {n}: its 0x{p_filesz:X} bytes at 0x{p_offset:X} go beyond the end of the file"
         raise Damaged(why, offset=at)
+    p_paddr = _narrow(p_paddr, bits)
     if p_paddr + p_filesz > ADDRESS_SPACE_BYTES:
         raise Damaged(f"program header {n}: data beyond 32-bit addresses, at 0x{p_paddr:X}", offset=at)
     return Segment(p_paddr, raw[p_offset : p_offset + p_filesz])
+
+
+def _narrow(address: int, bits: int) -> int:
+    return address - SIGN_EXTENDED + (1 << 31) if bits == 64 and address >= SIGN_EXTENDED else address
 
 
 def _check_overlaps(placed: list[tuple[int, Segment]]) -> None:

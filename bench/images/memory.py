@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,6 +40,10 @@ class Segment:
     def range(self) -> AddressRange:
         """Return the addresses it occupies."""
         return AddressRange(self.address, self.address + len(self.data))
+
+    def part(self, start: int, end: int) -> Segment:
+        """Return what lies from address `start` up to, not including, `end`; both inside the segment."""
+        return Segment(start, self.data[start - self.address : end - self.address])
 
 
 class Overlap(ValueError):
@@ -89,6 +94,70 @@ class MemoryImage:
         """Return both images as one; `Overlap` when they claim the same addresses."""
         return MemoryImage.of((*self.segments, *other.segments))
 
+    def overlaps(self, other: MemoryImage) -> tuple[AddressRange, ...]:
+        """Return the addresses that both claim, ascending."""
+        common: list[AddressRange] = []
+        mine, theirs = list(self.ranges), list(other.ranges)
+        m = n = 0
+        while m < len(mine) and n < len(theirs):
+            start, end = max(mine[m].start, theirs[n].start), min(mine[m].end, theirs[n].end)
+            if start < end:
+                common.append(AddressRange(start, end))
+            if mine[m].end <= theirs[n].end:
+                m += 1
+            else:
+                n += 1
+        return tuple(common)
+
+    def overlay(self, later: MemoryImage) -> MemoryImage:
+        """Return both images as one; where both claim an address, `later` wins."""
+        kept: list[Segment] = []
+        covers = later.ranges
+        n = 0
+        for segment in self.segments:
+            start, end = segment.range.start, segment.range.end
+            while n < len(covers) and covers[n].end <= start:
+                n += 1
+            k = n
+            while k < len(covers) and covers[k].start < end:
+                if covers[k].start > start:
+                    kept.append(segment.part(start, covers[k].start))
+                start = min(end, covers[k].end)
+                k += 1
+            if start < end:
+                kept.append(segment.part(start, end))
+        return MemoryImage.of((*kept, *later.segments))
+
+    def aligned(self, unit_bytes: int, value: int = ERASED) -> MemoryImage:
+        """Return the image with each segment's start and end filled up to multiples of `unit_bytes`.
+
+        `unit_bytes` is the smallest piece that the ECU's flash programs, a power of two; ValueError when it is none.
+        """
+        if unit_bytes < 1 or unit_bytes & (unit_bytes - 1):
+            raise ValueError(f"a program unit is a power of two, not {unit_bytes}")
+        pieces: list[Segment] = []
+        done = 0
+        starts = [segment.address for segment in self.segments[1:]] + [ADDRESS_SPACE_BYTES]
+        for segment, following in zip(self.segments, starts, strict=False):
+            start = max(done, segment.address // unit_bytes * unit_bytes)
+            done = min(following, -(-segment.range.end // unit_bytes) * unit_bytes)
+            pieces.append(Segment(start, bytes((value,)) * (segment.address - start)))
+            pieces.append(segment)
+            pieces.append(Segment(segment.range.end, bytes((value,)) * (done - segment.range.end)))
+        return MemoryImage.of(pieces)
+
+    def within(self, region: AddressRange) -> MemoryImage:
+        """Return what lies inside `region`; found by bisection, so that many calls stay cheap."""
+        first = bisect_right(self.segments, region.start, key=lambda segment: segment.range.end)
+        inside: list[Segment] = []
+        for n in range(first, len(self.segments)):
+            segment = self.segments[n]
+            start, end = max(segment.address, region.start), min(segment.range.end, region.end)
+            if start >= end:
+                break
+            inside.append(segment.part(start, end))
+        return MemoryImage(tuple(inside))
+
     def crop(self, region: AddressRange) -> tuple[MemoryImage, tuple[AddressRange, ...]]:
         """Return what lies inside `region` and the ranges that were left out, ascending."""
         inside: list[Segment] = []
@@ -99,7 +168,7 @@ class MemoryImage:
             if start >= end:
                 outside.append(whole)
                 continue
-            inside.append(Segment(start, segment.data[start - whole.start : end - whole.start]))
+            inside.append(segment.part(start, end))
             outside += [AddressRange(a, b) for a, b in ((whole.start, start), (end, whole.end)) if a < b]
         return MemoryImage(tuple(inside)), tuple(outside)
 

@@ -5,6 +5,8 @@
 
 Each block, big-endian: start address 4, length 4, data, CRC-16 of the data 2 (CCITT: polynomial 0x1021, start 0xFFFF).
 `file_checksum` is the CRC-32 over all bytes after the header's closing brace. Values of the header are kept as text.
+`data_format_identifier` is that of RequestDownload (ISO 14229-1): upper nibble compression, lower nibble encryption.
+Blocks that are compressed or encrypted are kept as they are: what memory they fill, only the ECU knows.
 """
 
 from __future__ import annotations
@@ -12,55 +14,76 @@ from __future__ import annotations
 import binascii
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.images.damaged import Damaged, Unsuited
 from bench.images.memory import ADDRESS_SPACE_BYTES, AddressRange, Overlap, Segment
 
 MAX_HEADER_BYTES = 1 << 16
+MAX_BLOCKS = 1 << 16
 BLOCK_HEAD_BYTES = 8
 CRC_BYTES = 2
+NUMBERS = (
+    "call", "data_format_identifier", "sw_signature", "sw_signature_dev",
+    "verification_block_start", "verification_block_length", "verification_block_root_hash",
+)  # fmt: skip
+"""Fields whose values are numbers, and are refused with their line where they are not."""
+_VERSION = re.compile(r"(?:[A-Za-z]+)?(?:2\.\d|3\.0)")
 _TOKEN = re.compile(r'(?P<skip>\s+|//[^\n]*|/\*.*?\*/)|"[^"\n]*"|[\w.+-]+|[{}=;,]', re.S)
 
 
 @dataclass(frozen=True, slots=True)
 class Vbf:
-    """A VBF file: `fields` as in the header (quotes taken off, but in lists), `segments` in the file's order."""
+    """A VBF file: `fields` as in the header (quotes taken off, but in lists), `blocks` in the file's order."""
 
     version: str
     fields: dict[str, str]
     erase: tuple[AddressRange, ...]
-    segments: tuple[Segment, ...]
+    blocks: tuple[Segment, ...]
 
     @property
     def call_address(self) -> int | None:
         """Return where a secondary bootloader is started (`call`)."""
         return _number(self.fields.get("call", ""))
 
+    @property
+    def data_format_identifier(self) -> int:
+        """Return how the blocks are packed; 0 is plain."""
+        return _number(self.fields.get("data_format_identifier", "0")) or 0
+
+    @property
+    def verification_block(self) -> AddressRange | None:
+        """Return where the table of hashes lies that a signature covers (`verification_block_start`, `_length`)."""
+        start = _number(self.fields.get("verification_block_start", ""))
+        length = _number(self.fields.get("verification_block_length", ""))
+        return None if start is None or length is None else AddressRange(start, start + length)
+
 
 def read_vbf(raw: bytes) -> Vbf:
-    """Read a VBF file; `Damaged` with line (header) or offset (blocks), `Unsuited` when the blocks are not plain."""
+    """Read a VBF file; `Damaged` with line (header) or offset (blocks), `Unsuited` for versions that are not read."""
     header = _Header(raw)
     header.read()
-    if _number(header.fields.get("data_format_identifier", "0x00")) != 0:
-        raise Unsuited(
-            "the blocks of this VBF file are compressed or encrypted",
-            found=f"data_format_identifier = {header.fields['data_format_identifier']}",
-            allowed="0x00",
-            hint="give the file as it was before packing",
-        )
-    segments = tuple(_blocks(raw, header.end))
-    told, actual = header.checksum(), zlib.crc32(raw[header.end :])
+    if not _VERSION.fullmatch(header.version):
+        raise Unsuited("this version of VBF is not read", found=header.version[:40], allowed="2.0 to 2.9, 3.0")
+    header.check_numbers()
+    found = Vbf(header.version, header.fields, header.erase(), tuple(_blocks(raw, header.end)))
+    told, actual = header.checksum(), zlib.crc32(memoryview(raw)[header.end :])
     if told != actual:
         why = f"file_checksum is 0x{told:08X}, the blocks give 0x{actual:08X}"
         raise Damaged(why, header.lines["file_checksum"])
-    return Vbf(header.version, header.fields, header.erase(), segments)
+    if found.data_format_identifier == 0:
+        _check_overlaps(found.blocks)
+        _check_verification_block(found, header)
+    return found
 
 
-def _blocks(raw: bytes, start: int) -> list[Segment]:
-    found: list[Segment] = []
-    at = start
+def _blocks(raw: bytes, start: int) -> Iterator[Segment]:
+    at, count = start, 0
     while at < len(raw):
+        count += 1
+        if count > MAX_BLOCKS:
+            raise Damaged(f"more than {MAX_BLOCKS} blocks", offset=at)
         if len(raw) - at < BLOCK_HEAD_BYTES:
             raise Damaged(f"{len(raw) - at} bytes left, a block begins with {BLOCK_HEAD_BYTES}", offset=at)
         address, length = (int.from_bytes(raw[at + n : at + n + 4], "big") for n in (0, 4))
@@ -73,10 +96,8 @@ def _blocks(raw: bytes, start: int) -> list[Segment]:
         data = raw[body : body + length]
         told = int.from_bytes(raw[body + length : body + length + CRC_BYTES], "big")
         _check_crc(data, address, told, body + length)
-        found.append(Segment(address, data))
+        yield Segment(address, data)
         at = body + length + CRC_BYTES
-    _check_overlaps(found)
-    return found
 
 
 def _check_crc(data: bytes, address: int, told: int, at: int) -> None:
@@ -86,11 +107,17 @@ def _check_crc(data: bytes, address: int, told: int, at: int) -> None:
         raise Damaged(why, offset=at)
 
 
-def _check_overlaps(blocks: list[Segment]) -> None:
+def _check_overlaps(blocks: tuple[Segment, ...]) -> None:
     ordered = sorted((block for block in blocks if block.data), key=lambda block: block.address)
     for n, block in enumerate(ordered[1:], 1):
         if block.address < ordered[n - 1].range.end:
             raise Damaged(f"{Overlap(ordered[n - 1], block)} by two blocks")
+
+
+def _check_verification_block(found: Vbf, header: _Header) -> None:
+    table = found.verification_block
+    if table is not None and not any(b.address <= table.start and table.end <= b.range.end for b in found.blocks):
+        raise Damaged(f"the verification block {table} lies in no block", header.lines["verification_block_start"])
 
 
 class _Header:
@@ -118,6 +145,15 @@ class _Header:
             self._expect("=")
             self.fields[key] = self._value(key)
 
+    def check_numbers(self) -> None:
+        """`Damaged` with the line of a field that must be a number and is none."""
+        for key in NUMBERS:
+            if key in self.fields and _number(self.fields[key]) is None:
+                raise Damaged(f"{key} is no number: {self.fields[key][:40]}", self.lines[key])
+        packed = _number(self.fields.get("data_format_identifier", "0")) or 0
+        if packed > 0xFF:
+            raise Damaged(f"data_format_identifier is one byte, not 0x{packed:X}", self.lines["data_format_identifier"])
+
     def checksum(self) -> int:
         """Return `file_checksum`."""
         if "file_checksum" not in self.fields:
@@ -134,7 +170,10 @@ class _Header:
         known = [number for number in numbers if number is not None]
         if len(known) != len(numbers) or len(known) % 2 or ("erase" in self.fields and not known):
             raise Damaged("erase is no list of { address, length }", self.lines["erase"])
-        pairs = zip(known[::2], known[1::2], strict=True)
+        pairs = list(zip(known[::2], known[1::2], strict=True))
+        beyond = next((a for a, length in pairs if a + length > ADDRESS_SPACE_BYTES), None)
+        if beyond is not None:
+            raise Damaged(f"erase goes beyond 32-bit addresses, at 0x{beyond:X}", self.lines["erase"])
         return tuple(AddressRange(address, address + length) for address, length in pairs)
 
     def _value(self, key: str) -> str:

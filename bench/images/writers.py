@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import bincopy
 
 from bench.core.errors import InputError
-from bench.images.memory import AddressRange, MemoryImage, Segment
-from bench.images.readers import FORMATS, MAX_IMAGE_BYTES, format_of_suffix
+from bench.images.memory import MemoryImage, Segment
+from bench.images.readers import FORMATS, format_of_suffix
 
 WRITTEN_FORMATS = ("ihex", "srec", "ti_txt", "binary")
 RECORD_BYTES = 32
 PAGE_BYTES = 1 << 16
+END_RECORD = ":00000001FF\n"
+MAX_COUNT = 0xFFFFFF
+"""A count record has 24 bits at most; above it there is none."""
 
 
 def written_format(path: Path) -> str:
@@ -31,7 +34,12 @@ def written_format(path: Path) -> str:
 
 
 def encode_image(image: MemoryImage, file_format: str, *, start_address: int | None = None) -> bytes:
-    """Return the bytes of a file of `file_format` (one of `WRITTEN_FORMATS`).
+    """Return the bytes of a file of `file_format`; as `encode_chunks`."""
+    return b"".join(encode_chunks(image, file_format, start_address=start_address))
+
+
+def encode_chunks(image: MemoryImage, file_format: str, *, start_address: int | None = None) -> Iterator[bytes]:
+    """Yield a file of `file_format` (one of `WRITTEN_FORMATS`) in pieces that are small beside the image.
 
     `start_address` is kept by Intel HEX (a 05 record) and S-records (S7). A binary has one segment and no addresses:
     ValueError when the image has gaps.
@@ -39,24 +47,37 @@ def encode_image(image: MemoryImage, file_format: str, *, start_address: int | N
     if file_format == "binary":
         if len(image.segments) != 1:
             raise ValueError(f"a binary has one segment, the image has {len(image.segments)}")
-        return image.segments[0].data
-    if file_format == "ihex":
-        return _intel_hex(image, start_address).encode()
-    out = _bincopy(image.segments)
+        return iter([image.segments[0].data])
     if file_format == "ti_txt":
-        return str(out.as_ti_txt()).encode()
-    out.execution_start_address = start_address or 0
-    return str(out.as_srec(RECORD_BYTES)).encode()
+        return _ti_txt(image)
+    return (_intel_hex if file_format == "ihex" else _s_records)(image, start_address)
 
 
-def _intel_hex(image: MemoryImage, start_address: int | None) -> str:
+def _intel_hex(image: MemoryImage, start_address: int | None) -> Iterator[bytes]:
     """Write each 64 KiB page by itself: no record may cross the end of one, its 16-bit address would wrap."""
-    lines: list[str] = []
     for page in _pages(image):
-        lines += str(_bincopy([page]).as_ihex(RECORD_BYTES)).splitlines()[:-1]
+        yield str(_bincopy(page).as_ihex(RECORD_BYTES)).removesuffix(END_RECORD).encode()
     end = bincopy.BinFile()
     end.execution_start_address = start_address
-    return "\n".join(lines) + "\n" + str(end.as_ihex())
+    yield str(end.as_ihex()).encode()
+
+
+def _s_records(image: MemoryImage, start_address: int | None) -> Iterator[bytes]:
+    """Write S3 records, their count, and the start address."""
+    records = 0
+    for page in _pages(image):
+        lines = [line for line in str(_bincopy(page).as_srec(RECORD_BYTES)).splitlines() if line.startswith("S3")]
+        records += len(lines)
+        yield "".join(f"{line}\n" for line in lines).encode()
+    if records <= MAX_COUNT:
+        yield f"{bincopy.pack_srec('5' if records <= 0xFFFF else '6', records, 0, None)}\n".encode()
+    yield f"{bincopy.pack_srec('7', start_address or 0, 0, None)}\n".encode()
+
+
+def _ti_txt(image: MemoryImage) -> Iterator[bytes]:
+    for page in _pages(image):
+        yield str(_bincopy(page).as_ti_txt()).removesuffix("q\n").encode()
+    yield b"q\n"
 
 
 def _pages(image: MemoryImage) -> Iterator[Segment]:
@@ -68,23 +89,7 @@ def _pages(image: MemoryImage) -> Iterator[Segment]:
             start = end
 
 
-def _bincopy(segments: Iterable[Segment]) -> bincopy.BinFile:
+def _bincopy(page: Segment) -> bincopy.BinFile:
     out = bincopy.BinFile()
-    for segment in segments:
-        out.add_binary(segment.data, segment.address)
+    out.add_binary(page.data, page.address)
     return out
-
-
-def filled(image: MemoryImage, value: int, region: AddressRange | None = None, *, file: str) -> MemoryImage:
-    """Fill the gaps between the segments, or all of `region`; `InputError` when that gives more than can be read."""
-    ranges = image.ranges
-    whole = region or AddressRange(ranges[0].start, ranges[-1].end)
-    if whole.size_bytes > MAX_IMAGE_BYTES:
-        raise InputError(
-            "the image with its gaps filled is too large",
-            file=file,
-            found=str(whole),
-            allowed=f"up to {MAX_IMAGE_BYTES} bytes",
-            hint="choose a part with --crop START-END",
-        )
-    return MemoryImage.of([image.fill(whole.start, whole.end, value)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -12,7 +13,7 @@ from bench.core.records import BRS, FD, REMOTE
 from bench.ports import AnswerTimeout, CanPort, LinkError, SentCallback
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
-from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
+from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpError, IsoTpParams
 from bench.wire.isotp_params import FRAME_BYTES
 from bench.wire.isotp_send import Framing
 
@@ -32,35 +33,55 @@ class IsoTpLink:
     """Tester side of one address pair. One owner; one `receive` at a time."""
 
     def __init__(
-        self, clock: Clock, port: CanPort, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
+        self,
+        clock: Clock,
+        port: CanPort,
+        address: IsoTpAddress,
+        params: IsoTpParams,
+        frame_flags: int | None = None,
+        *,
+        classic_fallback: bool = False,
     ) -> None:
         """Begin to listen. ValueError when another link of this port has the same address pair.
 
         `frame_flags` is FD and BRS of what is sent, by default both when `params.tx_dl` is over 8. The ECU may
-        answer in frames of the other kind.
+        answer in frames of the other kind. With `classic_fallback` a request that finds no answer makes the next one
+        go out in classic frames (then in FD ones again, in turns, until one is answered): a bootloader may know no
+        CAN FD. An FD frame of the ECU ends that.
         """
         _own(port, address)
         self._clock = clock
+        self._address = address
         self._arrived: deque[Outcome] = deque()
         self._started = False
         self._waiter: asyncio.Future[None] | None = None
-        transmit = transmitter(port, address, params, frame_flags)
-        self._endpoint = IsoTpEndpoint(
-            clock,
-            params,
-            transmit,
-            listener=self,
-            abort=lambda: port.cancel(address.tx_id, address.flags, address.prefix),
-            address=address,
-            transmit_run=transmit,
-        )
-        self._address = address
-        port.subscribe(self._on_frame, (address.rx_identifier,), self._endpoint)
-        port.on_bus_off(self._endpoint.fail)
+
+        def endpoint(params: IsoTpParams, frame_flags: int | None) -> IsoTpEndpoint:
+            transmit = transmitter(port, address, params, frame_flags)
+            found = IsoTpEndpoint(clock, params, transmit, self, abort, address, transmit)
+            port.on_bus_off(found.fail)
+            return found
+
+        def abort() -> None:
+            port.cancel(address.tx_id, address.flags, address.prefix)
+
+        self._abort = abort
+        self._endpoint = self._preferred = self._other = endpoint(params, frame_flags)
+        if classic_fallback:
+            self._other = endpoint(replace(params, tx_dl=FRAME_BYTES, tx_dl_min=FRAME_BYTES), 0)
+        taker = None if classic_fallback else self._endpoint  # which of the two takes a run may change meanwhile
+        port.subscribe(self._on_frame, (address.rx_identifier,), taker)
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
+            if self._endpoint is not self._preferred and frame.flags & FD:
+                self._switch()
             self._endpoint.on_frame(frame.data, t_ns)
+
+    def _switch(self) -> None:
+        """Use the other kind of frames from the next message on, unless one is under way."""
+        if not self._endpoint.sending and not self._endpoint.receiving:
+            self._endpoint, self._other = self._other, self._endpoint
 
     # IsoTpListener ----------------------------------------------------------------------------------
 
@@ -92,10 +113,13 @@ class IsoTpLink:
         self._endpoint.send(payload, lambda error: None if done.done() else done.set_result(error))
         try:
             error = await done
-        except asyncio.CancelledError:  # given up by the caller: the rest must not hold the link
+        except asyncio.CancelledError:  # given up by the caller: the rest must not go out, the link is free again
             self._endpoint.fail()
+            self._abort()
             raise
         if error is not None:
+            if error == IsoTpError.TIMEOUT_BS:
+                self._switch()
             raise LinkError(error, "while sending")
 
     async def receive(self, start_within_ns: int) -> bytes:
@@ -105,6 +129,7 @@ class IsoTpLink:
             if self._started:  # the answer is under way: N_Cr guards it, P2 no longer does
                 await self._wait(None)
             elif not await self._wait(deadline_ns) and not self._started and not self._arrived:
+                self._switch()
                 raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
         outcome = self._arrived.popleft()
         if isinstance(outcome, LinkError):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.core.records import EcuLayout, RunRecord
+from bench.core.records import DownloadPacking, EcuLayout, RunRecord
 from bench.oracle.decode_isotp import Bus, Message, messages
+from bench.oracle.decode_packing import StreamReader, Unreadable, unpacked
 
 SESSION, RESET, COMMUNICATION, ROUTINE, DOWNLOAD, TRANSFER, TRANSFER_EXIT, DTC_SETTING = (
     0x10, 0x11, 0x28, 0x31, 0x34, 0x36, 0x37, 0x85,
@@ -17,10 +18,10 @@ SESSION, RESET, COMMUNICATION, ROUTINE, DOWNLOAD, TRANSFER, TRANSFER_EXIT, DTC_S
 START_ROUTINE = 0x01
 NEGATIVE = 0x7F
 RESPONSE_PENDING = 0x78
-_ECHO_BYTES = {SESSION: 1, RESET: 1, 0x22: 2, 0x27: 1, COMMUNICATION: 1, 0x2E: 2, ROUTINE: 3, TRANSFER: 1, 0x3E: 1,
-               DTC_SETTING: 1}  # fmt: skip
+_ECHO_BYTES = {SESSION: 1, RESET: 1, 0x22: 2, 0x27: 1, COMMUNICATION: 1, 0x29: 1, 0x2E: 2, ROUTINE: 3, TRANSFER: 1,
+               0x3E: 1, DTC_SETTING: 1}  # fmt: skip
 """How many bytes after the service a positive answer repeats."""
-_WITH_SUB_FUNCTION = (SESSION, RESET, 0x27, COMMUNICATION, ROUTINE, 0x3E, DTC_SETTING)
+_WITH_SUB_FUNCTION = (SESSION, RESET, 0x27, COMMUNICATION, 0x29, ROUTINE, 0x3E, DTC_SETTING)
 _UNANSWERED_KEPT = 8
 """An answer is looked for among that many requests back."""
 
@@ -66,11 +67,16 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The data of one 0x36 as it crossed the bus; `stored` when the ECU took it as new data."""
+    """The data of one 0x36; `stored` when the ECU took it as new data.
+
+    Of a packed download it is what the block adds to the image, unpacked; the bytes of the bus when they cannot be
+    unpacked (`readable` then says whether the judge knows the format at all).
+    """
 
     t_ns: int
     data: bytes
     stored: bool
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,7 @@ def listen(bus: Bus, layout: EcuLayout) -> EcuTraffic:
     requests = messages(bus, layout.channel, layout.request)
     answers = messages(bus, layout.channel, layout.response)
     exchanges = _pair(layout, requests, answers)
-    downloads, blocks = _downloads(layout.ecu, exchanges)
+    downloads, blocks = _downloads(layout, exchanges)
     return EcuTraffic(layout, exchanges, downloads, blocks)
 
 
@@ -164,40 +170,71 @@ def _answers(request: Message, answer: bytes) -> bool:
 
 @dataclass(slots=True)
 class _Open:
-    """A download under way: which counter comes next, and what was stored."""
+    """A download under way: which counter comes next, what was stored, as sent and unpacked."""
 
     start: Download
-    expected: int = 1
+    packing: DownloadPacking | None
+    reader: StreamReader | None
+    expected: int
+    after_ff: int
+    sent: bytearray = field(default_factory=bytearray)
+    last_bytes: int = 0
+    last_counter: int | None = None
     stored: bytearray = field(default_factory=bytearray)
+
+    @classmethod
+    def of(cls, start: Download, layout: EcuLayout) -> _Open:
+        packing = layout.packing
+        if packing is None or packing.data_format != start.data_format:
+            packing = None
+        reader = StreamReader(packing, start.size_bytes) if packing else None
+        return cls(start, packing, reader, layout.first_counter, layout.counter_after_ff)
 
     def close(self, t_ns: int | None) -> Download:
         return replace(self.start, data=bytes(self.stored), completed_t_ns=t_ns)
 
-    def take(self, exchange: Exchange) -> bool:
-        """Store the block when the ECU took it for new data, not for a repetition."""
-        counter = exchange.request.payload[1] if len(exchange.request.payload) > 1 else -1
-        if not exchange.positive or counter != self.expected:
-            return False
-        self.stored += exchange.request.payload[2:]
-        self.expected = (self.expected + 1) & 0xFF
-        return True
+    def take(self, exchange: Exchange) -> Block:
+        """Return the block; it is stored when the ECU took it for new data, not for a repetition."""
+        payload = exchange.request.payload
+        counter = payload[1] if len(payload) > 1 else -1
+        stored = exchange.positive and counter == self.expected
+        again = counter == self.last_counter
+        data, readable = self._unpacked(payload[2:], stored=stored, again=again)
+        if stored:
+            self.sent += payload[2:]
+            self.last_bytes, self.last_counter = len(payload) - 2, counter
+            self.stored += data
+            self.expected = self.after_ff if counter == 0xFF else counter + 1
+        return Block(exchange.request.t_end_ns, data, stored, readable)
+
+    def _unpacked(self, sent: bytes, *, stored: bool, again: bool) -> tuple[bytes, bool]:
+        """Return what a block adds, and whether its format is known; one that cannot be unpacked stays as it is."""
+        if self.packing is None or self.reader is None:
+            return sent, self.start.data_format == 0
+        before = bytes(self.sent[: len(self.sent) - self.last_bytes] if again else self.sent)
+        try:
+            if stored:
+                return self.reader.read(sent), True
+            return unpacked(self.packing, self.start.size_bytes, before, sent), True
+        except Unreadable:
+            return sent, True
 
 
-def _downloads(ecu: str, exchanges: Sequence[Exchange]) -> tuple[tuple[Download, ...], tuple[Block, ...]]:
+def _downloads(layout: EcuLayout, exchanges: Sequence[Exchange]) -> tuple[tuple[Download, ...], tuple[Block, ...]]:
     downloads: list[Download] = []
     blocks: list[Block] = []
     running: _Open | None = None
     for exchange in exchanges:
         if exchange.service == TRANSFER:
-            stored = running is not None and running.take(exchange)
-            blocks.append(Block(exchange.request.t_end_ns, exchange.request.payload[2:], stored))
+            stray = Block(exchange.request.t_end_ns, exchange.request.payload[2:], stored=False)
+            blocks.append(stray if running is None else running.take(exchange))
         ended = exchange.positive and exchange.service in (SESSION, RESET, TRANSFER_EXIT)
-        started = _start(ecu, exchange)
+        started = _start(layout.ecu, exchange)
         if running is not None and (ended or started is not None):
             whole = exchange.service == TRANSFER_EXIT
             downloads.append(running.close(exchange.answered_t_ns if whole else None))
             running = None
-        running = _Open(started) if started is not None else running
+        running = _Open.of(started, layout) if started is not None else running
     if running is not None:
         downloads.append(running.close(None))
     return tuple(downloads), tuple(blocks)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from bench.config import FileModel
 from bench.core.errors import InputError
 from bench.core.records import CanAddress
 from bench.wire.can import MAX_BASE_ID, MAX_EXTENDED_ID
 from bench.wire.isotp import AddressingMode, IsoTpAddress
-from bench.wire.isotp_habits import IsoTpHabits
+from bench.wire.isotp_habits import Frames, IsoTpHabits
 
 CanId = Annotated[int, Field(ge=0, le=MAX_EXTENDED_ID)]
 NodeAddress = Annotated[int, Field(ge=0, le=0xFF)]
@@ -94,10 +95,38 @@ class Addressed(FileModel):
         return TESTER_ADDRESS if self.source_address is None else self.source_address
 
 
-class AddressedEcu(Addressed):
-    """Where one ECU is reached, and the tester's habits towards it (keys left out: as the vehicle's `isotp`)."""
+class TesterHabits(IsoTpHabits):
+    """The tester's habits towards one ECU, all keys known."""
 
-    isotp: IsoTpHabits = IsoTpHabits()
+    classic_fallback: bool = False
+
+
+class FunctionalHabitKeys(IsoTpHabits):
+    """Some of the keys of habits; whether they fit each other shows when the vehicle's keys are there too."""
+
+    @field_validator("frames")
+    @classmethod
+    def _long_frames_are_fd(cls, value: Frames | None, info: ValidationInfo) -> Frames | None:
+        return value
+
+    @field_validator("tx_dl_min")
+    @classmethod
+    def _has_padding_and_is_not_the_longest(cls, value: int, info: ValidationInfo) -> int:
+        return value
+
+
+class HabitKeys(FunctionalHabitKeys):
+    """The tester's habits as they stand in a file; a key left out is the vehicle's, or else the default."""
+
+    classic_fallback: bool = Field(
+        default=False, description="an ECU that leaves CAN FD frames unanswered is tried with classic ones"
+    )
+
+
+class AddressedEcu(Addressed):
+    """Where one ECU is reached, and the tester's habits towards it."""
+
+    isotp: HabitKeys = HabitKeys()
 
     def address(self) -> IsoTpAddress:
         """Return the tester's view of the connection."""
@@ -128,7 +157,7 @@ class AddressedEcu(Addressed):
 class FunctionalEntry(Addressed):
     """Where functional requests go on one channel, and how they are framed; `target_address` is 0x33 by default."""
 
-    isotp: IsoTpHabits = IsoTpHabits()
+    isotp: FunctionalHabitKeys = FunctionalHabitKeys()
 
     @classmethod
     def _needed(cls, mode: AddressingMode, bits_29: bool) -> tuple[str, ...]:
@@ -154,12 +183,28 @@ class FunctionalEntry(Addressed):
         )
 
 
-def merged(vehicle: IsoTpHabits, own: IsoTpHabits) -> IsoTpHabits:
-    """Return `own` habits, and the vehicle's where a key was left out; ValueError when they contradict each other."""
+def merged(vehicle: HabitKeys, own: FunctionalHabitKeys) -> TesterHabits:
+    """Return `own` habits, and the vehicle's where a key was left out; ValidationError when they do not fit."""
     keys = vehicle.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True)
     if "tx_dl" in own.model_fields_set and "frames" not in own.model_fields_set:
         keys.pop("frames", None)  # the frames of the vehicle belong to its own tx_dl
-    return IsoTpHabits.model_validate(keys)
+    return TesterHabits.model_validate(keys)
+
+
+def refuse_contradictions(vehicle: HabitKeys, own: FunctionalHabitKeys, place: tuple[str | int, ...]) -> None:
+    """Raise a ValidationError that names the keys below `place` of the file when the two contradict each other."""
+    try:
+        merged(vehicle, own)
+    except ValidationError as error:
+        mistakes: list[InitErrorDetails] = [
+            {
+                "type": PydanticCustomError("value_error", "{message}", {"message": mistake["msg"]}),
+                "loc": (*place, *mistake["loc"]),
+                "input": mistake["input"],
+            }
+            for mistake in error.errors(include_url=False)
+        ]
+        raise ValidationError.from_exception_data("vehicle", mistakes) from None
 
 
 def destinations(address: IsoTpAddress) -> tuple[CanAddress, CanAddress]:

@@ -69,7 +69,9 @@ class AgentNode:
 def ecu_link(vehicle: VehicleFile, ecu: EcuEntry, port: CanPort, clock: Clock) -> IsoTpLink:
     """Return the tester's link to an ECU, with its address and habits of the vehicle file."""
     habits = vehicle.habits(ecu)
-    return IsoTpLink(clock, port, ecu.address(), habits.params(), habits.frame_flags)
+    return IsoTpLink(
+        clock, port, ecu.address(), habits.params(), habits.frame_flags, classic_fallback=habits.classic_fallback
+    )
 
 
 def functional_link(vehicle: VehicleFile, channel: str, port: CanPort) -> IsoTpFunctionalLink:

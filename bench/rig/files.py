@@ -17,13 +17,16 @@ from bench.flasher.recipe import Recipe
 from bench.rig.addressing import (
     AddressedEcu,
     FunctionalEntry,
+    FunctionalHabitKeys,
+    HabitKeys,
+    TesterHabits,
     destinations,
     merged,
     refuse_collisions,
+    refuse_contradictions,
     refuse_fd_on_classic,
 )
 from bench.wire.isotp import IsoTpAddress
-from bench.wire.isotp_habits import IsoTpHabits
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(pattern=r"^[ -~]{1,32}$")]
@@ -70,6 +73,7 @@ class AgentEquipment(FileModel):
     poll_interval_s: float = Field(default=30.0, gt=0, le=86_400)
     disk_bytes: int = Field(default=64 * 1024 * 1024, ge=65_536)
     sync_ms: float = Field(default=2.0, ge=0, le=10_000)
+    parallel: bool = Field(default=False, description="ECUs whose recipes allow it are flashed at the same time")
 
 
 class BenchFile(FileModel):
@@ -105,7 +109,7 @@ class InstalledImage(FileModel):
 
     version: Label
     release_counter: int = Field(ge=0, lt=2**32)
-    size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
+    size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
 
 
 class EcuEntry(AddressedEcu):
@@ -140,7 +144,7 @@ class VehicleFile(FileModel):
         default=0x7DF, ge=0, le=0x7FF, description="of channels that `functional` does not name: normal, 11 bits"
     )
     functional: dict[Name, FunctionalEntry] = Field(default_factory=dict, description="functional address by channel")
-    isotp: IsoTpHabits = Field(default=IsoTpHabits(), description="of the tester, towards every ECU")
+    isotp: HabitKeys = Field(default=HabitKeys(), description="of the tester, towards every ECU")
     ecus: tuple[EcuEntry, ...] = Field(min_length=1)
 
     def spec(self) -> VehicleSpec:
@@ -164,11 +168,12 @@ class VehicleFile(FileModel):
         entry = self.functional.get(channel)
         return entry.address() if entry else IsoTpAddress.normal(self.functional_id, self.functional_id)
 
-    def functional_habits(self, channel: str) -> IsoTpHabits:
+    def functional_habits(self, channel: str) -> TesterHabits:
         """Return how functional requests on a channel are framed."""
-        return merged(self.isotp, self.functional[channel].isotp) if channel in self.functional else self.isotp
+        own = self.functional[channel].isotp if channel in self.functional else FunctionalHabitKeys()
+        return merged(self.isotp, own)
 
-    def habits(self, ecu: EcuEntry) -> IsoTpHabits:
+    def habits(self, ecu: EcuEntry) -> TesterHabits:
         """Return the tester's habits towards an ECU."""
         return merged(self.isotp, ecu.isotp)
 
@@ -195,10 +200,11 @@ class VehicleFile(FileModel):
 
     @model_validator(mode="after")
     def _habits_fit_together(self) -> VehicleFile:
-        for ecu in self.ecus:
-            self.habits(ecu)
-        for channel in self.functional:
-            self.functional_habits(channel)
+        refuse_contradictions(self.isotp, FunctionalHabitKeys(), ("isotp",))
+        for number, ecu in enumerate(self.ecus):
+            refuse_contradictions(self.isotp, ecu.isotp, ("ecus", number, "isotp"))
+        for channel, entry in self.functional.items():
+            refuse_contradictions(self.isotp, entry.isotp, ("functional", channel, "isotp"))
         return self
 
 
@@ -257,11 +263,18 @@ class BenchFiles:
     inputs: dict[str, bytes]
 
 
-def load_bench(path: Path) -> BenchFiles:
-    """Read a bench file and what it names, and check that they fit each other."""
+def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
+    """Read a bench file and what it names, and check that they fit each other.
+
+    `vehicle_name` takes the place of the bench's own vehicle: a name, or the path of a file.
+    """
     bench = load_toml(path, BenchFile, "bench")
     catalogue = Catalogue.around(path)
-    vehicle_path = catalogue.path("vehicles", bench.vehicle, named_by=path)
+    vehicle_path = Path(vehicle_name or "")
+    if vehicle_path.suffix == ".toml":
+        catalogue = Catalogue.around(vehicle_path)
+    else:
+        vehicle_path = catalogue.path("vehicles", vehicle_name or bench.vehicle, named_by=path)
     vehicle = load_toml(vehicle_path, VehicleFile, "vehicle")
     channels = [channel.name for channel in bench.channels]
     inputs = {f"benches/{path.name}": path.read_bytes(), f"vehicles/{vehicle_path.name}": vehicle_path.read_bytes()}

@@ -34,8 +34,10 @@ class RunImages:
     target: Mapping[str, SignedImage]
 
 
-def read_firmware(files: BenchFiles, images: Mapping[str, Path], *, crop: bool, base: int) -> dict[str, OwnFirmware]:
-    """Read the user's firmware and fit it to each ECU's region; `InputError` names what does not fit."""
+def read_firmware(
+    files: BenchFiles, images: Mapping[str, Path], *, crop: bool, base: int, option: str = "--image"
+) -> dict[str, OwnFirmware]:
+    """Read the user's firmware and fit it to each ECU's region; `InputError` names what does not fit, and `option`."""
     known = [ecu.id for ecu in files.vehicle.ecus]
     own = {}
     for ecu, path in images.items():
@@ -51,7 +53,7 @@ def read_firmware(files: BenchFiles, images: Mapping[str, Path], *, crop: bool, 
             raise InputError(
                 error.problem,
                 file=error.file,
-                key=error.key or "--image",
+                key=error.key or option,
                 found=error.found or f"{ecu}={path}",
                 allowed=error.allowed or "whole firmware: Intel HEX, S-records, TI-TXT, ELF, VBF or binary",
                 hint=error.hint or "make the file anew, or name another one",
@@ -60,17 +62,23 @@ def read_firmware(files: BenchFiles, images: Mapping[str, Path], *, crop: bool, 
     return own
 
 
-def make_images(
-    files: BenchFiles, scenario: Scenario, scenario_path: Path, seed: int, own: Mapping[str, OwnFirmware]
-) -> RunImages:
-    """Sign every image; `InputError` when the order names an ECU that the vehicle lacks or an image is too large."""
-    ecus = {ecu.id: ecu for ecu in files.vehicle.ecus}
+def installed_images(files: BenchFiles, seed: int) -> dict[str, SignedImage]:
+    """Return what each ECU of a simulated vehicle runs before anything is done to it; `InputError` when too large."""
     installed = {}
     for ecu in files.vehicle.ecus:
         have = ecu.installed
         _check_size(files, ecu, have.size_bytes, files.vehicle_path)
         payload = demo_payload(seed, ecu.id, have.version, have.size_bytes)
         installed[ecu.id] = _signed(files, ecu, payload, have.version, have.release_counter)
+    return installed
+
+
+def make_images(
+    files: BenchFiles, scenario: Scenario, scenario_path: Path, seed: int, own: Mapping[str, OwnFirmware]
+) -> RunImages:
+    """Sign every image; `InputError` when the order names an ECU that the vehicle lacks or an image is too large."""
+    ecus = {ecu.id: ecu for ecu in files.vehicle.ecus}
+    installed = installed_images(files, seed)
     target = {}
     for image in scenario.order.images:
         if image.ecu not in ecus:

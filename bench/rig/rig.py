@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from bench.agent.vehicle import AgentConfig
 from bench.core.clock import NS_PER_MS, NS_PER_S
@@ -23,7 +22,8 @@ from bench.rig.files import BenchFiles
 from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
 from bench.rig.resign import sign_for_hardware
-from bench.rig.server import SERVER_KEY, BenchServer, plug_in
+from bench.rig.server import SERVER_KEY, BenchServer
+from bench.rig.vehicle import build_vehicle
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
@@ -63,7 +63,7 @@ class BenchRig:
             self._buses = {
                 c.name: SimCanBus(world, c.name, c.bitrate_bit_s, c.data_bitrate_bit_s) for c in files.bench.channels
             }
-            self._vehicle = self._build_vehicle()
+            self._vehicle = build_vehicle(world, files, self._buses, images.installed)
             self._server = self._build_server()
             building.callback(self._server.close)
             self._account = self._make_account()
@@ -79,18 +79,6 @@ class BenchRig:
         if self._files.bench.clock == "virtual":
             return None
         return Path(building.enter_context(tempfile.TemporaryDirectory(prefix="otabench-")))
-
-    def _build_vehicle(self) -> Any:
-        installed = {ecu: (image.header.encode(), image.data) for ecu, image in self._images.installed.items()}
-        build = plug_in("otabench.vehicle", "sim")
-        return build(
-            self._world,
-            self._files.vehicle.spec(),
-            self._buses,
-            public_key(IMAGE_KEY),
-            self._files.personality_files,
-            installed,
-        )
 
     def _build_server(self) -> BenchServer:
         dev_id = self._files.vehicle.dev_id
@@ -124,6 +112,7 @@ class BenchRig:
             image_public_key=public_key(IMAGE_KEY),
             factory_counters={ecu.id: ecu.installed.release_counter for ecu in vehicle.ecus},
             poll_interval_ns=round(self._files.bench.agent.poll_interval_s * NS_PER_S),
+            parallel=self._files.bench.agent.parallel,
             private_key=exchange_key(f"vehicle {vehicle.dev_id}"),
         )
 

@@ -22,7 +22,7 @@ class OrderedImage(FileModel):
     ecu: Name
     version: str = Field(pattern=r"^[ -~]{1,32}$")
     release_counter: int = Field(ge=0, lt=2**32)
-    size_bytes: int = Field(ge=1, le=16 * 1024 * 1024)
+    size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
 
 
 class Order(FileModel):

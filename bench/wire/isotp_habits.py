@@ -30,7 +30,7 @@ class IsoTpHabits(FileModel):
 
     @field_validator("frames")
     @classmethod
-    def _long_frames_are_fd(cls, value: Frames | None, info: ValidationInfo) -> Frames:
+    def _long_frames_are_fd(cls, value: Frames | None, info: ValidationInfo) -> Frames | None:
         longest = info.data.get("tx_dl", FRAME_BYTES)
         if value == "classic" and longest > FRAME_BYTES:
             raise ValueError(f"fd or fd_without_brs: a classic frame carries 8 bytes, tx_dl is {longest}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import binascii
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 
 from bench.trust.keys import public_key
@@ -128,6 +131,83 @@ def test_test_key_signs_and_says_that_it_is_for_simulation_only(otabench: Cli, f
     assert found["public_key"] == public_key("image").hex()
 
 
+@pytest.fixture
+def other(folder: Path) -> Path:
+    """A boot loader as binary, and a patch that overlaps the application."""
+    (folder / "boot.bin").write_bytes(b"boot")
+    out = bincopy.BinFile()
+    out.add_binary(b"A", 0x8000)
+    (folder / "patch.hex").write_text(out.as_ihex())
+    return folder
+
+
+def test_merge_writes_several_files_as_one_with_the_first_start_address(
+    otabench: Cli, firmware: Path, other: Path
+) -> None:
+    ended = otabench("image", "merge", "boot.bin@0x100", "app.hex", "-o", "all.srec", "--json")
+    assert (ended.code, ended.json["format"], ended.json["start_address"]) == (0, "srec", 0x8004)
+    found = otabench("image", "info", "all.srec", "--json").json
+    ranges = [(each["start"], each["end"]) for each in found["segments"]]
+    assert ranges == [(0x100, 0x104), (0x8000, 0x8010), (0x8020, 0x8024)]
+    assert found["start_address"] == 0x8004
+
+
+def test_merge_where_the_later_wins_patches_the_earlier_file(otabench: Cli, firmware: Path, other: Path) -> None:
+    assert otabench("image", "merge", "app.hex", "patch.hex", "-o", "new.hex", "--later-wins").code == 0
+    ended = otabench("image", "diff", "app.hex", "new.hex", "--json")
+    assert [(each["start"], each["end"]) for each in ended.json["ranges"]] == [(0x8000, 0x8001)]
+    assert ended.json["first"] == {"address": 0x8000, "a": ord("a"), "b": ord("A")}
+
+
+def test_convert_aligns_to_the_program_unit_and_checks_named_ranges(otabench: Cli, firmware: Path) -> None:
+    ended = otabench(
+        "image", "convert", "app.hex", "out.hex", "--align", "32", "--within", "flash=0x8000-0x8040", "--json"
+    )
+    assert [(each["start"], each["end"]) for each in ended.json["segments"]] == [(0x8000, 0x8040)]
+    options = ["--align", "8", "--fill", "0", "--crop", "0x8020-0x8024"]
+    assert otabench("image", "convert", "app.hex", "o.bin", *options).code == 0
+    assert Path("o.bin").read_bytes() == b"conf\0\0\0\0"
+
+
+VBF_BLOCKS = b"\x00\x00\x80\x00\x00\x00\x00\x04zzzz"
+
+
+def test_packed_vbf_is_named_and_written_as_it_is_only_when_asked(otabench: Cli, folder: Path) -> None:
+    blocks = VBF_BLOCKS + binascii.crc_hqx(b"zzzz", 0xFFFF).to_bytes(2, "big")
+    head = f"vbf_version = 3.0; header {{ data_format_identifier = 0x11; file_checksum = {zlib.crc32(blocks)}; }}"
+    Path("p.vbf").write_bytes(head.encode() + blocks)
+    shown = otabench("image", "info", "p.vbf").out
+    assert "compressed (method 1) and encrypted (method 1)" in shown
+    assert "4 bytes for 0x00008000 on" in shown
+    found = otabench("image", "info", "p.vbf", "--json").json
+    assert (found["data_format_identifier"], found["segments"]) == (0x11, [])
+    assert [(each["address"], each["size_bytes"]) for each in found["packed"]] == [(0x8000, 4)]
+    refused(otabench("image", "convert", "p.vbf", "out.bin"), "compressed or encrypted", "p.vbf")
+    refused(otabench("image", "diff", "p.vbf", "p.vbf"), "compressed or encrypted")
+    assert otabench("image", "convert", "p.vbf", "out.bin", "--packed").code == 0
+    assert Path("out.bin").read_bytes() == b"zzzz"
+
+
+def test_info_tells_whether_the_signature_is_of_the_given_key(otabench: Cli, firmware: Path) -> None:
+    Path("key.pem").write_bytes(pem(KEY))
+    ended = otabench("image", "sign", "app.hex", *IDS, "--key", "key.pem", "-o", "out.bin", "--json")
+    public = ended.json["public_key"]
+    spki = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    Path("public.pem").write_bytes(spki)
+    for key in (["--key", "public.pem"], ["--key", public]):
+        ended = otabench("image", "info", "out.bin", *key, "--json")
+        assert (ended.code, ended.json["signed"]["signature"]) == (0, "right")
+    ended = otabench("image", "info", "out.bin", "--test-key", "image")
+    assert ended.code == 1
+    assert "wrong" in ended.out
+    assert otabench("image", "info", "out.bin", "--json").json["signed"]["signature"] == "unchecked"
+    raw = Path("out.bin").read_bytes()
+    for at, told in ((72, ("wrong", True)), (HEADER_BYTES, ("right", False))):
+        Path("out.bin").write_bytes(raw[:at] + b"9" + raw[at + 1 :])
+        ended = otabench("image", "info", "out.bin", "--key", public, "--json")
+        assert (ended.code, (ended.json["signed"]["signature"], ended.json["signed"]["whole"])) == (1, told)
+
+
 SIGN = ["sign", "app.hex", *IDS, "-o", "out.bin"]
 
 
@@ -146,11 +226,24 @@ SIGN = ["sign", "app.hex", *IDS, "-o", "out.bin"]
         (["convert", "app.hex", "out.hex", "--crop", "0-16"], ["nothing", "--crop", "0x00008000..0x00008010"]),
         (["convert", "app.hex", "nowhere/out.hex"], ["cannot be written", "nowhere"]),
         (["convert", "app.hex", "out.hex", "--to", "elf"], ["--to", "ihex"]),
+        (["convert", "app.hex", "out.hex", "--align", "12"], ["--align", "12", "a power of two"]),
+        (["convert", "app.hex", "out.hex", "--within", "0-9"], ["--within", "NAME=START-END"]),
+        (["convert", "app.hex", "out.hex", "--within", "ram=0-9"], ["outside", "0x00008000", "ram 0x00000000"]),
+        (["convert", "app.hex", "out.hex", "--session", "APP"], ["no flash sessions", "--session"]),
+        (["merge", "-o", "out.hex"], ["argument", "is missing"]),
+        (["merge", "app.hex", "app.hex", "-o", "out.hex"], ["app.hex has 0x00008000", "--later-wins"]),
+        (["merge", "app.hex", "gone.bin@0", "-o", "out.hex"], ["gone.bin", "does not exist"]),
+        (["merge", "app.hex", "key.pem@x", "-o", "out.hex"], ["key.pem@", "0xFFFFFFFF"]),
+        (["info", "app.hex", "--test-key", "image"], ["no signed header", "ihex"]),
+        (["info", "app.hex", "--key", "key.pem", "--test-key", "image"], ["both --key and --test-key"]),
+        (["info", "app.hex", "--key", "key.pem"], ["holds no public key", "openssl pkey"]),
+        (["info", "app.hex", "--key", "z" * 64], ["no public key", "64 hexadecimal digits"]),
+        (["info", "app.hex", "--key", "ec.public.pem"], ["another kind", "Ed25519"]),
         (["sign", "app.hex", "-o", "out.bin"], ["option --hardware-id is missing"]),
         (SIGN, ["one key is needed", "--key", "--test-key", "openssl genpkey"]),
         ([*SIGN, "--key", "key.pem", "--test-key", "image"], ["both --key and --test-key"]),
         ([*SIGN, "--key", "missing.pem"], ["missing.pem", "does not exist"]),
-        ([*SIGN, "--key", "app.hex"], ["holds no private key", "Ed25519"]),
+        ([*SIGN, "--key", "app.hex"], ["holds no private key", "Ed25519", "bytes that are no PEM", "openssl genpkey"]),
         ([*SIGN, "--key", "locked.pem"], ["needs a passphrase", "locked.pem"]),
         ([*SIGN, "--key", "ec.pem"], ["another kind", "ec.pem", "Ed25519"]),
         ([*SIGN, "--key", "key.pem", "--version", "ü"], ["--version", "printable ASCII"]),
@@ -165,7 +258,9 @@ def test_wrong_input_is_refused_and_nothing_is_written(
     Path("bad.hex").write_text(":0100000061FF\n")
     Path("key.pem").write_bytes(pem(KEY))
     Path("locked.pem").write_bytes(pem(KEY, BestAvailableEncryption(b"secret")))
-    Path("ec.pem").write_bytes(pem(generate_private_key(SECP256R1())))
+    ec = generate_private_key(SECP256R1())
+    Path("ec.pem").write_bytes(pem(ec))
+    Path("ec.public.pem").write_bytes(ec.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     before = sorted(Path().iterdir())
     refused(otabench("image", *arguments), *words)
     assert sorted(Path().iterdir()) == before

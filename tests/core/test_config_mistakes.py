@@ -156,7 +156,7 @@ TABLE: list[Row] = [
         "too small",
         "installed.size_bytes",
         "0",
-        "from 1 to 16777216",
+        "from 1 to 67108864",
         "correct",
     ),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,3 +64,25 @@ def failed(result: RunResult) -> set[str]:
 def failed_fixture() -> Callable[[RunResult], set[str]]:
     """Give tests `failed`."""
     return failed
+
+
+ChangedJob = Callable[..., Job]
+
+
+@pytest.fixture(scope="session")
+def changed_job(tmp_path_factory: pytest.TempPathFactory) -> ChangedJob:
+    """Return the job of a built-in scenario whose files have texts replaced: {"ecus/gateway.toml": {old: new}}."""
+
+    def change(scenario: str, bench: str, changes: dict[str, dict[str, str]]) -> Job:
+        root = tmp_path_factory.mktemp("files")
+        for kind in ("benches", "vehicles", "ecus", "recipes", "scenarios"):
+            shutil.copytree(data_root() / kind, root / kind)
+        for name, replaced in changes.items():
+            text = (root / name).read_text()
+            for old, new in replaced.items():
+                assert old in text, f"{name} has no {old!r}"
+                text = text.replace(old, new, 1)
+            (root / name).write_text(text)
+        return make_job(root / "scenarios" / f"{scenario}.toml", root / "benches" / f"{bench}.toml")
+
+    return change

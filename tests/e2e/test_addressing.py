@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ import pytest
 from bench.config import data_root
 from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FD, FrameRecord
+from bench.evidence.build import view_of
+from bench.link.sim_bus import SimCanBus
 from bench.oracle.result import RunResult
+from bench.rig import rig
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
 
 Load = Callable[..., Job]
+HEADER_BYTES = 256
 Own = Callable[..., Job]
 MODES = {
     "normal_11": "request_id = 0x7A0\nresponse_id = 0x7A8",
@@ -48,6 +53,10 @@ HABITS = {
     "fd_tester_and_ecu_that_answers_in_classic_frames": ("tx_dl = 64", CLASSIC),
     "classic_tester_and_fd_ecu": (CLASSIC, "tx_dl = 64"),
     "fd_but_for_the_bootloader": ("tx_dl = 64", 'tx_dl = 64\nbootloader_frames = "classic"'),
+    "fd_but_for_a_bootloader_that_hears_none": (
+        "tx_dl = 64\nclassic_fallback = true",
+        'tx_dl = 64\nbootloader_frames = "classic_only"',
+    ),
     "fd_tester_that_asks_for_blocks_and_gaps": ("tx_dl = 64\nblock_size = 2\nst_min = 0xF1", "tx_dl = 64"),
 }
 
@@ -117,6 +126,29 @@ def test_bootloader_without_fd_answers_in_classic_frames_and_its_application_in_
     assert not any(frame.flags & FD for frame in programmed)
 
 
+def test_fd_tester_falls_back_to_classic_frames_for_a_bootloader_without_fd_and_only_for_it(own: Own) -> None:
+    """The ECU loses power in the middle too: on the way to its bootloader and back nothing else is lost."""
+    habits = HABITS["fd_but_for_a_bootloader_that_hears_none"]
+    result = Runner().run(own("normal_11", *habits))
+    passed(result)
+    blocks = [frame for frame in frames_of(result, "agent") if frame.data[2:3] == b"\x36"]
+    reads = [frame for frame in frames_of(result, "body") if frame.data[:1] == b"\x62" or frame.data[1:2] == b"\x62"]
+    assert blocks
+    assert not any(frame.flags & FD for frame in blocks)
+    assert {bool(frame.flags & FD) for frame in reads} == {True, False}
+    assert frames_of(result, "agent")[-1].flags & FD
+
+
+def test_bootloader_without_fd_is_found_after_a_power_cut(own: Own, with_faults: Callable[..., Job]) -> None:
+    job = own("normal_11", *HABITS["fd_but_for_a_bootloader_that_hears_none"])
+    passed(Runner().run(with_faults(job, "power.ecu:body:program:middle:phase=transfer:torn=3")))
+
+
+def test_fd_tester_without_fallback_cannot_flash_a_bootloader_without_fd(own: Own) -> None:
+    result = Runner().run(own("normal_11", "tx_dl = 64", 'tx_dl = 64\nbootloader_frames = "classic_only"'))
+    assert not result.as_expected
+
+
 def test_shortest_frame_of_64_bytes_makes_every_frame_that_long(own: Own) -> None:
     result = Runner().run(own("extended_11", *HABITS["fd_frames_of_one_length"]))
     assert {len(frame.data) for frame in frames_of(result, "agent")} == {64}
@@ -152,9 +184,49 @@ def test_fd_vehicle_sends_blocks_beyond_12_bits_of_length(runner: Runner, load: 
     assert [int.from_bytes(frame.data[2:6], "big") for frame in firsts] == [65538] * 4
 
 
+def test_report_of_the_fd_vehicle_tells_what_was_said_on_both_buses(runner: Runner, load: Load) -> None:
+    view = view_of(runner.run(load("healthy_fd", "sim_fd")))
+    sent = {"body": 0, "head_unit": 0}
+    for step in view.sequence.steps:
+        if "TransferData" in step.text:
+            sent[step.target or ""] += int(step.detail.split()[0].replace(",", ""))
+    assert sent == {"body": 32_768 + HEADER_BYTES, "head_unit": 262_144 + HEADER_BYTES}
+    assert any(step.kind == "functional" and "CommunicationControl" in step.text for step in view.sequence.steps)
+    places = {lane.id: lane.subtitle for lane in view.timeline.lanes}
+    assert (places["body"], places["head_unit"]) == ("0x6F1/40 on can0", "0x18DA21F1 on can1")
+    assert view.buses is not None
+    loads = {row.channel: (row.data_bitrate_bit_s, row.peak_load) for row in view.buses}
+    assert set(loads) == {"can0", "can1"}
+    assert loads["can0"][0] is None
+    assert loads["can1"][0] == 2_000_000
+    assert all(0.9 < (peak or 0) <= 1 for _, peak in loads.values())
+
+
 def test_fd_vehicle_has_the_same_trace_every_time(load: Load) -> None:
     hashes = {Runner().run(load("healthy_fd", "sim_fd")).trace_sha256 for _ in range(2)}
     assert len(hashes) == 1
+
+
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have buses carry every frame alone from now on."""
+    monkeypatch.setattr(rig, "SimCanBus", partial(SimCanBus, bursts=False))
+
+
+def test_fd_vehicle_has_the_same_trace_frame_by_frame(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = Runner().run(load("healthy_fd", "sim_fd")).trace_sha256
+    one_by_one(monkeypatch)
+    assert Runner().run(load("healthy_fd", "sim_fd")).trace_sha256 == at_once
+
+
+@pytest.mark.parametrize("mode", ["extended_11", "mixed_11", "mixed_29", "normal_fixed"])
+@pytest.mark.parametrize("habits", ["classic", "fd", "fd_but_for_a_bootloader_that_hears_none"])
+def test_every_mode_has_the_same_trace_frame_by_frame(
+    monkeypatch: pytest.MonkeyPatch, own: Own, mode: str, habits: str
+) -> None:
+    job = own(mode, *HABITS[habits])
+    at_once = Runner().run(job).trace_sha256
+    one_by_one(monkeypatch)
+    assert Runner().run(job).trace_sha256 == at_once
 
 
 @pytest.mark.parametrize("ecu", ["body", "head_unit"])

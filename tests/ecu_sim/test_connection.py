@@ -10,7 +10,7 @@ import pytest
 from bench.config import data_root
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
-from bench.core.records import EXTENDED, FD, REMOTE, CanAddress
+from bench.core.records import EXTENDED, FD, CanAddress
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
 from bench.link.sim_bus import SimCanBus
@@ -34,7 +34,6 @@ NORMAL, WIDE, BYTE = CanAddress(0x7DF), CanAddress(0x18DB33F1, id_29_bit=True), 
         (NORMAL, FD, "00 00" + " 00" * 10, None),
         (NORMAL, FD, "00 0b" + " 00" * 10, None),
         (NORMAL, EXTENDED, "02 3e 80", None),
-        (NORMAL, REMOTE, "02 3e 80", None),
         (NORMAL, 0, "", None),
         (NORMAL, 0, "00", None),
         (NORMAL, 0, "03 3e 80", None),

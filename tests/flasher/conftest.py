@@ -54,7 +54,8 @@ class Bench:
         self.loop = VirtualLoop()
         self.world = World(self.loop, seed=1)
         self.recipe = recipe_named("dual_bank" if dual else "single_bank")
-        self.ecu = FakeEcu(self.loop, self.recipe.security.secret_name, dual=dual, max_block=max_block)
+        self.secret_name = "gateway" if dual else "body_controller"
+        self.ecu = FakeEcu(self.loop, self.secret_name, dual=dual, max_block=max_block)
         self.link = FakeLink(self.ecu, self.loop)
         self.functional = FakeFunctional(self.ecu, self.loop)
         self.tally = Tally("body", self.loop)
@@ -129,7 +130,7 @@ class Bench:
 
     def another_ecu(self) -> FakeEcu:
         """Return one more ECU like the first, in its bootloader."""
-        return FakeEcu(self.loop, self.recipe.security.secret_name)
+        return FakeEcu(self.loop, self.secret_name)
 
     def client_of(self, ecu: FakeEcu) -> UdsClient:
         """Return a client of that ECU."""

@@ -19,7 +19,7 @@ from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.link.sim_bus import SimCanBus
 from bench.ports import CanPort
 from bench.wire.can import CanFrame
-from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
 
 if TYPE_CHECKING:
     from bench.flasher.values import FlashReport
@@ -119,8 +119,8 @@ def flash(bench: Bench, says: Says, params: IsoTpParams | None = None) -> FlashR
 
 
 async def flashing(bench: Bench, life: Incarnation, port: CanPort) -> FlashReport:
-    link = IsoTpLink(life, port, REQUEST_ID, RESPONSE_ID, IsoTpParams())
-    functional = IsoTpFunctionalLink(port, FUNCTIONAL_ID, 0xCC)
+    link = IsoTpLink(life, port, IsoTpAddress.normal(REQUEST_ID, RESPONSE_ID), IsoTpParams())
+    functional = IsoTpFunctionalLink(port, IsoTpAddress.normal(FUNCTIONAL_ID, RESPONSE_ID), IsoTpParams())
     return await flash_ecu(bench.job(), link, functional, bench.recipe, life, bench.world.points)
 
 

@@ -28,7 +28,7 @@ from bench.link.sim_bus import SimCanBus
 from bench.ports import CanPort
 from bench.trust.keys import public_key, signing_key
 from bench.wire.can import CanFrame
-from bench.wire.isotp import IsoTpParams
+from bench.wire.isotp import IsoTpAddress, IsoTpParams
 from ecu_sim.geometry import header_region, image_region
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
@@ -253,8 +253,8 @@ class Job:
 def links(life: Incarnation, port: CanPort) -> tuple[IsoTpLink, IsoTpFunctionalLink]:
     """Return the tester's physical and functional link."""
     return (
-        IsoTpLink(life, port, REQUEST_ID, RESPONSE_ID, IsoTpParams(padding=PADDING)),
-        IsoTpFunctionalLink(port, FUNCTIONAL_ID, PADDING),
+        IsoTpLink(life, port, IsoTpAddress.normal(REQUEST_ID, RESPONSE_ID), IsoTpParams(padding=PADDING)),
+        IsoTpFunctionalLink(port, IsoTpAddress.normal(FUNCTIONAL_ID, RESPONSE_ID), IsoTpParams(padding=PADDING)),
     )
 
 

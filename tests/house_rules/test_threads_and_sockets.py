@@ -10,12 +10,15 @@ ADAPTERS = {
     "bench/__main__.py": "Ctrl-C of the whole process: the handler only asks `bench.core.stop.STOP`",
     "bench/core/realtime.py": "Ctrl-C in real time: the handler wakes the loop, which cancels the run's task",
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
+    "bench/link/can_logs.py": "python-can's readers and writers of log files: no bus, no thread",
     "bench/cli/doctor.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
+    "bench/cli/interrupts.py": "Ctrl-C during a simulated flash job: the signal only asks the job's task to stop",
+    "bench/flasher/key_helpers.py": "a supplier's key program or library blocks: in a thread in real time, else inline",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }
 MODULES = {
-    "_thread", "concurrent", "http.server", "multiprocessing", "queue", "select", "selectors", "signal", "socket",
-    "socketserver", "subprocess", "threading", "wsgiref.simple_server", "cheroot", "serial", "can", "isotp",
+    "_thread", "concurrent", "ctypes", "http.server", "multiprocessing", "queue", "select", "selectors", "signal",
+    "socket", "socketserver", "subprocess", "threading", "wsgiref.simple_server", "cheroot", "serial", "can", "isotp",
 }  # fmt: skip
 CALLS = {
     "to_thread", "run_in_executor", "call_soon_threadsafe", "run_coroutine_threadsafe", "open_connection",
@@ -58,6 +61,7 @@ def test_every_named_adapter_still_needs_its_exception(sources: dict[str, str]) 
     "bad",
     [
         "import threading",
+        "import ctypes",
         "from threading import Lock",
         "from concurrent.futures import ThreadPoolExecutor",
         "import concurrent.futures",

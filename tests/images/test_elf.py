@@ -147,3 +147,18 @@ def test_elf_with_any_byte_changed_is_read_or_refused_and_nothing_else(at: int, 
     except (Damaged, Unsuited):
         return
     assert sum(len(segment.data) for segment in found.segments) <= len(elf(FIRMWARE, bits=bits))
+
+
+def test_sign_extended_addresses_of_a_64_bit_file_are_32_bit_ones() -> None:
+    raw = bytearray(elf([(PT_LOAD, 0xFFFF_FFFF_BE00_0000, b"code", 0)], bits=64))
+    struct.pack_into("<Q", raw, 24, 0xFFFF_FFFF_BE00_0004)
+    found = read_elf(bytes(raw))
+    assert (found.segments, found.entry) == ((Segment(0xBE00_0000, b"code"),), 0xBE00_0004)
+
+
+def test_entry_beyond_32_bit_addresses_is_refused() -> None:
+    raw = bytearray(elf([(PT_LOAD, 0x1000, b"code", 0)], bits=64))
+    struct.pack_into("<Q", raw, 24, 1 << 32)
+    with pytest.raises(Damaged, match="e_entry is beyond") as refusal:
+        read_elf(bytes(raw))
+    assert refusal.value.offset == 24

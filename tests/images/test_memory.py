@@ -36,6 +36,7 @@ def test_crop_splits_an_image_into_what_is_inside_and_the_ranges_left_out(
     region = AddressRange(min(one, other), max(one, other))
     inside, outside = from_cells(memory).crop(region)
     assert to_cells(inside) == {a: v for a, v in memory.items() if region.start <= a < region.end}
+    assert from_cells(memory).within(region) == inside
     left_out = {a for r in outside for a in range(r.start, r.end)}
     assert left_out == {a for a in memory if not region.start <= a < region.end}
 
@@ -50,6 +51,37 @@ def test_merge_of_images_that_claim_one_address_is_refused_with_the_range() -> N
     one = MemoryImage.of([Segment(0x10, b"abcd")])
     with pytest.raises(Overlap, match=r"0x00000012\.\.0x00000014 \(2 bytes\) is given twice"):
         one.merge(MemoryImage.of([Segment(0x12, b"xyz")]))
+
+
+@given(cells, cells)
+def test_overlay_takes_the_later_byte_and_overlaps_names_the_shared_addresses(
+    one: dict[int, int], later: dict[int, int]
+) -> None:
+    a, b = from_cells(one), from_cells(later)
+    assert to_cells(a.overlay(b)) == one | later
+    shared = {address for each in a.overlaps(b) for address in range(each.start, each.end)}
+    assert shared == one.keys() & later.keys()
+    assert a.overlaps(b) == b.overlaps(a)
+
+
+@given(cells, st.sampled_from([1, 2, 8, 16, 64]))
+def test_aligned_image_fills_whole_units_and_no_other_address(memory: dict[int, int], unit: int) -> None:
+    found = to_cells(from_cells(memory).aligned(unit, 0xEE))
+    units = {address // unit for address in memory}
+    assert found.keys() == {n * unit + k for n in units for k in range(unit)}
+    assert {address: found[address] for address in memory} == memory
+    assert {found[address] for address in found.keys() - memory.keys()} <= {0xEE}
+
+
+@pytest.mark.parametrize("unit", [0, -8, 12])
+def test_unit_that_is_no_power_of_two_is_refused(unit: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        MemoryImage().aligned(unit)
+
+
+def test_image_at_the_very_end_of_the_address_space_is_aligned() -> None:
+    image = MemoryImage.of([Segment(0xFFFF_FFF1, b"x")]).aligned(16)
+    assert image.ranges == (AddressRange(0xFFFF_FFF0, 0x1_0000_0000),)
 
 
 def test_merge_of_touching_images_gives_one_segment() -> None:

@@ -12,6 +12,7 @@ from bench.images import readers
 from bench.images.damaged import Damaged
 from bench.images.memory import AddressRange, MemoryImage, Segment, fit_to_region
 from bench.images.readers import read_image
+from bench.images.text_files import TEXT_FORMATS, read_text
 
 BODY_REGION = AddressRange(0x0, 0x40000)
 memories = st.lists(
@@ -72,10 +73,9 @@ def test_hex_srec_and_ti_txt_are_read_as_bincopy_reads_them(memory: list[tuple[i
     for page, data in memory:
         peer.add_binary(data, page * 0x1_0000 + page)
     expected = MemoryImage.of(Segment(s.address, bytes(s.data)) for s in peer.segments)
-    texts = {"_intel_hex": peer.as_ihex(), "_ti_txt": peer.as_ti_txt(), "_s_records": peer.as_srec() + "S70500000000FA"}
-    for parser, text in texts.items():
-        pieces = getattr(readers, parser)(text.splitlines())
-        assert MemoryImage.of(Segment(p.address, p.data) for p in pieces) == expected
+    texts = {"ihex": peer.as_ihex(), "ti_txt": peer.as_ti_txt(), "srec": peer.as_srec() + "S70500000000FA"}
+    for file_format, text in texts.items():
+        assert read_text(text.encode(), file_format, limit_bytes=10_000).image == expected
 
 
 def test_raw_binary_starts_at_the_given_base(tmp_path: Path) -> None:
@@ -104,8 +104,12 @@ FLIPPED = record(0, 0, b"abcd").replace("61", "62", 1)
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("crc.hex", damaged([record(0, 8, b"x"), FLIPPED, END]), "line 2: expected crc"),
-        ("cut.hex", damaged([record(0, 0, b"abcd"), record(0, 4, b"efgh")[:-4]]), "line 2: .*wrong size"),
+        ("crc.hex", damaged([record(0, 8, b"x"), FLIPPED, END]), "line 2: its checksum is 0x72, its bytes give 0x71"),
+        (
+            "cut.hex",
+            damaged([record(0, 0, b"abcd"), record(0, 4, b"efgh")[:-4]]),
+            "line 2: .*length: it says 4, it has 2",
+        ),
         ("noend.hex", damaged([record(0, 0, b"abcd")]), "line 1: the end record is missing"),
         ("after.hex", damaged([record(0, 0, b"a"), END, record(0, 1, b"b")]), "line 3: there are records after"),
         ("twice.hex", damaged([record(0, 0, b"abcd"), record(0, 2, b"ef"), END]), "line 2: 0x00000002.*given twice"),
@@ -116,7 +120,7 @@ FLIPPED = record(0, 0, b"abcd").replace("61", "62", 1)
         ("digits.hex", ":zz\n", "line 1: "),
         ("blank.hex", "\n\n", "the end record is missing"),
         ("nothing.hex", END, "it holds no data"),
-        ("crc.srec", damaged(["S1050000616238", "S9030000FC"]), "line 1: expected crc"),
+        ("crc.srec", damaged(["S1050000616238", "S9030000FC"]), "line 1: its checksum is 0x38, its bytes give 0x37"),
         (
             "count.srec",
             damaged(["S1050000616237", "S5030002FA", "S9030000FC"]),
@@ -130,7 +134,7 @@ FLIPPED = record(0, 0, b"abcd").replace("61", "62", 1)
         ("address.txt", damaged(["@xyz", "01", "q"]), "line 1: 'xyz' is not a hex"),
         ("long.txt", damaged(["@0", "00" * 17, "q"]), "line 2: 17 bytes in a line"),
         ("after.txt", damaged(["@0", "00", "q", "00"]), "line 4: there is text after"),
-        ("raw.hex", b":00\xff", "offset 3: byte 0xFF is not text"),
+        ("raw.hex", b":00\xff", "offset 0x3: byte 0xFF is not text"),
     ],
 )
 def test_damaged_file_is_refused_with_file_and_line(tmp_path: Path, name: str, text: str | bytes, told: str) -> None:
@@ -139,18 +143,12 @@ def test_damaged_file_is_refused_with_file_and_line(tmp_path: Path, name: str, t
     assert name in str(refusal.value)
 
 
-@given(st.binary(max_size=200), st.sampled_from(["_intel_hex", "_ti_txt", "_s_records"]))
-def test_random_text_is_read_or_refused_and_nothing_else(noise: bytes, parser: str) -> None:
-    text = noise.decode("latin-1").encode("ascii", "ignore").decode()
-    lines = text.splitlines()
-    try:
-        pieces = list(getattr(readers, parser)(lines))
-    except Damaged as bad:
-        refused_at = bad.line
-    else:
-        refused_at = None
-        assert all(1 <= piece.line <= len(lines) for piece in pieces)
-    assert refused_at is None or 0 <= refused_at <= len(lines)
+@given(st.binary(max_size=200), st.sampled_from(TEXT_FORMATS))
+def test_random_text_is_refused_and_nothing_else(noise: bytes, file_format: str) -> None:
+    with pytest.raises(Damaged) as refusal:
+        read_text(noise, file_format, limit_bytes=10_000)
+    bad = refusal.value
+    assert bad.offset is not None or bad.line is None or 0 <= bad.line <= noise.count(b"\n") + noise.count(b"\r") + 1
 
 
 def test_empty_file_is_refused(tmp_path: Path) -> None:
@@ -168,9 +166,9 @@ def test_image_over_the_size_limit_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(readers, "MAX_IMAGE_BYTES", 700)
     with pytest.raises(InputError, match="too large") as refusal:
         read_image(written(tmp_path, "f.hex", firmware().as_ihex()))
-    assert "772 bytes" in str(refusal.value)
+    assert "more than 700 bytes, at line 22" in str(refusal.value)
 
 
 def test_unknown_format_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="ihex, srec, ti_txt, elf, vbf, binary"):
+    with pytest.raises(InputError, match="ihex, srec, ti_txt, elf, vbf, odx, binary"):
         read_image(written(tmp_path, "f.hex", END), file_format="coff")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bench.core.errors import InputError
 from bench.images.damaged import Damaged
+from bench.images.firmware import packing_words
 from bench.images.memory import AddressRange, Segment
 from bench.images.readers import read_firmware, read_image
 from bench.images.vbf import read_vbf
@@ -77,6 +78,13 @@ def test_call_address_of_a_secondary_bootloader_is_the_start_address(tmp_path: P
 
 START = vbf().index(block(*BLOCKS[0]))
 BAD_CRC = block(0x8000, b"abcd")[:-1] + b"\x00"
+SIGNED = HEADER.replace(
+    "0xA1B2C3D4E5F60718;",
+    """0xA1B2C3D4E5F60718; sw_signature_dev = 0x1122;
+    verification_block_start = 0x10002;
+    verification_block_length = 4;
+    verification_block_root_hash = 0x99AABB;""",
+)
 PACKED = HEADER.replace("EXE;", "EXE; data_format_identifier = 0x10;")
 
 
@@ -101,6 +109,12 @@ PACKED = HEADER.replace("EXE;", "EXE; data_format_identifier = 0x10;")
         (vbf(blocks=[(8, b"abcd"), (6, b"abcd")]), "0x00000008.*is given twice by two blocks"),
         (vbf(blocks=[]), "it holds no data"),
         (vbf(PACKED), "compressed or encrypted"),
+        (vbf(PACKED.replace("0x10", "0x110")), "at line 7: data_format_identifier is one byte, not 0x110"),
+        (vbf(PACKED.replace("0x10", "packed")), "at line 7: data_format_identifier is no number: packed"),
+        (vbf(HEADER.replace("0xA1B2C3D4E5F60718", "none")), "at line 12: sw_signature is no number: none"),
+        (vbf(HEADER.replace("2.6", "1.2")), "version of VBF"),
+        (vbf(HEADER.replace("0x00010000,", "0xFFFFFFF0,")), "at line 10: erase goes beyond 32-bit"),
+        (vbf(SIGNED.replace("0x10002", "0x10003")), "at line 13: the verification block 0x00010003.*lies in no block"),
     ],
 )
 def test_damaged_vbf_is_refused_with_line_or_offset(tmp_path: Path, raw: bytes, told: str) -> None:
@@ -109,6 +123,33 @@ def test_damaged_vbf_is_refused_with_line_or_offset(tmp_path: Path, raw: bytes, 
     with pytest.raises(InputError, match=told) as refusal:
         read_image(path)
     assert "damaged.vbf" in str(refusal.value)
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.5", "3.0", "JLR3.0"])
+def test_signature_fields_and_verification_block_of_each_version_are_read(tmp_path: Path, version: str) -> None:
+    raw = vbf(SIGNED.replace("2.6", version))
+    found = read_vbf(raw)
+    assert (found.version, found.verification_block) == (version, AddressRange(0x10002, 0x10006))
+    path = tmp_path / "signed.vbf"
+    path.write_bytes(raw)
+    fields = read_firmware(path).fields
+    assert (fields["sw_signature"], fields["sw_signature_dev"]) == ("0xA1B2C3D4E5F60718", "0x1122")
+    assert fields["verification_block_root_hash"] == "0x99AABB"
+
+
+def test_packed_blocks_are_named_and_kept_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "packed.vbf"
+    path.write_bytes(vbf(PACKED.replace("0x10;", "0x21;")))
+    firmware = read_firmware(path)
+    assert (firmware.data_format_identifier, firmware.image.segments) == (0x21, ())
+    assert firmware.packed == tuple(Segment(*each) for each in BLOCKS)
+    assert (firmware.size_bytes, packing_words(0x21)) == (17, "compressed (method 2) and encrypted (method 1)")
+
+
+def test_packed_blocks_may_be_longer_than_the_memory_they_fill(tmp_path: Path) -> None:
+    path = tmp_path / "packed.vbf"
+    path.write_bytes(vbf(PACKED, blocks=[(0x8000, b"12345678"), (0x8004, b"abcd")]))
+    assert [block.address for block in read_firmware(path).packed] == [0x8000, 0x8004]
 
 
 @given(st.integers(START, len(vbf()) - 1), st.integers(1, 255))

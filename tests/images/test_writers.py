@@ -13,7 +13,8 @@ from bench.core.errors import InputError
 from bench.images.differences import Difference, Kind, differences
 from bench.images.memory import AddressRange, MemoryImage, Segment
 from bench.images.readers import read_firmware
-from bench.images.writers import encode_image, filled, written_format
+from bench.images.shaping import filled
+from bench.images.writers import encode_image, written_format
 
 cells = st.dictionaries(st.integers(0, 60), st.integers(0, 3), max_size=40)
 pages = st.dictionaries(st.integers(0, 0xFFFF), st.binary(min_size=1, max_size=90), min_size=1, max_size=5)

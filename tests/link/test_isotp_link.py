@@ -240,3 +240,92 @@ def test_functional_request_behind_an_address_byte_carries_one_byte_less() -> No
     assert bench.sent() == [(0x6F1, 0, b"\xdf\x06" + bytes(6))]
     with pytest.raises(ValueError, match="functional messages carry 1 to 6"):
         bench.loop.run(link.send(bytes(7)))
+
+
+@pytest.mark.parametrize("hears_fd", [True, False])
+def test_fallback_finds_an_ecu_without_fd_and_leaves_one_with_fd_alone(hears_fd: bool) -> None:
+    bench = Bench()
+    ecu = bench.port("ecu")
+    address = IsoTpAddress.normal(0x7A0, 0x7A8)
+    link = IsoTpLink(bench.lives["tester"], bench.tester, address, IsoTpParams(tx_dl=64), classic_fallback=True)
+
+    def heard(frame: CanFrame, t_ns: int) -> None:
+        if hears_fd or not frame.flags & FD:
+            ecu.send(CanFrame(0x7A8, b"\x01\x7e", frame.flags))
+
+    ecu.subscribe(heard)
+
+    async def ask() -> bool:
+        await link.send(b"\x3e\x00")
+        try:
+            await link.receive(5 * NS_PER_MS)
+        except AnswerTimeout:
+            return False
+        return True
+
+    answered = [bench.loop.run(ask()) for _ in range(4)]
+    kinds = [bool(flags & FD) for _, flags, _ in bench.sent()]
+    assert answered == [hears_fd, True, True, True]
+    assert kinds == [True, hears_fd, hears_fd, hears_fd]
+
+
+def test_fallback_ends_with_the_first_fd_frame_of_the_ecu() -> None:
+    bench = Bench()
+    ecu = bench.port("ecu")
+    address = IsoTpAddress.normal(0x7A0, 0x7A8)
+    link = IsoTpLink(bench.lives["tester"], bench.tester, address, IsoTpParams(tx_dl=64), classic_fallback=True)
+
+    async def story() -> None:
+        await link.send(bytes(100))  # nobody sends flow control
+
+    with pytest.raises(LinkError, match="N_TIMEOUT_Bs"):
+        bench.loop.run(story())
+    bench.loop.run(link.send(b"\x3e\x00"))
+    ecu.send(CanFrame(0x7A8, b"\x01\x7e", FD | BRS))
+    bench.loop.run(bench.loop.sleep_ns(NS_PER_MS))
+    bench.loop.run(link.send(b"\x3e\x00"))
+    assert [bool(flags & FD) for _, flags, _ in bench.sent()] == [True, False, True]
+
+
+def test_run_of_frames_behind_another_address_byte_passes_an_endpoint_that_is_receiving() -> None:
+    """Burst grain: the frames would be the next ones by their sequence number."""
+    address = IsoTpAddress.mixed_fixed(0xF1, 0x21, 0x41)
+    endpoint = IsoTpEndpoint(VirtualLoop(), IsoTpParams(), lambda data, sent: None, Ear(), address=address)
+    endpoint.on_frame(b"\x41\x10\x64" + bytes(5), 0)
+    own, other = b"\x41\x21" + bytes(6), b"\x42\x21" + bytes(6)
+    assert 0 < endpoint.takes(own) < 100
+    assert endpoint.takes(other) > 1_000_000
+    endpoint.take(other, 10, bytes(60), 1)
+    assert endpoint.takes(own) > 0, "nothing was taken"
+
+
+def test_link_whose_sender_was_cancelled_sends_nothing_more_of_it_and_is_free_again() -> None:
+    loop = VirtualLoop()
+    world = World(loop, seed=1)
+    bus, ear = SimCanBus(world, "can0", NOMINAL), Ear()
+
+    def plug_in(life: Incarnation) -> None:
+        port = bus.attach(life)
+        end = IsoTpEndpoint(life, IsoTpParams(), lambda data, sent: port.send(CanFrame(0x7A8, data), sent), ear)
+        port.subscribe(lambda frame, t_ns: end.on_frame(frame.data, t_ns) if frame.can_id == 0x7A0 else None)
+        ear.on_error = lambda name: None  # type: ignore[method-assign]
+
+    async def story(life: Incarnation) -> None:
+        link = IsoTpLink(life, bus.attach(life), IsoTpAddress.normal(0x7A0, 0x7A8), IsoTpParams())
+        sending = loop.create_task(link.send(bytes(4000)))
+        await life.sleep_ns(20 * NS_PER_MS)
+        sending.cancel()
+        await asyncio.wait((sending,))
+        assert sending.cancelled()
+        sent = len(world.journal.frames())
+        await life.sleep_ns(NS_PER_MS)
+        assert len(world.journal.frames()) <= sent + 1
+        await link.send(b"\x11\x01")
+
+    Node(world, "ecu", plug_in).power_on()
+    tester = Node(world, "tester", lambda _life: None)
+    tester.power_on()
+    assert tester.incarnation is not None
+    loop.run(story(tester.incarnation))
+    assert ear.messages == [b"\x11\x01"]
+    loop.discard()

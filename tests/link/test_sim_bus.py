@@ -8,7 +8,7 @@ import pytest
 
 from bench.core.loop import PowerLost, VirtualLoop
 from bench.core.node import Incarnation, Node
-from bench.core.records import BRS, FD
+from bench.core.records import BRS, EXTENDED, FD
 from bench.core.world import World
 from bench.link.sim_bus import SimCanBus
 from bench.link.sim_port import SimCanPort
@@ -202,3 +202,15 @@ def test_fd_bus_refuses_a_length_without_a_code() -> None:
 def test_data_phase_slower_than_the_nominal_one_is_refused() -> None:
     with pytest.raises(ValueError, match="below the nominal"):
         Bus(500_000, 250_000)
+
+
+def test_cancel_drops_frames_of_one_format_and_address_byte_alone() -> None:
+    bus = Bus()
+    sender = bus.add("a")
+    frames = [CanFrame(0x123, b"\x41\x01"), CanFrame(0x123, b"\x42\x02"), CanFrame(0x123, b"\x41\x03", EXTENDED)]
+    for frame in frames:
+        sender.send(frame)
+    sender.cancel(0x123, 0, b"\x41")
+    bus.add("late")
+    bus.run()
+    assert [frame for name, frame, _ in bus.heard if name == "late"] == frames[1:]

@@ -111,7 +111,7 @@ def test_the_judge_tells_connections_behind_one_identifier_apart_by_their_addres
     assert [m.payload.hex() for m in messages(bus, "can0", wide)] == ["11"]
 
 
-@pytest.mark.parametrize("data", ["0522f18900cccccccccccccc", "000022f189cccccccccccccc"])
+@pytest.mark.parametrize("data", ["0505f18900cccccccccccccc", "000022f189cccccccccccccc"])
 def test_long_single_frame_without_escape_or_with_length_zero_is_skipped(data: str) -> None:
     trace = [FrameRecord(1, "can0", "agent", 0x7A0, FD, bytes.fromhex(data))]
     assert messages(split(trace), "can0", CanAddress(0x7A0)) == ()

@@ -119,14 +119,20 @@ def test_functional_address_of_a_channel(files: Files, keys: str, place: CanAddr
     ("keys", "words"),
     [
         ("", ["ecus.0.request_id", "normal addressing with 11 bits needs request_id, response_id"]),
-        ("request_id = 0x7A0\n", ["ecus.0.response_id", "None", "needs request_id, response_id"]),
+        (
+            "request_id = 0x7A0\n",
+            ["ecus.0.response_id", "no such key", "add response_id", "needs request_id, response_id"],
+        ),
         (IDS + "target_address = 1\n", ["ecus.0.target_address", "1", "has request_id, response_id"]),
         (IDS + "source_address = 1\n", ["ecus.0.source_address"]),
-        ("request_id = 0x800\nresponse_id = 1\n", ["ecus.0.request_id", "2048", "2047 (0x7FF)", "id_29_bit = true"]),
-        ("id_29_bit = true\nrequest_id = 0x20000000\nresponse_id = 1\n", ["ecus.0.request_id", "536870911"]),
+        ("request_id = 0x800\nresponse_id = 1\n", ["ecus.0.request_id", "0x800", "2047 (0x7FF)", "id_29_bit = true"]),
+        (
+            "id_29_bit = true\nrequest_id = 0x20000000\nresponse_id = 1\n",
+            ["ecus.0.request_id", "0x20000000", "0x1FFFFFFF"],
+        ),
         ('addressing = "sideways"\n' + IDS, ["ecus.0.addressing", "sideways", "normal_fixed", "mixed"]),
         ('addressing = "normal_fixed"\n', ["ecus.0.target_address", "normal_fixed addressing with 29 bits"]),
-        ('addressing = "normal_fixed"\ntarget_address = 0x100\n', ["ecus.0.target_address", "256", "255"]),
+        ('addressing = "normal_fixed"\ntarget_address = 0x100\n', ["ecus.0.target_address", "0x100", "0xFF"]),
         ('addressing = "normal_fixed"\ntarget_address = 1\n' + IDS, ["ecus.0.request_id", "target_address"]),
         ('addressing = "normal_fixed"\nid_29_bit = false\ntarget_address = 1\n', ["ecus.0.id_29_bit", "true"]),
         (EXTENDED.replace("target_address = 0x40", ""), ["ecus.0.target_address", "extended"]),
@@ -187,7 +193,7 @@ def test_same_number_as_base_and_extended_identifier_is_two_addresses(files: Fil
     ("keys", "words"),
     [
         ("functional_id = 0x7A0\n", ["functional_id 0x7A0 is an ECU's own identifier"]),
-        ("functional_id = 0x800\n", ["functional_id", "2048", "2047"]),
+        ("functional_id = 0x800\n", ["functional_id", "0x800", "0x7FF"]),
         ("[functional.can0]\nrequest_id = 0x7A8\n", ["functional.can0 0x7A8 is an ECU's own identifier"]),
         ("[functional.can0]\n", ["functional.can0.request_id", "needs request_id"]),
         ("[functional.can0]\nrequest_id = 1\nresponse_id = 2\n", ["functional.can0.response_id", "has request_id"]),
@@ -244,8 +250,18 @@ def test_keys_of_an_ecu_take_the_place_of_the_vehicles(files: Files) -> None:
 
 def test_keys_that_contradict_the_vehicles_are_refused(files: Files) -> None:
     refusal = files.refusal(IDS + "isotp = { tx_dl = 8 }\n", vehicle="isotp = { tx_dl = 64, tx_dl_min = 64 }\n")
-    assert "vehicles/mine.toml" in refusal
-    assert "8 to tx_dl, which is 8" in refusal
+    for word in ("vehicles/mine.toml", "ecus.0.isotp.tx_dl_min", "64", "8 to tx_dl, which is 8"):
+        assert word in refusal
+
+
+def test_keys_that_fit_the_vehicles_alone_are_taken(files: Files) -> None:
+    vehicle = files.load(IDS + "isotp = { tx_dl_min = 64 }\n", vehicle="isotp = { tx_dl = 64 }\n").vehicle
+    assert vehicle.habits(vehicle.ecus[0]).params().tx_dl_min == 64
+
+
+def test_fallback_of_functional_requests_is_refused(files: Files) -> None:
+    keys = "[functional.can0]\nrequest_id = 1\nisotp = { classic_fallback = true }\n"
+    assert "functional.can0.isotp.classic_fallback" in files.refusal(IDS, vehicle=keys)
 
 
 @pytest.mark.parametrize("name", ["two_ecu_car", "one_ecu_van"])

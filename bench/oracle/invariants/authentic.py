@@ -99,6 +99,9 @@ def _sent_to(
     record: RunRecord, bus: Bus, layout: EcuLayout, found: tuple[Delivery, ...], shown: list[Evidence]
 ) -> Finding:
     blocks = listen(bus, layout).blocks
+    if not all(block.readable for block in blocks):
+        text = f"{layout.ecu} was sent packed data that this bench cannot unpack"
+        return unseen(text, on_bus(layout.channel, text), *shown)
     filling = _ERASED * max((len(block.data) for block in blocks), default=0)
     genuine = [part + filling for part in _genuine_bytes(record, layout.ecu, found)] if blocks else []
     foreign = [block for block in blocks if not _is_part(block, genuine)]

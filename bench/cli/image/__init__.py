@@ -1,0 +1,30 @@
+"""`otabench image`: look at firmware files, convert, merge, compare and sign them."""
+
+from __future__ import annotations
+
+import click
+
+from bench.cli.image.look import diff, info
+from bench.cli.image.make import convert, merge
+from bench.cli.image.sign import sign
+
+
+@click.group()
+def image() -> None:
+    """Look at firmware files, convert, merge, compare and sign them.
+
+    Read: Intel HEX, S-records, TI-TXT, ELF, VBF, ODX-F and PDX (with otabench[odx]), raw binary; told by suffix or
+    first bytes.
+
+    \b
+    Examples:
+      otabench image info firmware.elf
+      otabench image convert firmware.elf firmware.hex
+      otabench image merge boot.hex app.hex -o all.hex
+      otabench image diff old.hex new.hex
+      otabench image sign --help
+    """
+
+
+for command in (info, convert, merge, diff, sign):
+    image.add_command(command)

@@ -1,0 +1,67 @@
+"""What an ECU is believed to be after a job, and the only next step that cannot make it worse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.flasher.values import EcuIdentity
+
+
+class EcuState(StrEnum):
+    """What was seen last of an ECU."""
+
+    UNTOUCHED = "untouched"
+    NEW_SOFTWARE = "new_software"
+    OTHER_SOFTWARE = "other_software"
+    BOOTLOADER = "bootloader"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """An ECU's state with what it rests on; `erased` says whether an erase was asked for in this job."""
+
+    state: EcuState
+    seen: str
+    erased: bool
+
+    def __str__(self) -> str:
+        return self.seen
+
+    @property
+    def next_step(self) -> str:
+        """Return the only safe next step, as one sentence."""
+        return _ERASED_AND_SILENT if self.state is EcuState.SILENT and self.erased else _NEXT_STEPS[self.state]
+
+
+_NEXT_STEPS = {
+    EcuState.UNTOUCHED: "Nothing was changed. Remove the named cause, then start the same job again.",
+    EcuState.NEW_SOFTWARE: "The new software runs. Nothing is left to be flashed.",
+    EcuState.OTHER_SOFTWARE: "The ECU runs software that was there before. The same job may be started again.",
+    EcuState.BOOTLOADER: "Leave the supply on and start the same job again: it goes on from the bootloader.",
+    EcuState.SILENT: "Check supply, wiring and bus, then read the identification before anything else.",
+}
+_ERASED_AND_SILENT = (
+    "Check supply, wiring and bus, keep the ECU connected, then start the same job again: the erase had begun, and "
+    "its bootloader waits for an image."
+)
+
+
+def belief_untouched(seen: str) -> Belief:
+    """Return the belief about an ECU that no request reached that could have changed it."""
+    return Belief(EcuState.UNTOUCHED, seen, erased=False)
+
+
+def belief_of(identity: EcuIdentity, *, runs_target: bool, erased: bool) -> Belief:
+    """Return the belief about an ECU that answered."""
+    if identity.in_bootloader:
+        state = EcuState.BOOTLOADER
+    else:
+        state = EcuState.NEW_SOFTWARE if runs_target else EcuState.OTHER_SOFTWARE
+    return Belief(state, str(identity), erased)
+
+
+def belief_silent(problem: object, *, erased: bool) -> Belief:
+    """Return the belief about an ECU that does not answer."""
+    return Belief(EcuState.SILENT, f"silent ({problem})", erased)

@@ -1,0 +1,245 @@
+"""ECUs behind one functional link: what goes to all of them is sent once, and taken back once, by the last job.
+
+A functional 10 01 or 10 03 while another ECU is being programmed would throw that one out of its session. So a job
+that comes late, or tries again, prepares its ECU by its own address as long as others are at work; and what was
+switched off is switched on when the last job ends, whichever way it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
+from bench.flasher.errors import NegativeResponse, UdsError
+from bench.flasher.recipe import Step
+from bench.flasher.services import Call, functional_session, functional_tester_present
+from bench.flasher.values import Tally
+from bench.ports import AnswerTimeout, DiagLink, FunctionalLink, LinkError
+
+if TYPE_CHECKING:
+    from bench.flasher.context import FlashContext
+
+SUPPRESS_POSITIVE_RESPONSE = 0x80
+OCCUPIED_LIMIT_NS = 2 * NS_PER_S
+"""How long an answer may be kept off the bus by other jobs: some blocks of 4,095 bytes, also at 125 kbit/s."""
+UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
+
+
+class BusGroup:
+    """The jobs that share a functional link; a job alone is a group of one.
+
+    Everything in it belongs to one life of the tester (D3): a power cut parks all its jobs together.
+    """
+
+    def __init__(self, link: FunctionalLink) -> None:
+        self.link = link
+        self.owed: dict[Step, bytes] = {}
+        """What switches on again, by the step that would do it."""
+        self.sending: dict[object, None] = {}
+        """The links that are sending a request just now."""
+        self.sent_ns = 0
+        """When a link last ended to send."""
+        self._active: list[FlashContext] = []
+        self._sent_ns: dict[bytes, int] = {}
+        self._sending = asyncio.Lock()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._kept_alive: list[FlashContext] = []
+        self._beat: asyncio.Task[None] | None = None
+
+    # Who is at work ---------------------------------------------------------------------------------
+
+    def join(self, ctx: FlashContext) -> None:
+        """Count a job as at work until it leaves."""
+        self._active.append(ctx)
+
+    def leave(self, ctx: FlashContext) -> dict[Step, bytes]:
+        """End a job; returns what it must switch on again: all that is owed when it was the last, else nothing."""
+        if ctx in self._active:
+            self._active.remove(ctx)
+        if self._active:
+            return {}
+        owed, self.owed = self.owed, {}
+        return {step: owed[step] for step in UNDO_ORDER if step in owed}
+
+    def is_alone(self, ctx: FlashContext) -> bool:
+        """Return whether no other job is at work."""
+        return all(other is ctx for other in self._active)
+
+    @asynccontextmanager
+    async def asking(self, ctx: FlashContext) -> AsyncIterator[None]:
+        """Have functional requests wait while the block runs: an ECU that is asked something misses them."""
+        ctx.asking = True
+        try:
+            yield
+        finally:
+            ctx.asking = False
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+    async def _nobody_asks(self, ctx: FlashContext) -> None:
+        while any(other.asking for other in self._active if other is not ctx):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+
+    def _others_program(self, ctx: FlashContext) -> bool:
+        return any(other.entered_programming for other in self._active if other is not ctx)
+
+    # Before and after programming -------------------------------------------------------------------
+
+    async def prepare(self, ctx: FlashContext, payload: bytes) -> None:
+        """Send a functional request once for all; by the ECU's own address while others are being programmed.
+
+        TransportError when nobody acknowledges.
+        """
+        async with self._sending:
+            await self._nobody_asks(ctx)
+            if self._was_heard(ctx, payload):
+                return
+            if not self._others_program(ctx):
+                await ctx.functional.send(payload)
+                self._sent_ns[payload] = ctx.clock.now_ns()
+                return
+        await _prepare_by_address(ctx, payload)
+
+    async def enter_programming(self, ctx: FlashContext) -> None:
+        """Note that a job's ECU leaves its session for programming: from now on functional requests would hurt it."""
+        async with self._sending:
+            ctx.entered_programming = True
+            self.owed[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
+
+    def _was_heard(self, ctx: FlashContext, payload: bytes) -> bool:
+        """Return whether another job sent it since this one's try began."""
+        sent_ns = self._sent_ns.get(payload)
+        return not self.is_alone(ctx) and sent_ns is not None and sent_ns >= ctx.try_started_ns
+
+    async def switch_on_again(self, ctx: FlashContext, owed: dict[Step, bytes]) -> None:
+        """Send what a job that left must switch on again, best effort; failures are counted."""
+        async with self._sending:
+            for step, payload in owed.items():
+                try:
+                    await ctx.functional.send(payload)
+                except UdsError as error:
+                    ctx.tally.count("undo_failed", step=step, error=error)
+
+    async def restore(self, ctx: FlashContext, step: Step, payload: bytes) -> None:
+        """Send what switches on again, unless others are at work: then the last of them will."""
+        if self.is_alone(ctx):
+            await ctx.functional.send(payload, lambda: self.owed.pop(step, None))
+
+    # Tester present ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def tester_present(self, ctx: FlashContext) -> AsyncIterator[None]:
+        """Have functional, suppressed tester present sent while the block runs; one beat serves all jobs."""
+        self._kept_alive.append(ctx)
+        if self._beat is None:
+            self._beat = asyncio.get_running_loop().create_task(self._beats(ctx), name="tester present")
+        try:
+            yield
+        finally:
+            self._kept_alive.remove(ctx)
+            if not self._kept_alive:
+                beat, self._beat = self._beat, None
+                await _ended(beat)
+
+    async def _beats(self, first: FlashContext) -> None:
+        """Beat for ever. A frame that nobody acknowledges yet is waited for, so that no second one queues behind it."""
+        payload, clock = functional_tester_present(), first.clock
+        while True:
+            interval_ms = min(ctx.recipe.timing.tester_present_interval_ms for ctx in self._kept_alive)
+            await clock.sleep_ns(interval_ms * NS_PER_MS)
+            if any(_wants_silence(ctx) for ctx in self._kept_alive):
+                continue
+            try:
+                await self.link.send(payload)
+            except LinkError as error:
+                for ctx in self._kept_alive:
+                    ctx.tally.count("tester_present_failed", error=error.name)
+
+
+class SharedLink:
+    """An ECU's link on a bus that other jobs use too.
+
+    Requests have lower identifiers than answers: while another job sends a block, an ECU that wants to answer loses
+    every arbitration. So P2 does not run out for one job while another one is sending.
+    """
+
+    def __init__(self, link: DiagLink, group: BusGroup, clock: Clock, tally: Tally) -> None:
+        self._link, self._group, self._clock, self._tally = link, group, clock, tally
+
+    async def send(self, payload: bytes) -> None:
+        """See `DiagLink`."""
+        sending = self._group.sending
+        sending[self] = None
+        try:
+            await self._link.send(payload)
+        finally:
+            del sending[self]
+            self._group.sent_ns = self._clock.now_ns()
+
+    async def receive(self, start_within_ns: int) -> bytes:
+        """See `DiagLink`; waits anew as long as others occupied the bus meanwhile, at most `OCCUPIED_LIMIT_NS`."""
+        limit_ns = self._clock.now_ns() + OCCUPIED_LIMIT_NS
+        while True:
+            asked_ns = self._clock.now_ns()
+            try:
+                return await self._link.receive(start_within_ns)
+            except AnswerTimeout:
+                occupied = self._group.sending or self._group.sent_ns > asked_ns
+                if not occupied or self._clock.now_ns() >= limit_ns:
+                    raise
+                self._tally.note("bus_occupied", by="another job")
+
+    def discard(self) -> int:
+        """See `DiagLink`."""
+        return self._link.discard()
+
+
+class BusGroups:
+    """The groups of one life of a tester, one for each functional link."""
+
+    def __init__(self) -> None:
+        self._groups: list[BusGroup] = []
+
+    def of(self, link: FunctionalLink) -> BusGroup:
+        """Return the group of a link; links are told apart by identity."""
+        known = next((group for group in self._groups if group.link is link), None)
+        if known is None:
+            known = BusGroup(link)
+            self._groups.append(known)
+        return known
+
+
+def _wants_silence(ctx: FlashContext) -> bool:
+    return ctx.client.pending and not ctx.recipe.timing.tester_present_while_pending
+
+
+async def _ended(beat: asyncio.Task[None] | None) -> None:
+    if beat is None:
+        return
+    beat.cancel()
+    await asyncio.wait((beat,))
+    error = None if beat.cancelled() else beat.exception()
+    if error is not None:
+        raise error
+
+
+async def _prepare_by_address(ctx: FlashContext, payload: bytes) -> None:
+    """Ask one ECU alone, with an answer; a bootloader that knows none of it may refuse."""
+    request = bytes((payload[0], payload[1] & ~SUPPRESS_POSITIVE_RESPONSE)) + payload[2:]
+    ctx.tally.note("prepared_by_address", request=request.hex(" "))
+    try:
+        await ctx.client.call(Call(request, request[1:2], _form_unchecked))
+    except NegativeResponse as refusal:
+        ctx.tally.note("preparation_refused", error=refusal)
+
+
+def _form_unchecked(response: Any) -> None:
+    """Take any positive answer: nothing in it is needed."""
+    del response

@@ -1,0 +1,98 @@
+"""Several ECUs flashed in one go: concurrently where their recipes allow it, each with an outcome of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.core.clock import Clock
+from bench.core.points import Points
+from bench.flasher.belief import Belief
+from bench.flasher.errors import FlasherError
+from bench.flasher.group import BusGroups
+from bench.flasher.recipe import Recipe
+from bench.flasher.sequence import FlashRun, no_progress
+from bench.flasher.values import FlashJob, FlashReport, ProgressCallback
+from bench.ports import DiagLink, FunctionalLink
+
+
+@dataclass(frozen=True, slots=True)
+class FlashTarget:
+    """A job and how its ECU is reached; ECUs of one bus have the same `functional` link."""
+
+    job: FlashJob
+    link: DiagLink
+    functional: FunctionalLink
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlashOutcome:
+    """How one job ended: `error` is None when the new version was read back; `finished` is False when cancelled."""
+
+    ecu: str
+    report: FlashReport
+    belief: Belief
+    error: FlasherError | None
+    finished: bool
+
+
+class FlashSession:
+    """A coordinated job over many ECUs, in one life of the tester (D3)."""
+
+    def __init__(
+        self,
+        targets: Sequence[FlashTarget],
+        clock: Clock,
+        points: Points,
+        progress: ProgressCallback = no_progress,
+        *,
+        parallel: bool = True,
+    ) -> None:
+        """Check every image before any ECU is touched: ImageMismatch names both sides."""
+        groups = BusGroups()
+        self._runs = {
+            target.job.ecu: FlashRun(
+                target.job, target.link, groups.of(target.functional), target.recipe, clock, points, progress
+            )
+            for target in targets
+        }
+        willing = {target.job.ecu: parallel and target.recipe.parallel for target in targets}
+        self._batches = batches(list(willing), willing.__getitem__)
+        self._errors: dict[str, FlasherError] = {}
+        self._finished: set[str] = set()
+
+    async def flash(self) -> None:
+        """Flash them all; an ECU that fails harms no other. Cancelled, every job restores what it can first."""
+        for batch in self._batches:
+            async with asyncio.TaskGroup() as group:
+                for ecu in batch:
+                    group.create_task(self._flash_one(ecu), name=f"flash {ecu}")
+
+    async def _flash_one(self, ecu: str) -> None:
+        try:
+            await self._runs[ecu].flash()
+        except FlasherError as error:
+            self._errors[ecu] = error
+        self._finished.add(ecu)
+
+    def outcomes(self) -> tuple[FlashOutcome, ...]:
+        """Return how each job ended, or how far it came, in the order of the targets."""
+        return tuple(
+            FlashOutcome(
+                ecu=ecu,
+                report=run.report(),
+                belief=run.belief,
+                error=self._errors.get(ecu),
+                finished=ecu in self._finished,
+            )
+            for ecu, run in self._runs.items()
+        )
+
+
+def batches(ecus: Sequence[str], may_be_parallel: Callable[[str], bool]) -> list[list[str]]:
+    """Return what is flashed at the same time: all that may be together, then each other one alone."""
+    together = [ecu for ecu in ecus if may_be_parallel(ecu)]
+    alone = [[ecu] for ecu in ecus if not may_be_parallel(ecu)]
+    return [together, *alone] if together else alone

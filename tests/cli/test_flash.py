@@ -1,0 +1,278 @@
+"""`otabench flash` as a user types it: results, files, exit codes, Ctrl-C."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
+from bench.cli.flash_output import FlashWatch, rate_and_left
+from bench.cli.interrupts import gentle_interrupts
+from bench.core.stop import STOP
+from bench.flasher.values import Progress
+from bench.images.signing import demo_payload
+
+Cli = Callable[..., Any]
+RELEASE = ("--version", "2.0.0", "--release-counter", "2")
+FILES = {"result.json", "journal.jsonl", "can-can0.log", "inputs"}
+
+
+@pytest.fixture
+def firmware(folder: Path) -> str:
+    """A binary for the body controller."""
+    (folder / "app.bin").write_bytes(demo_payload(3, "body", "2.0.0", 20_000))
+    return "app.bin"
+
+
+def test_flash_ends_with_the_new_version_and_writes_result_journal_and_log(otabench: Cli, folder: Path) -> None:
+    for ecu in ("body", "gateway"):
+        (folder / f"{ecu}.bin").write_bytes(demo_payload(3, ecu, "2.0.0", 20_000))
+    ended = otabench("flash", "body=body.bin", "gateway=gateway.bin", *RELEASE, "--json")
+    assert ended.code == 0
+    result = FlashResultJson.model_validate(ended.json)
+    assert (result.outcome, result.parallel, [ecu.ecu for ecu in result.ecus]) == ("flashed", True, ["body", "gateway"])
+    assert all((ecu.version, ecu.confirmed, ecu.error) == ("2.0.0", True, None) for ecu in result.ecus)
+    assert result.duration_s < result.sum_s
+    place = folder / result.folder
+    assert {path.name for path in place.iterdir()} == FILES
+    assert json.loads((place / "result.json").read_text()) == ended.json
+    assert hashlib.sha256((place / "journal.jsonl").read_bytes()).hexdigest() == result.trace_sha256
+    assert "can0 7A0#0322F191" in (place / "can-can0.log").read_text()
+    assert (place / "inputs" / "images" / "body.header").stat().st_size == 256
+    assert not list(folder.glob("reports/.*"))
+
+
+def test_where_the_time_went_adds_up_to_the_duration(otabench: Cli, firmware: str) -> None:
+    (ecu,) = otabench("flash", f"body={firmware}", *RELEASE, "--json").json["ecus"]
+    parts = {name: seconds for name, seconds in ecu["time"].items() if name != "pending_s"}
+    assert sum(parts.values()) == pytest.approx(ecu["duration_s"])
+    assert parts["ecu_erase_s"] == pytest.approx(0.4, rel=0.01)
+    assert 0.079 < parts["ecu_program_s"] < 0.09
+    assert 0.6 < parts["bus_s"] < 0.75
+    assert ecu["bytes_per_s"] == pytest.approx(ecu["sent_bytes"] / ecu["duration_s"], abs=0.1)
+
+
+def test_same_job_again_has_the_same_trace_and_replaces_its_folder(otabench: Cli, firmware: str, folder: Path) -> None:
+    one, other = (otabench("flash", f"body={firmware}", *RELEASE, "--json").json for _ in range(2))
+    assert one == other
+    assert len(list((folder / "reports").iterdir())) == 1
+
+
+def test_one_by_one_takes_the_sum_of_the_jobs(otabench: Cli, folder: Path, firmware: str) -> None:
+    (folder / "gateway.bin").write_bytes(demo_payload(3, "gateway", "2.0.0", 5_000))
+    arguments = ("flash", f"body={firmware}", "gateway=gateway.bin", *RELEASE, "--one-by-one", "--json")
+    result = otabench(*arguments).json
+    assert result["duration_s"] == pytest.approx(result["sum_s"])
+
+
+def test_signed_file_is_used_as_it_is(otabench: Cli, firmware: str) -> None:
+    ids = ("--hardware-id", "BCM-HW-03", "--software-id", "BCM-APP", "--version", "3.1.0", "--release-counter", "9")
+    assert otabench("image", "sign", firmware, *ids, "--test-key", "image", "-o", "app.signed").code == 0
+    (ecu,) = otabench("flash", "body=app.signed", "--json").json["ecus"]
+    assert (ecu["version"], ecu["image"]["release_counter"]) == ("3.1.0", 9)
+    assert ecu["image"]["signed_by"] == "the file's own header"
+
+
+def test_image_signed_by_a_stranger_fails_with_what_the_ecu_said_and_the_safe_next_step(
+    otabench: Cli, firmware: str
+) -> None:
+    ids = ("--hardware-id", "BCM-HW-03", "--software-id", "BCM-APP", "--version", "3.1.0", "--release-counter", "9")
+    otabench("image", "sign", firmware, *ids, "--test-key", "stranger", "-o", "app.signed")
+    ended = otabench("flash", "body=app.signed", "--json")
+    (ecu,) = ended.json["ecus"]
+    assert (ended.code, ended.json["outcome"], ecu["outcome"]) == (1, "failed", "failed")
+    assert "signature" in ecu["error"]
+    assert (ecu["believed"]["state"], ecu["believed"]["erased"]) == ("bootloader", True)
+    assert "start the same job again" in ecu["believed"]["next_step"]
+    shown = otabench("flash", "body=app.signed")
+    assert "body next: Leave the supply on" in shown.out
+
+
+def test_image_for_other_hardware_is_wrong_input_and_no_ecu_is_touched(otabench: Cli, firmware: str) -> None:
+    ids = ("--hardware-id", "BCM-HW-99", "--software-id", "BCM-APP", "--version", "3.1.0", "--release-counter", "9")
+    otabench("image", "sign", firmware, *ids, "--test-key", "image", "-o", "app.signed")
+    ended = otabench("flash", "body=app.signed", "--json")
+    (ecu,) = ended.json["ecus"]
+    assert ended.code == 2
+    assert ecu["believed"]["state"] == "untouched"
+    assert "BCM-HW-99" in ecu["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "nothing to flash"),
+        (("body",), "this is not ECU=FILE"),
+        (("body=app.bin", "body=app.bin"), "an ECU is named twice"),
+        (("body=app.bin",), "needs --version"),
+        (("body=app.bin", "--version", "2"), "needs --release-counter"),
+        (("brake=app.bin", *RELEASE), "has no such ECU"),
+        (("body=missing.bin", *RELEASE), "does not exist"),
+        (("body=app.bin", "--version", "x" * 40, "--release-counter", "1"), "no header can be made"),
+        (("body=app.bin", *RELEASE, "--base", "0x90000000"), "nothing of this image lies in the ECU's region"),
+        (("body=app.bin", *RELEASE, "--base", "far"), "--base is no address"),
+        (("body=app.bin", *RELEASE, "--key", "app.bin"), "key file holds no private key"),
+        (("body=app.bin", *RELEASE, "--vehicle", "nothing"), "there is no nothing.toml in vehicles/"),
+        (("body=app.bin", *RELEASE, "--full"), "--full is for --dry-run"),
+        (("body=app.bin", "--read"), "--read changes nothing"),
+        (("body=torn.bin",), "not what its header was signed for"),
+        (("body=damaged.bin",), "image header is damaged"),
+    ],
+)
+def test_wrong_input_is_told_in_one_message(
+    otabench: Cli, folder: Path, firmware: str, arguments: tuple[str, ...], told: str
+) -> None:
+    ids = ("--hardware-id", "BCM-HW-03", "--software-id", "BCM-APP", "--version", "3.1.0", "--release-counter", "9")
+    otabench("image", "sign", firmware, *ids, "--test-key", "image", "-o", "whole.bin")
+    whole = (folder / "whole.bin").read_bytes()
+    (folder / "torn.bin").write_bytes(whole[:-1])
+    (folder / "damaged.bin").write_bytes(whole[:8] + bytes(24) + whole[32:])
+    ended = otabench("flash", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert not (folder / "reports").exists()
+
+
+def test_other_vehicle_by_name_and_by_file(otabench: Cli, firmware: str, project_vehicle: Path) -> None:
+    for vehicle in ("one_ecu_van", str(project_vehicle)):
+        ended = otabench("flash", f"body={firmware}", *RELEASE, "--vehicle", vehicle, "--json")
+        assert (ended.code, ended.json["vehicle"]) == (0, "one_ecu_van")
+
+
+@pytest.fixture
+def project_vehicle(folder: Path) -> Path:
+    """A copy of a vehicle file in a folder of the user's."""
+    from bench.config import data_root
+
+    place = folder / "mine" / "vehicles" / "van.toml"
+    place.parent.mkdir(parents=True)
+    place.write_bytes((data_root() / "vehicles" / "one_ecu_van.toml").read_bytes())
+    return place
+
+
+# Reading --------------------------------------------------------------------------------------------
+
+
+def test_read_names_every_identifier_and_says_what_was_refused(otabench: Cli) -> None:
+    ended = otabench("flash", "--read", "--json")
+    assert ended.code == 0
+    body, gateway = FlashRead.model_validate(ended.json).ecus
+    values = {item.did: item for item in body.identifiers}
+    assert len(values) == 15
+    assert (values[0xF189].name, values[0xF189].text) == ("software version", "1.0.0")
+    assert values[0xF190].text == "ZZZ00TABENCH00001"
+    assert values[0xF186].value == "01"
+    refused = [item for item in body.identifiers if item.value is None]
+    assert all("NRC 0x31" in item.problem for item in refused)
+    assert (gateway.ecu, gateway.problem) == ("gateway", "")
+    shown = otabench("flash", "--read").out
+    assert "software version" in shown
+    assert "GW-HW-02" in shown
+
+
+# Dry run --------------------------------------------------------------------------------------------
+
+
+def test_dry_run_shows_requests_with_bytes_and_writes_nothing(otabench: Cli, folder: Path, firmware: str) -> None:
+    ended = otabench("flash", f"body={firmware}", *RELEASE, "--dry-run")
+    assert ended.code == 0
+    assert "all can0" in ended.out
+    assert "31 01 FF 00 44 00 00 00 00 00 00 4E 20  -> 7f 31 78 | 71 01 ff 00 00" in ended.out
+    assert " ... and 3826 bytes" in ended.out
+    assert "nothing was sent to any bus" in ended.out
+    assert not (folder / "reports").exists()
+
+
+def test_dry_run_as_json_cuts_long_requests_unless_all_bytes_are_asked_for(
+    otabench: Cli, folder: Path, firmware: str
+) -> None:
+    short, full = (
+        FlashPlan.model_validate(otabench("flash", f"body={firmware}", *RELEASE, "--dry-run", "--json", *more).json)
+        for more in ((), ("--full",))
+    )
+    assert max(len(request.request) for request in short.requests) == 32
+    blocks = [bytes.fromhex(request.request) for request in full.requests if request.name.startswith("0x36")]
+    assert b"".join(block[2:] for block in blocks)[:20_000] == (folder / firmware).read_bytes()
+    assert [request.length for request in short.requests] == [len(request.request) // 2 for request in full.requests]
+    assert short.ecus[0].times_known
+
+
+# Progress -------------------------------------------------------------------------------------------
+
+
+def test_bar_shows_step_bytes_rate_and_time_left_by_the_benchs_clock() -> None:
+    screen = io.StringIO()
+    with FlashWatch(Console(file=screen, force_terminal=True, width=120)) as watch:
+        watch.flash(Progress("body", "download_image", 0, 40_000, 1_000_000_000))
+        watch.flash(Progress("body", "download_image", 10_000, 40_000, 2_000_000_000))
+    text = screen.getvalue()
+    assert "body download_image" in text
+    assert "10.0 kB/s" in text
+    assert "3.0 s left" in text
+
+
+def test_rate_without_progress_is_not_invented() -> None:
+    assert rate_and_left(Progress("body", "erase", 0, 100, 5), 0, 0) == ("", "")
+
+
+# Ctrl-C ---------------------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import os, signal, sys
+from bench.cli import exit_code_of
+from bench.cli.flash_output import FlashWatch
+shown = FlashWatch.flash
+def flash(self, event):
+    shown(self, event)
+    if event.step == "download_image" and event.sent_bytes and not told:
+        told.append(os.kill(os.getpid(), signal.SIGINT))
+told = []
+FlashWatch.flash = flash
+sys.exit(exit_code_of(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("bench", ["sim", "realtime"])
+def test_ctrl_c_restores_communication_and_dtc_setting_leaves_programming_and_exits_130(
+    folder: Path, firmware: str, bench: str
+) -> None:
+    arguments = ["flash", f"body={firmware}", *RELEASE, "--bench", bench, "--json"]
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 130, ended.stderr
+    result = json.loads(ended.stdout)
+    (ecu,) = result["ecus"]
+    assert (result["outcome"], ecu["outcome"], ecu["step"]) == ("interrupted", "interrupted", "download_image")
+    assert (ecu["believed"]["state"], ecu["believed"]["erased"]) == ("bootloader", True)
+    log = (folder / result["folder"] / "can-can0.log").read_text()
+    sent = [line.split()[-1] for line in log.splitlines()]
+    for off, on in (("7DF#028582", "7DF#028581"), ("7DF#03288301", "7DF#03288001"), ("7DF#021083", "7DF#021081")):
+        (off_at,) = [n for n, frame in enumerate(sent) if frame.startswith(off)]
+        (on_at,) = [n for n, frame in enumerate(sent) if frame.startswith(on)]
+        assert off_at < on_at
+    assert any(frame.startswith("7A0#021101") for frame in sent)
+
+
+def test_second_ctrl_c_ends_the_job_at_once() -> None:
+    asked: list[str] = []
+    with gentle_interrupts() as interruptible:
+        interruptible(lambda: asked.append("stop"))
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked == ["stop"]
+        assert not STOP.asked
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            STOP.check()
+        STOP.withdraw()
