@@ -42,9 +42,25 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
+# Where the kernel has vcan and ISO-TP a command runs here, else in a virtual machine (tools/socketcan_vm.sh).
+VM_LIMIT_S ?= 900
+OTABENCH_CASES ?= 6
+OTABENCH_SEED ?= 1
+SOCKETCAN_VARIABLES = OTABENCH_CASES=$(OTABENCH_CASES) OTABENCH_SEED=$(OTABENCH_SEED)
+define in_socketcan
+if $(BIN)/python -m tests.socketcan.here; then env $(SOCKETCAN_VARIABLES) $(1); \
+else $(call install_vm_tools) && echo "so in a virtual machine: a minute or two ..." >&2 \
+  && tools/socketcan_vm.sh -t $(VM_LIMIT_S) env $(SOCKETCAN_VARIABLES) $(1); fi
+endef
+VM_TOOLS := qemu-system-x86 busybox-static cpio kmod can-utils
+install_vm_tools = { command -v qemu-system-x86_64 busybox cpio depmod candump >/dev/null \
+  || { test "$$(id -u)" = 0 && echo "installing $(VM_TOOLS) ..." >&2 \
+  && apt-get install -y -qq --no-install-recommends $(VM_TOOLS) >/dev/null; } \
+  || { echo "next: apt-get install $(VM_TOOLS)" >&2; exit 2; }; }
+
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "  PYTHON=... chooses the interpreter (3.11 to 3.13), ONLY=prefix the figures of make bench"
 
 .PHONY: demo
@@ -53,7 +69,7 @@ demo: $(VENV)/.installed ## update a simulated car, cut its power, forge its pac
 
 .PHONY: test
 test: $(VENV)/.installed-test ## run the test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser and not socketcan" $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-test ## ruff, mypy (strict), import rules
@@ -70,9 +86,18 @@ bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.jso
 nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the slow suites, with firmware that nobody here made
 	@rm -rf $(FIRMWARE)/tables
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+	@$(MAKE) test-socketcan OTABENCH_CASES=60
 	@$(MAKE) fuzz
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
+
+.PHONY: test-socketcan
+test-socketcan: $(VENV)/.installed-test ## vcan and the kernel's ISO-TP: here, or in a small virtual machine
+	@$(call in_socketcan,$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/socketcan $(PYTEST_ARGS))
+
+.PHONY: bench-socketcan
+bench-socketcan: $(VENV)/.installed-test ## take the figure socketcan_share, here or in a small virtual machine
+	@$(call in_socketcan,$(BIN)/python -m benchmarks.socketcan)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-test ## random frames into flashing jobs; FUZZ_RUNS, FUZZ_SEED, FUZZ_TARGET, FUZZ_CASE

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from bench.core.node import Incarnation
 from bench.core.records import ServerEvent
+from bench.core.world import World
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun, RunTaker
 
@@ -45,6 +46,14 @@ class CanPort(Protocol):
         """Call `callback` when this controller has left the bus after too many errors; what waited is lost."""
 
 
+@runtime_checkable
+class PacedCanPort(CanPort, Protocol):
+    """A port that keeps gaps shorter than an event loop's timers can (STmin under a millisecond)."""
+
+    def send_at(self, frame: CanFrame, not_before_ns: int, sent: SentCallback | None = None) -> None:
+        """Queue a frame that must not begin before that instant of the run's clock; never early, a little late."""
+
+
 class CanBus(Protocol):
     """A bus that nodes attach to; an attachment lives as long as the incarnation it was made for (D3)."""
 
@@ -54,6 +63,36 @@ class CanBus(Protocol):
 
     def attach(self, life: Incarnation) -> CanPort:
         """Return the port of this life; frames sent carry `life.part` as their sender."""
+
+
+class CanAdapterBus(CanBus, Protocol):
+    """A bus behind an adapter of this machine; what an `otabench.can` driver returns."""
+
+    def close(self) -> None:
+        """Give the adapter back; no thread and no socket is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSpec:
+    """What an `otabench.can` driver is asked to open; `options` are the driver's own."""
+
+    name: str
+    interface: str
+    channel: str
+    bitrate_bit_s: int
+    data_bitrate_bit_s: int | None
+    options: Mapping[str, str | int | float | bool]
+
+    @property
+    def fd(self) -> bool:
+        """Whether the channel carries CAN FD frames."""
+        return self.data_bitrate_bit_s is not None
+
+
+SenderOf = Callable[[CanFrame], str]
+"""Who sends such a frame, by its identifier: the part that the journal names for a frame of another node."""
+OpenCanBus = Callable[[World, ChannelSpec, SenderOf], CanAdapterBus]
+"""A driver of the entry point group `otabench.can`; EquipmentError when the adapter cannot be opened."""
 
 
 class LinkError(Exception):

@@ -7,13 +7,14 @@ from bench.core.node import Incarnation, Node
 from bench.core.records import EXTENDED, FD, REMOTE, BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus, CanPort, SentCallback
+from bench.ports import CanBus, CanPort, PacedCanPort, SentCallback
 from bench.wire.can import CanFrame, identifier
 from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
 from bench.wire.isotp_params import FRAME_BYTES
+from bench.wire.pacer import Pacer
 from bench.wire.uds import Session
 from ecu_sim import boot
 from ecu_sim.boot import Trust
@@ -44,8 +45,10 @@ class _Connection:
         self._port, self._address, self._functional = port, address, functional
         self._deaf_to = REMOTE if hears_fd else REMOTE | FD
         self._flags = address.flags | habits.frame_flags
+        pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
+        self._send_frame = (pacer or port).send
         self._endpoint = IsoTpEndpoint(
-            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit
+            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit, pace=pacer
         )
         self.send: Send = self._endpoint.send
         self.server: UdsServer | None = None
@@ -62,7 +65,7 @@ class _Connection:
         self._port.on_bus_off(self._endpoint.fail)
 
     def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
-        self._port.send(CanFrame(self._address.tx_id, data, self._flags), sent, run)
+        self._send_frame(CanFrame(self._address.tx_id, data, self._flags), sent, run)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
         can_id = frame.can_id

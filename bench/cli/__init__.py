@@ -9,6 +9,7 @@ import click
 from bench import __version__
 from bench.cli.canlog import canlog
 from bench.cli.commands import dashboard, demo, doctor, replay, run
+from bench.cli.ecu import ecu
 from bench.cli.flash import flash
 from bench.cli.image import image
 from bench.cli.usage import explained, shows_help, with_next_step
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, doctor, run, replay, flash, dashboard, image, canlog):
+for command in (demo, doctor, run, replay, flash, ecu, dashboard, image, canlog):
     cli.add_command(command)
 
 

@@ -9,7 +9,7 @@ import platform
 import shutil
 import socket
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -17,21 +17,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import __version__
+from bench.cli.checks import Check
+from bench.cli.doctor_can import can_checks
 from bench.cli.output import answers
 
 EXTRAS = {"can": "can", "isotp": "isotp", "odx": "odxtools", "serial": "serial"}
 """Extra of the package: module that it brings."""
 MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "wrong": "[red]wrong[/]"}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: `ok`, `missing` (something optional) or `wrong` (otabench cannot work)."""
-
-    name: str
-    state: str
-    found: str
-    advice: str = ""
 
 
 def checks(data: Path) -> list[Check]:
@@ -44,6 +36,7 @@ def checks(data: Path) -> list[Check]:
         *(_extra(extra, module) for extra, module in EXTRAS.items()),
         _socketcan(),
         _can_interfaces(),
+        *can_checks(),
         _serial_ports(),
         _browser(),
     ]

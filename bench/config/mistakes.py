@@ -114,9 +114,9 @@ class _Mistake:
 
     def found(self) -> str | None:
         """What stands there, as the user wrote it."""
-        if not self._there:  # a default that does not fit the other keys is told too
+        if not self._there:  # a default, or what is taken over from elsewhere, may not fit either
             default = self._kind != "missing" and self._input is not None
-            return f"no such key, which means {self._spelled.text}" if default else "no such key"
+            return f"{self._spelled.text}, not given here" if default else "no such key"
         if self._of_a_table:
             return ", ".join(f"{key} = {value.text}" for key, value in self._involved) or self._spelled.text
         return self._spelled.text

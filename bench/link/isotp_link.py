@@ -10,12 +10,13 @@ from weakref import WeakKeyDictionary
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.records import BRS, FD, REMOTE
-from bench.ports import AnswerTimeout, CanPort, LinkError, SentCallback
+from bench.ports import AnswerTimeout, CanPort, LinkError, PacedCanPort, SentCallback
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpError, IsoTpParams
 from bench.wire.isotp_params import FRAME_BYTES
 from bench.wire.isotp_send import Framing
+from bench.wire.pacer import Pacer
 
 Outcome = bytes | LinkError
 _OWNED: WeakKeyDictionary[CanPort, set[IsoTpAddress]] = WeakKeyDictionary()
@@ -55,10 +56,11 @@ class IsoTpLink:
         self._arrived: deque[Outcome] = deque()
         self._started = False
         self._waiter: asyncio.Future[None] | None = None
+        pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
 
         def endpoint(params: IsoTpParams, frame_flags: int | None) -> IsoTpEndpoint:
-            transmit = transmitter(port, address, params, frame_flags)
-            found = IsoTpEndpoint(clock, params, transmit, self, abort, address, transmit)
+            transmit = transmitter(pacer or port, address, params, frame_flags)
+            found = IsoTpEndpoint(clock, params, transmit, self, abort, address, transmit, pacer)
             port.on_bus_off(found.fail)
             return found
 
@@ -182,7 +184,7 @@ class IsoTpFunctionalLink:
 
 
 def transmitter(
-    port: CanPort, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
+    port: CanPort | Pacer, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
 ) -> Transmitter:
     """Return what carries the frames of one side out: with its identifier, as classic or FD frames."""
     if frame_flags is None:

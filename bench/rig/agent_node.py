@@ -19,6 +19,7 @@ from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.ports import CanBus, CanPort
 from bench.rig.files import AgentEquipment, BenchFiles, EcuEntry, VehicleFile
+from bench.rig.transports import diag_link
 
 HTTP_TIMEOUT_S = 30.0
 
@@ -83,13 +84,21 @@ def functional_link(vehicle: VehicleFile, channel: str, port: CanPort) -> IsoTpF
 def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation) -> dict[str, EcuAccess]:
     """Return a diagnostic link to every ECU for this life, one port a channel."""
     ports = {name: bus.attach(life) for name, bus in buses.items()}
+    channels = {channel.name: channel for channel in files.bench.channels}
     functional = {name: functional_link(files.vehicle, name, port) for name, port in ports.items()}
     return {
         ecu.id: EcuAccess(
             ecu=ecu.id,
             software_id=ecu.software_id,
             recipe=files.recipes[ecu.id],
-            link=ecu_link(files.vehicle, ecu, ports[ecu.channel], life),
+            link=diag_link(
+                channels[ecu.channel],
+                buses[ecu.channel],
+                ports[ecu.channel],
+                life,
+                ecu.address(),
+                files.vehicle.habits(ecu),
+            ),
             functional=functional[ecu.channel],
         )
         for ecu in files.vehicle.ecus

@@ -26,6 +26,7 @@ from bench.rig.addressing import (
     refuse_contradictions,
     refuse_fd_on_classic,
 )
+from bench.rig.can_drivers import PYTHON_CAN, SIM, driver_names
 from bench.wire.isotp import IsoTpAddress
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -35,10 +36,19 @@ RESERVED_PARTS = ("agent", "server", "tester", "vehicle")
 
 
 class Channel(FileModel):
-    """One CAN channel and its driver."""
+    """One CAN channel and its driver: `sim`, `python-can`, or one that a package brings (`otabench.can`)."""
 
     name: Name
-    driver: Literal["sim"]
+    driver: str = Field(min_length=1, max_length=64)
+    interface: str = Field(default="", max_length=64, description="python-can's name of the kind of adapter")
+    channel: str = Field(default="", max_length=256, description="the adapter's channel; default: the name")
+    options: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="handed to the adapter's driver as they are"
+    )
+    transport: Literal["own", "can-isotp", "kernel"] = Field(default="own", description="who does ISO-TP here")
+    grain: Literal["auto", "frame"] = Field(
+        default="auto", description="simulated bus: runs of frames at once where that is the same, or each alone"
+    )
     bitrate_bit_s: int = Field(ge=10_000, le=1_000_000)
     data_bitrate_bit_s: int | None = Field(
         default=None, ge=10_000, le=8_000_000, description="bit rate of the data phase: makes it a CAN FD bus"
@@ -49,6 +59,33 @@ class Channel(FileModel):
         if self.data_bitrate_bit_s is not None and self.data_bitrate_bit_s < self.bitrate_bit_s:
             raise ValueError(f"data_bitrate_bit_s is below bitrate_bit_s ({self.bitrate_bit_s})")
         return self
+
+    @field_validator("driver")
+    @classmethod
+    def _driver_is_installed(cls, driver: str) -> str:
+        if driver not in driver_names():
+            raise ValueError(f"no such CAN driver; installed: {', '.join(driver_names())}")
+        return driver
+
+    @model_validator(mode="after")
+    def _driver_and_keys_fit(self) -> Channel:
+        if self.driver == SIM and (self.interface or self.channel or self.options or self.transport != "own"):
+            raise ValueError("interface, channel, options and transport are for adapters; driver 'sim' has none")
+        if self.driver != SIM and self.grain != "auto":
+            raise ValueError("grain is for the simulated bus; an adapter carries frames as they come")
+        if self.driver == PYTHON_CAN and not self.interface:
+            raise ValueError("driver 'python-can' needs interface, for example 'socketcan', 'slcan' or 'pcan'")
+        if self.transport == "kernel" and (self.driver, self.interface) != (PYTHON_CAN, "socketcan"):
+            raise ValueError(
+                "transport 'kernel' is a Linux socket: it needs driver 'python-can', interface 'socketcan'"
+            )
+        return self
+
+
+class RealEcus(FileModel):
+    """Which ECUs are physically there; the bench simulates the others."""
+
+    real: Literal["all"] | tuple[Name, ...] = Field(default=(), description="ids of ECUs, or 'all'")
 
 
 class Power(FileModel):
@@ -84,6 +121,7 @@ class BenchFile(FileModel):
     vehicle: Name
     clock: Literal["virtual", "real"]
     channels: tuple[Channel, ...] = Field(min_length=1)
+    ecus: RealEcus = RealEcus()
     power: Power
     server: Server
     agent: AgentEquipment
@@ -96,9 +134,9 @@ class BenchFile(FileModel):
 
     @model_validator(mode="after")
     def _drivers_fit_the_clock(self) -> BenchFile:
-        real = [
-            name for name, driver in (("server", self.server.driver), ("agent", self.agent.driver)) if driver != "sim"
-        ]
+        drivers = [(f"channel {channel.name}", channel.driver) for channel in self.channels]
+        drivers += [("server", self.server.driver), ("agent", self.agent.driver)]
+        real = [name for name, driver in drivers if driver != SIM]
         if self.clock == "virtual" and real:
             raise ValueError(f"clock = 'virtual' allows driver = 'sim' only; {', '.join(real)} needs clock = 'real'")
         return self
@@ -262,6 +300,12 @@ class BenchFiles:
     vehicle_path: Path
     inputs: dict[str, bytes]
 
+    @property
+    def simulated(self) -> tuple[EcuEntry, ...]:
+        """The ECUs that the bench simulates; the others are physically there."""
+        real = self.bench.ecus.real
+        return tuple(ecu for ecu in self.vehicle.ecus if real != "all" and ecu.id not in real)
+
 
 def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
     """Read a bench file and what it names, and check that they fit each other.
@@ -280,6 +324,7 @@ def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
     inputs = {f"benches/{path.name}": path.read_bytes(), f"vehicles/{vehicle_path.name}": vehicle_path.read_bytes()}
     recipes = {}
     personality_files = {}
+    _check_real_ecus(bench, vehicle, path)
     for ecu in vehicle.ecus:
         if ecu.channel not in channels:
             raise InputError(
@@ -305,6 +350,29 @@ def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
         vehicle_path=vehicle_path,
         inputs=dict(sorted(inputs.items())),
     )
+
+
+def _check_real_ecus(bench: BenchFile, vehicle: VehicleFile, path: Path) -> None:
+    """Every ECU said to be physically there is one of the vehicle's, on a channel with an adapter."""
+    known = {ecu.id: ecu for ecu in vehicle.ecus}
+    adapters = [channel.name for channel in bench.channels if channel.driver != SIM]
+    for ecu_id in known if bench.ecus.real == "all" else bench.ecus.real:
+        if ecu_id not in known:
+            raise InputError(
+                "an ECU is said to be real that the vehicle lacks",
+                file=str(path),
+                key="ecus.real",
+                found=ecu_id,
+                allowed=", ".join(known),
+            )
+        if known[ecu_id].channel not in adapters:
+            raise InputError(
+                f"ECU {ecu_id} is said to be real, but its channel is simulated",
+                file=str(path),
+                key="ecus.real",
+                found=known[ecu_id].channel,
+                allowed=", ".join(adapters) or "a channel whose driver is an adapter",
+            )
 
 
 def _check_habits(

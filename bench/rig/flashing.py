@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.agent.vehicle import EcuAccess
@@ -20,9 +19,9 @@ from bench.flasher.identity import confirm_ecu
 from bench.flasher.sequence import no_progress
 from bench.flasher.together import FlashOutcome, FlashSession, FlashTarget
 from bench.flasher.values import ProgressCallback
-from bench.link.sim_bus import SimCanBus
 from bench.ports import CanBus
 from bench.rig.agent_node import ecu_links
+from bench.rig.channels import note_pacing, open_buses, stays_here
 from bench.rig.files import BenchFiles, EcuEntry
 from bench.rig.flash_order import FlashOrder
 from bench.rig.images import installed_images
@@ -68,14 +67,9 @@ class FlashResult:
 
 
 def is_simulated(files: BenchFiles) -> bool:
-    """Return whether the bench simulates the vehicle."""
-    return all(channel.driver == "sim" for channel in files.bench.channels)
-
-
-@contextmanager
-def opened_buses(world: World, files: BenchFiles) -> Iterator[dict[str, CanBus]]:
-    """Open every channel of the bench, by name."""
-    yield {c.name: SimCanBus(world, c.name, c.bitrate_bit_s, c.data_bitrate_bit_s) for c in files.bench.channels}
+    """Return whether no ECU that is really in a car is reached: all simulated, or behind buses of this machine."""
+    real = {ecu.channel for ecu in files.vehicle.ecus} - {ecu.channel for ecu in files.simulated}
+    return all(stays_here(channel) for channel in files.bench.channels if channel.name in real)
 
 
 def plug_in_tester(world: World) -> Incarnation:
@@ -104,10 +98,10 @@ def run_flash(
         task = asyncio.current_task()
         assert task is not None
         started(lambda: void(task.get_loop().call_soon(task.cancel)))
-        with opened_buses(world, order.files) as buses:
+        with open_buses(world, order.files) as buses:
             life = await _ready_bench(world, order.files, buses, seed)
             accesses = ecu_links(order.files, buses, life)
-            return await flash_order(world, life, order, accesses, progress, parallel=parallel)
+            return await flash_order(world, life, order, accesses, progress, parallel=parallel, buses=buses)
 
     return run_on_clock(main, virtual=order.files.bench.clock == "virtual")
 
@@ -117,11 +111,11 @@ def void(_value: object) -> None:
 
 
 async def _ready_bench(world: World, files: BenchFiles, buses: Mapping[str, CanBus], seed: int) -> Incarnation:
-    """Power the simulated vehicle, let it boot, plug the tester in."""
-    if is_simulated(files):
+    """Power the simulated ECUs, let them boot, plug the tester in."""
+    if files.simulated:
         vehicle = build_vehicle(world, files, buses, installed_images(files, seed))
         vehicle.power_on()
-        limits_ms = [vehicle.layout(ecu.id).boot_time_limit_ms for ecu in files.vehicle.ecus]
+        limits_ms = [vehicle.layout(ecu.id).boot_time_limit_ms for ecu in files.simulated]
         await world.clock.sleep_ns(max(limits_ms) * NS_PER_MS)
     return plug_in_tester(world)
 
@@ -134,6 +128,7 @@ async def flash_order(
     progress: ProgressCallback,
     *,
     parallel: bool,
+    buses: Mapping[str, CanBus] | None = None,
 ) -> FlashResult:
     """Flash the order's ECUs, confirm them, seal the run; cancelled, the result says how far it came."""
     session = FlashSession(_targets(order, accesses), life, world.points, progress, parallel=parallel)
@@ -147,8 +142,11 @@ async def flash_order(
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
+    if world.crash is not None and isinstance(world.crash.error, EquipmentError):
+        raise world.crash.error
     if world.crash is not None:
         raise EquipmentError(f"the simulated vehicle crashed: {world.crash}")
+    note_pacing(world, order.files, buses or {})
     world.seal()
     return FlashResult(
         ecus=tuple(_flashed(world, order.files, outcome, confirmed) for outcome in session.outcomes()),
@@ -230,7 +228,7 @@ def run_read(files: BenchFiles, *, seed: int = 1) -> tuple[Identification, ...]:
 
     async def main(clock: Clock) -> tuple[Identification, ...]:
         world = World(clock, seed)
-        with opened_buses(world, files) as buses:
+        with open_buses(world, files) as buses:
             life = await _ready_bench(world, files, buses, seed)
             links = ecu_links(files, buses, life)
             found = [await read_identification(each.ecu, each.link, each.recipe, life) for each in links.values()]

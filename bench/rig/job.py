@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.core.clock import NS_PER_S
+from bench.core.errors import InputError
 from bench.core.world import World
 from bench.faults.inject import ArmedFault
 from bench.flasher.values import Progress
 from bench.rig.fault_targets import check_targets
-from bench.rig.files import load_bench
+from bench.rig.files import BenchFiles, load_bench
 from bench.rig.images import OwnFirmware, make_images, read_firmware
 from bench.rig.rig import BenchRig
 from bench.runs.job import Job
@@ -33,6 +34,7 @@ def make_job(
 ) -> Job:
     """Read all files and return the job; everything wrong with them is an `InputError` here, before anything runs."""
     files = load_bench(bench_path)
+    _refuse_real_ecus(files, bench_path)
     scenario = load_scenario(scenario_path)
     own = read_firmware(files, images or {}, crop=crop, base=binary_base)
     check_targets(files, scenario, str(scenario_path))
@@ -59,3 +61,14 @@ def make_job(
 
 def _left_out(ecu: str, firmware: OwnFirmware) -> str:
     return f"{ecu}: left out of {firmware.file.name} by --crop: {', '.join(firmware.left_out)}"
+
+
+def _refuse_real_ecus(files: BenchFiles, bench_path: Path) -> None:
+    """A run is judged by what the bench sees of every ECU; one that is physically there shows too little yet."""
+    simulated = [ecu.id for ecu in files.simulated]
+    real = [ecu.id for ecu in files.vehicle.ecus if ecu.id not in simulated]
+    if real:
+        raise InputError(
+            "a run needs every ECU simulated", file=str(bench_path), key="ecus.real", found=", ".join(real),
+            allowed="no ECU", hint="leave the table [ecus] out to have the bench simulate them on the adapter",
+        )  # fmt: skip

@@ -15,9 +15,9 @@ from bench.core.records import DidReading, ImageReference, Limits, RunRecord, St
 from bench.core.world import World
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
-from bench.link.sim_bus import SimCanBus
 from bench.ports import VehicleAccount
 from bench.rig.agent_node import AgentNode
+from bench.rig.channels import note_pacing, open_buses
 from bench.rig.files import BenchFiles
 from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
@@ -60,9 +60,7 @@ class BenchRig:
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
-            self._buses = {
-                c.name: SimCanBus(world, c.name, c.bitrate_bit_s, c.data_bitrate_bit_s) for c in files.bench.channels
-            }
+            self._buses = building.enter_context(open_buses(world, files))
             self._vehicle = build_vehicle(world, files, self._buses, images.installed)
             self._server = self._build_server()
             building.callback(self._server.close)
@@ -131,6 +129,7 @@ class BenchRig:
         await self._world.clock.sleep_ns(LAST_BYTES_NS)
         self._agent_files = self._agent.files()
         self._agent.node.stop("the ECUs are read by a tester of the bench")
+        note_pacing(self._world, self._files, self._buses)
         await self._world.clock.sleep_ns(SETTLE_NS)
         self.points = self._world.points.table()
         if self._world.crash is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bench.core.world import World
@@ -17,13 +18,15 @@ from bench.trust.keys import public_key
 def build_vehicle(
     world: World, files: BenchFiles, buses: Mapping[str, CanBus], installed: Mapping[str, SignedImage]
 ) -> Any:
-    """Return the bench's vehicle without power, every ECU with its installed image."""
+    """Return the ECUs that the bench simulates, without power, each with its installed image."""
+    here = {ecu.id for ecu in files.simulated}
+    spec = files.vehicle.spec()
     build = plug_in("otabench.vehicle", "sim")
     return build(
         world,
-        files.vehicle.spec(),
+        replace(spec, ecus=tuple(ecu for ecu in spec.ecus if ecu.id in here)),
         buses,
         public_key(IMAGE_KEY),
         files.personality_files,
-        {ecu: (image.header.encode(), image.data) for ecu, image in installed.items()},
+        {ecu: (image.header.encode(), image.data) for ecu, image in installed.items() if ecu in here},
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.core.clock import NS_PER_S, Clock, Stopwatch
+from bench.core.errors import EquipmentError
 from bench.core.points import PointTable
 from bench.core.realtime import run_on_clock
 from bench.core.records import Limits, RunRecord
@@ -46,6 +47,8 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
         rig = job.build(world, faults)
         try:
             quiet = await rig.drive(ends_within_ns)
+            if world.crash is not None and isinstance(world.crash.error, EquipmentError):
+                raise world.crash.error  # nothing is said about the vehicle
             world.seal()
             return Execution(
                 record=rig.collect(NO_LIMIT),

@@ -22,6 +22,7 @@ from bench.wire.isotp_params import (
     IsoTpError,
     IsoTpListener,
     IsoTpParams,
+    Pace,
     Transmit,
     TransmitRun,
     st_min_to_ns,
@@ -41,6 +42,7 @@ __all__ = [
     "IsoTpError",
     "IsoTpListener",
     "IsoTpParams",
+    "Pace",
     "Transmit",
     "st_min_to_ns",
 ]
@@ -62,15 +64,17 @@ class IsoTpEndpoint:
         abort: Callable[[], None] = lambda: None,
         address: IsoTpAddress | None = None,
         transmit_run: TransmitRun | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Build an idle endpoint; `abort` is called when a frame was not sent in time and must not be sent late.
 
         Without `address` the frames carry no address extension (normal addressing). `transmit_run` is used for
-        consecutive frames, where the bus may carry more than one at once.
+        consecutive frames, where the bus may carry more than one at once. Without `pace` the clock's timers keep
+        STmin; with it, the port does (gaps under a millisecond on a real clock).
         """
         prefix = b"" if address is None else address.prefix
         self._extension = None if address is None else address.rx_extension
-        self._sender = Sender(clock, params, transmit, abort, prefix, transmit_run)
+        self._sender = Sender(clock, params, transmit, abort, prefix, transmit_run, pace)
         self._receiver = Receiver(clock, params, transmit, listener, abort, prefix)
 
     @property

@@ -97,6 +97,11 @@ class IsoTpAddress:
         return EXTENDED if self.id_29_bit else 0
 
     @property
+    def tx_identifier(self) -> int:
+        """The identifier of what is sent, with its format (`bench.wire.can.identifier`)."""
+        return identifier(CanFrame(self.tx_id, b"", self.flags))
+
+    @property
     def rx_identifier(self) -> int:
         """The identifier of what is received, with its format (`bench.wire.can.identifier`)."""
         return identifier(CanFrame(self.rx_id, b"", self.flags))

@@ -93,6 +93,8 @@ Transmit = Callable[[bytes, Callable[[int], None]], None]
 TransmitRun = Callable[[bytes, Callable[[int], None], FrameRun], None]
 """As `Transmit`, for a consecutive frame; the run offers those that would follow."""
 Done = Callable[[str | None], None]
+Pace = Callable[[int], None]
+"""Told, just before a frame is transmitted, the earliest instant at which it may begin: the port keeps the gap."""
 
 
 def st_min_to_ns(st_min: int) -> int:

@@ -21,6 +21,7 @@ from bench.wire.isotp_params import (
     Done,
     IsoTpError,
     IsoTpParams,
+    Pace,
     Transmit,
     TransmitRun,
     ignore_sent,
@@ -92,9 +93,10 @@ class Sender:
         abort: Callable[[], None],
         prefix: bytes,
         transmit_run: TransmitRun | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._clock, self._params, self._transmit, self._abort = clock, params, transmit, abort
-        self._transmit_run = transmit_run
+        self._transmit_run, self._pace = transmit_run, pace
         self._framing = Framing(prefix, params)
         self._tx_dl = params.tx_dl
         self._heads = tuple(prefix + bytes((CONSECUTIVE << 4 | sequence,)) for sequence in range(16))
@@ -158,6 +160,9 @@ class Sender:
             self._finish(None)
         elif self._offset == self._first_bytes or self._left_in_block == 0:
             self._await_flow(t_ns)
+        elif self._gap_ns and self._pace is not None:
+            self._pace(t_ns + self._gap_ns)
+            self._next(generation, t_ns + self._gap_ns)
         elif self._gap_ns:
             self._deadline.clear()
             self._clock.call_at_ns(t_ns + self._gap_ns, self._next, generation, t_ns + self._gap_ns)

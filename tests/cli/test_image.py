@@ -230,7 +230,7 @@ SIGN = ["sign", "app.hex", *IDS, "-o", "out.bin"]
         (["convert", "app.hex", "out.hex", "--within", "0-9"], ["--within", "NAME=START-END"]),
         (["convert", "app.hex", "out.hex", "--within", "ram=0-9"], ["outside", "0x00008000", "ram 0x00000000"]),
         (["convert", "app.hex", "out.hex", "--session", "APP"], ["no flash sessions", "--session"]),
-        (["merge", "-o", "out.hex"], ["argument", "is missing"]),
+        (["merge", "-o", "out.hex"], ["argument A B ... is missing"]),
         (["merge", "app.hex", "app.hex", "-o", "out.hex"], ["app.hex has 0x00008000", "--later-wins"]),
         (["merge", "app.hex", "gone.bin@0", "-o", "out.hex"], ["gone.bin", "does not exist"]),
         (["merge", "app.hex", "key.pem@x", "-o", "out.hex"], ["key.pem@", "0xFFFFFFFF"]),

@@ -265,11 +265,17 @@ def test_communication_left_off_by_functional_requests_of_either_bus_is_caught(
     load: Load, failed: Callable[[RunResult], set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bench.flasher import steps
+    from bench.flasher.context import FlashContext
     from bench.flasher.recipe import Step
+    from bench.flasher.services import DISABLE_RX_AND_TX, functional_communication
+
+    async def off_for_good(ctx: FlashContext) -> None:
+        await ctx.group.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
 
     async def forget(_context: object) -> None:
         return None
 
+    monkeypatch.setitem(steps.STEPS, Step.COMMUNICATION_OFF, off_for_good)
     monkeypatch.setitem(steps.STEPS, Step.COMMUNICATION_ON, forget)
     result = Runner().run(load("healthy_fd", "sim_fd"))
     assert failed(result) == {"tidy"}

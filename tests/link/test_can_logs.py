@@ -55,7 +55,7 @@ def to_the_microsecond(frames: Sequence[FrameRecord]) -> list[FrameRecord]:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(frames=st.lists(a_frame(), max_size=12))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_frames_of_every_kind_on_several_channels_come_back(suffix: str, frames: list[FrameRecord]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{suffix}"
@@ -66,7 +66,7 @@ def test_frames_of_every_kind_on_several_channels_come_back(suffix: str, frames:
 
 
 @given(frames=st.lists(a_frame(), min_size=1, max_size=8), suffixes=st.permutations(SUFFIXES))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_log_that_went_through_all_formats_lost_nothing_but_nanoseconds(
     frames: list[FrameRecord], suffixes: list[str]
 ) -> None:
@@ -79,7 +79,7 @@ def test_a_log_that_went_through_all_formats_lost_nothing_but_nanoseconds(
 
 
 @given(frames=st.lists(a_frame(channels=("can0", "can1")).filter(lambda f: not f.flags & (REMOTE | ERROR | ESI))))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_candump_log_of_a_run_has_the_lines_of_the_report(frames: list[FrameRecord]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.log"

@@ -53,7 +53,7 @@ def whole() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("suffix", [".log", ".asc", ".blf"])
 @given(data=st.data())
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_changed_bytes_give_frames_or_a_message(suffix: str, data: st.DataObject, whole: dict[str, bytes]) -> None:
     content = bytearray(whole[suffix])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -69,7 +69,7 @@ def test_changed_bytes_give_frames_or_a_message(suffix: str, data: st.DataObject
 
 @pytest.mark.parametrize("suffix", [".log", ".asc", ".blf"])
 @given(data=st.data())
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 def test_any_bytes_give_frames_or_a_message(suffix: str, data: st.DataObject, whole: dict[str, bytes]) -> None:
     head = whole[suffix][: data.draw(st.sampled_from([0, 4, 144, 200]))]
     with tempfile.TemporaryDirectory() as folder:

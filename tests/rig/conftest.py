@@ -17,9 +17,10 @@ from bench.core.world import World
 from bench.flasher.recipe import Recipe
 from bench.images.signing import demo_payload
 from bench.rig.agent_node import ecu_links
+from bench.rig.channels import open_buses
 from bench.rig.files import BenchFiles, load_bench
 from bench.rig.flash_order import FlashOrder, OrderedEcu, Signing, make_order
-from bench.rig.flashing import FlashResult, flash_order, opened_buses, plug_in_tester
+from bench.rig.flashing import FlashResult, flash_order, plug_in_tester
 from bench.rig.images import installed_images
 from bench.rig.vehicle import build_vehicle
 
@@ -90,7 +91,7 @@ class Stage:
 
         async def main(clock: Clock) -> FlashResult:
             world = World(clock, 1)
-            with opened_buses(world, order.files) as buses:
+            with open_buses(world, order.files) as buses:
                 vehicle = build_vehicle(world, order.files, buses, installed_images(order.files, 1))
                 vehicle.power_on()
                 await clock.sleep_ns(500 * NS_PER_MS)

@@ -1,0 +1,132 @@
+"""`otabench ecu`: a simulated ECU on a CAN adapter of this machine, or the ECUs of a vehicle."""
+
+from __future__ import annotations
+
+import json
+import platform
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import click
+from rich.table import Table
+
+from bench import __version__
+from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, can_channel
+from bench.cli.options import debug_only, find
+from bench.cli.output import answers, messages
+from bench.core.errors import InputError
+from bench.core.realtime import run_on_clock
+from bench.ports import ChannelSpec
+from bench.rig.ecu_server import ServedEcu, load_vehicle, serve_ecu
+from bench.rig.files import EcuEntry, VehicleFile
+
+
+@click.command(short_help="a simulated ECU on a CAN adapter")
+@click.argument("vehicle")
+@click.argument("ecu_id", metavar="[ECU]", required=False)
+@click.option("--can", metavar="KEY=VALUE,…", help="The adapter: interface, channel, and what its driver takes.")
+@click.option(
+    "--bitrate",
+    type=click.IntRange(10_000, 1_000_000),
+    default=DEFAULT_BITRATE_BIT_S,
+    show_default=True,
+    help="Nominal bit rate in bit/s, where python-can sets it (socketcan: ip link does).",
+)
+@click.option("--data-bitrate", type=click.IntRange(10_000, 8_000_000), help="Of the data phase: makes it CAN FD.")
+@click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Write what happens to this file.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of all random bytes.")
+@click.option("--list", "list_ecus", is_flag=True, help="List the vehicle's ECUs instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
+@debug_only
+def ecu(
+    vehicle: str,
+    ecu_id: str | None,
+    can: str | None,
+    bitrate: int,
+    data_bitrate: int | None,
+    journal: Path | None,
+    seed: int,
+    list_ecus: bool,
+    as_json: bool,
+) -> int:
+    """Serve one simulated ECU of VEHICLE (a file, or the name of a built-in one) until Ctrl-C, in real time.
+
+    Ends with 0 on Ctrl-C or SIGTERM.
+
+    \b
+    Examples:
+      otabench ecu two_ecu_car --list
+      otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0
+      otabench ecu two_ecu_car gateway --can interface=udp_multicast,channel=239.74.163.2,hop_limit=0
+    """
+    path = find("vehicles", vehicle)
+    if list_ecus:
+        return _list(load_vehicle(path), as_json=as_json)
+    if ecu_id is None or can is None:
+        known = ", ".join(entry.id for entry in load_vehicle(path).ecus)
+        what = "ECU" if ecu_id is None else "--can"
+        raise InputError(f"{what} is missing", allowed=f"ECUs of {vehicle}: {known}", hint="otabench ecu --help")
+    served = ServedEcu(path, ecu_id)
+    spec = can_channel(served.entry.channel, can, bitrate, data_bitrate)
+
+    def ready() -> None:
+        _tell_ready(served, spec, as_json=as_json)
+
+    with ExitStack() as opened:
+        file = None if journal is None else _open(journal, opened)
+        run_on_clock(lambda clock: serve_ecu(clock, served, spec, seed, file, ready), virtual=False)
+    messages().print("ended: nothing is left running", markup=False)
+    return 0
+
+
+def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
+    try:
+        return opened.enter_context(journal.open("wb"))
+    except OSError as error:
+        raise InputError(f"the journal cannot be written: {error.strerror}", key="--journal", found=journal) from None
+
+
+def _ids(vehicle: VehicleFile, entry: EcuEntry) -> dict[str, object]:
+    address = entry.address()
+    return {
+        "ecu": entry.id,
+        "personality": entry.personality,
+        "recipe": entry.recipe,
+        "channel": entry.channel,
+        "addressing": entry.addressing.value,
+        "request_id": address.tx_id,
+        "response_id": address.rx_id,
+        "functional_id": vehicle.functional_address(entry.channel).tx_id,
+    }
+
+
+def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
+    """Print the one line (or object) that says the ECU listens."""
+    if as_json:
+        adapter = {"interface": spec.interface, "adapter_channel": spec.channel, "fd": spec.fd}
+        _print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter})
+        return
+    entry = served.entry
+    numbers = {name: value for name, value in _ids(served.vehicle, entry).items() if isinstance(value, int)}
+    ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())
+    click.echo(f"ready: {entry.id} of {served.vehicle.name} on {spec.interface} {spec.channel}, {ids}; Ctrl-C ends")
+
+
+def _list(vehicle: VehicleFile, *, as_json: bool) -> int:
+    rows = [_ids(vehicle, entry) for entry in vehicle.ecus]
+    if as_json:
+        _print_json({"vehicle": vehicle.name, "ecus": rows})
+        return 0
+    table = Table(header_style="bold")
+    for name in ("ECU", "personality", "recipe", "channel", "addressing", "request", "response", "functional"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*(f"0x{value:X}" if isinstance(value, int) else str(value) for value in row.values()))
+    answers().print(table)
+    return 0
+
+
+def _print_json(values: dict[str, object]) -> None:
+    tool = {"version": __version__, "python": platform.python_version()}
+    click.echo(json.dumps({"schema": 1, "tool": tool, **values}))

@@ -1,0 +1,98 @@
+"""The receiving side of a `DiagLink` whose ISO-TP is somebody else's: queue of messages, and whether one began.
+
+Such a transport tells of whole messages only. That an answer *began* (what P2 asks) is seen on the bus itself:
+its single or first frame passes by on the port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from bench.core.clock import NS_PER_MS, Clock
+from bench.ports import AnswerTimeout, LinkError
+from bench.wire.isotp_address import IsoTpAddress
+from bench.wire.isotp_params import FIRST, SINGLE, IsoTpError
+
+MARGIN_NS = 250 * NS_PER_MS
+"""Given to the transport beyond N_Cr before an answer that began counts as broken off."""
+
+
+class Answers:
+    """What arrived for one address pair; one `receive` at a time."""
+
+    def __init__(self, clock: Clock, address: IsoTpAddress, n_cr_ms: int) -> None:
+        self._clock, self._guard_ns = clock, n_cr_ms * NS_PER_MS + MARGIN_NS
+        self._start = 0 if address.rx_extension is None else 1
+        self._arrived: deque[bytes | LinkError] = deque()
+        self._begun = self._ended = 0
+        self._last_frame_ns = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def saw_frame(self, data: bytes) -> None:
+        """Note a frame that this side accepts: a single or first frame begins an answer, others carry it on."""
+        kind = data[self._start] >> 4 if len(data) > self._start else None
+        if kind in (SINGLE, FIRST):
+            self._begun += 1
+        self._last_frame_ns = self._clock.now_ns()
+
+    def asking(self) -> None:
+        """Begin to count messages anew, for a transport whose messages may overtake the frames seen on the bus."""
+        self._ended = 0
+
+    def saw_request(self) -> None:
+        """Begin to count frames anew: our own request passed by, what comes now came after it."""
+        self._begun = 0
+
+    def message(self, payload: bytes) -> None:
+        """Queue a complete message."""
+        self._arrive(payload)
+
+    def broke_off(self, name: str, detail: str = "while receiving") -> None:
+        """Queue the failure of a reception."""
+        self._arrive(LinkError(name, detail))
+
+    def _arrive(self, outcome: bytes | LinkError) -> None:
+        self._arrived.append(outcome)
+        self._ended += 1
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def receive(self, start_within_ns: int) -> bytes:
+        """See `DiagLink.receive`."""
+        end_ns = self._clock.now_ns() + start_within_ns
+        while not self._arrived:
+            under_way = self._begun > self._ended
+            due_ns = self._last_frame_ns + self._guard_ns if under_way else end_ns
+            if self._clock.now_ns() < due_ns:
+                await self._wait_until(due_ns)
+            elif under_way:
+                self._begun = self._ended
+                raise LinkError(IsoTpError.TIMEOUT_CR, "an answer began and did not go on")
+            else:
+                raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
+        outcome = self._arrived.popleft()
+        if isinstance(outcome, LinkError):
+            raise outcome
+        return outcome
+
+    async def _wait_until(self, due_ns: int) -> None:
+        """Wait for a message, or until `due_ns`."""
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_at_ns(due_ns, _expire, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            timer.cancel()
+
+    def discard(self) -> int:
+        """Drop what has arrived so far; returns how many messages."""
+        dropped = len(self._arrived)
+        self._arrived.clear()
+        return dropped
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,216 @@
+"""A CAN bus behind an adapter of this machine (python-can), for nodes on the real clock.
+
+Everything here runs on the loop; the adapter's two threads (`can_adapter.py`) only pass values. Frames of nodes on
+this side are delivered to each other too, so that simulated and real ECUs can share a channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from bench.core.errors import EquipmentError, InputError
+from bench.core.loop import PowerLost
+from bench.core.node import Incarnation
+from bench.core.points import PointCounter
+from bench.core.records import EXTENDED, FrameRecord
+from bench.core.world import World
+from bench.link.can_adapter import CanAdapter, Dropped, Event, Heard, Sent, Trouble
+from bench.ports import ChannelSpec, FrameCallback, SenderOf, SentCallback
+from bench.wire.can import CanFrame, identifier
+from bench.wire.frame_run import FrameRun, RunTaker
+
+QUEUE_LIMIT = 4096
+"""Frames that may wait for the adapter; more is a runaway sender."""
+
+
+class PythonCanPort:
+    """One life's attachment; refuses everything once that life has ended (D3)."""
+
+    def __init__(self, bus: PythonCanBus, life: Incarnation, counter: PointCounter) -> None:
+        self.life, self.counter = life, counter
+        self.bus_off: list[Callable[[], None]] = []
+        self._to_all: list[FrameCallback] = []
+        self._to_one: dict[int, list[FrameCallback]] = {}
+        self._bus = bus
+
+    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
+        """Hand a frame to the adapter (ValueError when no controller could send it); never blocks."""
+        del run  # a real bus carries frame by frame
+        self.send_at(frame, 0, sent)
+
+    def send_at(self, frame: CanFrame, not_before_ns: int, sent: SentCallback | None = None) -> None:
+        """Hand over a frame that must not begin before that instant; the adapter's writer thread paces it."""
+        self.life.check()
+        self._bus.queue(self, frame.checked(fd=self._bus.fd), not_before_ns, sent)
+
+    def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
+        """Drop such frames that the adapter has not taken yet; taken ones cannot be called back."""
+        self.life.check()
+        self._bus.cancel(self, can_id, flags & EXTENDED, prefix)
+
+    def subscribe(
+        self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
+    ) -> None:
+        """Call `callback` for frames of other nodes: every one, or those with an identifier that is named."""
+        del taker
+        self.life.check()
+        if identifiers is None:
+            self._to_all.append(callback)
+        for wanted in identifiers or ():
+            self._to_one.setdefault(wanted, []).append(callback)
+
+    def on_bus_off(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the controller has left the bus, or the adapter is gone."""
+        self.life.check()
+        self.bus_off.append(callback)
+
+    def wants(self, frame: CanFrame) -> list[FrameCallback]:
+        """Return who is to be called for a frame."""
+        return [*self._to_all, *self._to_one.get(identifier(frame), ())]
+
+
+Pending = tuple[PythonCanPort, CanFrame, SentCallback | None]
+
+
+class PythonCanBus:
+    """Implements `CanAdapterBus`. Frames, own ones too, go into the world's journal as on the simulated bus."""
+
+    def __init__(self, world: World, spec: ChannelSpec, sender_of: SenderOf) -> None:
+        """Open the adapter within the running loop; EquipmentError when it cannot be opened."""
+        if world.clock.virtual:
+            raise InputError("an adapter needs the real clock", key="clock", found="virtual", allowed="real")
+        self.name, self.fd, self.spec = spec.name, spec.fd, spec
+        self._world, self._sender_of = world, sender_of
+        self._owners: dict[int, str] = {}
+        self._ports: list[PythonCanPort] = []
+        self._pending: dict[int, Pending] = {}
+        self._inbox: deque[Event] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._woken = self._closed = False
+        self._to_close: list[tuple[Incarnation, Callable[[], None]]] = []
+        self._adapter = CanAdapter(spec, world.clock, self._post)
+
+    def attach(self, life: Incarnation) -> PythonCanPort:
+        """Return a port of this life; ports and links of ended lives are dropped."""
+        for ended, close in self._to_close:
+            if not ended.alive:
+                close()
+        self._to_close = [each for each in self._to_close if each[0].alive]
+        self._ports = [port for port in self._ports if port.life.alive]
+        port = PythonCanPort(self, life, self._world.points.counter(life.part, "frame"))
+        self._ports.append(port)
+        return port
+
+    def own(self, can_identifier: int, part: str) -> None:
+        """Note that a node of this side sends this identifier past the bus (the kernel's ISO-TP does)."""
+        self._owners[can_identifier] = part
+
+    def close_with(self, life: Incarnation, close: Callable[[], None]) -> None:
+        """Have a life's link that keeps a socket or thread closed: once that life has ended, or with the bus."""
+        self._to_close.append((life, close))
+
+    @property
+    def pacing(self) -> str:
+        """Which mechanism keeps short gaps here, with what was measured so far."""
+        return self._adapter.pacing.text()
+
+    def close(self) -> None:
+        """Give the adapter back; both threads have ended then. Harmless when done twice."""
+        if not self._closed:
+            self._closed = True
+            for _, close in self._to_close:
+                close()
+            self._adapter.close()
+            self._inbox.clear()
+
+    # Sending ----------------------------------------------------------------------------------------
+
+    def queue(self, port: PythonCanPort, frame: CanFrame, not_before_ns: int, sent: SentCallback | None) -> None:
+        """Hand a checked frame of a port to the adapter."""
+        if len(self._pending) >= QUEUE_LIMIT:
+            raise EquipmentError(f"{port.life.part} has {QUEUE_LIMIT} frames waiting on {self.name}")
+        life = port.life
+        token = self._adapter.send(frame, not_before_ns, lambda: life.alive)
+        self._pending[token] = (port, frame, sent)
+
+    def cancel(self, port: PythonCanPort, can_id: int, extended: int, prefix: bytes) -> None:
+        """Drop such waiting frames of a port; nobody is told about one that goes out all the same."""
+        tokens = {
+            token
+            for token, (owner, frame, _) in self._pending.items()
+            if owner is port
+            and (frame.can_id, frame.flags & EXTENDED) == (can_id, extended)
+            and frame.data.startswith(prefix)
+        }
+        for token in self._adapter.cancel(tokens):
+            del self._pending[token]
+            tokens.remove(token)
+        for token in tokens:
+            owner, frame, _ = self._pending[token]
+            self._pending[token] = (owner, frame, None)
+
+    # What the adapter's threads saw -----------------------------------------------------------------
+
+    def _post(self, event: Event) -> None:
+        """Take an event in any thread; the loop is woken once for all that wait."""
+        self._inbox.append(event)
+        if not self._woken:
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._drain)
+            except RuntimeError:  # the loop is closed: nobody is left who could want it
+                self._inbox.clear()
+
+    def _drain(self) -> None:
+        self._woken = False
+        while self._inbox and not self._closed:
+            event = self._inbox.popleft()
+            if isinstance(event, Heard):
+                self._record(event.frame, event.t_ns, self._named(event.frame))
+                self._deliver(event.frame, event.t_ns, None)
+            elif isinstance(event, Sent):
+                self._sent(event)
+            elif isinstance(event, Dropped):
+                self._pending.pop(event.token, None)
+            else:
+                self._trouble(event)
+
+    def _named(self, frame: CanFrame) -> str:
+        return self._owners.get(identifier(frame)) or self._sender_of(frame)
+
+    def _sent(self, event: Sent) -> None:
+        port, frame, sent = self._pending.pop(event.token)
+        self._record(frame, event.t_ns, port.life.part)
+        if port.life.alive:
+            _handle(port, () if sent is None else (sent,), event.t_ns)
+        self._deliver(frame, event.t_ns, port)
+
+    def _deliver(self, frame: CanFrame, t_ns: int, sender: PythonCanPort | None) -> None:
+        for port in self._ports:
+            if port is not sender and port.life.alive:
+                _handle(port, port.wants(frame), frame, t_ns)
+
+    def _record(self, frame: CanFrame, t_ns: int, sender: str) -> None:
+        self._world.journal.frame(FrameRecord(t_ns, self.name, sender, frame.can_id, frame.flags, frame.data))
+
+    def _trouble(self, event: Trouble) -> None:
+        self._world.journal.add(self.name, event.kind, event.text)
+        if event.bus_off or event.fatal:
+            for callback in [each for port in self._ports if port.life.alive for each in port.bus_off]:
+                callback()
+        if event.fatal:
+            self._world.crashed(self.name, EquipmentError(f"the CAN adapter of {self.name} is gone: {event.text}"))
+
+
+def _handle(port: PythonCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
+    """Let a node handle a frame that it sent or received: a numbered fault point of that node."""
+    n = port.counter.begin()
+    try:
+        for callback in callbacks:
+            if port.life.alive:
+                callback(*event)
+    except PowerLost:
+        return
+    port.counter.end(n)

@@ -1,0 +1,28 @@
+"""STmin kept by a port instead of the clock's timers: what lies between an ISO-TP endpoint and a paced port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.wire.can import CanFrame
+from bench.wire.frame_run import FrameRun
+
+SendAt = Callable[[CanFrame, int, Callable[[int], None] | None], None]
+"""Sends a frame not before an instant (`bench.ports.PacedCanPort.send_at`)."""
+
+
+class Pacer:
+    """Remembers the earliest instant of the next frame (`Pace`) and hands it on with that frame."""
+
+    def __init__(self, send_at: SendAt) -> None:
+        self._send_at, self._not_before_ns = send_at, 0
+
+    def __call__(self, not_before_ns: int) -> None:
+        """Note the earliest instant of the frame that is sent next."""
+        self._not_before_ns = not_before_ns
+
+    def send(self, frame: CanFrame, sent: Callable[[int], None] | None = None, run: FrameRun | None = None) -> None:
+        """Send a frame, not before the instant that was noted for it; frame by frame, whatever `run` offers."""
+        del run
+        not_before_ns, self._not_before_ns = self._not_before_ns, 0
+        self._send_at(frame, not_before_ns, sent)

@@ -1,0 +1,53 @@
+"""`otabench ecu`: the list, wrong usage, a missing adapter. Serving is tested with two processes (tests/interop)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+VIRTUAL = "interface=virtual,channel=x"
+
+
+def test_list_shows_every_ecu_with_its_identifiers(otabench: Cli) -> None:
+    ended = otabench("ecu", "two_ecu_car", "--list", "--json")
+    assert ended.code == 0
+    assert ended.json["vehicle"] == "two_ecu_car"
+    rows = [(row["ecu"], row["request_id"], row["response_id"], row["functional_id"]) for row in ended.json["ecus"]]
+    assert rows == [("body", 0x7A0, 0x7A8, 0x7DF), ("gateway", 0x7A1, 0x7A9, 0x7DF)]
+    assert "0x7A9" in otabench("ecu", "two_ecu_car", "--list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["two_ecu_car"], 2, ("ECU is missing", "body, gateway")),
+        (["two_ecu_car", "body"], 2, ("--can is missing",)),
+        (["two_ecu_car", "door", "--can", VIRTUAL], 2, ("no such ECU", "door", "body, gateway")),
+        (["no_such_car", "--list"], 2, ("no such vehicle", "two_ecu_car")),
+        (["two_ecu_car", "body", "--can", "socketcan"], 2, ("KEY=VALUE", "interface=socketcan,channel=vcan0")),
+        (["two_ecu_car", "body", "--can", "interface=virtual"], 2, ("lacks channel",)),
+        (["two_ecu_car", "body", "--can", f"{VIRTUAL},channel=y"], 2, ("names a key twice",)),
+        (["two_ecu_car", "body", "--can", "interface=warp,channel=x"], 2, ("warp", "socketcan")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--data-bitrate", "10000"], 2, ("--data-bitrate", "500000")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--journal", "none/x"], 2, ("--journal", "none/x")),
+        (["two_ecu_car", "body", "--can", "interface=slcan,channel=/dev/none"], 3, ("can0", "slcan", "doctor")),
+    ],
+)
+def test_wrong_usage_is_refused_and_a_missing_adapter_is_an_equipment_error(
+    otabench: Cli, arguments: list[str], code: int, words: tuple[str, ...]
+) -> None:
+    ended = otabench("ecu", *arguments)
+    assert ended.code == code, ended.err
+    assert (ended.out, "Traceback" in ended.err) == ("", False)
+    for word in words:
+        assert word in ended.err
+
+
+def test_doctor_says_which_transports_work_and_how_exactly_gaps_are_kept(otabench: Cli) -> None:
+    checks = {check["name"]: check for check in otabench("doctor", "--json").json["checks"]}
+    assert "own, can-isotp" in checks["ISO-TP transports"]["found"]
+    assert checks["CAN drivers"]["found"].startswith("sim, python-can")
+    assert checks["gaps below 1 ms"]["found"].startswith("writer thread: asked 300 us, got ")

@@ -1,0 +1,43 @@
+"""`otabench flash` and `run` on a bench whose channel is an adapter and whose ECUs are simulated on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import data_root
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def bench(folder: Path) -> Path:
+    """The built-in bench in real time, on python-can's `virtual`."""
+    path = folder / "mine" / "benches" / "adapter.toml"
+    path.parent.mkdir(parents=True)
+    text = (data_root() / "benches" / "realtime.toml").read_text()
+    adapter = 'driver = "python-can"\ninterface = "virtual"\nchannel = "otabench flash"'
+    path.write_text(text.replace('driver = "sim"', adapter, 1))
+    return path
+
+
+def test_ecus_simulated_on_an_adapter_are_flashed_together(otabench: Cli, folder: Path, bench: Path) -> None:
+    for ecu in ("body", "gateway"):
+        (folder / f"{ecu}.bin").write_bytes(bytes(range(256)) * 8)
+    ended = otabench(
+        "flash", "body=body.bin", "gateway=gateway.bin", "--version", "3.0.0", "--release-counter", "7",
+        "--bench", str(bench), "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert [(ecu["ecu"], ecu["version"]) for ecu in ended.json["ecus"]] == [("body", "3.0.0"), ("gateway", "3.0.0")]
+
+
+def test_dry_run_of_a_bench_with_an_adapter_opens_none(otabench: Cli, folder: Path, bench: Path) -> None:
+    bench.write_text(bench.read_text().replace('"virtual"', '"slcan"').replace('"otabench flash"', '"/dev/none"'))
+    (folder / "body.bin").write_bytes(bytes(2048))
+    arguments = ("body=body.bin", "--version", "3.0.0", "--release-counter", "7", "--bench", str(bench))
+    assert otabench("flash", *arguments, "--dry-run").code == 0
+    assert otabench("flash", *arguments).code == 3
