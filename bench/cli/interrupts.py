@@ -1,6 +1,6 @@
 """Ctrl-C while simulated time runs: the first one asks the job to stop and restore, the second one ends it at once.
 
-In real time asyncio's own runner does the same.
+In real time `bench.core.realtime` cancels the job's task, which restores too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from bench.core.stop import STOP
 
 Interrupt = Callable[[], None]
 
@@ -22,7 +24,8 @@ def gentle_interrupts() -> Iterator[Callable[[Interrupt], None]]:
     def handle(number: int, frame: FrameType | None) -> None:
         del number, frame
         if not asked:
-            raise KeyboardInterrupt
+            STOP.ask()
+            return
         asked.pop()()
 
     signal.signal(signal.SIGINT, handle)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bench.config.toml_text import Spelled, spelled
-from bench.config.words import allowed_at, keys_of
+from bench.config.words import allowed_at, allowed_key, keys_of
 from bench.core.errors import InputError
 
 Path = tuple[str | int, ...]
@@ -86,10 +86,10 @@ class _Mistake:
         self._kind: str = error["type"]
         self._source, self._input = source, error["input"]
         self._schema = model.model_json_schema()
-        self._path = _real_path(source.values, error["loc"], self._schema, missing=self._kind == "missing")
-        self._absent = not _stands(source.values, self._path)
+        self._names_a_key = error["loc"][-1:] == ("[key]",)
+        self._path, self._there = _real_path(source.values, error["loc"], self._schema)
         self._spelled = spelled(source.toml, self._path, self._input)
-        self._sentence = str(error.get("ctx", {}).get("error", error["msg"])).removeprefix("Value error, ")
+        self._sentence = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
         self._involved = [*_mentioned(source, self._path, self._input, self._sentence)][:SHOWN_KEYS]
 
     @property
@@ -100,8 +100,10 @@ class _Mistake:
 
     def problem(self) -> str:
         """What is wrong, after the name of the file."""
-        if self._kind == "missing":
+        if not self._there:
             return "lacks a key"
+        if self._names_a_key:
+            return "has a key of a wrong form"
         if self._kind == "extra_forbidden":
             return "has an unknown key"
         if self._kind in WANTED:
@@ -112,15 +114,17 @@ class _Mistake:
 
     def found(self) -> str | None:
         """What stands there, as the user wrote it."""
-        if self._absent:  # missing, or taken over from elsewhere
-            taken = self._kind != "missing" and self._input is not None
-            return f"{self._spelled.text}, not given here" if taken else "no such key"
+        if not self._there:  # a default, or what is taken over from elsewhere, may not fit either
+            default = self._kind != "missing" and self._input is not None
+            return f"{self._spelled.text}, not given here" if default else "no such key"
         if self._of_a_table:
             return ", ".join(f"{key} = {value.text}" for key, value in self._involved) or self._spelled.text
         return self._spelled.text
 
     def allowed(self) -> str | None:
         """What may stand there."""
+        if self._names_a_key:
+            return allowed_key(self._schema, self._path[:-1])
         if self._kind == "extra_forbidden":
             return ", ".join(keys_of(self._schema, self._path[:-1])) or None
         if self._kind == "value_error":
@@ -132,7 +136,7 @@ class _Mistake:
     def next_step(self) -> str:
         """What to do about it."""
         name = str(self._path[-1]) if self._path else "the file"
-        if self._kind == "missing":
+        if not self._there:
             return f"add {name} = … {self._table()}"
         if self._kind == "extra_forbidden":
             close = difflib.get_close_matches(name, keys_of(self._schema, self._path[:-1]), 1)
@@ -159,34 +163,23 @@ class _Mistake:
         return f"to the table {self.key.rpartition('.')[0]}"
 
 
-def _real_path(values: object, loc: Sequence[str | int], schema: dict[str, Any], *, missing: bool) -> Path:
+def _real_path(values: object, loc: Sequence[str | int], schema: Mapping[str, Any]) -> tuple[Path, bool]:
     """Return `loc` without what pydantic adds for the branches of a union, which is no key of the file.
 
-    The last part may be a key that the file leaves out: one that is missing, or whose default does not fit.
+    Also whether the file has it: a key may be lacking, or be left out and have a default that does not fit.
     """
     path: list[str | int] = []
     here: Any = values
-    for number, part in enumerate(loc):
+    for part in loc:
         known = (isinstance(here, Mapping) and part in here) or (
             isinstance(here, list) and isinstance(part, int) and part < len(here)
         )
         if known:
             here = here[part]
             path.append(part)
-        elif number == len(loc) - 1 and (missing or part in keys_of(schema, tuple(path))):
-            path.append(part)
-    return tuple(path)
-
-
-def _stands(values: object, path: Path) -> bool:
-    """Return whether the file has this key."""
-    here: Any = values
-    for part in path:
-        try:
-            here = here[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
+        elif isinstance(here, Mapping) and part in keys_of(schema, path):
+            return (*path, part), False
+    return tuple(path), True
 
 
 def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iterator[tuple[str, Spelled]]:

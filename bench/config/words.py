@@ -30,6 +30,17 @@ def allowed_at(root: Schema, path: Sequence[str | int], *, hexadecimal: bool = F
     return _either(root, _at(root, path), hexadecimal) or None
 
 
+def allowed_key(root: Schema, path: Sequence[str | int]) -> str | None:
+    """Return what a key of the table at `path` may be called."""
+    names = [node["propertyNames"] for node in _at(root, path) if "propertyNames" in node]
+    patterns = [PATTERNS.get(each, f"text of the form {each}") for node in _at(root, path) for each in _patterns(node)]
+    return " or ".join([_text(name) for name in names] + patterns) or None
+
+
+def _patterns(node: Schema) -> Iterator[str]:
+    yield from node.get("patternProperties", {})
+
+
 def _either(root: Schema, nodes: Iterator[Schema], hexadecimal: bool) -> str:
     return " or ".join(dict.fromkeys(text for text in (_words(root, node, hexadecimal) for node in nodes) if text))
 
@@ -58,8 +69,8 @@ def _at(root: Schema, path: Sequence[str | int]) -> Iterator[Schema]:
 def _child(node: Schema, part: str | int) -> Any:
     if isinstance(part, int):
         return node.get("items")
-    patterns = [*node.get("patternProperties", {}).values()]
-    return node.get("properties", {}).get(part, node.get("additionalProperties") or (patterns[0] if patterns else None))
+    others = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
+    return node.get("properties", {}).get(part, others)
 
 
 def _words(root: Schema, node: Schema, hexadecimal: bool) -> str | None:

@@ -149,6 +149,6 @@ def check_fault(point: FaultPoint, parameters: Mapping[str, object], *, file: st
     try:
         return kind.parameters.model_validate_json(json.dumps(dict(parameters)), strict=True)
     except ValidationError as error:
-        text = "" if file is None else Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8") if file is not None and Path(file).is_file() else ""
         source = Source(f"fault {point}", file, text, dict(parameters), above="faults.parameters")
         raise explained(error, kind.parameters, source) from None

@@ -106,7 +106,8 @@ def _taken(ecu: EcuEntry, path: Path, header: ImageHeader) -> OrderedEcu:
 
 def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, simulated: bool) -> OrderedEcu:
     version, counter = _release(path, signing)
-    firmware = read_firmware(files, {ecu.id: path}, crop=signing.crop, base=signing.base)[ecu.id]
+    images = {ecu.id: path}
+    firmware = read_firmware(files, images, crop=signing.crop, base=signing.base, option="ECU=FILE")[ecu.id]
     try:
         image = sign_image(
             firmware.data,

@@ -34,8 +34,10 @@ class RunImages:
     target: Mapping[str, SignedImage]
 
 
-def read_firmware(files: BenchFiles, images: Mapping[str, Path], *, crop: bool, base: int) -> dict[str, OwnFirmware]:
-    """Read the user's firmware and fit it to each ECU's region; `InputError` names what does not fit."""
+def read_firmware(
+    files: BenchFiles, images: Mapping[str, Path], *, crop: bool, base: int, option: str = "--image"
+) -> dict[str, OwnFirmware]:
+    """Read the user's firmware and fit it to each ECU's region; `InputError` names what does not fit, and `option`."""
     known = [ecu.id for ecu in files.vehicle.ecus]
     own = {}
     for ecu, path in images.items():
@@ -51,7 +53,7 @@ def read_firmware(files: BenchFiles, images: Mapping[str, Path], *, crop: bool, 
             raise InputError(
                 error.problem,
                 file=error.file,
-                key=error.key or "--image",
+                key=error.key or option,
                 found=error.found or f"{ecu}={path}",
                 allowed=error.allowed or "whole firmware: Intel HEX, S-records, TI-TXT, ELF, VBF or binary",
                 hint=error.hint or "make the file anew, or name another one",

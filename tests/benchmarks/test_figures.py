@@ -40,6 +40,12 @@ def test_the_file_has_machine_and_the_chosen_figures(tmp_path: Path) -> None:
     assert list(out.parent.iterdir()) == [out]
 
 
+def test_table_that_is_piped_shows_names_whole(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["--only", "sim_frames", "--out", str(tmp_path / "x.json")], env={"COLUMNS": "40"})
+    assert done.exit_code == 0, done.output
+    assert "sim_frames_per_s" in done.output
+
+
 def test_an_unknown_prefix_names_the_figures_there_are(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["--only", "nothing", "--out", str(tmp_path / "x.json")])
     assert done.exit_code == 2

@@ -19,6 +19,7 @@ from rich.console import Console
 from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
 from bench.cli.flash_output import FlashWatch, rate_and_left
 from bench.cli.interrupts import gentle_interrupts
+from bench.core.stop import STOP
 from bench.flasher.values import Progress
 from bench.images.signing import demo_payload
 
@@ -277,5 +278,8 @@ def test_second_ctrl_c_ends_the_job_at_once() -> None:
         interruptible(lambda: asked.append("stop"))
         os.kill(os.getpid(), signal.SIGINT)
         assert asked == ["stop"]
+        assert not STOP.asked
+        os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            STOP.check()
+        STOP.withdraw()

@@ -243,7 +243,7 @@ SIGN = ["sign", "app.hex", *IDS, "-o", "out.bin"]
         (SIGN, ["one key is needed", "--key", "--test-key", "openssl genpkey"]),
         ([*SIGN, "--key", "key.pem", "--test-key", "image"], ["both --key and --test-key"]),
         ([*SIGN, "--key", "missing.pem"], ["missing.pem", "does not exist"]),
-        ([*SIGN, "--key", "app.hex"], ["holds no private key", "Ed25519"]),
+        ([*SIGN, "--key", "app.hex"], ["holds no private key", "Ed25519", "bytes that are no PEM", "openssl genpkey"]),
         ([*SIGN, "--key", "locked.pem"], ["needs a passphrase", "locked.pem"]),
         ([*SIGN, "--key", "ec.pem"], ["another kind", "ec.pem", "Ed25519"]),
         ([*SIGN, "--key", "key.pem", "--version", "ü"], ["--version", "printable ASCII"]),

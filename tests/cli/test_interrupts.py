@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +91,24 @@ def test_ctrl_c_after_the_result_is_printed_keeps_the_exit_code_of_the_verdict(
     assert "Traceback" not in ended.err
     assert "report:" in ended.out
     assert len(list((folder / "reports").glob("*/report.html"))) == 1
+
+
+def test_ctrl_c_while_the_result_is_being_printed_does_not_cut_it(folder: Path) -> None:
+    """The pipe holds less than the result, and nobody reads more than one byte before Ctrl-C."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", "demo", "--json"], stdout=writer, stderr=subprocess.PIPE, cwd=folder
+    )
+    os.close(writer)
+    with open(reader, "rb", buffering=0) as result:
+        first = result.read(1)
+        process.send_signal(signal.SIGINT)
+        text = first + result.readall()
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert len(json.loads(text)["runs"]) == 6
+    assert b"Traceback" not in errors
 
 
 def test_ctrl_c_of_a_program_started_in_the_background_stays_ignored(start: Start, folder: Path) -> None:

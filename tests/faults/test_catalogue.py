@@ -58,11 +58,11 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
     [
         ("human:body:boot:1", {}, "faults.point", "power.ecu"),
         ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
-        ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", "'signature'"),
-        ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "required"),
-        ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "greater"),
+        ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
+        ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
+        ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
         ("power.ecu:body:boot:1", {"after": 5}, "faults.parameters.after", "restore_after_ms"),
-        ("storage:body:boot:1", {"address": 5, "bit": 8}, "faults.parameters.bit", "less"),
+        ("storage:body:boot:1", {"address": 5, "bit": 8}, "faults.parameters.bit", "from 0 to 7"),
     ],
 )
 def test_wrong_fault_is_refused_with_key_and_what_is_allowed(

@@ -105,7 +105,7 @@ def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, s
         ("transfer.first_counter", 2, "0 or 1"),
         ("erase.granularity", "sectors", "sector_bytes need each other"),
         ("erase.sector_bytes", 4096, "sector_bytes need each other"),
-        ("dids.read_back", {"Serial Number": 0xF18C}, "wrong form"),
+        ("dids.read_back", {"Serial Number": 0xF18C}, "key of a wrong form"),
         ("preconditions.tries", 0, "from 1 to 100"),
         ("routines.check_dependencies", None, "step check_dependencies needs routines.check_dependencies"),
         ("routines.erase", None, "lacks a key"),

@@ -119,11 +119,17 @@ def test_functional_address_of_a_channel(files: Files, keys: str, place: CanAddr
     ("keys", "words"),
     [
         ("", ["ecus.0.request_id", "normal addressing with 11 bits needs request_id, response_id"]),
-        ("request_id = 0x7A0\n", ["ecus.0.response_id", "no such key", "needs request_id, response_id"]),
+        (
+            "request_id = 0x7A0\n",
+            ["ecus.0.response_id", "no such key", "add response_id", "needs request_id, response_id"],
+        ),
         (IDS + "target_address = 1\n", ["ecus.0.target_address", "1", "has request_id, response_id"]),
         (IDS + "source_address = 1\n", ["ecus.0.source_address"]),
         ("request_id = 0x800\nresponse_id = 1\n", ["ecus.0.request_id", "0x800", "2047 (0x7FF)", "id_29_bit = true"]),
-        ("id_29_bit = true\nrequest_id = 0x20000000\nresponse_id = 1\n", ["ecus.0.request_id", "0x1FFFFFFF"]),
+        (
+            "id_29_bit = true\nrequest_id = 0x20000000\nresponse_id = 1\n",
+            ["ecus.0.request_id", "0x20000000", "0x1FFFFFFF"],
+        ),
         ('addressing = "sideways"\n' + IDS, ["ecus.0.addressing", "sideways", "normal_fixed", "mixed"]),
         ('addressing = "normal_fixed"\n', ["ecus.0.target_address", "normal_fixed addressing with 29 bits"]),
         ('addressing = "normal_fixed"\ntarget_address = 0x100\n', ["ecus.0.target_address", "0x100", "0xFF"]),

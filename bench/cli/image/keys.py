@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from bench.config import read_bytes
+from bench.config.toml_text import shortened
 from bench.core.errors import InputError
 from bench.trust.keys import signing_key
 
@@ -70,14 +71,31 @@ def signer(key: Path | None, test_key: str | None) -> Ed25519PrivateKey:
     if key is None:
         return signing_key(str(test_key))
     pem = read_bytes(key, limit_bytes=MAX_KEY_BYTES, what="key file")
-    allowed = "an Ed25519 private key, PEM (PKCS#8) without passphrase"
     try:
         loaded = load_pem_private_key(pem, password=None)
     except TypeError:
-        raise InputError("key file needs a passphrase", file=str(key), key="--key", allowed=allowed) from None
+        raise _no_signer("needs a passphrase", key, "a key with a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise InputError("key file holds no private key", file=str(key), key="--key", allowed=allowed) from None
+        raise _no_signer("holds no private key", key, shortened(_first_line(pem)) or "an empty file") from None
     if not isinstance(loaded, Ed25519PrivateKey):
-        found = type(loaded).__name__.lstrip("_")
-        raise InputError("key is of another kind", file=str(key), key="--key", found=found, allowed=allowed)
+        raise _no_signer("is of another kind", key, type(loaded).__name__.lstrip("_"))
     return loaded
+
+
+def _no_signer(what: str, key: Path, found: str) -> InputError:
+    return InputError(
+        f"key file {what}",
+        file=str(key),
+        key="--key",
+        found=found,
+        allowed="an Ed25519 private key, PEM (PKCS#8) without passphrase",
+        hint="make a key with: openssl genpkey -algorithm ed25519 -out key.pem",
+    )
+
+
+def _first_line(pem: bytes) -> str:
+    """Return the label of a PEM file; of anything else only what kind of thing it is: it may be a secret."""
+    first = pem.lstrip()[:80].split(b"\n", 1)[0].strip()
+    if first.startswith(b"-----BEGIN"):
+        return first.decode("ascii", "replace")
+    return f"{len(pem)} bytes that are no PEM" if pem else ""
