@@ -47,10 +47,12 @@ VM_LIMIT_S ?= 900
 OTABENCH_CASES ?= 6
 OTABENCH_SEED ?= 1
 SOCKETCAN_VARIABLES = OTABENCH_CASES=$(OTABENCH_CASES) OTABENCH_SEED=$(OTABENCH_SEED)
+SOCKETCAN_OUT := build/socketcan
 define in_socketcan
-if $(BIN)/python -m tests.socketcan.here; then env $(SOCKETCAN_VARIABLES) $(1); \
+mkdir -p $(SOCKETCAN_OUT) && \
+if $(BIN)/python -m tests.socketcan.here; then env VM_OUT=$(SOCKETCAN_OUT) $(SOCKETCAN_VARIABLES) $(1); \
 else $(call install_vm_tools) && echo "so in a virtual machine: a minute or two ..." >&2 \
-  && tools/socketcan_vm.sh -t $(VM_LIMIT_S) env $(SOCKETCAN_VARIABLES) $(1); fi
+  && tools/socketcan_vm.sh -t $(VM_LIMIT_S) -o $(SOCKETCAN_OUT) env $(SOCKETCAN_VARIABLES) $(1); fi
 endef
 VM_TOOLS := qemu-system-x86 busybox-static cpio kmod can-utils
 install_vm_tools = { command -v qemu-system-x86_64 busybox cpio depmod candump >/dev/null \
@@ -96,8 +98,10 @@ test-socketcan: $(VENV)/.installed-test ## vcan and the kernel's ISO-TP: here, o
 	@$(call in_socketcan,$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/socketcan $(PYTEST_ARGS))
 
 .PHONY: bench-socketcan
-bench-socketcan: $(VENV)/.installed-test ## take the figure socketcan_share, here or in a small virtual machine
+bench-socketcan: $(VENV)/.installed-test ## take the figure socketcan_share, here or in a small virtual machine; into reports/benchmarks.json
+	@rm -f $(SOCKETCAN_OUT)/socketcan.json
 	@$(call in_socketcan,$(BIN)/python -m benchmarks.socketcan)
+	@$(BIN)/python -m benchmarks.merge $(SOCKETCAN_OUT)/socketcan.json
 
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-test ## random frames into flashing jobs; FUZZ_RUNS, FUZZ_SEED, FUZZ_TARGET, FUZZ_CASE

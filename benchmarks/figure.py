@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +50,34 @@ class Figure:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
+
+
+def write_report(out: Path, report: Mapping[str, object]) -> None:
+    """Write a report as JSON, by rename, so that nobody reads half a file."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(".part")
+    part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    part.replace(out)
+
+
+def figures_table(machine: object, rows: Sequence[Mapping[str, object]]) -> Table:
+    """Return figures beside their aims."""
+    table = Table(title="otabench figures", caption=str(machine).strip("{}").replace("'", ""))
+    for heading in ("figure", "value", "aim", "baseline", "ratio", "unit", "better"):
+        table.add_column(heading, justify="left" if heading in ("figure", "unit", "better") else "right")
+    for row in rows:
+        values = (row[key] for key in ("name", "value", "aim", "baseline", "ratio", "unit", "better"))
+        table.add_row(*(_shown(value) for value in values))
+    return table
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return (
+        f"{value:,.4g}"
+        if isinstance(value, float) and value < 10_000
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )

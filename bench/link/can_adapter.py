@@ -187,11 +187,16 @@ class CanAdapter:
             if self._echoes:
                 self._post(Sent(token, t_ns))
             return
+        if self._echoes:  # the interface keeps the order: our own frame comes back before what answers it
+            self._post(Heard(frame, t_ns))
+            return
         with self._in_order:
             self._post(Heard(frame, t_ns))
 
     def _whose_echo(self, frame: CanFrame, t_ns: int) -> int | None:
         """Return the token of our own frame that came back, or None: another node sent this one."""
+        if not self._on_their_way:  # without the lock: a frame is noted before it is sent, so its echo comes later
+            return None
         with self._changed:
             if self._repeats:
                 self._on_their_way = [each for each in self._on_their_way if t_ns - each[2] < ECHO_LIMIT_NS]

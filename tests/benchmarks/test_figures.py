@@ -8,7 +8,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from benchmarks.baseline_udsoncan import cpu_s_per_mib
-from benchmarks.figure import Figure, Measured
+from benchmarks.figure import Figure, Measured, write_report
+from benchmarks.merge import main as merge
 from benchmarks.run import main
 from benchmarks.table import FIGURES
 
@@ -38,6 +39,26 @@ def test_the_file_has_machine_and_the_chosen_figures(tmp_path: Path) -> None:
     assert set(written["machine"]) == {"cpu", "cores", "python", "python_build", "calibration_s"}
     assert [row["name"] for row in written["figures"]] == ["sim_frames_per_s"]
     assert list(out.parent.iterdir()) == [out]
+
+
+def test_figure_taken_elsewhere_replaces_only_that_of_its_name(tmp_path: Path) -> None:
+    out, taken = tmp_path / "benchmarks.json", tmp_path / "taken.json"
+    old, other, new = (figure().row(Measured(value)) for value in (1.0, 2.0, 3.0))
+    other["name"] = "y"
+    write_report(out, {"schema": 1, "machine": {"cores": 3}, "figures": [old, other]})
+    write_report(taken, {"schema": 1, "figures": [new], "shares": {}})
+    done = CliRunner().invoke(merge, [str(taken), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(out.read_text()) == {"schema": 1, "machine": {"cores": 3}, "figures": [other, new]}
+
+
+def test_figure_taken_elsewhere_begins_a_report_where_none_is(tmp_path: Path) -> None:
+    out, taken = tmp_path / "deep" / "benchmarks.json", tmp_path / "taken.json"
+    write_report(taken, {"schema": 1, "figures": [figure().row(Measured(1.0))]})
+    assert CliRunner().invoke(merge, [str(taken), "--out", str(out)]).exit_code == 0
+    written = json.loads(out.read_text())
+    assert set(written) == {"schema", "machine", "figures"}
+    assert [row["name"] for row in written["figures"]] == ["x"]
 
 
 def test_table_that_is_piped_shows_names_whole(tmp_path: Path) -> None:
