@@ -10,22 +10,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
+from bench.flasher.client import UdsClient
 from bench.flasher.errors import NegativeResponse, UdsError
-from bench.flasher.recipe import Step
+from bench.flasher.functional import FunctionalSender
+from bench.flasher.recipe import Recipe, Step
 from bench.flasher.services import Call, functional_session, functional_tester_present
 from bench.flasher.values import Tally
 from bench.ports import AnswerTimeout, DiagLink, FunctionalLink, LinkError
-
-if TYPE_CHECKING:
-    from bench.flasher.context import FlashContext
 
 SUPPRESS_POSITIVE_RESPONSE = 0x80
 OCCUPIED_LIMIT_NS = 2 * NS_PER_S
 """How long an answer may be kept off the bus by other jobs: some blocks of 4,095 bytes, also at 125 kbit/s."""
 UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
+
+
+class Member(Protocol):
+    """What a group asks of a job (`bench.flasher.context.FlashContext`)."""
+
+    recipe: Recipe
+    clock: Clock
+    client: UdsClient
+    functional: FunctionalSender
+    tally: Tally
+    try_started_ns: int
+    asking: bool
+    entered_programming: bool
 
 
 class BusGroup:
@@ -42,20 +54,20 @@ class BusGroup:
         """The links that are sending a request just now."""
         self.sent_ns = 0
         """When a link last ended to send."""
-        self._active: list[FlashContext] = []
+        self._active: list[Member] = []
         self._sent_ns: dict[bytes, int] = {}
         self._sending = asyncio.Lock()
         self._waiting: list[asyncio.Future[None]] = []
-        self._kept_alive: list[FlashContext] = []
+        self._kept_alive: list[Member] = []
         self._beat: asyncio.Task[None] | None = None
 
     # Who is at work ---------------------------------------------------------------------------------
 
-    def join(self, ctx: FlashContext) -> None:
+    def join(self, ctx: Member) -> None:
         """Count a job as at work until it leaves."""
         self._active.append(ctx)
 
-    def leave(self, ctx: FlashContext) -> dict[Step, bytes]:
+    def leave(self, ctx: Member) -> dict[Step, bytes]:
         """End a job; returns what it must switch on again: all that is owed when it was the last, else nothing."""
         if ctx in self._active:
             self._active.remove(ctx)
@@ -64,12 +76,12 @@ class BusGroup:
         owed, self.owed = self.owed, {}
         return {step: owed[step] for step in UNDO_ORDER if step in owed}
 
-    def is_alone(self, ctx: FlashContext) -> bool:
+    def is_alone(self, ctx: Member) -> bool:
         """Return whether no other job is at work."""
         return all(other is ctx for other in self._active)
 
     @asynccontextmanager
-    async def asking(self, ctx: FlashContext) -> AsyncIterator[None]:
+    async def asking(self, ctx: Member) -> AsyncIterator[None]:
         """Have functional requests wait while the block runs: an ECU that is asked something misses them."""
         ctx.asking = True
         try:
@@ -81,18 +93,18 @@ class BusGroup:
                 if not future.done():
                     future.set_result(None)
 
-    async def _nobody_asks(self, ctx: FlashContext) -> None:
+    async def _nobody_asks(self, ctx: Member) -> None:
         while any(other.asking for other in self._active if other is not ctx):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(future)
             await future
 
-    def _others_program(self, ctx: FlashContext) -> bool:
+    def _others_program(self, ctx: Member) -> bool:
         return any(other.entered_programming for other in self._active if other is not ctx)
 
     # Before and after programming -------------------------------------------------------------------
 
-    async def prepare(self, ctx: FlashContext, payload: bytes) -> None:
+    async def prepare(self, ctx: Member, payload: bytes) -> None:
         """Send a functional request once for all; by the ECU's own address while others are being programmed.
 
         TransportError when nobody acknowledges.
@@ -107,18 +119,18 @@ class BusGroup:
                 return
         await _prepare_by_address(ctx, payload)
 
-    async def enter_programming(self, ctx: FlashContext) -> None:
+    async def enter_programming(self, ctx: Member) -> None:
         """Note that a job's ECU leaves its session for programming: from now on functional requests would hurt it."""
         async with self._sending:
             ctx.entered_programming = True
             self.owed[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
 
-    def _was_heard(self, ctx: FlashContext, payload: bytes) -> bool:
+    def _was_heard(self, ctx: Member, payload: bytes) -> bool:
         """Return whether another job sent it since this one's try began."""
         sent_ns = self._sent_ns.get(payload)
         return not self.is_alone(ctx) and sent_ns is not None and sent_ns >= ctx.try_started_ns
 
-    async def switch_on_again(self, ctx: FlashContext, owed: dict[Step, bytes]) -> None:
+    async def switch_on_again(self, ctx: Member, owed: dict[Step, bytes]) -> None:
         """Send what a job that left must switch on again, best effort; failures are counted."""
         async with self._sending:
             for step, payload in owed.items():
@@ -127,7 +139,7 @@ class BusGroup:
                 except UdsError as error:
                     ctx.tally.count("undo_failed", step=step, error=error)
 
-    async def restore(self, ctx: FlashContext, step: Step, payload: bytes) -> None:
+    async def restore(self, ctx: Member, step: Step, payload: bytes) -> None:
         """Send what switches on again, unless others are at work: then the last of them will."""
         if self.is_alone(ctx):
             await ctx.functional.send(payload, lambda: self.owed.pop(step, None))
@@ -135,7 +147,7 @@ class BusGroup:
     # Tester present ---------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def tester_present(self, ctx: FlashContext) -> AsyncIterator[None]:
+    async def tester_present(self, ctx: Member) -> AsyncIterator[None]:
         """Have functional, suppressed tester present sent while the block runs; one beat serves all jobs."""
         self._kept_alive.append(ctx)
         if self._beat is None:
@@ -148,7 +160,7 @@ class BusGroup:
                 beat, self._beat = self._beat, None
                 await _ended(beat)
 
-    async def _beats(self, first: FlashContext) -> None:
+    async def _beats(self, first: Member) -> None:
         """Beat for ever. A frame that nobody acknowledges yet is waited for, so that no second one queues behind it."""
         payload, clock = functional_tester_present(), first.clock
         while True:
@@ -216,7 +228,7 @@ class BusGroups:
         return known
 
 
-def _wants_silence(ctx: FlashContext) -> bool:
+def _wants_silence(ctx: Member) -> bool:
     return ctx.client.pending and not ctx.recipe.timing.tester_present_while_pending
 
 
@@ -230,7 +242,7 @@ async def _ended(beat: asyncio.Task[None] | None) -> None:
         raise error
 
 
-async def _prepare_by_address(ctx: FlashContext, payload: bytes) -> None:
+async def _prepare_by_address(ctx: Member, payload: bytes) -> None:
     """Ask one ECU alone, with an answer; a bootloader that knows none of it may refuse."""
     request = bytes((payload[0], payload[1] & ~SUPPRESS_POSITIVE_RESPONSE)) + payload[2:]
     ctx.tally.note("prepared_by_address", request=request.hex(" "))

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from bench.core.clock import NS_PER_S
 from bench.core.frame_run import RunRecord, RunTimes
-from bench.link.sim_port import SimCanPort, Waiting
+from bench.link.sim_port import Bus, SimCanPort, Waiting
 from bench.wire.can import CanFrame, identifier
 from bench.wire.can_bulk import run_times_ns
-
-if TYPE_CHECKING:
-    from bench.link.sim_bus import SimCanBus
 
 FEW = 8
 """Shorter runs are carried frame by frame: it costs the same."""
 
 
-def burst(bus: SimCanBus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> tuple[Waiting, int]:
+def burst(bus: Bus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> tuple[Waiting, int]:
     """Carry what can be carried at once; returns the frame that comes next and when it begins."""
     frame, key, sent, run = entry
     assert run is not None
@@ -52,7 +48,7 @@ def burst(bus: SimCanBus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> 
     return (following, key, sent, run), next_begin_ns
 
 
-def _allowed(bus: SimCanBus, sender: SimCanPort, frame: CanFrame) -> int:
+def _allowed(bus: Bus, sender: SimCanPort, frame: CanFrame) -> int:
     """Return how many frames of the run nobody on the bus forbids to carry at once."""
     if sender.queue or len(bus.ports) < 2:
         return 0
@@ -80,7 +76,7 @@ def _fitting(durations: array[int], gap_ns: int, quiet_ns: int) -> tuple[int, in
     return fitting, begin_ns
 
 
-def _deliver(bus: SimCanBus, sender: SimCanPort, frame: CanFrame, record: RunRecord) -> None:
+def _deliver(bus: Bus, sender: SimCanPort, frame: CanFrame, record: RunRecord) -> None:
     """Record the run and have every node count its frames; receivers that want them take their payload."""
     count, busy_ns = len(record.times.durations_ns), sum(record.times.durations_ns)
     end_ns = record.times.begin_ns + busy_ns + (count - 1) * record.times.gap_ns

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bench.core.clock import NS_PER_S
 from bench.core.records import FD
-from bench.link.sim_port import SimCanPort
+from bench.link.sim_port import Bus, SimCanPort
 from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_errors import (
     RECESSIVE_BITS,
@@ -20,9 +20,6 @@ from bench.wire.can_errors import (
     unacknowledged_bits,
 )
 from bench.wire.can_fd import ACK_AND_END_BITS, frame_phases
-
-if TYPE_CHECKING:
-    from bench.link.sim_bus import SimCanBus
 
 
 class Lone(NamedTuple):
@@ -43,7 +40,7 @@ class _Seen(NamedTuple):
 class BusErrors:
     """Counts errors at the controllers of one bus and keeps those in bus-off away from it."""
 
-    def __init__(self, bus: SimCanBus) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self.hampered = False
         """Whether some controller has errors to its account: then nothing is taken for granted."""

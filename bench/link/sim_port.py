@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from bench.core.clock import Clock
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import EXTENDED
+from bench.core.world import World
 from bench.ports import FrameCallback, SentCallback
 from bench.wire.can import CanFrame, arbitration_key
 from bench.wire.can_errors import ControllerState, FaultConfinement
@@ -25,16 +27,31 @@ class BusQueueFull(RuntimeError):
 
 
 class Bus(Protocol):
-    """What a port asks of its bus."""
+    """What its ports, its runs of frames and its errors ask of a simulated bus."""
 
     name: str
     fd: bool
+    world: World
+    clock: Clock
+    bitrate_bit_s: int
+    data_bitrate_bit_s: int
+    ports: list[SimCanPort]
+    free_at_ns: int
+    """When the next frame may begin."""
+    busy_ns: int
+    """How long frames and error frames have occupied the bus."""
 
     def wake(self) -> None:
         """Something waits."""
 
+    def joined(self, port: SimCanPort) -> None:
+        """A node takes part that did not before."""
+
     def before_cancel(self, port: SimCanPort) -> None:
         """Frames of this port are about to be dropped."""
+
+    def bits_ns(self, bits: int) -> int:
+        """Return how long so many bits take at the nominal rate."""
 
 
 class SimCanPort:

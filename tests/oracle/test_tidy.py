@@ -159,6 +159,15 @@ def test_power_loss_or_fault_in_between_excuses_a_second_flash(v: ModuleType, he
     assert tidy(replace(record, faults=(unreached,))).verdict is Verdict.FAIL
 
 
+def test_power_loss_between_a_check_and_its_answer_excuses_a_second_flash(v: ModuleType, healthy: RunRecord) -> None:
+    record = after(healthy, v, flashed_again(v))
+    check = bytes.fromhex("0431010202")
+    asked_ns = next(f.t_ns for f in record.frames or () if f.can_id == v.REQUEST["body"] and f.data.startswith(check))
+    for offset_ns, verdict in ((v.MS // 10, Verdict.PASS), (-20 * v.MS, Verdict.FAIL)):
+        power = (*healthy.power, PowerRecord(asked_ns + offset_ns, "agent", False, "cut"))
+        assert tidy(replace(record, power=power, executions=())).verdict is verdict
+
+
 def test_power_loss_is_no_excuse_once_the_image_ran_after_it(v: ModuleType, healthy: RunRecord) -> None:
     record = after(healthy, v, flashed_again(v))
     power = (*healthy.power, PowerRecord(6 * v.S, "body", False, "cut"))

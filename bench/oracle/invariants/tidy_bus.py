@@ -86,16 +86,18 @@ def _download(layout: EcuLayout, download: Download) -> Evidence:
 def _needless(record: RunRecord, traffic: EcuTraffic, first: Download, again: Download) -> bool:
     """Return whether nothing excuses the second download.
 
-    The first must have been checked before it. A power loss or an injected fault in between excuses it (a torn
-    mark, a flipped bit, an agent that forgot), unless the ECU executed that very image afterwards.
+    The first must have been checked before it. A power loss or an injected fault since that check was asked for
+    excuses it (its answer may be lost; a torn mark, a flipped bit, an agent that forgot), unless the ECU executed
+    that very image afterwards.
     """
     first_ns, again_ns = first.completed_t_ns or first.t_start_ns, again.t_start_ns
-    checks = [e.answered_t_ns for e in traffic.checks_passed() if e.answered_t_ns is not None]
-    checked_ns = next((t_ns for t_ns in checks if first_ns <= t_ns <= again_ns), None)
-    if checked_ns is None:
+    answered = (e for e in traffic.checks_passed() if e.answered_t_ns is not None)
+    check = next((e for e in answered if first_ns <= (e.answered_t_ns or 0) <= again_ns), None)
+    if check is None:
         return False
+    asked_ns = check.request.t_start_ns
     excuses = [p.t_ns for p in record.power if not p.on] + [f.t_ns for f in record.faults if f.t_ns is not None]
-    last_ns = max((t_ns for t_ns in excuses if checked_ns <= t_ns <= again_ns), default=None)
+    last_ns = max((t_ns for t_ns in excuses if asked_ns <= t_ns <= again_ns), default=None)
     return last_ns is None or _executed_since(record, traffic.layout, first, last_ns, again_ns)
 
 
