@@ -1,7 +1,7 @@
 """Two processes over python-can's udp_multicast: `otabench ecu` in one, a tester in this one. Prints JSON.
 
 Usage: python -m tests.interop.two_processes flash|misbehave|udsoncan|own FILE|can-isotp FILE.
-`test_two_processes.py` runs it in a network namespace of its own; the port and a hop limit of 0 keep it apart elsewhere.
+`test_two_processes.py` runs it in a network of its own; the port and a hop limit of 0 keep it apart elsewhere.
 """
 
 from __future__ import annotations

@@ -133,6 +133,13 @@ def test_injector_at_the_second_message_leaves_the_others_alone(name: str) -> No
     assert ends.wild.struck == [name]
 
 
+def test_messages_are_counted_not_the_flow_controls_of_their_blocks() -> None:
+    ends, payloads = Ends("overflow@2", block_size=3), [content(200), content(210)]
+    for payload in payloads:
+        ends.send(ends.honest, payload)
+    assert (ends.wild.messages, ends.honest.outcomes) == ([payloads[0]], [None, "N_BUFFER_OVFLW"])
+
+
 @pytest.mark.parametrize("own", [0, 1, 3])
 def test_block_size_1_asks_for_every_frame_once_whatever_the_sides_own_block_size(own: int) -> None:
     ends, payload = Ends("block_size_1", block_size=own), content(300)
