@@ -20,10 +20,13 @@ from bench.core.realtime import run_on_clock
 from bench.ports import ChannelSpec
 from bench.rig.ecu_server import ServedEcu, load_vehicle, serve_ecu
 from bench.rig.files import EcuEntry, VehicleFile
+from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour, chosen
+
+LIST = "list"
 
 
 @click.command(short_help="a simulated ECU on a CAN adapter")
-@click.argument("vehicle")
+@click.argument("vehicle", required=False)
 @click.argument("ecu_id", metavar="[ECU]", required=False)
 @click.option("--can", metavar="KEY=VALUE,…", help="The adapter: interface, channel, and what its driver takes.")
 @click.option(
@@ -36,17 +39,24 @@ from bench.rig.files import EcuEntry, VehicleFile
 @click.option("--data-bitrate", type=click.IntRange(10_000, 8_000_000), help="Of the data phase: makes it CAN FD.")
 @click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Write what happens to this file.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of all random bytes.")
+@click.option(
+    "--misbehave",
+    metavar="NAME[@N]",
+    multiple=True,
+    help='What its ISO-TP does wrong: always, or at the N-th message. Repeatable; "list" prints the names.',
+)
 @click.option("--list", "list_ecus", is_flag=True, help="List the vehicle's ECUs instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 @debug_only
 def ecu(
-    vehicle: str,
+    vehicle: str | None,
     ecu_id: str | None,
     can: str | None,
     bitrate: int,
     data_bitrate: int | None,
     journal: Path | None,
     seed: int,
+    misbehave: tuple[str, ...],
     list_ecus: bool,
     as_json: bool,
 ) -> int:
@@ -59,7 +69,12 @@ def ecu(
       otabench ecu two_ecu_car --list
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0
       otabench ecu two_ecu_car gateway --can interface=udp_multicast,channel=239.74.163.2,hop_limit=0
+      otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave overflow@3
     """
+    if LIST in misbehave:
+        return _list_injectors(as_json=as_json)
+    if vehicle is None:
+        raise InputError("VEHICLE is missing", allowed="a vehicle file or name", hint="otabench ecu --help")
     path = find("vehicles", vehicle)
     if list_ecus:
         return _list(load_vehicle(path), as_json=as_json)
@@ -67,7 +82,7 @@ def ecu(
         known = ", ".join(entry.id for entry in load_vehicle(path).ecus)
         what = "ECU" if ecu_id is None else "--can"
         raise InputError(f"{what} is missing", allowed=f"ECUs of {vehicle}: {known}", hint="otabench ecu --help")
-    served = ServedEcu(path, ecu_id)
+    served = ServedEcu(path, ecu_id, [_injector(text) for text in misbehave])
     spec = can_channel(served.entry.channel, can, bitrate, data_bitrate)
 
     def ready() -> None:
@@ -77,6 +92,31 @@ def ecu(
         file = None if journal is None else _open(journal, opened)
         run_on_clock(lambda clock: serve_ecu(clock, served, spec, seed, file, ready), virtual=False)
     messages().print("ended: nothing is left running", markup=False)
+    return 0
+
+
+def _injector(text: str) -> Misbehaviour:
+    try:
+        return chosen(text)
+    except ValueError as error:
+        raise InputError(
+            "no such way to misbehave", key="--misbehave", found=text, allowed=str(error),
+            hint="otabench ecu --misbehave list",
+        ) from None  # fmt: skip
+
+
+def _list_injectors(*, as_json: bool) -> int:
+    if as_json:
+        rows = [{"name": each.name, "does": each.title, "tester_ends_in": each.ends} for each in INJECTORS.values()]
+        _print_json({"misbehave": rows})
+        return 0
+    table = Table(header_style="bold")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what the ECU does")
+    table.add_column("the tester ends in", no_wrap=True)
+    for each in INJECTORS.values():
+        table.add_row(each.name, each.title, each.ends)
+    answers().print(table)
     return 0
 
 
@@ -105,12 +145,15 @@ def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
     """Print the one line (or object) that says the ECU listens."""
     if as_json:
         adapter = {"interface": spec.interface, "adapter_channel": spec.channel, "fd": spec.fd}
-        _print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter})
+        names = {"misbehave": [str(each) for each in served.misbehave]}
+        _print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter, **names})
         return
     entry = served.entry
     numbers = {name: value for name, value in _ids(served.vehicle, entry).items() if isinstance(value, int)}
     ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())
-    click.echo(f"ready: {entry.id} of {served.vehicle.name} on {spec.interface} {spec.channel}, {ids}; Ctrl-C ends")
+    wild = f", misbehaves: {', '.join(map(str, served.misbehave))}" if served.misbehave else ""
+    where = f"{spec.interface} {spec.channel}"
+    click.echo(f"ready: {entry.id} of {served.vehicle.name} on {where}, {ids}{wild}; Ctrl-C ends")
 
 
 def _list(vehicle: VehicleFile, *, as_json: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from bench.core.records import FrameRecord
 from bench.core.world import World
 from bench.flasher.recipe import Recipe
 from bench.images.signing import demo_payload, sign_image
+from bench.link.misbehaving_bus import MisbehavingBus
 from bench.ports import CanBus, CanPort, ChannelSpec
 from bench.rig.can_drivers import PYTHON_CAN, open_adapter
 from bench.rig.channels import senders
@@ -27,13 +28,18 @@ from bench.rig.files import Catalogue, EcuEntry, VehicleFile
 from bench.rig.images import IMAGE_KEY
 from bench.rig.server import plug_in
 from bench.trust.keys import public_key, signing_key
+from bench.wire.isotp_misbehave import Misbehaviour
 
 
 class ServedEcu:
     """An ECU of a vehicle file with all that is needed to build it."""
 
-    def __init__(self, vehicle_path: Path, ecu_id: str) -> None:
-        """Read the files; InputError says what is wrong with them, or which ECUs there are."""
+    def __init__(self, vehicle_path: Path, ecu_id: str, misbehave: Sequence[Misbehaviour] = ()) -> None:
+        """Read the files; InputError says what is wrong with them, or which ECUs there are.
+
+        `misbehave` is what the ECU's ISO-TP does wrong on purpose; each strike is a line of the journal.
+        """
+        self.misbehave = tuple(misbehave)
         self.vehicle = load_vehicle(vehicle_path)
         ecus = {ecu.id: ecu for ecu in self.vehicle.ecus}
         if ecu_id not in ecus:
@@ -49,6 +55,10 @@ class ServedEcu:
     def build(self, world: World, bus: CanBus) -> Any:
         """Build the ECU on a bus, with its software installed, without power."""
         entry = self.entry
+        if self.misbehave:
+            bus = MisbehavingBus(
+                bus, entry.address(), self.misbehave, lambda name: world.journal.add(entry.id, "misbehave", name)
+            )
         image = sign_image(
             demo_payload(world.seeds.seed, entry.id, entry.installed.version, entry.installed.size_bytes),
             hardware_id=entry.hardware_id,

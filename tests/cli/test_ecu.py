@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bench.wire.isotp_misbehave import INJECTORS
+
 Cli = Callable[..., Any]
 VIRTUAL = "interface=virtual,channel=x"
 
@@ -33,6 +35,9 @@ def test_list_shows_every_ecu_with_its_identifiers(otabench: Cli) -> None:
         (["two_ecu_car", "body", "--can", "interface=warp,channel=x"], 2, ("warp", "socketcan")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--data-bitrate", "10000"], 2, ("--data-bitrate", "500000")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--journal", "none/x"], 2, ("--journal", "none/x")),
+        ([], 2, ("VEHICLE is missing", "--help")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "warp"], 2, ("--misbehave", "warp", "wait_for_ever")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "overflow@0"], 2, ("overflow@0", "overflow@N")),
         (["two_ecu_car", "body", "--can", "interface=slcan,channel=/dev/none"], 3, ("can0", "slcan", "doctor")),
     ],
 )
@@ -44,6 +49,15 @@ def test_wrong_usage_is_refused_and_a_missing_adapter_is_an_equipment_error(
     assert (ended.out, "Traceback" in ended.err) == ("", False)
     for word in words:
         assert word in ended.err
+
+
+def test_misbehave_list_shows_every_injector_with_what_the_tester_ends_in(otabench: Cli) -> None:
+    ended = otabench("ecu", "--misbehave", "list", "--json")
+    ends = {row["name"]: row["tester_ends_in"] for row in ended.json["misbehave"]}
+    assert (ended.code, list(ends)) == (0, list(INJECTORS))
+    assert (ends["overflow"], ends["late_flow_control"]) == ("N_BUFFER_OVFLW", "N_TIMEOUT_Bs")
+    shown = otabench("ecu", "--misbehave", "list").out
+    assert all(name in shown for name in INJECTORS)
 
 
 def test_doctor_says_which_transports_work_and_how_exactly_gaps_are_kept(otabench: Cli) -> None:

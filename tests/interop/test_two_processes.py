@@ -21,6 +21,13 @@ def test_our_flasher_programs_an_ecu_in_another_process_twice() -> None:
     assert result["senders"] == ["agent", "body"]
 
 
+def test_ecu_in_another_process_that_misbehaves_twice_is_programmed_after_repeats() -> None:
+    result = isolated(SCRIPT, "misbehave")
+    assert result["ready"]["misbehave"] == ["overflow@2", "wrong_length@3"]
+    assert result["versions"] == ["2.0.0", "2.0.0"]
+    assert result["repeats"] > 0
+
+
 def test_udsoncan_client_over_can_isotp_is_served_and_refused_by_the_rules() -> None:
     result = isolated(SCRIPT, "udsoncan")
     assert (result["vin"], result["version"]) == ("ZZZ00TABENCH00001", "1.0.0")

@@ -1,7 +1,7 @@
 """Two processes over python-can's udp_multicast: `otabench ecu` in one, a tester in this one. Prints JSON.
 
-Usage: python -m tests.interop.two_processes flash|udsoncan|own FILE|can-isotp FILE. `test_two_processes.py` runs it
-in a network namespace of its own; the port and a hop limit of 0 keep it apart elsewhere.
+Usage: python -m tests.interop.two_processes flash|misbehave|udsoncan|own FILE|can-isotp FILE.
+`test_two_processes.py` runs it in a network of its own; the port and a hop limit of 0 keep it apart elsewhere.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ def main() -> None:
     """Start the ECU, do what the first argument says, print the result."""
     what, firmware = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None
     can_option = f"interface=udp_multicast,channel={GROUP},port={PORT},hop_limit=0"
-    with ecu_process("two_ecu_car", "body", "--can", can_option) as ready:
+    wild = ["--misbehave", "overflow@2", "--misbehave", "wrong_length@3"] if what == "misbehave" else []
+    with ecu_process("two_ecu_car", "body", "--can", can_option, *wild) as ready:
         if firmware is not None:
             result = command(firmware, what)
         else:

@@ -16,6 +16,7 @@ from bench.core.records import FrameRecord
 from bench.core.world import World
 from bench.flasher.recipe import Recipe
 from bench.images.signing import demo_payload
+from bench.ports import CanBus
 from bench.rig.agent_node import ecu_links
 from bench.rig.channels import open_buses
 from bench.rig.files import BenchFiles, load_bench
@@ -26,6 +27,7 @@ from bench.rig.vehicle import build_vehicle
 
 FUNCTIONAL_ID = 0x7DF
 Interfere = Callable[[World, Any], None]
+Between = Callable[[World, CanBus], CanBus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,24 @@ class Stage:
         recipes = {**order.files.recipes, ecu: Recipe.model_validate(values)}
         return replace(order, files=replace(order.files, recipes=recipes))
 
-    def play(self, order: FlashOrder, interfere: Interfere | None = None, *, parallel: bool = True) -> FlashResult:
-        """Flash the order; `interfere` gets world and vehicle once the vehicle is up."""
+    def play(
+        self,
+        order: FlashOrder,
+        interfere: Interfere | None = None,
+        *,
+        parallel: bool = True,
+        between: Between = lambda _world, bus: bus,
+    ) -> FlashResult:
+        """Flash the order; `interfere` gets world and vehicle once the vehicle is up.
+
+        `between` returns the bus that the ECUs are given instead of the tester's.
+        """
 
         async def main(clock: Clock) -> FlashResult:
             world = World(clock, 1)
             with open_buses(world, order.files) as buses:
-                vehicle = build_vehicle(world, order.files, buses, installed_images(order.files, 1))
+                theirs = {name: between(world, bus) for name, bus in buses.items()}
+                vehicle = build_vehicle(world, order.files, theirs, installed_images(order.files, 1))
                 vehicle.power_on()
                 await clock.sleep_ns(500 * NS_PER_MS)
                 if interfere is not None:
