@@ -20,11 +20,13 @@ class EcuState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """An ECU's state with what it rests on; `erased` says whether an erase was asked for in this job."""
+    """An ECU's state with what it rests on; `erased` says whether an erase was asked for in this job, `cause_lasts`
+    whether the same job would end the same way."""
 
     state: EcuState
     seen: str
     erased: bool
+    cause_lasts: bool = False
 
     def __str__(self) -> str:
         return self.seen
@@ -32,7 +34,9 @@ class Belief:
     @property
     def next_step(self) -> str:
         """Return the only safe next step, as one sentence."""
-        return _ERASED_AND_SILENT if self.state is EcuState.SILENT and self.erased else _NEXT_STEPS[self.state]
+        if self.state is EcuState.SILENT and self.erased:
+            return _ERASED_AND_SILENT
+        return _OTHER_CAUSE.get(self.state, _NEXT_STEPS[self.state]) if self.cause_lasts else _NEXT_STEPS[self.state]
 
 
 _NEXT_STEPS = {
@@ -41,6 +45,12 @@ _NEXT_STEPS = {
     EcuState.OTHER_SOFTWARE: "The ECU runs software that was there before. The same job may be started again.",
     EcuState.BOOTLOADER: "Leave the supply on and start the same job again: it goes on from the bootloader.",
     EcuState.SILENT: "Check supply, wiring and bus, then read the identification before anything else.",
+}
+_OTHER_CAUSE = {
+    EcuState.OTHER_SOFTWARE: "The ECU runs software that was there before. The same job would end the same way: "
+    "change the image, the key or the recipe as the named cause says.",
+    EcuState.BOOTLOADER: "Leave the supply on: the bootloader waits for an image. The same job would end the same way: "
+    "change the image, the key or the recipe as the named cause says.",
 }
 _ERASED_AND_SILENT = (
     "Check supply, wiring and bus, keep the ECU connected, then start the same job again: the erase had begun, and "

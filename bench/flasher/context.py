@@ -76,6 +76,8 @@ class FlashContext:
     """What the ECU said that it holds of this job's downloads."""
     trust_held: bool = True
     """False once a check failed over what the ECU said it held: then everything is erased and sent again."""
+    refusals: set[tuple[str, int, int]] = field(default_factory=set)
+    """Step, service and code of what the ECU refused for good: said a second time, it is believed."""
     committed: bool = False
     """Whether any boot from now on may run the new image: it was checked, and activated where that is needed."""
 

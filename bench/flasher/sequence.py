@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from bench.core.clock import Clock
 from bench.core.points import Points
@@ -31,6 +32,10 @@ from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, P
 from bench.ports import DiagLink, FunctionalLink
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
+ASKED_BY_RECIPE = (0x27, 0x31, 0x34)
+"""Services whose contents are the recipe's: levels, routine ids, addresses."""
+NOT_KNOWN_HERE = (0x11, 0x12, 0x13, 0x31)
+"""What an ECU answers to a request that it cannot serve, however often it comes."""
 AUTHENTICATION_SID, CERTIFICATE_REFUSED = 0x29, range(0x50, 0x58)
 DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
 CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
@@ -109,6 +114,7 @@ class FlashRun:
             if isinstance(error, ImageMismatch) and not ctx.touched:
                 raise
             self._ended = ctx.report()
+            self.belief = replace(self.belief, cause_lasts=_lasts(error))
             raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended) from error
         self.belief = Belief(EcuState.NEW_SOFTWARE, f"running {ctx.job.software_id} {ctx.version}", erased=ctx.erased)
         await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
@@ -187,7 +193,24 @@ def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch
         return error.routine_id != ctx.recipe.routines.erase
     if isinstance(error, VersionMismatch):
         return ctx.downloads > ctx.recipe.retries.download
-    return isinstance(error, NegativeResponse) and _says_never(error)
+    return isinstance(error, NegativeResponse) and (_says_never(error) or _said_before(ctx, error))
+
+
+def _lasts(error: FlasherError) -> bool:
+    """Whether the same job would end the same way: the ECU refused the image, the key, or what the recipe asks."""
+    if isinstance(error, NegativeResponse):
+        return _says_never(error) or (error.sid in ASKED_BY_RECIPE and error.nrc in NOT_KNOWN_HERE)
+    return isinstance(error, CheckFailed)
+
+
+def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
+    """Whether the ECU refuses something for the second time that it does not know or that is out of its range."""
+    if refusal.sid not in ASKED_BY_RECIPE or refusal.nrc not in NOT_KNOWN_HERE:
+        return False
+    said = (ctx.step, refusal.sid, refusal.nrc)
+    before = said in ctx.refusals
+    ctx.refusals.add(said)
+    return before
 
 
 def _says_never(refusal: NegativeResponse) -> bool:

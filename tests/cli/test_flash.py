@@ -101,7 +101,7 @@ def test_image_signed_by_a_stranger_fails_with_what_the_ecu_said_and_the_safe_ne
     assert (ended.code, ended.json["outcome"], ecu["outcome"]) == (1, "failed", "failed")
     assert "signature" in ecu["error"]
     assert (ecu["believed"]["state"], ecu["believed"]["erased"]) == ("bootloader", True)
-    assert "start the same job again" in ecu["believed"]["next_step"]
+    assert "would end the same way" in ecu["believed"]["next_step"]
     shown = otabench("flash", "body=app.signed")
     assert "body next: Leave the supply on" in shown.out
 

@@ -294,3 +294,17 @@ def test_other_bytes_of_the_same_version_are_programmed_even_when_power_is_lost_
     report = bench.flash(bench.job(other))
     assert report.counts["resumed_after_check"] == 0
     assert bench.ecu.banks[bench.ecu.active].image() == other.data
+
+
+def test_routine_that_the_ecu_does_not_know_ends_the_job_at_its_second_try(bench: Bench) -> None:
+    bench.ecu.on("31010202", bench.acts.refuse(0x31), times=100)
+    with pytest.raises(FlashFailed, match="0x31") as failed:
+        bench.flash()
+    assert failed.value.report.counts["job_retry"] == 1
+    assert "would end the same way" in failed.value.belief.next_step
+
+
+def test_routine_that_is_refused_once_by_mistake_is_tried_again(bench: Bench) -> None:
+    bench.ecu.on("31010202", bench.acts.refuse(0x31))
+    assert retried(bench.flash())["job_retry"] == 1
+    bench.assert_runs("1.1.0")
