@@ -175,7 +175,7 @@ class UdsServer:
         return None if silent else negative(exchange.sid, nrc)
 
     def _conclude(self, n: int, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
-        self._pending.clear()
+        self._pending.drop()
         if then is not None:
             self._closing = True
 

@@ -75,7 +75,7 @@ def _columns(np: Any, heads: tuple[bytes, ...], payload: bytes, count: int) -> A
     turn = np.frombuffer(b"".join(heads), np.uint8).reshape(len(heads), -1)
     front = np.resize(turn, (count, turn.shape[1]))
     rest = np.frombuffer(payload, np.uint8).reshape(count, -1)
-    return np.concatenate((front, rest), axis=1).T.astype(np.int64)
+    return np.concatenate((front, rest), axis=1).T.astype(np.int64, order="C")
 
 
 @lru_cache(maxsize=1)
@@ -88,12 +88,12 @@ def _classic_bits(np: Any, can_id: int, flags: int, columns: Any) -> Any:
     stuff, remainder, last_7, _ = _tables(np)
     state, crc, bits = can.header(can_id, len(columns), flags)
     for column in columns:
-        crc = (crc << 8 & 0x7FFF) ^ remainder[crc >> 7 ^ column]
-        packed = stuff[state | column]
+        crc = (crc << 8 & 0x7FFF) ^ remainder.take(crc >> 7 ^ column)
+        packed = stuff.take(state | column)
         state = packed & STUFF_STATE
         bits = bits + (packed & STUFF_COUNT)
-    packed = stuff[state | crc >> 7]
-    return bits + (packed & STUFF_COUNT) + 7 + last_7[packed & STUFF_STATE | crc & 0x7F] + can.TAIL_BITS
+    packed = stuff.take(state | crc >> 7)
+    return bits + (packed & STUFF_COUNT) + 7 + last_7.take(packed & STUFF_STATE | crc & 0x7F) + can.TAIL_BITS
 
 
 def _fd_bits(np: Any, can_id: int, flags: int, columns: Any) -> tuple[Any, Any]:
@@ -101,9 +101,9 @@ def _fd_bits(np: Any, can_id: int, flags: int, columns: Any) -> tuple[Any, Any]:
     stuff, _, _, last_byte = _tables(np)
     state, nominal, fast, _ = can_fd.header(can_id, len(columns), flags)
     for column in columns[:-1]:
-        packed = stuff[state | column]
+        packed = stuff.take(state | column)
         state = packed & STUFF_STATE
         fast = fast + (packed & STUFF_COUNT)
-    fast = fast + last_byte[state | columns[-1]] + can_fd.crc_field_bits(len(columns)) + 1
+    fast = fast + last_byte.take(state | columns[-1]) + can_fd.crc_field_bits(len(columns)) + 1
     nominal += can_fd.ACK_AND_END_BITS
     return (nominal, fast) if flags & BRS else (nominal + fast, fast * 0)

@@ -134,6 +134,13 @@ class Deadline:
         """Do not expire."""
         self._due_ns = None
 
+    def drop(self) -> None:
+        """Do not expire, and leave no timer behind: for one that is seldom set, a late no-op costs more."""
+        self._due_ns = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _arm(self, due_ns: int) -> None:
         self._armed_ns = due_ns
         self._timer = self._clock.call_at_ns(due_ns, self._fire)
