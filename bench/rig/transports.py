@@ -28,6 +28,13 @@ def diag_link(
             found="true",
             allowed="false, or transport = 'own' for that channel in the bench file",
         )
+    if habits.extra_gap_ms and transport != "own":
+        raise InputError(
+            f"transport {transport!r} keeps the gaps that the ECU asks for, no longer ones",
+            key="isotp.extra_gap_ms",
+            found=habits.extra_gap_ms,
+            allowed="0, or transport = 'own' for that channel in the bench file",
+        )
     if transport == "can-isotp":
         needs_module("isotp", extra="isotp", key="channels.transport", found="can-isotp")
         from bench.link.can_isotp_link import CanIsoTpLink

@@ -26,6 +26,9 @@ class IsoTpHabits(FileModel):
     )
     padding: int | Literal["none"] = Field(default=0xCC, description='0 to 255, or "none": frames as short as possible')
     tx_dl_min: FrameBytes = Field(default=8, description="shortest frame sent when there is padding, data bytes")
+    extra_gap_ms: int = Field(
+        default=0, ge=0, le=900, description="shortest gap before each consecutive frame sent, whatever STmin asks"
+    )
     max_length: int = Field(default=MAX_LENGTH, ge=8, le=LONGEST, description="longest message, bytes")
 
     @field_validator("frames")
@@ -71,4 +74,5 @@ class IsoTpHabits(FileModel):
             tx_dl=self.tx_dl,
             tx_dl_min=self.tx_dl_min,
             max_length=self.max_length,
+            n_cs_ms=self.extra_gap_ms,
         )

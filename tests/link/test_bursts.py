@@ -39,6 +39,7 @@ class Story:
     cuts_at_ns: tuple[tuple[str, int], ...] = ()
     timer_every_ns: int = 0
     n_cr_ms: int = 1000
+    n_cs_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class End:
         params = IsoTpParams(
             block_size=story.block_size, st_min=story.st_min, tx_dl=story.tx_dl, max_length=1 << 20,
             n_cr_ms=story.n_cr_ms,
+            n_cs_ms=story.n_cs_ms,
         )  # fmt: skip
         port = self._bus.attach(life)
         flags = address.flags | (FD | BRS if story.tx_dl > 8 else 0)
@@ -196,6 +198,7 @@ PAYLOADS = st.builds(
             st.tuples(st.sampled_from(("one", "two", "other")), st.integers(0, 200_000_000)), max_size=2
         ).map(tuple),
         cut_frame=st.none() | st.tuples(st.sampled_from(("one", "two", "other")), st.integers(1, 900)),
+        n_cs_ms=st.sampled_from((0, 0, 0, 3)),
         timer_every_ns=st.sampled_from((0, 1_000_000, 3_333_333, 222_000)),
     )
 )
@@ -235,6 +238,17 @@ def test_time_outs_after_a_cut_in_mid_message_count_from_the_last_frame(names: t
 def test_talker_of_lower_priority_gets_the_gaps_of_a_slow_message() -> None:
     story = Story((bytes(1000),), st_min=2, other_at_ns=(40_000_001, 40_100_000), other_id=0x7FF)
     assert assert_equal_grains(story).runs > 0
+
+
+@pytest.mark.parametrize("st_min", [0, 1, 5])
+def test_extra_gap_is_kept_where_st_min_asks_for_less(st_min: int) -> None:
+    plain, slow = (tell(Story((bytes(700),), st_min=st_min, n_cs_ms=n_cs_ms), bursts=True) for n_cs_ms in (0, 3))
+    assert slow.runs > 0
+    last = [outcome.points["two", "frame"][-2].t_ns for outcome in (plain, slow)]
+    gaps = -(-(700 - 6) // 7) - 1
+    more_ms = max(0, 3 - st_min)
+    assert last[1] - last[0] == (gaps * more_ms + 3) * 1_000_000
+    assert_equal_grains(Story((bytes(700),), st_min=st_min, n_cs_ms=3))
 
 
 def test_second_talker_is_heard_between_the_frames_of_a_message() -> None:

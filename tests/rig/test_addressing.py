@@ -240,12 +240,13 @@ def test_keys_of_an_ecu_take_the_place_of_the_vehicles(files: Files) -> None:
     vehicle = files.load(
         IDS + 'isotp = { padding = "none", tx_dl = 8 }\n',
         EXTENDED,
-        vehicle="isotp = { tx_dl = 64, padding = 0, st_min = 5, max_length = 5000 }\n",
+        vehicle="isotp = { tx_dl = 64, padding = 0, st_min = 5, max_length = 5000, extra_gap_ms = 2 }\n",
     ).vehicle
     one, two = (vehicle.habits(ecu) for ecu in vehicle.ecus)
     assert (one.params().padding, one.tx_dl, one.st_min, one.frame_flags) == (None, 8, 5, 0)
     assert (two.params().padding, two.tx_dl, two.st_min, two.frame_flags) == (0, 64, 5, FD | BRS)
     assert one.params().max_length == 5000
+    assert two.params().n_cs_ms == 2
 
 
 def test_keys_that_contradict_the_vehicles_are_refused(files: Files) -> None:
