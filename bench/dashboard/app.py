@@ -80,8 +80,9 @@ class _Pages:
         return render_template(
             "runs.html.j2",
             entries=[item.entry for item in shown if item.entry],
-            unreadable=[item for item in shown if item.entry is None],
-            total=len(listed),
+            unreadable=[item for item in shown if item.entry is None and item.job is None],
+            jobs=[item for item in shown if item.job],
+            total=sum(1 for item in listed if item.job is None),
             counts=counts(listed),
             filters=FILTERS,
             verdict=verdict,
@@ -94,6 +95,8 @@ class _Pages:
         """Show one run, or why it cannot be shown."""
         found = self._found(name)
         files = {file: f"/runs/{quote(name)}/files/{quote(file)}" for file in self.reports.files(name)}
+        if found.job is not None:
+            return render_template("flash_job.html.j2", found=found, job=found.job, files=files)
         content = self.reports.content(name)
         if content is None:
             return render_template("unreadable.html.j2", found=found, files=files)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
+from bench.dashboard.flash_jobs import PREFIX, RESULT, FlashJob
 from bench.evidence.contract import Run
 from bench.evidence.html import Entry, entry_of
 from bench.evidence.text import caught, fault_points
@@ -21,7 +22,7 @@ MAX_JSON_BYTES = 20_000_000
 MAX_LISTED_FILES = 500
 CAUGHT, UNEXPECTED, UNREADABLE = "caught", "unexpected", "unreadable"
 Stamp = tuple[int, ...]
-Signature = tuple[Stamp, Stamp]
+Signature = tuple[Stamp, Stamp, Stamp]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -32,8 +33,10 @@ class Listed:
     name: str
     written_ns: int
     entry: Entry | None = None
-    """The line for a table; None when the folder is unreadable."""
+    """The line for a table; None when the folder is unreadable or a flash job."""
     problem: str = ""
+    job: FlashJob | None = None
+    """The result of `otabench flash`, which has no verdict and stands in no filter."""
 
     @property
     def word(self) -> str:
@@ -44,6 +47,10 @@ class Listed:
 
     def matches(self, word: str, words: str) -> bool:
         """Return whether the folder passes a filter (its `word` or `unexpected`), and has a text in its facts."""
+        if self.job is not None:
+            ecus = " ".join(ecu.ecu for ecu in self.job.ecus)
+            facts = f"{self.name} {self.job.bench} {self.job.outcome} {ecus}"
+            return not word and words in facts.lower()
         if self.entry is None:
             return not word and words in self.name.lower()
         run = self.entry.run
@@ -104,7 +111,7 @@ class Reports:
             return None
 
     def _read(self, folder: Path) -> Listed:
-        signature = (_stamp(folder / VERDICTS), _stamp(folder / VIEW))
+        signature = (_stamp(folder / VERDICTS), _stamp(folder / VIEW), _stamp(folder / RESULT))
         known = self._known.get(folder.name)
         if known is None or known[0] != signature:
             known = signature, _listed(folder)
@@ -113,8 +120,11 @@ class Reports:
 
 
 def _listed(folder: Path) -> Listed:
-    written_ns = (_stamp(folder / VERDICTS) or _stamp(folder) or (0,))[0]
+    written_ns = (_stamp(folder / VERDICTS) or _stamp(folder / RESULT) or _stamp(folder) or (0,))[0]
+    is_job = folder.name.startswith(PREFIX) and (folder / RESULT).is_file() and not (folder / VERDICTS).exists()
     try:
+        if is_job:
+            return Listed(folder.name, written_ns, job=_load(folder / RESULT, FlashJob))
         run, view = _load(folder / VERDICTS, Run), _load(folder / VIEW, View)
     except Unreadable as error:
         return Listed(folder.name, written_ns, problem=str(error))
@@ -123,7 +133,7 @@ def _listed(folder: Path) -> Listed:
 
 def counts(listed: Sequence[Listed]) -> dict[str, int]:
     """Return how many folders belong to which filter, and how many runs ended unexpectedly."""
-    found = Counter(item.word for item in listed)
+    found = Counter(item.word for item in listed if item.job is None)
     found[UNEXPECTED] = sum(1 for item in listed if item.entry and not item.entry.run.as_expected)
     return dict(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,18 +84,27 @@ def _pending(bus: Bus, layout: EcuLayout) -> list[tuple[int, int]]:
     ]
 
 
-def steps(all_talks: Sequence[Talk]) -> list[Step]:
-    """Return the talks as lines of the sequence; runs of equal ones are one line."""
+def steps(all_talks: Sequence[Talk], breaks_ns: Sequence[int] = ()) -> list[Step]:
+    """Return the talks as lines of the sequence; runs of equal ones are one line, but never across `breaks_ns`.
+
+    A line that reached over a power cut or a boot would show an answer before its cause.
+    """
+    breaks = sorted(breaks_ns)
     lines: list[Step] = []
     run: list[Talk] = []
     for talk in all_talks:
-        if run and not _folds(run[-1], talk):
+        if run and (_parted(run[-1], talk, breaks) or not _folds(run[-1], talk)):
             lines.append(_line(run))
             run = []
         run.append(talk)
     if run:
         lines.append(_line(run))
     return lines
+
+
+def _parted(before: Talk, after: Talk, breaks_ns: Sequence[int]) -> bool:
+    first = bisect_right(breaks_ns, before.request.t_start_ns)
+    return first < len(breaks_ns) and breaks_ns[first] <= after.end_t_ns
 
 
 def _folds(before: Talk, after: Talk) -> bool:

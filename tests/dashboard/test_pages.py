@@ -268,3 +268,18 @@ def test_hostile_strings_stay_text(reports: Path, client: FlaskClient) -> None:
     assert name
     assert any("&lt;script&gt;alert(1)" in page for page in pages)
     assert not any("<script" in page for page in pages)
+
+
+def test_flash_job_has_a_section_of_its_own_and_no_count(client: FlaskClient, reports: Path) -> None:
+    job = reports / "flash-0123456789ab"
+    job.mkdir()
+    ecus = '[{"ecu": "body", "outcome": "failed", "error": "no answer", "step": "erase"}]'
+    (job / "result.json").write_text(f'{{"bench": "sim", "outcome": "failed", "duration_s": 1.5, "ecus": {ecus}}}')
+    page = client.get("/").text
+    assert "all 6" in page
+    assert "body failed" in page.split("Flash jobs")[1].split("Unreadable folders")[0]
+    assert job.name not in page.split("Unreadable folders")[1]
+    own = client.get(f"/runs/{job.name}/").text
+    assert "no answer" in own
+    assert f"/runs/{job.name}/files/result.json" in own
+    assert job.name not in client.get("/?verdict=fail").text

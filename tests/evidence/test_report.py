@@ -9,7 +9,7 @@ import pytest
 from bench.core.records import FrameRecord, HttpRecord, ServerEvent
 from bench.evidence.build import view_of
 from bench.evidence.contract import run_model
-from bench.evidence.html import breakable, render_report, stretches
+from bench.evidence.html import breakable, render_report, stretches, stylesheet
 from bench.oracle.result import Evidence, RunResult, Verdict
 
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
@@ -231,3 +231,8 @@ def test_banner_lists_every_failed_invariant(runs: dict[str, RunResult]) -> None
     assert "<li>authentic: A forged image ran.</li><li>whole: body executes bytes that nobody signed.</li>" in banner
     assert "whole: body executes bytes that nobody signed." in report_of(run)
     assert "invariants failed" not in report_of(run)
+
+
+def test_label_of_a_fact_keeps_its_distance_from_the_value() -> None:
+    rule = next(line for line in stylesheet().splitlines() if line.startswith(".facts dl div{"))
+    assert "column-gap:" in rule

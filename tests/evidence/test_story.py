@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.clock import NS_PER_S
-from bench.core.records import BRS, FD, EcuLayout, FrameRecord, HttpRecord, Limits, RunRecord, ServerEvent
+from bench.core.records import BRS, FD, EcuLayout, FrameRecord, HttpRecord, Limits, PowerRecord, RunRecord, ServerEvent
 from bench.evidence.axis import Ruler, make_axis
 from bench.evidence.build import view_of
 from bench.evidence.bus_view import bit_rates_of, buses_of
@@ -66,6 +66,21 @@ def test_refusal_is_a_good_end_only_where_it_is_expected(expects_update: bool, o
     steps = event_steps(events, expects_update=expects_update)
     assert [step.outcome for step in steps] == [outcome, outcome]
     assert steps[0].detail == "order=o, ecu=body, result_code=1407"
+
+
+def test_transfers_on_both_sides_of_a_power_cut_are_lines_of_their_own() -> None:
+    ms = 10**6
+    transfer, refusal = bytes.fromhex("0336010000000000"), bytes.fromhex("037F362400000000")
+    frames = (
+        FrameRecord(1000 * ms, "can0", "agent", 0x7A0, 0, transfer),
+        FrameRecord(1300 * ms, "can0", "agent", 0x7A0, 0, transfer),
+        FrameRecord(1310 * ms, "can0", "body", 0x7A8, 0, refusal),
+    )
+    power = (PowerRecord(1010 * ms, "body", False, "fault"), PowerRecord(1200 * ms, "body", True, "restored"))
+    record = replace(_empty_record(), frames=frames, power=power)
+    told = sequence_of(record, talks(record)).steps
+    assert [(step.kind, step.count) for step in told] == [("uds", 1), ("power", 1), ("power", 1), ("uds", 1)]
+    assert ["NRC" in step.detail for step in told] == [False, False, False, True]
 
 
 def test_quiet_polls_are_one_block_however_many() -> None:
