@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from bench.cli.flash_models import (
     FlashBelief,
@@ -211,41 +212,51 @@ def image_model(ordered: OrderedEcu) -> FlashImage:
     )
 
 
-def print_flash(shown: FlashResultJson) -> None:
-    """Print a line per ECU, where its time went, what failed and what to do next."""
+def _outcomes(shown: FlashResultJson) -> Table:
     table = Table(header_style="bold")
-    for name in ("ECU", "outcome", "version"):
-        table.add_column(name, overflow="fold")
-    for name in (
-        "bytes",
-        "time",
-        "rate",
-        "bus",
-        "STmin",
-        "erase",
-        "program",
-        "check",
-        "other ECU",
-        "traffic",
-        "tester",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    rows = [
+        (
+            Text(ecu.ecu),
+            Text(ecu.outcome, OUTCOME_STYLES[ecu.outcome]),
+            Text(ecu.version or ecu.believed.state.replace("_", " ")),
+            Text(str(ecu.sent_bytes)),
+            Text(f"{ecu.duration_s:.3f} s"),
+            Text(f"{ecu.bytes_per_s / 1000:.1f} kB/s"),
+        )
+        for ecu in shown.ecus
+    ]
+    return _filled(table, ("ECU", "outcome", "version", "bytes", "time", "rate"), rows, texts=3)
+
+
+def _times(shown: FlashResultJson) -> Table:
+    """Return the seconds by cause; without borders all of them fit into 80 columns."""
+    table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0))
+    rows = []
     for ecu in shown.ecus:
         time = ecu.time
         parts = (
             time.bus_s, time.st_min_s, time.ecu_erase_s, time.ecu_program_s, time.ecu_check_s, time.ecu_other_s,
             time.other_traffic_s, time.tester_s,
         )  # fmt: skip
-        table.add_row(
-            ecu.ecu,
-            f"[{OUTCOME_STYLES[ecu.outcome]}]{ecu.outcome}[/]",
-            ecu.version or ecu.believed.state.replace("_", " "),
-            str(ecu.sent_bytes),
-            f"{ecu.duration_s:.3f} s",
-            f"{ecu.bytes_per_s / 1000:.1f} kB/s",
-            *(f"{part:.3f}" for part in parts),
-        )
-    answers().print(table)
+        rows.append((Text(ecu.ecu), *(Text(f"{part:.3f}") for part in parts)))
+    causes = ("bus", "STmin", "erase", "program", "check", "other ECU", "traffic", "tester")
+    return _filled(table, ("seconds", *causes), rows, texts=1)
+
+
+def _filled(table: Table, names: Sequence[str], rows: Sequence[Sequence[Text]], *, texts: int) -> Table:
+    """Fill a table whose columns never shrink: a cut version or time is worth nothing; the first ones hold texts."""
+    for at, name in enumerate(names):
+        width = max(len(name), *(row[at].cell_len for row in rows))
+        table.add_column(name, justify="left" if at < texts else "right", no_wrap=True, min_width=width)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def print_flash(shown: FlashResultJson) -> None:
+    """Print a line per ECU, where its time went, what failed and what to do next."""
+    answers().print(_outcomes(shown), crop=False)
+    answers().print(_times(shown), crop=False)
     for ecu in shown.ecus:
         _print_oddities(ecu)
     saved = f" for jobs of {shown.sum_s:.3f} s together" if len(shown.ecus) > 1 else ""

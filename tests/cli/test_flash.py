@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,23 @@ def test_where_the_time_went_adds_up_to_the_duration(
     assert program_s[0] < parts["ecu_program_s"] < program_s[1]
     assert 0.6 < parts["bus_s"] < 0.75
     assert ecu["bytes_per_s"] == pytest.approx(ecu["sent_bytes"] / ecu["duration_s"], abs=0.1)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 100, 120])
+def test_narrow_terminal_shows_outcome_version_bytes_and_times_in_whole_words(
+    otabench: Cli, firmware: str, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    release = ("--version", "2.0.0-rc.1", "--release-counter", "2")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", otabench("flash", f"body={firmware}", *release).out).splitlines()
+    (result,) = [line for line in lines if "flashed" in line]
+    assert re.search(r"body\W+flashed\W+2\.0\.0-rc\.1\W+20256\W+\d\.\d{3} s\W+\d+\.\d kB/s", result)
+    head = next(at for at, line in enumerate(lines) if line.startswith("seconds"))
+    assert " ".join(lines[head].split()) == "seconds bus STmin erase program check other ECU traffic tester"
+    assert re.fullmatch(r"body( +\d+\.\d{3}){8} *", lines[head + 1])
+    assert columns < 80 or all(len(line) <= columns for line in lines[: head + 2])
 
 
 def test_same_job_again_has_the_same_trace_and_replaces_its_folder(otabench: Cli, firmware: str, folder: Path) -> None:
