@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from bench.core.clock import NS_PER_MS
 from bench.core.errors import EquipmentError, InputError
 from bench.core.loop import PowerLost
 from bench.core.node import Incarnation
@@ -23,6 +24,8 @@ from bench.wire.frame_run import FrameRun, RunTaker
 
 QUEUE_LIMIT = 4096
 """Frames that may wait for the adapter; more is a runaway sender."""
+WRITTEN_WITHIN_NS = 10 * NS_PER_MS
+"""How long frames that the kernel sent for us may wait for the loop: waking it for each costs more than the frame."""
 
 
 class PythonCanPort:
@@ -88,7 +91,7 @@ class PythonCanBus:
         self._pending: dict[int, Pending] = {}
         self._inbox: deque[Event] = deque()
         self._loop = asyncio.get_running_loop()
-        self._woken = self._closed = False
+        self._woken = self._timed = self._closed = False
         self._to_close: list[tuple[Incarnation, Callable[[], None]]] = []
         self._adapter = CanAdapter(spec, world.clock, self._post)
 
@@ -123,6 +126,9 @@ class PythonCanBus:
             for _, close in self._to_close:
                 close()
             self._adapter.close()
+            for event in self._inbox:
+                if isinstance(event, Heard):  # nobody is told any more, but the trace has every frame
+                    self._record(event.frame, event.t_ns, self._named(event.frame))
             self._inbox.clear()
 
     # Sending ----------------------------------------------------------------------------------------
@@ -154,17 +160,31 @@ class PythonCanBus:
     # What the adapter's threads saw -----------------------------------------------------------------
 
     def _post(self, event: Event) -> None:
-        """Take an event in any thread; the loop is woken once for all that wait."""
+        """Take an event in any thread; the loop is woken once for all that wait.
+
+        What the kernel sent for us (`own`) is only written down: it waits for the next event, or `WRITTEN_WITHIN_NS`.
+        """
         self._inbox.append(event)
-        if not self._woken:
-            self._woken = True
-            try:
+        if self._woken:
+            return
+        patient = isinstance(event, Heard) and identifier(event.frame) in self._owners
+        if patient and self._timed:
+            return
+        try:
+            if patient:
+                self._timed = True
+                self._loop.call_soon_threadsafe(self._drain_soon)
+            else:
+                self._woken = True
                 self._loop.call_soon_threadsafe(self._drain)
-            except RuntimeError:  # the loop is closed: nobody is left who could want it
-                self._inbox.clear()
+        except RuntimeError:  # the loop is closed: nobody is left who could want it
+            self._inbox.clear()
+
+    def _drain_soon(self) -> None:
+        self._world.clock.call_at_ns(self._world.clock.now_ns() + WRITTEN_WITHIN_NS, self._drain)
 
     def _drain(self) -> None:
-        self._woken = False
+        self._woken = self._timed = False
         while self._inbox and not self._closed:
             event = self._inbox.popleft()
             if isinstance(event, Heard):

@@ -144,6 +144,37 @@ def test_nodes_on_the_same_side_hear_each_other_too() -> None:
     assert a.frames == [("a", CanFrame(5, b"x"))], "one frame, one record"
 
 
+def test_frames_sent_past_the_bus_are_heard_in_order_and_need_no_other_event() -> None:
+    """As the kernel sends them: they may wait a little for the loop, but not for ever, and are not overtaken."""
+    ours, other = (CanFrame(0x7A0, bytes([n])) for n in (1, 2)), CanFrame(0x7A8, b"answer")
+
+    async def main(clock: Clock) -> tuple[list[CanFrame], list[tuple[str, CanFrame]]]:
+        a, b = side(clock, "a"), side(clock, "b")
+        a.bus.own(0x7A0, "a")
+        try:
+            alone = next(ours)
+            first = asyncio.ensure_future(next_frame(a.port))
+            await asyncio.sleep(0)
+            await sent(b.port, alone)
+            heard = [await first]
+            a.port.subscribe(lambda frame, _t_ns: heard.append(frame))
+            last = next(ours)
+            await sent(b.port, last)
+            await sent(b.port, other)
+            while len(heard) < 3:
+                await clock.sleep_ns(NS_PER_US)
+        finally:
+            a.bus.close()
+            b.bus.close()
+        return heard, a.frames
+
+    heard, frames = run(main)
+    assert [frame.data for frame in heard[:3]] == [b"\x01", b"\x02", b"answer"]
+    assert [(sender, frame.can_id) for sender, frame in frames[:3]] == [
+        ("a", 0x7A0), ("a", 0x7A0), ("sender of 7A8", 0x7A8),
+    ]  # fmt: skip
+
+
 def test_node_without_power_sends_nothing_not_even_what_it_had_queued() -> None:
     async def main(clock: Clock) -> Side:
         a, b = side(clock, "a"), side(clock, "b")
