@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from bench.rig.dry_run import dry_run
 from bench.rig.files import BenchFiles, load_bench
 from bench.rig.flash_order import FlashOrder, Signing, make_order
 from bench.rig.flashing import FlashResult, is_simulated, run_flash, run_read
-from bench.runs.exit_codes import INPUT, INTERRUPTED
+from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
 
 EXIT_CODES = {"flashed": 0, "failed": 1, "interrupted": INTERRUPTED}
 
@@ -75,11 +76,12 @@ def flash(
       otabench flash --read --bench sim
 
     Exit codes: 0 all flashed and read back, 1 an ECU failed, 2 wrong input (its ECU was not touched), 3 equipment
-    error, 130 interrupted.
+    error, or an ECU is silent when read, 130 interrupted.
     """
     files = load_bench(find("benches", bench_name), vehicle)
     if read:
-        return _read(files, images, seed, as_json)
+        _only_read(images, {"--dry-run": dry, "--full": full})
+        return _read(files, seed, as_json)
     if full and not dry:
         raise InputError("--full is for --dry-run", key="--full", hint="add --dry-run")
     order = make_order(files, _pairs(images), _signing(**firmware), simulated=dry or is_simulated(files))
@@ -136,15 +138,34 @@ def _refused(order: FlashOrder, mismatch: ImageMismatch) -> InputError:
     )
 
 
-def _read(files: BenchFiles, images: tuple[str, ...], seed: int, as_json: bool) -> int:
+def _only_read(images: tuple[str, ...], others: Mapping[str, bool]) -> None:
+    """`InputError` where --read stands beside what asks for something else."""
     if images:
         raise InputError("--read changes nothing and takes no firmware", found=images[0], allowed="no ECU=FILE")
+    for name in (name for name, given in others.items() if given):
+        raise InputError(
+            f"--read and {name} exclude each other",
+            key=name,
+            found=f"--read {name}",
+            allowed=f"--read alone, or {name} with ECU=FILE",
+            hint="leave one of the two out",
+        )
+
+
+def _read(files: BenchFiles, seed: int, as_json: bool) -> int:
+    """Read and show; an ECU that is silent is a matter of the equipment: nothing is said about its software."""
     found = run_read(files, seed=seed)
     if as_json:
         click.echo(read_model(files, found).to_json(), nl=False)
     else:
         print_read(found)
-    return 0
+    silent = [each.ecu for each in found if each.problem]
+    if not silent:
+        return 0
+    click.echo(
+        f"equipment error: no answer from {', '.join(silent)}; check supply, wiring, bus and addresses", err=True
+    )
+    return EQUIPMENT
 
 
 def _pairs(pairs: tuple[str, ...]) -> dict[str, Path]:

@@ -20,6 +20,7 @@ from rich.console import Console
 from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
 from bench.cli.flash_output import FlashWatch, rate_and_left
 from bench.cli.interrupts import gentle_interrupts
+from bench.config import data_root
 from bench.core.stop import STOP
 from bench.flasher.values import Progress
 from bench.images.signing import demo_payload
@@ -151,6 +152,9 @@ def test_image_for_other_hardware_is_wrong_input_and_no_ecu_is_touched(otabench:
         (("body=app.bin", *RELEASE, "--vehicle", "nothing"), "there is no nothing.toml in vehicles/"),
         (("body=app.bin", *RELEASE, "--full"), "--full is for --dry-run"),
         (("body=app.bin", "--read"), "--read changes nothing"),
+        (("--read", "--dry-run"), "--read and --dry-run exclude each other"),
+        (("--read", "--full"), "--read and --full exclude each other"),
+        (("body=app.bin", "--read", "--dry-run"), "--read changes nothing"),
         (("body=torn.bin",), "not what its header was signed for"),
         (("body=damaged.bin",), "image header is damaged"),
     ],
@@ -178,8 +182,6 @@ def test_other_vehicle_by_name_and_by_file(otabench: Cli, firmware: str, project
 @pytest.fixture
 def project_vehicle(folder: Path) -> Path:
     """A copy of a vehicle file in a folder of the user's."""
-    from bench.config import data_root
-
     place = folder / "mine" / "vehicles" / "van.toml"
     place.parent.mkdir(parents=True)
     place.write_bytes((data_root() / "vehicles" / "one_ecu_van.toml").read_bytes())
@@ -204,6 +206,31 @@ def test_read_names_every_identifier_and_says_what_was_refused(otabench: Cli) ->
     shown = otabench("flash", "--read").out
     assert "software version" in shown
     assert "GW-HW-02" in shown
+
+
+@pytest.fixture
+def bench_without_body(folder: Path) -> str:
+    """A bench whose body controller is said to be there, and is not: only the gateway answers."""
+    text = (data_root() / "benches" / "realtime.toml").read_text()
+    adapter = 'driver = "python-can"\ninterface = "virtual"\nchannel = "otabench silent"'
+    text = text.replace('driver = "sim"', adapter, 1).replace("[power]", '[ecus]\nreal = ["body"]\n\n[power]', 1)
+    (folder / "silent.toml").write_text(text)
+    return "silent.toml"
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+def test_read_of_a_silent_ecu_shows_the_others_says_so_and_exits_3(
+    otabench: Cli, bench_without_body: str, form: tuple[str, ...]
+) -> None:
+    ended = otabench("flash", "--read", "--bench", bench_without_body, *form)
+    assert ended.code == 3
+    assert "equipment error: no answer from body; check supply" in ended.err
+    if form:
+        body, gateway = FlashRead.model_validate(ended.json).ecus
+        assert (body.problem[:7], body.identifiers, gateway.problem) == ("silent:", (), "")
+    else:
+        assert "body: silent: " in ended.out
+        assert "GW-HW-02" in ended.out
 
 
 # Dry run --------------------------------------------------------------------------------------------
