@@ -41,7 +41,7 @@ EXIT_CODES = {"flashed": 0, "failed": 1, "interrupted": INTERRUPTED}
 @click.option("--version", "version", help="Version of firmware that has no signed header.")
 @click.option("--release-counter", type=click.IntRange(0, 2**32 - 1), help="Release counter of such firmware.")
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
-@click.option("--base", default="0", show_default=True, help="Address of a binary file, 0x… or decimal.")
+@click.option("--base", show_default="0", help="Address of a binary file, 0x… or decimal.")
 @click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key that signs; simulated: a test key.")
 @click.option("--one-by-one", is_flag=True, help="One ECU after the other, instead of all together.")
 @click.option("--read", is_flag=True, help="Read the identification of every ECU; nothing is changed.")
@@ -184,19 +184,27 @@ def _pairs(pairs: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _signing(
-    version: object = None, release_counter: object = None, crop: object = False, base: object = "0", key: object = None
+    version: object = None,
+    release_counter: object = None,
+    crop: object = False,
+    base: object = None,
+    key: object = None,
 ) -> Signing:
-    try:
-        address = int(str(base), 0)
-    except ValueError:
-        address = -1
-    if not 0 <= address < 2**32:
-        allowed = "0 to 0xFFFFFFFF, as 0x… or decimal"
-        raise InputError("--base is no address", key="--base", found=base, allowed=allowed)
     return Signing(
         version=None if version is None else str(version),
         release_counter=release_counter if isinstance(release_counter, int) else None,
         key=signer(key, None) if isinstance(key, Path) else None,
         crop=bool(crop),
-        base=address,
+        base=None if base is None else _address(str(base)),
     )
+
+
+def _address(base: str) -> int:
+    try:
+        address = int(base, 0)
+    except ValueError:
+        address = -1
+    if not 0 <= address < 2**32:
+        allowed = "0 to 0xFFFFFFFF, as 0x… or decimal"
+        raise InputError("--base is no address", key="--base", found=base, allowed=allowed)
+    return address

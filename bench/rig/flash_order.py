@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeade
 
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
 TEST_KEY = "test key"
+OWN_HEADER = "the file's own header"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Signing:
     release_counter: int | None = None
     key: Ed25519PrivateKey | None = None
     crop: bool = False
-    base: int = 0
+    base: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,8 @@ def make_order(files: BenchFiles, images: Mapping[str, Path], signing: Signing, 
         if header is None:
             ordered.append(_wrapped(files, known[ecu], path, signing, simulated=simulated))
         else:
-            ordered.append(_taken(known[ecu], path, header))
+            ordered.append(_taken(known[ecu], path, header, signing))
+    _refuse_unused(ordered, signing)
     return FlashOrder(files=files, ecus=tuple(ordered))
 
 
@@ -91,7 +93,41 @@ def _header_of(path: Path) -> ImageHeader | None:
         raise InputError(f"the image header is damaged: {error}", file=str(path)) from None
 
 
-def _taken(ecu: EcuEntry, path: Path, header: ImageHeader) -> OrderedEcu:
+def _refuse_unused(ordered: Sequence[OrderedEcu], signing: Signing) -> None:
+    """`InputError` for options that would do nothing: every file has its header and signature."""
+    if any(ecu.signed_by != OWN_HEADER for ecu in ordered):
+        return
+    given = {"--key": signing.key is not None, "--base": signing.base is not None, "--crop": signing.crop}
+    for name in (name for name, is_given in given.items() if is_given):
+        raise InputError(
+            f"{name} is for firmware without a signed header",
+            key=name,
+            found=f"only signed files: {', '.join(str(ecu.file) for ecu in ordered)}",
+            allowed=f"{name} with at least one file that has no header",
+            hint=f"leave {name} out, or sign the plain firmware again: otabench image sign",
+        )
+
+
+def _check_release(path: Path, header: ImageHeader, signing: Signing) -> None:
+    """`InputError` where the command line asks for another release than the header is signed for."""
+    asked = {
+        "--version": (signing.version, header.version),
+        "--release-counter": (signing.release_counter, header.release_counter),
+    }
+    for name, (wanted, signed) in asked.items():
+        if wanted is not None and wanted != signed:
+            raise InputError(
+                f"{name} contradicts the signed header",
+                file=str(path),
+                key=name,
+                found=wanted,
+                allowed=f"{signed}, as the header says, or no {name}",
+                hint="a signed file is used as it is; for another release sign the plain firmware: otabench image sign",
+            )
+
+
+def _taken(ecu: EcuEntry, path: Path, header: ImageHeader, signing: Signing) -> OrderedEcu:
+    _check_release(path, header, signing)
     data = read_bytes(path, limit_bytes=MAX_IMAGE_BYTES, what="image")[HEADER_BYTES:]
     if not header.fits(data):
         raise InputError(
@@ -101,13 +137,13 @@ def _taken(ecu: EcuEntry, path: Path, header: ImageHeader) -> OrderedEcu:
             allowed=f"{header.length} bytes with SHA-256 {header.sha256.hex()}",
             hint="sign it again: otabench image sign",
         )
-    return OrderedEcu(entry=ecu, file=path, image=SignedImage(header, data), signed_by="the file's own header")
+    return OrderedEcu(entry=ecu, file=path, image=SignedImage(header, data), signed_by=OWN_HEADER)
 
 
 def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, simulated: bool) -> OrderedEcu:
     version, counter = _release(path, signing)
     images = {ecu.id: path}
-    firmware = read_firmware(files, images, crop=signing.crop, base=signing.base, option="ECU=FILE")[ecu.id]
+    firmware = read_firmware(files, images, crop=signing.crop, base=signing.base or 0, option="ECU=FILE")[ecu.id]
     try:
         image = sign_image(
             firmware.data,

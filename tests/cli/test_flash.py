@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from rich.console import Console
 
 from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
@@ -108,6 +110,49 @@ def test_signed_file_is_used_as_it_is(otabench: Cli, firmware: str) -> None:
     (ecu,) = otabench("flash", "body=app.signed", "--json").json["ecus"]
     assert (ecu["version"], ecu["image"]["release_counter"]) == ("3.1.0", 9)
     assert ecu["image"]["signed_by"] == "the file's own header"
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "allowed"),
+    [
+        (("--version", "2.0.0"), "2.0.0", "3.1.0, as the header says, or no --version"),
+        (("--release-counter", "2"), "2", "9, as the header says, or no --release-counter"),
+        (("--key", "key.pem"), "only signed files: app.signed", "--key with at least one file that has no header"),
+        (("--base", "0"), "only signed files: app.signed", "--base with at least one file that has no header"),
+        (("--crop",), "only signed files: app.signed", "--crop with at least one file that has no header"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_option_that_a_signed_file_contradicts_or_makes_useless_is_refused(
+    otabench: Cli, folder: Path, firmware: str, options: tuple[str, ...], found: str, allowed: str
+) -> None:
+    _sign(otabench, firmware)
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(pem)
+    ended = otabench("flash", "body=app.signed", *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert all(text in " ".join(ended.err.split()) for text in (options[0], found, allowed))
+    assert not (folder / "reports").exists()
+
+
+def test_options_that_agree_with_a_signed_file_or_serve_a_plain_one_beside_it_are_taken(
+    otabench: Cli, folder: Path, firmware: str
+) -> None:
+    _sign(otabench, firmware)
+    (folder / "gateway.bin").write_bytes(demo_payload(3, "gateway", "3.1.0", 5_000))
+    release = ("--version", "3.1.0", "--release-counter", "9", "--crop")
+    assert otabench("flash", "body=app.signed", *release[:-1]).code == 0
+    ecus = otabench("flash", "body=app.signed", "gateway=gateway.bin", *release, "--json").json["ecus"]
+    assert [(ecu["version"], ecu["image"]["signed_by"]) for ecu in ecus] == [
+        ("3.1.0", "the file's own header"),
+        ("3.1.0", "test key"),
+    ]
+
+
+def _sign(otabench: Cli, firmware: str) -> None:
+    """Make `app.signed`, release 3.1.0 with counter 9."""
+    ids = ("--hardware-id", "BCM-HW-03", "--software-id", "BCM-APP", "--version", "3.1.0", "--release-counter", "9")
+    assert otabench("image", "sign", firmware, *ids, "--test-key", "image", "-o", "app.signed").code == 0
 
 
 def test_image_signed_by_a_stranger_fails_with_what_the_ecu_said_and_the_safe_next_step(
