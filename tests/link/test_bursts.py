@@ -13,7 +13,7 @@ from bench.core.frame_run import RunRecord
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.points import PointTable
-from bench.core.records import BRS, EXTENDED, FD
+from bench.core.records import BRS, EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.link.sim_bus import SimCanBus
 from bench.link.sim_port import SimCanPort
@@ -280,9 +280,8 @@ def test_observer_of_every_frame_gets_every_frame(watches: bool) -> None:
     assert any(isinstance(entry, RunRecord) for entry in world.journal._entries) is not watches
 
 
-def to_frame(record: object) -> CanFrame:
-    assert hasattr(record, "can_id")
-    return CanFrame(record.can_id, record.data, record.flags)  # type: ignore[attr-defined]
+def to_frame(record: FrameRecord) -> CanFrame:
+    return CanFrame(record.can_id, record.data, record.flags)
 
 
 @pytest.mark.parametrize("flags", [0, EXTENDED])
