@@ -385,7 +385,7 @@ def _messages(reader: Iterable[can.Message], fail: Fail) -> Iterator[can.Message
             return
         except (InputError, OSError):
             raise
-        except Exception as error:
+        except Exception as error:  # python-can's readers raise whatever a damaged line makes them
             raise fail(f"this is no frame ({type(error).__name__})") from error
         yield message
 
