@@ -13,7 +13,7 @@ from bench.evidence.schemas import OUTPUT_SCHEMAS, write_schemas
 from bench.flasher.recipe import Recipe
 from bench.rig.files import BenchFile, VehicleFile
 from bench.runs.scenario import Scenario
-from ecu_sim.personality import Personality
+from ecu_sim.personality.personality import Personality
 
 MODELS: Mapping[str, type[BaseModel]] = {
     "bench-file": BenchFile,

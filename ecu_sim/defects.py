@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from bench.core.defects import Defect
-from ecu_sim import boot
+from ecu_sim.boot import manager
 
 
 def _accept(*_arguments: object) -> bool:
@@ -18,14 +18,14 @@ def _accept(*_arguments: object) -> bool:
 @contextmanager
 def _without(*checks: str) -> Iterator[None]:
     """Take checks out of `ecu_sim.boot`, and put them back."""
-    genuine = {name: getattr(boot, name) for name in checks}
+    genuine = {name: getattr(manager, name) for name in checks}
     try:
         for name in genuine:
-            setattr(boot, name, _accept)
+            setattr(manager, name, _accept)
         yield
     finally:
         for name, check in genuine.items():
-            setattr(boot, name, check)
+            setattr(manager, name, check)
 
 
 DEFECTS: list[Defect] = [

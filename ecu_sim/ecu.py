@@ -4,111 +4,26 @@ from __future__ import annotations
 
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
-from bench.core.records import EXTENDED, FD, REMOTE, BootRecord, CanAddress, ExecutionRecord
+from bench.core.records import BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus, CanPort, PacedCanPort, SentCallback
-from bench.wire.can import CanFrame, identifier
-from bench.wire.frame_run import FrameRun
+from bench.ports import CanBus
 from bench.wire.image_header import ImageHeader
-from bench.wire.isotp import AddressingMode, IsoTpAddress, IsoTpEndpoint
-from bench.wire.isotp_habits import IsoTpHabits
-from bench.wire.isotp_params import FRAME_BYTES
-from bench.wire.pacer import Pacer
+from bench.wire.isotp import AddressingMode, IsoTpAddress
 from bench.wire.uds import Session
-from ecu_sim import boot
-from ecu_sim.boot import Trust
-from ecu_sim.identification import Identity
-from ecu_sim.memory import EcuMemory
-from ecu_sim.modes import EcuParts, Mode, application_mode, bootloader_mode
-from ecu_sim.personality import Personality
-from ecu_sim.server import Send, UdsServer
+from ecu_sim.boot import manager
+from ecu_sim.boot.manager import Trust
+from ecu_sim.connection import DiagConnection
+from ecu_sim.memory.banks import EcuMemory
+from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.personality.personality import Personality
 from ecu_sim.surroundings import Surroundings
+from ecu_sim.uds.identification import Identity
+from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode
+from ecu_sim.uds.server import UdsServer
 
 BOOT_STAGES = 2
 """Units of a boot point: the boot manager, then what it starts."""
-
-
-class _Connection:
-    """One life's diagnostic connection: frames to requests, responses to frames."""
-
-    def __init__(
-        self,
-        life: Incarnation,
-        port: CanPort,
-        address: IsoTpAddress,
-        functional: CanAddress,
-        habits: IsoTpHabits,
-        *,
-        hears_fd: bool,
-    ) -> None:
-        self._port, self._address, self._functional = port, address, functional
-        self._deaf_to = REMOTE if hears_fd else REMOTE | FD
-        self._flags = address.flags | habits.frame_flags
-        pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
-        self._send_frame = (pacer or port).send
-        self._endpoint = IsoTpEndpoint(
-            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit, pace=pacer
-        )
-        self.send: Send = self._endpoint.send
-        self.server: UdsServer | None = None
-
-    def open(self, server: UdsServer) -> None:
-        """Begin to listen."""
-        self.server = server
-        address, functional = self._address, self._functional
-        taker = None if self._deaf_to & FD else self._endpoint
-        self._port.subscribe(self._heard, (address.rx_identifier,), taker)
-        to_all = identifier(CanFrame(functional.can_id, b"", EXTENDED if functional.id_29_bit else 0))
-        if to_all != address.rx_identifier:  # else the address byte tells them apart
-            self._port.subscribe(self._heard, (to_all,))
-        self._port.on_bus_off(self._endpoint.fail)
-
-    def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
-        self._send_frame(CanFrame(self._address.tx_id, data, self._flags), sent, run)
-
-    def _heard(self, frame: CanFrame, t_ns: int) -> None:
-        can_id = frame.can_id
-        if frame.flags & self._deaf_to:
-            return
-        if can_id == self._address.rx_id and self._address.accepts(frame):
-            self._endpoint.on_frame(frame.data, t_ns)
-        elif can_id == self._functional.can_id and self.server is not None:
-            pdu = functional_request(frame, self._functional)
-            if pdu is not None:
-                self.server.received(pdu, functional=True)
-
-    def on_start(self, length: int) -> None:
-        """See `IsoTpListener`."""
-        del length
-        if self.server is not None:
-            self.server.reception_began()
-
-    def on_message(self, payload: bytes) -> None:
-        """See `IsoTpListener`."""
-        if self.server is not None:
-            self.server.received(payload, functional=False)
-
-    def on_error(self, name: str) -> None:
-        """See `IsoTpListener`."""
-        del name
-        if self.server is not None:
-            self.server.reception_broke_off()
-
-
-def functional_request(frame: CanFrame, address: CanAddress) -> bytes | None:
-    """Return the payload of an ISO-TP single frame to `address`, or None: functional requests are nothing else."""
-    prefix = b"" if address.extension is None else bytes((address.extension,))
-    other_format = bool(frame.flags & EXTENDED) is not address.id_29_bit
-    if other_format or not frame.data.startswith(prefix):
-        return None
-    start = len(prefix)
-    if len(frame.data) > FRAME_BYTES and frame.data[start] == 0:
-        start += 1  # over 8 data bytes the length has a byte of its own
-    elif len(frame.data) > FRAME_BYTES:
-        return None
-    length, data = frame.data[start : start + 1], frame.data[start + 1 :]
-    return data[: length[0]] if length and 0 < length[0] <= len(data) else None
 
 
 def _address(spec: EcuSpec) -> IsoTpAddress:
@@ -152,6 +67,7 @@ class SimEcu:
         n = self._points.begin(BOOT_STAGES)
         life.check()
         self.memory.flash.settle()
+        dtcs = DtcMemory(life, self.memory.dtc_block)
         timing = self.personality.boot
         self._record_stage("boot_manager", None, "programming asked" if programming else "start")
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
@@ -159,9 +75,9 @@ class SimEcu:
         life.check()
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
         if programming:
-            choice = boot.Choice(None, "programming asked")
+            choice = manager.Choice(None, "programming asked")
         else:
-            choice = await boot.choose(life, self.memory, self._trust)
+            choice = await manager.choose(life, self.memory, self._trust)
         header = None if choice.bank is None else self.memory.decoded_header(choice.bank)
         if choice.bank is None or header is None:
             self._record_stage("bootloader", None, choice.reason)
@@ -170,7 +86,7 @@ class SimEcu:
             self._record_execution(choice.bank, header)
         self._points.inside(n, 1)
         life.check()
-        await self._serve(life, choice.bank, header, Session.PROGRAMMING if programming else Session.DEFAULT)
+        await self._serve(life, dtcs, choice.bank, header, Session.PROGRAMMING if programming else Session.DEFAULT)
         self._points.end(n)
 
     def _record_stage(self, stage: str, bank: str | None, reason: str) -> None:
@@ -185,11 +101,13 @@ class SimEcu:
             )
         )  # fmt: skip
 
-    async def _serve(self, life: Incarnation, bank: str | None, header: ImageHeader | None, session: Session) -> None:
+    async def _serve(
+        self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, session: Session
+    ) -> None:
         """Start the application or the bootloader, and its diagnostic server."""
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
-            restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings,
+            restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings, dtcs=dtcs,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:
@@ -201,7 +119,7 @@ class SimEcu:
 
     def _listen(self, life: Incarnation, mode: Mode, *, bootloader: bool) -> None:
         isotp = self.personality.isotp
-        connection = _Connection(
+        connection = DiagConnection(
             life, self._bus.attach(life), self._address, self._functional, isotp.of_mode(bootloader=bootloader),
             hears_fd=isotp.hears_fd(bootloader=bootloader),
         )  # fmt: skip

@@ -12,12 +12,12 @@ from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
 from bench.ports import CanBus
 from bench.wire.image_header import HEADER_BYTES, HeaderError
-from ecu_sim.boot import candidates
+from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
-from ecu_sim.geometry import header_region, image_region
-from ecu_sim.identification import Identity
-from ecu_sim.memory import EcuMemory
-from ecu_sim.personality import Personality, ecu_layout, load_personality
+from ecu_sim.memory.banks import EcuMemory
+from ecu_sim.personality.geometry import header_region, image_region
+from ecu_sim.personality.personality import Personality, ecu_layout, load_personality
+from ecu_sim.uds.identification import Identity
 
 
 class SimVehicle:

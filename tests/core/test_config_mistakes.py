@@ -11,7 +11,7 @@ from bench.config import data_root
 from bench.core.errors import InputError
 from bench.rig.files import load_bench
 from bench.runs.scenario import load_scenario
-from ecu_sim.personality import load_personality
+from ecu_sim.personality.personality import load_personality
 
 JARGON = ("Input should", "Value error", "Field required", "validation", "pydantic", "codec", "{'", "None")
 Row = tuple[str, str, str, str, str, str, str, str]

@@ -11,7 +11,7 @@ import bench.trust.package as trust
 from bench.oracle.result import RunResult
 from bench.runs.job import Job
 from bench.runs.runner import Runner
-from ecu_sim import boot
+from ecu_sim.boot import manager
 
 Load = Callable[..., Job]
 Failed = Callable[[RunResult], set[str]]
@@ -35,7 +35,7 @@ def remove(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 attribute = name.removeprefix("agent.")
                 monkeypatch.setattr(trust, attribute, yes if attribute == "_signed_by" else nothing)
             else:
-                monkeypatch.setattr(boot, name, yes)
+                monkeypatch.setattr(manager, name, yes)
 
     return take_out
 
@@ -134,7 +134,7 @@ def test_ecu_whose_version_identifier_lies_is_caught(
     fresh_runner: Runner, load: Load, failed: Failed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says the target's version whatever it runs, so the server believes that nothing is left to do."""
-    from ecu_sim import modes
+    from ecu_sim.uds import modes
 
     genuine = vars(modes)["application_dids"]
     monkeypatch.setattr(modes, "application_dids", lambda header: {**genuine(header), 0xF189: lambda: b"2.0.0"})

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bench.trust.keys import public_key, signing_key
-from ecu_sim import boot
-from ecu_sim.boot import Role, Trust, after_choice, candidates
+from ecu_sim.boot import manager
+from ecu_sim.boot.manager import Role, Trust, after_choice, candidates
 from ecu_sim.defects import DEFECTS
-from ecu_sim.geometry import header_region, image_region, mark_region
-from ecu_sim.nvm import FLAG_NO_APPLICATION, NvmRecord
+from ecu_sim.memory.nvm import FLAG_NO_APPLICATION, NvmRecord
+from ecu_sim.personality.geometry import header_region, image_region, mark_region
 
 BODY, GATEWAY = "body_controller", "gateway"
 
@@ -157,18 +157,18 @@ def test_defect_without_signature_check_still_checks_the_hash(drive: Any) -> Non
 
 
 def test_each_defect_is_restored_after_an_error() -> None:
-    genuine = boot.signature_ok, boot.hash_ok, boot.hardware_ok
+    genuine = manager.signature_ok, manager.hash_ok, manager.hardware_ok
     for defect in DEFECTS:
         with pytest.raises(ZeroDivisionError), defect.apply():
             raise ZeroDivisionError
-    assert (boot.signature_ok, boot.hash_ok, boot.hardware_ok) == genuine
+    assert (manager.signature_ok, manager.hash_ok, manager.hardware_ok) == genuine
 
 
 def test_same_check_serves_boot_and_check_memory(drive: Any) -> None:
     async def story(car: Any) -> None:
-        assert boot.bootable(car.memory, "A", Trust(public_key("image"), "BCM-HW-03")) is None
-        assert boot.bootable(car.memory, "A", Trust(public_key("image"), "other")) is boot.Problem.HARDWARE
-        assert boot.bootable(car.memory, "A", Trust(public_key("x"), "BCM-HW-03")) is boot.Problem.SIGNATURE
+        assert manager.bootable(car.memory, "A", Trust(public_key("image"), "BCM-HW-03")) is None
+        assert manager.bootable(car.memory, "A", Trust(public_key("image"), "other")) is manager.Problem.HARDWARE
+        assert manager.bootable(car.memory, "A", Trust(public_key("x"), "BCM-HW-03")) is manager.Problem.SIGNATURE
 
     drive(story)
 

@@ -17,8 +17,8 @@ from bench.link.sim_bus import SimCanBus
 from bench.trust.keys import public_key
 from bench.wire.can import CanFrame
 from bench.wire.uds import download_response
-from ecu_sim.ecu import functional_request
-from ecu_sim.personality import load_personality
+from ecu_sim.connection import functional_request
+from ecu_sim.personality.personality import load_personality
 from ecu_sim.vehicle import build_vehicle
 
 NORMAL, WIDE, BYTE = CanAddress(0x7DF), CanAddress(0x18DB33F1, id_29_bit=True), CanAddress(0x6F1, extension=0xDF)

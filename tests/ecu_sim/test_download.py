@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.trust.keys import signing_key
-from ecu_sim.geometry import header_region, image_region, mark_region
+from ecu_sim.personality.geometry import header_region, image_region, mark_region
 
 BODY, GATEWAY = "body_controller", "gateway"
 ERASE = "31 01 FF 00 44 00 00 00 00 00 00 10 00"

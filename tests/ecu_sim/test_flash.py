@@ -13,8 +13,8 @@ from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.points import FaultPoint
 from bench.core.world import World
-from ecu_sim.flash import Flash, FlashFault, mixed
-from ecu_sim.geometry import FlashRegion
+from ecu_sim.memory.flash import Flash, FlashFault, mixed
+from ecu_sim.personality.geometry import FlashRegion
 
 UNIT, SECTOR, PROGRAM_NS, ERASE_NS = 16, 64, 1_000, 50_000
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.core.loop import VirtualLoop
 from bench.core.node import Node
 from bench.core.world import World
-from ecu_sim.nvm import COPY_BYTES, Nvm, NvmRecord, decode_copy
+from ecu_sim.memory.nvm import COPY_BYTES, Nvm, NvmBlock, NvmRecord, decode_copy, encode_copy
 
 RECORD_US = 500
 WRITE_NS = COPY_BYTES // 16 * RECORD_US * 1_000
@@ -28,12 +28,14 @@ records = st.builds(
 
 @given(record=records, sequence=st.integers(0, 2**32 - 1))
 def test_record_survives_encoding(record: NvmRecord, sequence: int) -> None:
-    assert decode_copy(record.encode(sequence)) == (sequence, record)
+    found = decode_copy(encode_copy(sequence, record.encode()))
+    assert found is not None
+    assert (found[0], NvmRecord.decode(found[1])) == (sequence, record)
 
 
 @given(record=records, at=st.integers(0, COPY_BYTES * 8 - 1))
 def test_copy_with_one_wrong_bit_does_not_count(record: NvmRecord, at: int) -> None:
-    raw = bytearray(record.encode(1))
+    raw = bytearray(encode_copy(1, record.encode()))
     raw[at // 8] ^= 1 << at % 8
     assert decode_copy(bytes(raw)) is None
 
@@ -98,3 +100,27 @@ def test_write_after_a_torn_one_counts() -> None:
 
     loop.run(main())
     loop.discard()
+
+
+def test_two_blocks_that_are_written_at_once_take_turns() -> None:
+    loop = VirtualLoop()
+    world = World(loop, 1)
+    nvm = Nvm(world, "ecu", OLD, RECORD_US)
+    other = NvmBlock(nvm.device, bytes(24))
+    node = Node(world, "ecu", lambda _life: None)
+
+    async def main() -> list[bool]:
+        node.power_on()
+        life = node.incarnation
+        assert life is not None
+        life.spawn(nvm.store(life, replace(nvm.record, trial_bank="B")), "record")
+        life.spawn(other.store(life, b"x" * 24), "block")
+        await loop.sleep_ns(WRITE_NS + 1)
+        first = [nvm.record.trial_bank == "B", other.content == bytes(24)]
+        await loop.sleep_ns(2 * RECORD_US * 1_000)
+        return [*first, other.content == b"x" * 24]
+
+    try:
+        assert loop.run(main()) == [True, True, True]
+    finally:
+        loop.discard()

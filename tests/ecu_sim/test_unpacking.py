@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from bench.flasher.packing import packed
 from bench.wire.download_format import DownloadFormat
-from ecu_sim.unpacking import PIECE_BYTES, Unpacker, UnpackError
+from ecu_sim.uds.unpacking import PIECE_BYTES, Unpacker, UnpackError
 
 Drive = Callable[..., Any]
 KINDS = [(c, e) for c in ("none", "lzma") for e in ("none", "aes_ctr", "aes_cbc")]

@@ -13,7 +13,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.records import BankLayout
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
-from ecu_sim.personality import load_personality
+from ecu_sim.personality.personality import load_personality
 from ecu_sim.vehicle import build_vehicle
 
 EXCHANGES = ("1003", "22F190", "3E00", "1001")

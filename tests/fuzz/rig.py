@@ -29,7 +29,7 @@ from bench.ports import CanPort
 from bench.trust.keys import public_key, signing_key
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpParams
-from ecu_sim.geometry import header_region, image_region
+from ecu_sim.personality.geometry import header_region, image_region
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
 FUNCTIONAL_ID, REQUEST_ID, RESPONSE_ID, OTHER_ID = 0x7DF, 0x7A0, 0x7A8, 0x123

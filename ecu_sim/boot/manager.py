@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bench.core.node import Incarnation
 from bench.wire.image_header import SIGNED_BYTES, ImageHeader
-from ecu_sim.memory import VALID_MARK, EcuMemory
-from ecu_sim.nvm import FLAG_NO_APPLICATION, NvmRecord
+from ecu_sim.memory.banks import VALID_MARK, EcuMemory
+from ecu_sim.memory.nvm import FLAG_NO_APPLICATION, NvmRecord
 
 
 class Problem(StrEnum):

@@ -16,11 +16,11 @@ from bench.wire.uds import (
     download_response,
     positive,
 )
-from ecu_sim.flash import FlashFault, padded
-from ecu_sim.geometry import mark_region
-from ecu_sim.memory import EcuMemory, Place
-from ecu_sim.services import Answer, Refused
-from ecu_sim.unpacking import Unpacker, UnpackError
+from ecu_sim.memory.banks import EcuMemory, Place
+from ecu_sim.memory.flash import FlashFault, padded
+from ecu_sim.personality.geometry import mark_region
+from ecu_sim.uds.services import Answer, Refused
+from ecu_sim.uds.unpacking import Unpacker, UnpackError
 
 
 class _Download:

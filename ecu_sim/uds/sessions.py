@@ -21,7 +21,6 @@ class SessionState:
         """Whether a certificate's owner was proven (0x29)."""
         self.communication_type = 0
         """Control type of the last 0x28; 0 is normal communication."""
-        self.dtc_setting_on = True
         self._on_change: list[Callable[[], None]] = []
 
     @property
@@ -45,4 +44,3 @@ class SessionState:
             callback()
         if session is Session.DEFAULT:
             self.communication_type = 0
-            self.dtc_setting_on = True

@@ -15,7 +15,7 @@ from enum import IntEnum
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.world import World
-from ecu_sim.geometry import FlashRegion
+from ecu_sim.personality.geometry import FlashRegion
 
 ERASED_BYTE = 0xFF
 

@@ -26,14 +26,16 @@ from bench.wire.uds import (
     session_response,
 )
 from bench.wire.uds_authentication import Authentication, AuthenticationTask
-from ecu_sim import boot
-from ecu_sim.authentication import AuthenticationLock
-from ecu_sim.boot import Trust
-from ecu_sim.identification import DataService, Identity, application_dids, common_dids
-from ecu_sim.memory import EcuMemory
-from ecu_sim.routines import ApplicationRoutines, BootloaderRoutines, RoutineService
-from ecu_sim.security import REQUEST_SEED, SEND_KEY, SecurityLock
-from ecu_sim.services import (
+from ecu_sim.boot import manager
+from ecu_sim.boot.manager import Trust
+from ecu_sim.memory.banks import EcuMemory
+from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.surroundings import Surroundings
+from ecu_sim.uds.authentication import AuthenticationLock
+from ecu_sim.uds.identification import DataService, Identity, application_dids, common_dids
+from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines, RoutineService
+from ecu_sim.uds.security import REQUEST_SEED, SEND_KEY, SecurityLock
+from ecu_sim.uds.services import (
     NOT_DEFAULT,
     ONLY_EXTENDED,
     ONLY_PROGRAMMING,
@@ -45,9 +47,8 @@ from ecu_sim.services import (
     SubFunction,
     service,
 )
-from ecu_sim.sessions import SessionState
-from ecu_sim.surroundings import Surroundings
-from ecu_sim.transfer import Transfer
+from ecu_sim.uds.sessions import SessionState
+from ecu_sim.uds.transfer import Transfer
 
 ANY = SubFunction()
 ALL_GROUPS = 0xFF_FFFF
@@ -75,6 +76,7 @@ class EcuParts:
     trust: Trust
     restart: Restart
     surroundings: Surroundings
+    dtcs: DtcMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ class _Common:
 
     def __init__(self, parts: EcuParts, state: SessionState) -> None:
         self._parts, self._state = parts, state
+        state.on_change(self._session_changed)
+
+    def _session_changed(self) -> None:
+        if self._state.session is Session.DEFAULT:
+            self._parts.dtcs.setting_on = True
 
     def session_answer(self, session: int) -> bytes:
         timing = self._parts.memory.personality.uds
@@ -109,13 +116,14 @@ class _Common:
         return Answer(positive(request.SID, bytes((request.control_type,))))
 
     async def control_dtc_setting(self, request: ControlDtcSetting) -> Answer:
-        self._state.dtc_setting_on = request.setting == DtcSetting.ON
+        self._parts.dtcs.setting_on = request.setting == DtcSetting.ON
         return Answer(positive(request.SID, bytes((request.setting,))))
 
     async def clear_diagnostic_information(self, request: ClearDiagnosticInformation) -> Answer:
         if request.group != ALL_GROUPS:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         nvm = self._parts.memory.nvm
+        await self._parts.dtcs.clear()
         if nvm.record.flags:
             await nvm.store(self._parts.life, replace(nvm.record, flags=0))
         return Answer(positive(request.SID))
@@ -205,7 +213,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
 
     def leaves_programming() -> bool:
         """Leaving the programming session restarts a valid application (ISO 14229-1, 0x10 programmingSession)."""
-        return state.session is Session.PROGRAMMING and boot.any_bootable(memory, parts.trust)
+        return state.session is Session.PROGRAMMING and manager.any_bootable(memory, parts.trust)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)

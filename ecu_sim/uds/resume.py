@@ -11,9 +11,9 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ecu_sim.flash import Cell
-from ecu_sim.geometry import mark_region
-from ecu_sim.memory import VALID_MARK, EcuMemory, Place
+from ecu_sim.memory.banks import VALID_MARK, EcuMemory, Place
+from ecu_sim.memory.flash import Cell
+from ecu_sim.personality.geometry import mark_region
 
 _RECORD = struct.Struct(">BII32s")
 

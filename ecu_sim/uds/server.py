@@ -12,9 +12,9 @@ from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
-from ecu_sim.personality import UdsServerTiming
-from ecu_sim.services import Answer, Refused, Service, ServiceTable
-from ecu_sim.sessions import SessionState
+from ecu_sim.personality.sections import UdsServerTiming
+from ecu_sim.uds.services import Answer, Refused, Service, ServiceTable
+from ecu_sim.uds.sessions import SessionState
 
 Done = Callable[[str | None], None]
 Send = Callable[[bytes, Done], None]

@@ -8,10 +8,11 @@ from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
-from ecu_sim.flash import Flash, padded
-from ecu_sim.geometry import header_region, image_region, mark_region
-from ecu_sim.nvm import Nvm, NvmRecord
-from ecu_sim.personality import Personality
+from ecu_sim.memory.dtcs import factory_block
+from ecu_sim.memory.flash import Flash, padded
+from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord
+from ecu_sim.personality.geometry import header_region, image_region, mark_region
+from ecu_sim.personality.personality import Personality
 
 VALID_MARK = b"OTABENCH-VALID-1"
 """Programmed last, erased first: without it no boot manager looks at the image."""
@@ -34,6 +35,7 @@ class EcuMemory:
         self.flash = Flash(world, ecu, personality.regions())
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
+        self.dtc_block = NvmBlock(self.nvm.device, factory_block())
         self._ecu = ecu
 
     # Banks ------------------------------------------------------------------------------------------

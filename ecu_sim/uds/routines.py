@@ -10,18 +10,18 @@ from typing import Final
 from bench.core.node import Incarnation
 from bench.wire.image_header import ImageHeader
 from bench.wire.uds import DecodeError, MemoryRange, Nrc, RoutineControl, RoutineType, routine_response
-from ecu_sim import boot
-from ecu_sim.boot import Problem, Trust
-from ecu_sim.flash import FlashFault
-from ecu_sim.geometry import header_region
-from ecu_sim.memory import EcuMemory, Place
-from ecu_sim.nvm import NvmRecord
-from ecu_sim.personality import ERASE_ROUTINE
-from ecu_sim.resume import download_progress
-from ecu_sim.services import Answer, Refused
-from ecu_sim.sessions import SessionState
+from ecu_sim.boot import manager
+from ecu_sim.boot.manager import Problem, Trust
+from ecu_sim.memory.banks import EcuMemory, Place
+from ecu_sim.memory.flash import FlashFault
+from ecu_sim.memory.nvm import NvmRecord
+from ecu_sim.personality.geometry import header_region
+from ecu_sim.personality.personality import ERASE_ROUTINE
 from ecu_sim.surroundings import Surroundings
-from ecu_sim.transfer import Transfer
+from ecu_sim.uds.resume import download_progress
+from ecu_sim.uds.services import Answer, Refused
+from ecu_sim.uds.sessions import SessionState
+from ecu_sim.uds.transfer import Transfer
 
 CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
 CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
@@ -162,11 +162,11 @@ class BootloaderRoutines:
         """0202: verify header and image; when all is right, program the validity mark (once)."""
         _no_option(option)
         memory, bank = self._memory, self._memory.target_bank
-        await self._life.sleep_ns(boot.verify_ns(memory, bank))
-        problem = boot.examine(memory, bank, self._trust)
+        await self._life.sleep_ns(manager.verify_ns(memory, bank))
+        problem = manager.examine(memory, bank, self._trust)
         if problem is not None:
             return CHECK_STATUS[problem]
-        if not boot.mark_ok(memory.mark(bank)):
+        if not manager.mark_ok(memory.mark(bank)):
             try:
                 await memory.program_mark(self._life, bank)
             except FlashFault:
@@ -197,7 +197,7 @@ class BootloaderRoutines:
         return OK
 
     def _target_problem(self) -> Problem | None:
-        return boot.bootable(self._memory, self._memory.target_bank, self._trust)
+        return manager.bootable(self._memory, self._memory.target_bank, self._trust)
 
     async def _store(self, record: NvmRecord) -> None:
         await self._memory.nvm.store(self._life, record)

@@ -10,10 +10,10 @@ from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire import seed_key
 from bench.wire.uds import Nrc, SecurityAccess, Sid, positive
-from ecu_sim.nvm import Nvm
-from ecu_sim.personality import SecurityRules
-from ecu_sim.services import Answer, Refused
-from ecu_sim.sessions import SessionState
+from ecu_sim.memory.nvm import Nvm
+from ecu_sim.personality.sections import SecurityRules
+from ecu_sim.uds.services import Answer, Refused
+from ecu_sim.uds.sessions import SessionState
 
 REQUEST_SEED, SEND_KEY = 0x01, 0x02
 ATTEMPTS_LIMIT = 255

@@ -18,9 +18,9 @@ from bench.wire.uds import (
     data_response,
     positive,
 )
-from ecu_sim.nvm import FINGERPRINT_BYTES, Nvm
-from ecu_sim.services import Answer, Refused
-from ecu_sim.sessions import SessionState
+from ecu_sim.memory.nvm import FINGERPRINT_BYTES, Nvm
+from ecu_sim.uds.services import Answer, Refused
+from ecu_sim.uds.sessions import SessionState
 
 FINGERPRINT, BOOT_SOFTWARE, ACTIVE_SESSION = 0xF15A, 0xF180, 0xF186
 SOFTWARE_ID, SOFTWARE_VERSION, SERIAL_NUMBER, VIN, HARDWARE_ID = 0xF188, 0xF189, 0xF18C, 0xF190, 0xF191

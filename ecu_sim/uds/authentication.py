@@ -30,9 +30,9 @@ from bench.wire.certificates import (
 )
 from bench.wire.uds import Nrc
 from bench.wire.uds_authentication import Authentication, AuthenticationTask, ReturnParameter, authentication_response
-from ecu_sim.personality import AuthenticationRules
-from ecu_sim.services import Answer, Refused
-from ecu_sim.sessions import SessionState
+from ecu_sim.personality.sections import AuthenticationRules
+from ecu_sim.uds.services import Answer, Refused
+from ecu_sim.uds.sessions import SessionState
 
 CODES: Mapping[Reason, Nrc] = {
     Reason.TIME: Nrc.CERTIFICATE_TIME,

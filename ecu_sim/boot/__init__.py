@@ -1,0 +1,1 @@
+"""From power to software: who may run, and what happens when nobody may."""

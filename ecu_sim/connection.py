@@ -1,0 +1,96 @@
+"""An ECU's diagnostic connection: frames to requests, responses to frames (ISO 15765-2)."""
+
+from __future__ import annotations
+
+from bench.core.node import Incarnation
+from bench.core.records import EXTENDED, FD, REMOTE, CanAddress
+from bench.ports import CanPort, PacedCanPort, SentCallback
+from bench.wire.can import CanFrame, identifier
+from bench.wire.frame_run import FrameRun
+from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
+from bench.wire.isotp_habits import IsoTpHabits
+from bench.wire.isotp_params import FRAME_BYTES
+from bench.wire.pacer import Pacer
+from ecu_sim.uds.server import Send, UdsServer
+
+
+class DiagConnection:
+    """The connection of one life of an ECU."""
+
+    def __init__(
+        self,
+        life: Incarnation,
+        port: CanPort,
+        address: IsoTpAddress,
+        functional: CanAddress,
+        habits: IsoTpHabits,
+        *,
+        hears_fd: bool,
+    ) -> None:
+        self._port, self._address, self._functional = port, address, functional
+        self._deaf_to = REMOTE if hears_fd else REMOTE | FD
+        self._flags = address.flags | habits.frame_flags
+        pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
+        self._send_frame = (pacer or port).send
+        self._endpoint = IsoTpEndpoint(
+            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit, pace=pacer
+        )
+        self.send: Send = self._endpoint.send
+        self.server: UdsServer | None = None
+
+    def open(self, server: UdsServer) -> None:
+        """Begin to listen."""
+        self.server = server
+        address, functional = self._address, self._functional
+        taker = None if self._deaf_to & FD else self._endpoint
+        self._port.subscribe(self._heard, (address.rx_identifier,), taker)
+        to_all = identifier(CanFrame(functional.can_id, b"", EXTENDED if functional.id_29_bit else 0))
+        if to_all != address.rx_identifier:  # else the address byte tells them apart
+            self._port.subscribe(self._heard, (to_all,))
+        self._port.on_bus_off(self._endpoint.fail)
+
+    def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
+        self._send_frame(CanFrame(self._address.tx_id, data, self._flags), sent, run)
+
+    def _heard(self, frame: CanFrame, t_ns: int) -> None:
+        can_id = frame.can_id
+        if frame.flags & self._deaf_to:
+            return
+        if can_id == self._address.rx_id and self._address.accepts(frame):
+            self._endpoint.on_frame(frame.data, t_ns)
+        elif can_id == self._functional.can_id and self.server is not None:
+            pdu = functional_request(frame, self._functional)
+            if pdu is not None:
+                self.server.received(pdu, functional=True)
+
+    def on_start(self, length: int) -> None:
+        """See `IsoTpListener`."""
+        del length
+        if self.server is not None:
+            self.server.reception_began()
+
+    def on_message(self, payload: bytes) -> None:
+        """See `IsoTpListener`."""
+        if self.server is not None:
+            self.server.received(payload, functional=False)
+
+    def on_error(self, name: str) -> None:
+        """See `IsoTpListener`."""
+        del name
+        if self.server is not None:
+            self.server.reception_broke_off()
+
+
+def functional_request(frame: CanFrame, address: CanAddress) -> bytes | None:
+    """Return the payload of an ISO-TP single frame to `address`, or None: functional requests are nothing else."""
+    prefix = b"" if address.extension is None else bytes((address.extension,))
+    other_format = bool(frame.flags & EXTENDED) is not address.id_29_bit
+    if other_format or not frame.data.startswith(prefix):
+        return None
+    start = len(prefix)
+    if len(frame.data) > FRAME_BYTES and frame.data[start] == 0:
+        start += 1  # over 8 data bytes the length has a byte of its own
+    elif len(frame.data) > FRAME_BYTES:
+        return None
+    length, data = frame.data[start : start + 1], frame.data[start + 1 :]
+    return data[: length[0]] if length and 0 < length[0] <= len(data) else None

@@ -1,0 +1,1 @@
+"""What outlives a power cut: flash and the small memory, torn as physics tears them."""

@@ -1,0 +1,182 @@
+"""The ECU's small memory (EEPROM): blocks of records, each in two copies with sequence number and CRC.
+
+A write goes to the copy that is not current, record by record of 16 bytes; a power cut in the middle leaves a
+copy whose CRC is wrong, so the old value counts. The device writes one record at a time: blocks wait for each other.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from bench.core.clock import NS_PER_US
+from bench.core.node import Incarnation
+from bench.core.world import World
+from ecu_sim.memory.flash import mixed
+
+RECORD_BYTES = 16
+FINGERPRINT_BYTES = 10
+_SEQUENCE_BYTES = _CRC_BYTES = 4
+_FIXED = struct.Struct(">1s1sBBBxxxI10s18s")
+COPY_BYTES = _SEQUENCE_BYTES + _FIXED.size + _CRC_BYTES
+
+FLAG_NO_APPLICATION = 0x01
+"""DTC: a boot found no image that it may run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvmRecord:
+    """What the ECU must remember. `release_floor` is the smallest release counter that it runs."""
+
+    active_bank: str
+    trial_bank: str | None = None
+    trial_boots: int = 0
+    release_floor: int = 0
+    security_attempts: int = 0
+    flags: int = 0
+    fingerprint: bytes = bytes(FINGERPRINT_BYTES)
+
+    def encode(self) -> bytes:
+        """Return the block's content."""
+        return _FIXED.pack(
+            self.active_bank.encode(), (self.trial_bank or "\x00").encode(), self.trial_boots,
+            self.security_attempts, self.flags, self.release_floor, self.fingerprint, bytes(18),
+        )  # fmt: skip
+
+    @classmethod
+    def decode(cls, content: bytes) -> NvmRecord:
+        """Read a block's content."""
+        active, trial, trial_boots, attempts, flags, floor, fingerprint, _ = _FIXED.unpack(content)
+        return cls(
+            active_bank=active.decode("latin-1"), trial_bank=None if trial == b"\x00" else trial.decode("latin-1"),
+            trial_boots=trial_boots, release_floor=floor, security_attempts=attempts, flags=flags,
+            fingerprint=fingerprint,
+        )  # fmt: skip
+
+
+def encode_copy(sequence: int, content: bytes) -> bytes:
+    """Return one copy of a block: sequence number, content, and a CRC-32 over both."""
+    body = sequence.to_bytes(_SEQUENCE_BYTES, "big") + content
+    return body + zlib.crc32(body).to_bytes(_CRC_BYTES, "big")
+
+
+def decode_copy(raw: bytes) -> tuple[int, bytes] | None:
+    """Return (sequence, content), or None when the CRC is wrong."""
+    body = raw[:-_CRC_BYTES]
+    if zlib.crc32(body).to_bytes(_CRC_BYTES, "big") != raw[-_CRC_BYTES:]:
+        return None
+    return int.from_bytes(body[:_SEQUENCE_BYTES], "big"), body[_SEQUENCE_BYTES:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A write under way."""
+
+    life: Incarnation
+    copy: int
+    data: bytes
+    start_ns: int
+
+
+class NvmDevice:
+    """The chip: when it is free again. Its contents are the blocks."""
+
+    def __init__(self, world: World, ecu: str, record_us: int) -> None:
+        self.world, self.ecu = world, ecu
+        self.step_ns = record_us * NS_PER_US
+        self._life: Incarnation | None = None
+        self._free_ns = 0
+
+    def reserve(self, life: Incarnation, records: int) -> int:
+        """Return how long the device is still busy (ns), and keep it busy for `records` more after that."""
+        now_ns = life.now_ns()
+        start_ns = max(now_ns, self._free_ns) if life is self._life else now_ns
+        self._life, self._free_ns = life, start_ns + records * self.step_ns
+        return start_ns - now_ns
+
+
+class NvmBlock:
+    """A value of fixed length that outlives power cuts: the last one whose write came to its end."""
+
+    def __init__(self, device: NvmDevice, factory: bytes) -> None:
+        self._device, self._factory = device, factory
+        self._copy_bytes = _SEQUENCE_BYTES + len(factory) + _CRC_BYTES
+        if self._copy_bytes % RECORD_BYTES:
+            raise ValueError(f"a block of {len(factory)} bytes does not fill records of {RECORD_BYTES}")
+        self._running: _Write | None = None
+        self.preload(factory)
+
+    def preload(self, content: bytes) -> None:
+        """Put a value there as a factory does."""
+        self._running = None
+        self._copies = [encode_copy(1, content), b"\xff" * self._copy_bytes]
+
+    @property
+    def content(self) -> bytes:
+        """The value that counts: the whole copy with the highest sequence number, else the factory's."""
+        found = self._current()
+        return self._factory if found is None else found[2]
+
+    async def store(self, life: Incarnation, content: bytes) -> None:
+        """Write; returns when it counts. A cut before leaves the old value."""
+        life.check()
+        if len(content) != len(self._factory):
+            raise ValueError(f"{len(content)} bytes for a block of {len(self._factory)}")
+        wait_ns = self._device.reserve(life, self._copy_bytes // RECORD_BYTES)
+        if wait_ns:
+            await life.sleep_ns(wait_ns)
+        found = self._current()
+        current, sequence = (1, 0) if found is None else found[:2]
+        write = _Write(life, 1 - current, encode_copy((sequence + 1) & 0xFFFF_FFFF, content), life.now_ns())
+        self._running = write
+        self._device.world.journal.add(self._device.ecu, "nvm.write", write.data)
+        await life.sleep_ns(self._copy_bytes // RECORD_BYTES * self._device.step_ns)
+        self._running = None
+        self._copies[write.copy] = write.data
+
+    def _current(self) -> tuple[int, int, bytes] | None:
+        """Return (copy, sequence, content) of the newest whole copy."""
+        self._settle()
+        best: tuple[int, int, bytes] | None = None
+        for copy, raw in enumerate(self._copies):
+            found = decode_copy(raw)
+            if found is not None and (best is None or found[0] > best[1]):
+                best = copy, *found
+        return best
+
+    def _settle(self) -> None:
+        """Leave what a write whose life has ended left: records before, one torn, none after."""
+        write = self._running
+        if write is None or write.life.ended_ns is None:
+            return
+        self._running = None
+        done, into_next_ns = divmod(write.life.ended_ns - write.start_ns, self._device.step_ns)
+        old, split = self._copies[write.copy], min(done * RECORD_BYTES, self._copy_bytes)
+        raw = write.data[:split] + old[split:]
+        if into_next_ns and split < self._copy_bytes:
+            end = split + RECORD_BYTES
+            mask = self._device.world.seeds.draw(self._device.ecu, "torn nvm", RECORD_BYTES)
+            raw = raw[:split] + mixed(old[split:end], write.data[split:end], mask) + raw[end:]
+        self._copies[write.copy] = raw
+
+
+class Nvm:
+    """The record of one ECU; it outlives power cuts. `device` takes further blocks."""
+
+    def __init__(self, world: World, ecu: str, factory: NvmRecord, record_us: int) -> None:
+        self.device = NvmDevice(world, ecu, record_us)
+        self._block = NvmBlock(self.device, factory.encode())
+
+    def preload(self, record: NvmRecord) -> None:
+        """Put a record there as a factory does."""
+        self._block.preload(record.encode())
+
+    @property
+    def record(self) -> NvmRecord:
+        """The value that counts."""
+        return NvmRecord.decode(self._block.content)
+
+    async def store(self, life: Incarnation, record: NvmRecord) -> None:
+        """Write `record`; returns when it counts. A cut before leaves the old value."""
+        await self._block.store(life, record.encode())

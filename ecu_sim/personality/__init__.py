@@ -1,0 +1,1 @@
+"""Kinds of ECU as data: what a file under `fixtures/ecus/` may say."""

@@ -1,0 +1,1 @@
+"""The diagnostic server (ISO 14229-1, -2) and what each service does."""
