@@ -216,8 +216,9 @@ async def flash_and_stop(soak: Soak) -> None:
     )
     soak.tally.events[f"flashing job {end}"] += 1
     await lab.wait_ms(draw.choice((soak.boot_limit_ms, 1_100)))
-    soak.sessions, soak.security = None, "?"
     soak.excuse_restart(begin_ns)
+    await soak.awake()
+    soak.sessions, soak.security = None, "?"
     soak.last_exchange_ns = lab.world.clock.now_ns()
     await soak.exchange(READ_SESSION)
 
