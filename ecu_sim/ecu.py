@@ -66,8 +66,9 @@ class SimEcu:
     async def _stages(self, life: Incarnation, programming: bool) -> None:
         n = self._points.begin(BOOT_STAGES)
         life.check()
-        self.memory.flash.settle()
+        self.memory.begin_boot(life)
         dtcs = DtcMemory(life, self.memory.dtc_block)
+        self.memory.report_to(dtcs)
         timing = self.personality.boot
         self._record_stage("boot_manager", None, "programming asked" if programming else "start")
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
