@@ -261,6 +261,10 @@ class FaultTarget(Protocol):
     def cut_power(self, part: str, cause: str) -> None:
         """Take a part's power away now (`vehicle` is the agent and every ECU)."""
 
+    def tear_as(self, part: str, reads: str) -> None:
+        """Say how the cells read that the next cut of a part's ECUs tears: `mixed`, `valid`, `invalid`, `changing`
+        or `ecc_error`. An ECU without power keeps what was said for the cut that took it."""
+
     def restore_power(self, part: str, cause: str) -> None:
         """Give it back."""
 

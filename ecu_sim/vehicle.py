@@ -15,6 +15,7 @@ from bench.wire.image_header import HEADER_BYTES, HeaderError
 from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
 from ecu_sim.memory.banks import EcuMemory
+from ecu_sim.memory.torn import TornReads
 from ecu_sim.personality.geometry import header_region, image_region
 from ecu_sim.personality.personality import Personality, ecu_layout, load_personality
 from ecu_sim.uds.identification import Identity
@@ -69,6 +70,11 @@ class SimVehicle:
         if not self._has(ecu_id, bank) or not 0 <= offset < HEADER_BYTES:
             raise InputError(f"{ecu_id} has no header byte {offset} in bank {bank}", allowed=f"0 to {HEADER_BYTES - 1}")
         self.memory(ecu_id).flash.flip_bit(header_region(bank), offset, bit)
+
+    def tear_as(self, ecu_id: str, reads: str) -> None:
+        """Say how cells read that the next power cut tears (`ecu_sim.memory.torn`); ECUs without power are left alone."""
+        if self.nodes[ecu_id].powered:
+            self.memory(ecu_id).tear_as(TornReads(reads))
 
     def set_condition(self, ecu_id: str, condition: int, *, met: bool) -> None:
         """Let a condition of the car be met or not (`ecu_sim.surroundings`), as the application sees it."""

@@ -23,10 +23,16 @@ from bench.faults.package import flip_payload_bit, flip_signature_bit
 from bench.ports import FaultTarget
 
 
-class PowerCutParameters(FileModel):
+class AgentCutParameters(FileModel):
     """How long the power stays away."""
 
     restore_after_ms: int = Field(default=200, ge=1, le=3_600_000)
+
+
+class PowerCutParameters(AgentCutParameters):
+    """How long an ECU is without power, and how the flash and NVM cells read that the cut tears."""
+
+    torn_reads: Literal["mixed", "valid", "invalid", "changing", "ecc_error"] = "mixed"
 
 
 class PackageParameters(FileModel):
@@ -82,6 +88,12 @@ def _cut_power(strike: Strike) -> None:
     strike.clock.call_at_ns(strike.clock.now_ns() + delay_ns, restore)
 
 
+def _cut_ecu_power(strike: Strike) -> None:
+    part = "vehicle" if strike.point.fault_class == "power.vehicle" else strike.point.part
+    strike.target.tear_as(part, strike.parameters.torn_reads)
+    _cut_power(strike)
+
+
 def _change_package(strike: Strike) -> None:
     ecu, change = strike.parameters.ecu, strike.parameters.change
     if change == "payload_byte":
@@ -102,12 +114,12 @@ _OPERATIONS = ("frame", "program", "erase", "request", "boot")
 CATALOGUE: Mapping[str, FaultKind] = {
     kind.fault_class: kind
     for kind in (
-        FaultKind("power.ecu", "power cut of one ECU", _OPERATIONS, PowerCutParameters, _cut_power, True),
+        FaultKind("power.ecu", "power cut of one ECU", _OPERATIONS, PowerCutParameters, _cut_ecu_power, True),
         FaultKind(
             "power.agent",
             "power cut of the agent's computer",
             ("sync", "transition", "http", "frame"),
-            PowerCutParameters,
+            AgentCutParameters,
             _cut_power,
             True,
         ),
@@ -116,7 +128,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
             "power cut of the whole vehicle",
             (*_OPERATIONS, "sync", "transition", "http"),
             PowerCutParameters,
-            _cut_power,
+            _cut_ecu_power,
             True,
         ),
         FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),

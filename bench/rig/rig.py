@@ -171,6 +171,12 @@ class BenchRig:
             else:
                 self._vehicle.nodes[name].cut(cause)
 
+    def tear_as(self, part: str, reads: str) -> None:
+        """Say how what the next cut tears will read, for every ECU among the part's nodes."""
+        for name in self._parts(part):
+            if name != "agent":
+                self._vehicle.tear_as(name, reads)
+
     def restore_power(self, part: str, cause: str) -> None:
         """End one cut of a part; it has power again once no other cut of it is left."""
         for name in self._parts(part):

@@ -61,6 +61,7 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
         ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
         ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
+        ("power.ecu:body:boot:1", {"torn_reads": "odd"}, "faults.parameters.torn_reads", "ecc_error"),
         ("power.ecu:body:boot:1", {"after": 5}, "faults.parameters.after", "restore_after_ms"),
         ("storage:body:boot:1", {"address": 5, "bit": 8}, "faults.parameters.bit", "from 0 to 7"),
     ],
@@ -86,6 +87,9 @@ class Target:
 
     def cut_power(self, part: str, cause: str) -> None:
         self._note("cut", part)
+
+    def tear_as(self, part: str, reads: str) -> None:
+        self.torn_reads = part, reads
 
     def restore_power(self, part: str, cause: str) -> None:
         self._note("restore", part)
@@ -131,6 +135,18 @@ def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -
 def test_vehicle_cut_names_the_whole_vehicle() -> None:
     target, _ = struck("power.vehicle:body:program:1")
     assert [(what, part) for _, what, part in target.done] == [("cut", "vehicle"), ("restore", "vehicle")]
+
+
+@pytest.mark.parametrize(("fault_class", "part"), [("power.ecu", "body"), ("power.vehicle", "vehicle")])
+def test_power_cut_says_how_what_it_tears_will_read(fault_class: str, part: str) -> None:
+    target, injector = struck(f"{fault_class}:body:program:1", torn_reads="ecc_error")
+    assert target.torn_reads == (part, "ecc_error")
+    assert injector.records()[0].parameters["torn_reads"] == "ecc_error"
+
+
+def test_power_cut_of_the_agent_tears_no_cells() -> None:
+    with pytest.raises(InputError, match="torn_reads"):
+        struck("power.agent:agent:sync:1", torn_reads="valid")
 
 
 def test_point_that_is_never_reached_is_recorded_as_such() -> None:
