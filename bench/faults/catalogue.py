@@ -29,6 +29,15 @@ class PowerCutParameters(FileModel):
     restore_after_ms: int = Field(default=200, ge=1, le=3_600_000)
 
 
+class SupplyParameters(FileModel):
+    """Which profile (`fixtures/supply/`) the voltage follows, how slowly, how deep, and at whom."""
+
+    profile: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
+    time_scale: float = Field(default=1.0, ge=0.001, le=1_000)
+    depth_scale: float = Field(default=1.0, ge=0, le=4)
+    every_ecu: bool = False
+
+
 class PackageParameters(FileModel):
     """How a package is changed after it was signed; `hardware_id` belongs to `wrong_hardware_id` alone."""
 
@@ -82,6 +91,13 @@ def _cut_power(strike: Strike) -> None:
     strike.clock.call_at_ns(strike.clock.now_ns() + delay_ns, restore)
 
 
+def _vary_supply(strike: Strike) -> None:
+    how = strike.parameters
+    part = "vehicle" if how.every_ecu else strike.point.part
+    duration_ns = strike.target.vary_supply(part, how.profile, how.time_scale, how.depth_scale)
+    strike.clock.call_at_ns(strike.clock.now_ns() + duration_ns, strike.restored)
+
+
 def _change_package(strike: Strike) -> None:
     ecu, change = strike.parameters.ecu, strike.parameters.change
     if change == "payload_byte":
@@ -119,6 +135,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
             _cut_power,
             True,
         ),
+        FaultKind("supply", "voltage that dips or swells", _OPERATIONS, SupplyParameters, _vary_supply, True),
         FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),
         FaultKind("storage", "a bit of flash flipped", ("boot",), BitRotParameters, _rot, False),
     )
