@@ -15,8 +15,9 @@ from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Trust
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
-from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.personality.personality import Personality
+from ecu_sim.supply import Supply, VoltageMonitor
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.identification import Identity
 from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode
@@ -51,6 +52,7 @@ class SimEcu:
         self.memory = EcuMemory(world, spec.id, personality)
         self.surroundings = Surroundings()
         self.node = Node(world, spec.id, self._boot)
+        self.supply = Supply(world, self.node, personality.supply)
         self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
         self._address = _address(spec)
         self._trust = Trust(image_public_key, spec.hardware_id)
@@ -109,6 +111,7 @@ class SimEcu:
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
             restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings, dtcs=dtcs,
+            supply=self.supply,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:
@@ -117,6 +120,11 @@ class SimEcu:
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
             self._listen(life, application_mode(parts, bank, header), bootloader=False)
+        self._watch_voltage(life, dtcs)
+
+    def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
+        stored = any(dtc.code == Dtc.UNDERVOLTAGE for dtc in dtcs.stored)
+        VoltageMonitor(life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored)
 
     def _listen(self, life: Incarnation, mode: Mode, *, bootloader: bool) -> None:
         isotp = self.personality.isotp

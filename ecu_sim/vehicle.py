@@ -9,6 +9,7 @@ from bench.core.errors import InputError
 from bench.core.node import Node
 from bench.core.records import EcuLayout, FlashDump
 from bench.core.specs import EcuSpec, VehicleSpec
+from bench.core.waveform import Waveform
 from bench.core.world import World
 from bench.ports import CanBus
 from bench.wire.image_header import HEADER_BYTES, HeaderError
@@ -79,6 +80,18 @@ class SimVehicle:
     def set_condition(self, ecu_id: str, condition: int, *, met: bool) -> None:
         """Let a condition of the car be met or not (`ecu_sim.surroundings`), as the application sees it."""
         self._ecus[ecu_id].surroundings.set_condition(condition, met=met)
+
+    def cut_power(self, ecu_id: str, cause: str) -> None:
+        """Cut the ECU's supply line: it loses power at once, or once its capacitor is empty (`supply.hold_ms`)."""
+        self._ecus[ecu_id].supply.cut(cause)
+
+    def restore_power(self, ecu_id: str, cause: str) -> None:
+        """Close the ECU's supply line again; it boots if it had lost power."""
+        self._ecus[ecu_id].supply.restore(cause)
+
+    def apply_supply(self, ecu_id: str, waveform: Waveform, name: str) -> None:
+        """Let the voltage at an ECU follow a waveform from now on."""
+        self._ecus[ecu_id].supply.apply(waveform, name)
 
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""

@@ -35,6 +35,15 @@ class PowerCutParameters(AgentCutParameters):
     torn_reads: Literal["mixed", "valid", "invalid", "changing", "ecc_error"] = "mixed"
 
 
+class SupplyParameters(FileModel):
+    """Which profile (`fixtures/supply/`) the voltage follows, how slowly, how deep, and at whom."""
+
+    profile: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
+    time_scale: float = Field(default=1.0, ge=0.001, le=1_000)
+    depth_scale: float = Field(default=1.0, ge=0, le=4)
+    every_ecu: bool = False
+
+
 class PackageParameters(FileModel):
     """How a package is changed after it was signed; `hardware_id` belongs to `wrong_hardware_id` alone."""
 
@@ -94,6 +103,13 @@ def _cut_ecu_power(strike: Strike) -> None:
     _cut_power(strike)
 
 
+def _vary_supply(strike: Strike) -> None:
+    how = strike.parameters
+    part = "vehicle" if how.every_ecu else strike.point.part
+    duration_ns = strike.target.vary_supply(part, how.profile, how.time_scale, how.depth_scale)
+    strike.clock.call_at_ns(strike.clock.now_ns() + duration_ns, strike.restored)
+
+
 def _change_package(strike: Strike) -> None:
     ecu, change = strike.parameters.ecu, strike.parameters.change
     if change == "payload_byte":
@@ -131,6 +147,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
             _cut_ecu_power,
             True,
         ),
+        FaultKind("supply", "voltage that dips or swells", _OPERATIONS, SupplyParameters, _vary_supply, True),
         FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),
         FaultKind("storage", "a bit of flash flipped", ("boot",), BitRotParameters, _rot, False),
     )

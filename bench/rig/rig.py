@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
 from bench.rig.resign import sign_for_hardware
 from bench.rig.server import SERVER_KEY, BenchServer
+from bench.rig.supply import SupplyProfile
 from bench.rig.vehicle import build_vehicle
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
@@ -50,7 +51,9 @@ class BenchRig:
         images: RunImages,
         faults: Sequence[ArmedFault],
         progress: Callable[[Progress], None],
+        supplies: Mapping[str, SupplyProfile] | None = None,
     ) -> None:
+        self._supplies = supplies or {}
         self._world, self._files, self._scenario, self._images = world, files, scenario, images
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
@@ -169,7 +172,7 @@ class BenchRig:
             if name == "agent":
                 self._agent.cut(cause)
             else:
-                self._vehicle.nodes[name].cut(cause)
+                self._vehicle.cut_power(name, cause)
 
     def tear_as(self, part: str, reads: str) -> None:
         """Say how what the next cut tears will read, for every ECU among the part's nodes."""
@@ -181,9 +184,20 @@ class BenchRig:
         """End one cut of a part; it has power again once no other cut of it is left."""
         for name in self._parts(part):
             self._dark[name] -= 1
-            if not self._dark[name]:
-                node = self._agent.node if name == "agent" else self._vehicle.nodes[name]
-                node.power_on(cause)
+            if self._dark[name]:
+                continue
+            if name == "agent":
+                self._agent.node.power_on(cause)
+            else:
+                self._vehicle.restore_power(name, cause)
+
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
+        """Let the voltage at ECUs follow a profile from now on; the agent's computer has a supply of its own."""
+        waveform = self._supplies[profile].waveform().scaled(time_scale, depth_scale)
+        for name in self._parts(part):
+            if name != "agent":
+                self._vehicle.apply_supply(name, waveform, profile)
+        return waveform.end_ns
 
     def _parts(self, part: str) -> list[str]:
         """Return the nodes that a fault's part stands for, ECUs first."""

@@ -26,6 +26,7 @@ from ecu_sim.personality.sections import (
     SecurityRules,
     UdsServerTiming,
 )
+from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
 
 ERASE_ROUTINE = 0xFF00
 
@@ -48,6 +49,7 @@ class Personality(FileModel):
     authentication: AuthenticationRules | None = None
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
+    supply: SupplyRules = DEFAULT_SUPPLY
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
 
     @model_validator(mode="after")

@@ -94,6 +94,10 @@ class Target:
     def restore_power(self, part: str, cause: str) -> None:
         self._note("restore", part)
 
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
+        self._note(f"{profile} x{time_scale} y{depth_scale}", part)
+        return 500_000_000
+
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         self._note(f"flip {area} {address:X}.{bit}", ecu)
 
@@ -122,6 +126,15 @@ def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
 
     loop.run(main())
     return target, injector
+
+
+def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() -> None:
+    target, injector = struck("supply:body:program:1", profile="crank", time_scale=2.0)
+    assert target.done == [(10**9, "crank x2.0 y1.0", "body")]
+    record = injector.records()[0]
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 1_500_000_000)
+    target, _ = struck("supply:body:program:1", profile="crank", every_ecu=True)
+    assert target.done == [(10**9, "crank x1.0 y1.0", "vehicle")]
 
 
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:
