@@ -225,6 +225,7 @@ class BenchRig:
             boots=tuple(recorder.boots),
             executions=tuple(recorder.executions),
             agent_files=self._agent_files,
+            conditions=tuple(recorder.conditions),
         )
 
     def _references(self) -> tuple[ImageReference, ...]:
