@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from bench.core.car import CarValue
 from bench.core.node import Incarnation
 from bench.core.records import ServerEvent
 from bench.core.world import World
@@ -273,6 +274,9 @@ class FaultTarget(Protocol):
 
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         """Flip one bit of what the ECU would boot next: `image` (linked address) or `header` (offset)."""
+
+    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
+        """Change a value of the car (`bench.core.car`); returns what it was. The car may refuse, and records that."""
 
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         """Change every package on its way to the vehicle from now on."""

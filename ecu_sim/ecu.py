@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord, CanAddress, ExecutionRecord
@@ -16,9 +18,11 @@ from ecu_sim.boot.manager import Trust
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
+from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
+from ecu_sim.network.sleep import Sleeper
 from ecu_sim.personality.personality import Personality
 from ecu_sim.supply import Supply, VoltageMonitor
-from ecu_sim.surroundings import Surroundings
+from ecu_sim.surroundings import Car, Surroundings
 from ecu_sim.uds.identification import Identity
 from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode
 from ecu_sim.uds.server import UdsServer
@@ -35,6 +39,11 @@ def _address(spec: EcuSpec) -> IsoTpAddress:
     )  # fmt: skip
 
 
+def routed_channels(spec: EcuSpec) -> dict[str, None]:
+    """Return the channels that an ECU's routes name, each once."""
+    return dict.fromkeys(name for route in spec.routes for name in (route.source, route.target))
+
+
 class SimEcu:
     """One ECU of a simulated vehicle."""
 
@@ -43,17 +52,22 @@ class SimEcu:
         world: World,
         spec: EcuSpec,
         personality: Personality,
-        bus: CanBus,
+        buses: Mapping[str, CanBus],
+        car: Car,
         identity: Identity,
         functional: CanAddress,
         image_public_key: bytes,
     ) -> None:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
-        self.surroundings = Surroundings()
+        self.surroundings = Surroundings(car, personality.preconditions.demands())
         self.node = Node(world, spec.id, self._boot)
         self.supply = Supply(world, self.node, personality.supply)
-        self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
+        self._world, self._identity, self._functional = world, identity, functional
+        self._buses = {spec.channel: buses[spec.channel]} | {name: buses[name] for name in routed_channels(spec)}
+        self._sleeper = Sleeper(world, spec.id, self._buses, car, self.node.reset)
+        self._network: ApplicationNetwork | None = None
+        car.on_change(self._car_changed)
         self._address = _address(spec)
         self._trust = Trust(image_public_key, spec.hardware_id)
         self._points = world.points.counter(spec.id, "boot")
@@ -62,6 +76,9 @@ class SimEcu:
     # Boot -------------------------------------------------------------------------------------------
 
     def _boot(self, life: Incarnation) -> None:
+        self._network = None
+        if self._sleeper.takes(life):
+            return
         programming, self._programming_asked = self._programming_asked, False
         life.spawn(self._stages(life, programming), "boot")
 
@@ -116,20 +133,21 @@ class SimEcu:
         timing = self.personality.boot
         if bank is None or header is None:
             await life.sleep_ns(timing.bootloader_ms * NS_PER_MS)
-            self._listen(life, bootloader_mode(parts, session), bootloader=True)
+            self._listen(parts, bootloader_mode(parts, session), bootloader=True)
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
-            self._listen(life, application_mode(parts, bank, header), bootloader=False)
+            self._listen(parts, application_mode(parts, bank, header), bootloader=False)
         self._watch_voltage(life, dtcs)
 
     def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
         stored = any(dtc.code == Dtc.UNDERVOLTAGE for dtc in dtcs.stored)
         VoltageMonitor(life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored)
 
-    def _listen(self, life: Incarnation, mode: Mode, *, bootloader: bool) -> None:
-        isotp = self.personality.isotp
+    def _listen(self, parts: EcuParts, mode: Mode, *, bootloader: bool) -> None:
+        isotp, life = self.personality.isotp, parts.life
+        ports = {name: bus.attach(life) for name, bus in self._buses.items()}
         connection = DiagConnection(
-            life, self._bus.attach(life), self._address, self._functional, isotp.of_mode(bootloader=bootloader),
+            life, ports[self.spec.channel], self._address, self._functional, isotp.of_mode(bootloader=bootloader),
             hears_fd=isotp.hears_fd(bootloader=bootloader),
         )  # fmt: skip
         connection.open(
@@ -138,6 +156,24 @@ class SimEcu:
                 mode.on_session_timeout,
             )
         )  # fmt: skip
+        network = NetworkParts(
+            life=life, world=self._world, spec=self.spec, ports=ports, state=mode.state, car=self.surroundings.car,
+            dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
+        )  # fmt: skip
+        if bootloader:
+            start_bootloader(network, routes=self.personality.routes_in_bootloader, unsafe=self._unsafe)
+        else:
+            self._network = ApplicationNetwork(network)
+            connection.on_request(self._network.busy)
+            self._network.start()
+
+    def _unsafe(self) -> bool:
+        """Return whether the ECU has no application that could be started: it was erased, or only half written."""
+        return not any(manager.mark_ok(self.memory.mark(bank.name)) for bank in self.personality.banks)
+
+    def _car_changed(self) -> None:
+        if self._network is not None:
+            self._network.look()
 
     # Reset ------------------------------------------------------------------------------------------
 

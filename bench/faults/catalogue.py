@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from bench.config import FileModel
 from bench.config.mistakes import Source, explained
+from bench.core.car import CAR_KEYS, CarValue, checked
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
@@ -58,6 +59,26 @@ class BitRotParameters(FileModel):
     area: Literal["image", "header"] = "image"
     address: int = Field(ge=0, lt=2**32)
     bit: int = Field(ge=0, le=7)
+
+
+class ConditionParameters(FileModel):
+    """Which value of the car changes to what (`bench.core.car`), and for how long."""
+
+    key: Literal[tuple(CAR_KEYS)]  # type: ignore[valid-type]
+    value: bool | float | str
+    restore_after_ms: int = Field(default=10_000, ge=1, le=3_600_000)
+
+    @model_validator(mode="after")
+    def _car_takes_it(self) -> ConditionParameters:
+        checked(self.key, self.value)
+        return self
+
+
+class DriverParameters(FileModel):
+    """What the driver answers, and how long that counts."""
+
+    answer: Literal["accept", "postpone", "reject", "cancel"]
+    restore_after_ms: int = Field(default=10_000, ge=1, le=3_600_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +147,27 @@ def _rot(strike: Strike) -> None:
     strike.target.flip_bit(strike.point.part, bit.area, bit.address, bit.bit)
 
 
+def _change_condition(strike: Strike) -> None:
+    _change_car(strike, strike.parameters.key, strike.parameters.value)
+
+
+def _answer_of_the_driver(strike: Strike) -> None:
+    _change_car(strike, "driver", strike.parameters.answer)
+
+
+def _change_car(strike: Strike, key: str, value: CarValue) -> None:
+    before = strike.target.change_car(key, value, str(strike.point))
+
+    def restore() -> None:
+        strike.target.change_car(key, before, "restored")
+        strike.restored()
+
+    delay_ns = strike.parameters.restore_after_ms * NS_PER_MS
+    strike.clock.call_at_ns(strike.clock.now_ns() + delay_ns, restore)
+
+
 _OPERATIONS = ("frame", "program", "erase", "request", "boot")
+_ANYWHERE = (*_OPERATIONS, "sync", "transition", "http")
 CATALOGUE: Mapping[str, FaultKind] = {
     kind.fault_class: kind
     for kind in (
@@ -142,13 +183,17 @@ CATALOGUE: Mapping[str, FaultKind] = {
         FaultKind(
             "power.vehicle",
             "power cut of the whole vehicle",
-            (*_OPERATIONS, "sync", "transition", "http"),
+            _ANYWHERE,
             PowerCutParameters,
             _cut_ecu_power,
             True,
         ),
         FaultKind("supply", "voltage that dips or swells", _OPERATIONS, SupplyParameters, _vary_supply, True),
         FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),
+        FaultKind(
+            "condition", "a condition of the car changed", _ANYWHERE, ConditionParameters, _change_condition, True
+        ),
+        FaultKind("driver", "an answer of the driver", _ANYWHERE, DriverParameters, _answer_of_the_driver, True),
         FaultKind("storage", "a bit of flash flipped", ("boot",), BitRotParameters, _rot, False),
     )
 }

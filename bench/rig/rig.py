@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.agent.vehicle import AgentConfig
+from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
 from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
@@ -57,6 +58,7 @@ class BenchRig:
         self._world, self._files, self._scenario, self._images = world, files, scenario, images
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
+        self._driven_ns = 0
         self.points: PointTable = {}
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
@@ -126,6 +128,7 @@ class BenchRig:
         """
         await self._place_order()
         self._injector.arm()
+        self._drive_off()
         self._vehicle.power_on()
         self._agent.node.power_on()
         quiet = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
@@ -138,6 +141,14 @@ class BenchRig:
         if self._world.crash is None:
             self._readings = await read_vehicle(self._world, self._buses, self._files.vehicle)
         return quiet
+
+    def _drive_off(self) -> None:
+        """Have the car change as the scenario's drive says, counted from now."""
+        start_ns = self._world.clock.now_ns()
+        for step in self._scenario.drive:
+            when_ns = start_ns + round(step.at_s * NS_PER_S)
+            self._world.clock.call_at_ns(when_ns, self.change_car, step.key, step.value, "drive")
+            self._driven_ns = max(self._driven_ns, when_ns)
 
     async def _place_order(self) -> None:
         admin = self._server.ports.admin
@@ -161,7 +172,8 @@ class BenchRig:
         after = kinds[kinds.index("order_closed") :] if "order_closed" in kinds else []
         polled = after.count("session_ended") > SESSIONS_AFTER_CLOSE
         idle = self._world.points.phase("agent") == "idle"
-        return polled and idle and self._injector.all_struck_are_over
+        driven = self._world.clock.now_ns() >= self._driven_ns
+        return polled and idle and driven and self._injector.all_struck_are_over
 
     # FaultTarget ------------------------------------------------------------------------------------
 
@@ -209,6 +221,12 @@ class BenchRig:
         flip = self._vehicle.flip_header_bit if area == "header" else self._vehicle.flip_bit
         flip(ecu, bank, address, bit)
 
+    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
+        """Change a value of the car; returns what it was."""
+        before: CarValue = getattr(self._vehicle.car.state, key)
+        self._vehicle.set_car(key, value, cause)
+        return before
+
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         """Change every package on its way to the vehicle from now on."""
         self._agent.tamper.set(change)
@@ -245,6 +263,7 @@ class BenchRig:
             boots=tuple(recorder.boots),
             executions=tuple(recorder.executions),
             agent_files=self._agent_files,
+            conditions=tuple(recorder.conditions),
         )
 
     def _references(self) -> tuple[ImageReference, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.core.car import CarValue
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
 from bench.core.points import EVENTS, FaultPoint
@@ -97,6 +98,10 @@ class Target:
     def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
         self._note(f"{profile} x{time_scale} y{depth_scale}", part)
         return 500_000_000
+
+    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
+        self._note(f"{key} = {value}", "car")
+        return False
 
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         self._note(f"flip {area} {address:X}.{bit}", ecu)
