@@ -16,6 +16,7 @@ from ecu_sim.boot.manager import Trust
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
 from ecu_sim.personality.personality import Personality
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.identification import Identity
@@ -50,6 +51,7 @@ class SimEcu:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
         self.surroundings = Surroundings()
+        self.misbehaviours = Misbehaviours(lambda order: world.journal.add(spec.id, "misbehave", order))
         self.node = Node(world, spec.id, self._boot)
         self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
         self._address = _address(spec)
@@ -127,6 +129,7 @@ class SimEcu:
             UdsServer(
                 life, self._world, self.personality.uds, mode.state, mode.table, connection.send,
                 mode.on_session_timeout,
+                MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(False)),
             )
         )  # fmt: skip
 

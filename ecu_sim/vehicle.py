@@ -11,6 +11,7 @@ from bench.core.records import EcuLayout, FlashDump
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
 from bench.ports import CanBus
+from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.image_header import HEADER_BYTES, HeaderError
 from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
@@ -73,6 +74,10 @@ class SimVehicle:
     def set_condition(self, ecu_id: str, condition: int, *, met: bool) -> None:
         """Let a condition of the car be met or not (`ecu_sim.surroundings`), as the application sees it."""
         self._ecus[ecu_id].surroundings.set_condition(condition, met=met)
+
+    def misbehave(self, ecu_id: str, order: EcuMisbehaviour) -> None:
+        """Have an ECU break the rules of UDS as ordered, from its next request on."""
+        self._ecus[ecu_id].misbehaviours.add(order)
 
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bench.config import FileModel
 from bench.config.mistakes import Source, explained
@@ -21,6 +21,9 @@ from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.package import flip_payload_bit, flip_signature_bit
 from bench.ports import FaultTarget
+from bench.wire.ecu_misbehave import EcuMisbehaviourParameters
+from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour
+from bench.wire.occasions import Occasions
 
 
 class PowerCutParameters(FileModel):
@@ -43,6 +46,20 @@ class BitRotParameters(FileModel):
     area: Literal["image", "header"] = "image"
     address: int = Field(ge=0, lt=2**32)
     bit: int = Field(ge=0, le=7)
+
+
+class IsoTpParameters(FileModel):
+    """What an ECU's ISO-TP does wrong (`otabench ecu --misbehave list`), at how many messages one after the other."""
+
+    do: str
+    times: int = Field(default=1, ge=1)
+
+    @field_validator("do")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in INJECTORS:
+            raise ValueError(f"one of {', '.join(INJECTORS)}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,15 @@ def _rot(strike: Strike) -> None:
     strike.target.flip_bit(strike.point.part, bit.area, bit.address, bit.bit)
 
 
+def _misbehave(strike: Strike) -> None:
+    strike.target.misbehave(strike.point.part, strike.parameters.order())
+
+
+def _misbehave_on_the_wire(strike: Strike) -> None:
+    chosen = Misbehaviour(INJECTORS[strike.parameters.do], Occasions(1, strike.parameters.times))
+    strike.target.misbehave(strike.point.part, chosen)
+
+
 _OPERATIONS = ("frame", "program", "erase", "request", "boot")
 CATALOGUE: Mapping[str, FaultKind] = {
     kind.fault_class: kind
@@ -120,6 +146,22 @@ CATALOGUE: Mapping[str, FaultKind] = {
             True,
         ),
         FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),
+        FaultKind(
+            "ecu",
+            "an ECU's diagnostic server misbehaves",
+            ("request", "boot"),
+            EcuMisbehaviourParameters,
+            _misbehave,
+            False,
+        ),
+        FaultKind(
+            "isotp",
+            "an ECU's ISO-TP misbehaves",
+            ("request", "boot"),
+            IsoTpParameters,
+            _misbehave_on_the_wire,
+            False,
+        ),
         FaultKind("storage", "a bit of flash flipped", ("boot",), BitRotParameters, _rot, False),
     )
 }
