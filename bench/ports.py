@@ -11,7 +11,9 @@ from bench.core.node import Incarnation
 from bench.core.records import ServerEvent
 from bench.core.world import World
 from bench.wire.can import CanFrame
+from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.frame_run import FrameRun, RunTaker
+from bench.wire.isotp_misbehave import Misbehaviour
 
 FrameCallback = Callable[[CanFrame, int], None]
 """Called with a received frame and the instant of its end in nanoseconds."""
@@ -283,3 +285,6 @@ class FaultTarget(Protocol):
 
     def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
         """Return the package as its maker would have signed it for other hardware (a maker's mistake)."""
+
+    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
+        """Have an ECU break the rules of UDS or of ISO-TP from now on, as often as the order says."""

@@ -18,6 +18,7 @@ from ecu_sim.boot.manager import Trust
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
+from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
 from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
 from ecu_sim.network.sleep import Sleeper
 from ecu_sim.personality.personality import Personality
@@ -61,6 +62,7 @@ class SimEcu:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
         self.surroundings = Surroundings(car, personality.preconditions.demands())
+        self.misbehaviours = Misbehaviours(lambda order: world.journal.add(spec.id, "misbehave", order))
         self.node = Node(world, spec.id, self._boot)
         self.supply = Supply(world, self.node, personality.supply)
         self._world, self._identity, self._functional = world, identity, functional
@@ -154,6 +156,7 @@ class SimEcu:
             UdsServer(
                 life, self._world, self.personality.uds, mode.state, mode.table, connection.send,
                 mode.on_session_timeout,
+                MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(False)),
             )
         )  # fmt: skip
         network = NetworkParts(

@@ -13,6 +13,7 @@ from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.waveform import Waveform
 from bench.core.world import World
 from bench.ports import CanBus
+from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.image_header import HEADER_BYTES, HeaderError
 from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
@@ -102,6 +103,10 @@ class SimVehicle:
     def set_car(self, key: str, value: CarValue, cause: str) -> None:
         """Change a value of the car (`bench.core.car`); ValueError for one that it does not have."""
         self.car.set(key, value, cause)
+
+    def misbehave(self, ecu_id: str, order: EcuMisbehaviour) -> None:
+        """Have an ECU break the rules of UDS as ordered, from its next request on."""
+        self._ecus[ecu_id].misbehaviours.add(order)
 
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.config import FileModel
 from bench.config.mistakes import Source, explained
@@ -22,6 +22,9 @@ from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.package import flip_payload_bit, flip_signature_bit
 from bench.ports import FaultTarget
+from bench.wire.ecu_misbehave import EcuMisbehaviourParameters
+from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour
+from bench.wire.occasions import Occasions
 
 
 class AgentCutParameters(FileModel):
@@ -79,6 +82,20 @@ class DriverParameters(FileModel):
 
     answer: Literal["accept", "postpone", "reject", "cancel"]
     restore_after_ms: int = Field(default=10_000, ge=1, le=3_600_000)
+
+
+class IsoTpParameters(FileModel):
+    """What an ECU's ISO-TP does wrong (`otabench ecu --misbehave list`), at how many messages one after the other."""
+
+    do: str
+    times: int = Field(default=1, ge=1)
+
+    @field_validator("do")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in INJECTORS:
+            raise ValueError(f"one of {', '.join(INJECTORS)}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +183,15 @@ def _change_car(strike: Strike, key: str, value: CarValue) -> None:
     strike.clock.call_at_ns(strike.clock.now_ns() + delay_ns, restore)
 
 
+def _misbehave(strike: Strike) -> None:
+    strike.target.misbehave(strike.point.part, strike.parameters.order())
+
+
+def _misbehave_on_the_wire(strike: Strike) -> None:
+    chosen = Misbehaviour(INJECTORS[strike.parameters.do], Occasions(1, strike.parameters.times))
+    strike.target.misbehave(strike.point.part, chosen)
+
+
 _OPERATIONS = ("frame", "program", "erase", "request", "boot")
 _ANYWHERE = (*_OPERATIONS, "sync", "transition", "http")
 CATALOGUE: Mapping[str, FaultKind] = {
@@ -194,6 +220,22 @@ CATALOGUE: Mapping[str, FaultKind] = {
             "condition", "a condition of the car changed", _ANYWHERE, ConditionParameters, _change_condition, True
         ),
         FaultKind("driver", "an answer of the driver", _ANYWHERE, DriverParameters, _answer_of_the_driver, True),
+        FaultKind(
+            "ecu",
+            "an ECU's diagnostic server misbehaves",
+            ("request", "boot"),
+            EcuMisbehaviourParameters,
+            _misbehave,
+            False,
+        ),
+        FaultKind(
+            "isotp",
+            "an ECU's ISO-TP misbehaves",
+            ("request", "boot"),
+            IsoTpParameters,
+            _misbehave_on_the_wire,
+            False,
+        ),
         FaultKind("storage", "a bit of flash flipped", ("boot",), BitRotParameters, _rot, False),
     )
 }

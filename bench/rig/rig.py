@@ -26,10 +26,13 @@ from bench.rig.resign import sign_for_hardware
 from bench.rig.server import SERVER_KEY, BenchServer
 from bench.rig.supply import SupplyProfile
 from bench.rig.vehicle import build_vehicle
+from bench.rig.wild_buses import WildBuses
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
 from bench.wire.dm import DevInfo
+from bench.wire.ecu_misbehave import EcuMisbehaviour
+from bench.wire.isotp_misbehave import Misbehaviour
 
 LOOK_EVERY_NS = 100 * NS_PER_MS
 SETTLE_NS = 6 * NS_PER_S
@@ -66,7 +69,8 @@ class BenchRig:
         with ExitStack() as building:
             self._folder = self._make_folder(building)
             self._buses = building.enter_context(open_buses(world, files))
-            self._vehicle = build_vehicle(world, files, self._buses, images.installed)
+            self._wild = WildBuses(world, files.vehicle, faults)
+            self._vehicle = build_vehicle(world, files, self._wild.between(self._buses), images.installed)
             self._server = self._build_server()
             building.callback(self._server.close)
             self._account = self._make_account()
@@ -226,6 +230,13 @@ class BenchRig:
         before: CarValue = getattr(self._vehicle.car.state, key)
         self._vehicle.set_car(key, value, cause)
         return before
+
+    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
+        """Have an ECU break the rules of UDS or of ISO-TP from now on."""
+        if isinstance(how, Misbehaviour):
+            self._wild.add(ecu, how)
+        else:
+            self._vehicle.misbehave(ecu, how)
 
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         """Change every package on its way to the vehicle from now on."""

@@ -16,6 +16,8 @@ from bench.core.world import World
 from bench.faults.catalogue import CATALOGUE, PowerCutParameters, check_fault
 from bench.faults.inject import ArmedFault, Injector
 from bench.faults.package import flip_payload_bit, flip_signature_bit
+from bench.wire.ecu_misbehave import EcuMisbehaviour
+from bench.wire.isotp_misbehave import Misbehaviour
 
 
 def package() -> bytes:
@@ -64,6 +66,10 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
         ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
         ("power.ecu:body:boot:1", {"torn_reads": "odd"}, "faults.parameters.torn_reads", "ecc_error"),
         ("power.ecu:body:boot:1", {"after": 5}, "faults.parameters.after", "restore_after_ms"),
+        ("ecu:body:frame:1", {"do": "silent"}, "faults.point", "request"),
+        ("ecu:body:request:1", {"do": "warp"}, "faults.parameters.do", "lost_answer"),
+        ("ecu:body:request:1", {"do": "silent", "times": 0}, "faults.parameters.times", "from 1"),
+        ("isotp:body:request:1", {"do": "warp"}, "faults.parameters.do", "overflow"),
         ("storage:body:boot:1", {"address": 5, "bit": 8}, "faults.parameters.bit", "from 0 to 7"),
     ],
 )
@@ -106,6 +112,9 @@ class Target:
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         self._note(f"flip {area} {address:X}.{bit}", ecu)
 
+    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
+        self._note(str(how), ecu)
+
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         self._note("change", str(len(change(package())) == len(package())))
 
@@ -147,6 +156,20 @@ def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -
     assert target.done == [(10**9, "cut", "body"), (1_300_000_000, "restore", "body")]
     record = injector.records()[0]
     assert (record.t_ns, record.restored_t_ns) == (10**9, 1_300_000_000)
+    assert injector.all_struck_are_over
+
+
+@pytest.mark.parametrize(
+    ("point", "parameters", "order"),
+    [
+        ("ecu:body:request:1", {"service": 0x36, "do": "nrc", "nrc": 0x72}, "0x36:nrc=0x72@1"),
+        ("ecu:body:boot:1", {"do": "late", "value": "above_p2", "times": 3}, "any:late=above_p2@1..3"),
+        ("isotp:body:request:1", {"do": "overflow", "times": 2}, "overflow@1..2"),
+    ],
+)
+def test_misbehaviour_is_ordered_of_the_ecu_at_the_point(point: str, parameters: dict[str, object], order: str) -> None:
+    target, injector = struck(point, **parameters)
+    assert target.done == [(10**9, order, "body")]
     assert injector.all_struck_are_over
 
 
