@@ -13,7 +13,7 @@ from bench.ports import CanBus
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress
 from bench.wire.uds import Session
-from ecu_sim.boot import manager
+from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Trust
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
@@ -96,6 +96,7 @@ class SimEcu:
         self._points.inside(n, 0)
         life.check()
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
+        await staging.resume(life, self.memory, self._trust)
         if programming:
             choice = manager.Choice(None, "programming asked")
         else:

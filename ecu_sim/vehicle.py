@@ -80,7 +80,7 @@ class SimVehicle:
         self.memory(ecu_id).flash.flip_bit(header_region(bank), offset, bit)
 
     def tear_as(self, ecu_id: str, reads: str) -> None:
-        """Say how cells read that the next power cut tears (`ecu_sim.memory.torn`); without power nothing changes."""
+        """Say how cells read that the next cut tears (`ecu_sim.memory.torn`); an ECU without power is left alone."""
         if self.nodes[ecu_id].powered:
             self.memory(ecu_id).tear_as(TornReads(reads))
 

@@ -111,7 +111,7 @@ def verify_ns(memory: EcuMemory, bank: str) -> int:
     header = memory.decoded_header(bank)
     if header is None or memory.image_place(bank, header.load_address, header.length) is None:
         return 0
-    return memory.personality.verify_ns(header.length)
+    return memory.verify_ns(bank, header.length)
 
 
 def candidates(record: NvmRecord, banks: tuple[str, ...], trial_boots_max: int) -> Iterator[tuple[str, Role]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
@@ -74,10 +75,11 @@ class EcuMemory:
         try:
             return self.flash.read(region, offset, length)
         except FlashFault:
-            self._unreadable()
+            self.report_fault()
             return None
 
-    def _unreadable(self) -> None:
+    def report_fault(self) -> None:
+        """Set the DTC of a memory that fails."""
         if self._dtcs is not None:
             self._dtcs.report(Dtc.MEMORY_FAULT, failed=True)
 
@@ -147,7 +149,7 @@ class EcuMemory:
         try:
             return self.flash.digest(place.region, place.offset, place.size_bytes)
         except FlashFault:
-            self._unreadable()
+            self.report_fault()
             return ""
 
     def decoded_header(self, bank: str) -> ImageHeader | None:
@@ -173,6 +175,13 @@ class EcuMemory:
             return Place(header_region(bank), 0, HEADER_BYTES) if size_bytes == HEADER_BYTES else None
         place = self.image_place(bank, address, size_bytes)
         return None if place is None or place.offset % self.unit_bytes(place.region) else place
+
+    def verify_ns(self, bank: str, length: int) -> int:
+        """Return how long the boot manager takes to verify an image of `length` bytes where it stands."""
+        staging = self.personality.staging
+        if bank != STAGING or staging is None:
+            return self.personality.verify_ns(length)
+        return max(-(-length // staging.read_bytes_per_ms) * NS_PER_MS, self.personality.verify_ns(length))
 
     # Changes ----------------------------------------------------------------------------------------
 
@@ -202,8 +211,10 @@ class EcuMemory:
         place = self.image_place(bank, decoded.load_address, len(image))
         if place is None:
             raise ValueError(f"{self._ecu}: the image does not fit bank {bank}")
-        self.flash.preload(place.region, place.offset, image)
-        self.flash.preload(header_region(bank), 0, header)
+        holders = (bank,) if self.personality.staging is None else (bank, STAGING)
+        for holder in holders:  # external flash is left as the update leaves it that brought this image
+            self.flash.preload(image_region(holder), place.offset, image)
+            self.flash.preload(header_region(holder), 0, header)
         self.flash.preload(mark_region(bank), 0, VALID_MARK)
         self.nvm.preload(NvmRecord(active_bank=bank, release_floor=decoded.release_counter))
 
