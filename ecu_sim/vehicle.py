@@ -87,6 +87,14 @@ class SimVehicle:
         """Let the voltage at an ECU follow a waveform from now on."""
         self._ecus[ecu_id].supply.apply(waveform, name)
 
+    def hang(self, ecu_id: str) -> None:
+        """Let what an ECU executes now stand still, until its watchdog bites."""
+        self._ecus[ecu_id].watchdog.hang()
+
+    def crash(self, ecu_id: str) -> None:
+        """Let what an ECU executes now end in an exception of the processor."""
+        self._ecus[ecu_id].watchdog.crash()
+
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""
         personality = self._ecus[ecu_id].personality

@@ -8,6 +8,7 @@ from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
+from ecu_sim.memory.crashes import CrashCounters
 from ecu_sim.memory.dtcs import factory_block
 from ecu_sim.memory.flash import Flash, padded
 from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord
@@ -36,6 +37,7 @@ class EcuMemory:
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
         self.dtc_block = NvmBlock(self.nvm.device, factory_block())
+        self.crash_block = NvmBlock(self.nvm.device, CrashCounters().encode())
         self._ecu = ecu
 
     # Banks ------------------------------------------------------------------------------------------
@@ -83,6 +85,28 @@ class EcuMemory:
             return Place(header_region(bank), 0, HEADER_BYTES) if size_bytes == HEADER_BYTES else None
         place = self.image_place(bank, address, size_bytes)
         return None if place is None or place.offset % self.personality.flash.unit_bytes else place
+
+    # Crashes ----------------------------------------------------------------------------------------
+
+    @property
+    def crashes(self) -> CrashCounters:
+        """The counters as NVM holds them."""
+        return CrashCounters.decode(self.crash_block.content)
+
+    async def count_crash(self, life: Incarnation, bank: str | None) -> None:
+        """Count a reset by watchdog or crash of the image in `bank`, or of the bootloader."""
+        number = None if bank is None else self.number(bank)
+        await self.crash_block.store(life, self.crashes.after_crash(number).encode())
+
+    async def forgive_crashes(self, life: Incarnation, bank: str) -> None:
+        """Begin a bank's row anew; nothing is written when there is none."""
+        number = self.number(bank)
+        if self.crashes.in_row[number]:
+            await self.crash_block.store(life, self.crashes.forgiven(number).encode())
+
+    def number(self, bank: str) -> int:
+        """Return a bank's place in the ECU file, from 0."""
+        return [known.name for known in self.personality.banks].index(bank)
 
     # Changes ----------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
+from bench.core.records import FlashOperation
 from bench.core.world import World
 from ecu_sim.personality.geometry import FlashRegion
 
@@ -154,6 +155,7 @@ class Flash:
             raise self._fault(f"program at {name} 0x{offset:X}: unit is not erased")
         self.programs += 1
         self._journal("flash.program", f"{name} 0x{offset:08X} {len(data)} {hashlib.sha256(data).hexdigest()}")
+        self._record("program", name, offset, len(data))
         first, count = _units(region, offset, len(data))
         operation = _Operation(life, region, False, first, count, data, 0, region.program_ns)
         await self._operate(self._program_points, operation)
@@ -167,6 +169,7 @@ class Flash:
         for sector in range(first_sector, first_sector + count):
             self.wear[name, sector] = self.wear.get((name, sector), 0) + 1
         self._journal("flash.erase", f"{name} sectors {first_sector}..{first_sector + count - 1}")
+        self._record("erase", name, first_sector * region.sector_bytes, count * region.sector_bytes)
         operation = _Operation(life, region, True, first_sector, count, b"", 0, region.erase_ns)
         await self._operate(self._erase_points, operation)
 
@@ -186,6 +189,10 @@ class Flash:
         self.driver_faults.append(text)
         self._journal("flash.fault", text)
         return FlashFault(text)
+
+    def _record(self, kind: str, name: str, offset: int, length: int) -> None:
+        now_ns = self._world.clock.now_ns()
+        self._world.flash_operation(FlashOperation(now_ns, self._ecu, kind, name, offset, length))
 
     def _journal(self, kind: str, text: str) -> None:
         self._world.journal.add(self._ecu, kind, text)
@@ -282,6 +289,7 @@ class Flash:
         index, at = divmod(offset, region.sector_bytes)
         self._sector(region, index).data[at] ^= 1 << bit
         self._versions[name] += 1
+        self._record("rot", name, offset, 1)
         self._journal("flash.rot", f"{name} 0x{offset:08X} bit {bit}")
 
 
