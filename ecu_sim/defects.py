@@ -60,8 +60,7 @@ async def _confirm_and_wipe(routines: ApplicationRoutines, option: bytes) -> byt
     """Stand for an application that tidies up its own bank while it runs from there."""
     answer = await _confirm(routines, option)
     flash, region = routines._memory.flash, image_region(routines._bank)
-    last = flash.region(region).size_bytes // flash.region(region).sector_bytes - 1
-    await flash.erase(routines._life, region, last, 1)
+    await flash.erase(routines._life, region, flash.region(region).sector_count - 1, 1)
     return answer
 
 

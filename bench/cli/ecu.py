@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -11,8 +9,9 @@ from typing import IO
 import click
 from rich.table import Table
 
-from bench import __version__
 from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, can_channel
+from bench.cli.ecu_misbehave import misbehaviours, show_all
+from bench.cli.ecu_output import print_json
 from bench.cli.options import debug_only, find
 from bench.cli.output import answers, messages
 from bench.core.errors import InputError
@@ -20,7 +19,6 @@ from bench.core.realtime import run_on_clock
 from bench.ports import ChannelSpec
 from bench.rig.ecu_server import ServedEcu, load_vehicle, serve_ecu
 from bench.rig.files import EcuEntry, VehicleFile
-from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour, chosen
 
 LIST = "list"
 
@@ -41,9 +39,9 @@ LIST = "list"
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of all random bytes.")
 @click.option(
     "--misbehave",
-    metavar="NAME[@N]",
+    metavar="WHAT[@WHEN]",
     multiple=True,
-    help='What its ISO-TP does wrong: always, or at the N-th message. Repeatable; "list" prints the names.',
+    help="What it does wrong: SERVICE:DO[=VALUE] of UDS, or NAME of ISO-TP. Repeatable; `list` prints all.",
 )
 @click.option("--list", "list_ecus", is_flag=True, help="List the vehicle's ECUs instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
@@ -70,9 +68,12 @@ def ecu(
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0
       otabench ecu two_ecu_car gateway --can interface=udp_multicast,channel=239.74.163.2,hop_limit=0
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave overflow@3
+      otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x36:nrc=0x72@5
+      otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x31.01FF00:slow=above_p2_star@1
+      otabench ecu --misbehave list
     """
     if LIST in misbehave:
-        return _list_injectors(as_json=as_json)
+        return show_all(as_json=as_json)
     if vehicle is None:
         raise InputError("VEHICLE is missing", allowed="a vehicle file or name", hint="otabench ecu --help")
     path = find("vehicles", vehicle)
@@ -82,7 +83,7 @@ def ecu(
         known = ", ".join(entry.id for entry in load_vehicle(path).ecus)
         what = "ECU" if ecu_id is None else "--can"
         raise InputError(f"{what} is missing", allowed=f"ECUs of {vehicle}: {known}", hint="otabench ecu --help")
-    served = ServedEcu(path, ecu_id, [_injector(text) for text in misbehave])
+    served = ServedEcu(path, ecu_id, misbehaviours(misbehave))
     spec = can_channel(served.entry.channel, can, bitrate, data_bitrate)
 
     def ready() -> None:
@@ -92,31 +93,6 @@ def ecu(
         file = None if journal is None else _open(journal, opened)
         run_on_clock(lambda clock: serve_ecu(clock, served, spec, seed, file, ready), virtual=False)
     messages().print("ended: nothing is left running", markup=False)
-    return 0
-
-
-def _injector(text: str) -> Misbehaviour:
-    try:
-        return chosen(text)
-    except ValueError as error:
-        raise InputError(
-            "no such way to misbehave", key="--misbehave", found=text, allowed=str(error),
-            hint="otabench ecu --misbehave list",
-        ) from None  # fmt: skip
-
-
-def _list_injectors(*, as_json: bool) -> int:
-    if as_json:
-        rows = [{"name": each.name, "does": each.title, "tester_ends_in": each.ends} for each in INJECTORS.values()]
-        _print_json({"misbehave": rows})
-        return 0
-    table = Table(header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column("what the ECU does")
-    table.add_column("the tester ends in", no_wrap=True)
-    for each in INJECTORS.values():
-        table.add_row(each.name, each.title, each.ends)
-    answers().print(table)
     return 0
 
 
@@ -146,7 +122,7 @@ def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
     if as_json:
         adapter = {"interface": spec.interface, "adapter_channel": spec.channel, "fd": spec.fd}
         names = {"misbehave": [str(each) for each in served.misbehave]}
-        _print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter, **names})
+        print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter, **names})
         return
     entry = served.entry
     numbers = {name: value for name, value in _ids(served.vehicle, entry).items() if isinstance(value, int)}
@@ -159,7 +135,7 @@ def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
 def _list(vehicle: VehicleFile, *, as_json: bool) -> int:
     rows = [_ids(vehicle, entry) for entry in vehicle.ecus]
     if as_json:
-        _print_json({"vehicle": vehicle.name, "ecus": rows})
+        print_json({"vehicle": vehicle.name, "ecus": rows})
         return 0
     table = Table(header_style="bold")
     for name in ("ECU", "personality", "recipe", "channel", "addressing", "request", "response", "functional"):
@@ -168,8 +144,3 @@ def _list(vehicle: VehicleFile, *, as_json: bool) -> int:
         table.add_row(*(f"0x{value:X}" if isinstance(value, int) else str(value) for value in row.values()))
     answers().print(table)
     return 0
-
-
-def _print_json(values: dict[str, object]) -> None:
-    tool = {"version": __version__, "python": platform.python_version()}
-    click.echo(json.dumps({"schema": 1, "tool": tool, **values}))

@@ -11,7 +11,15 @@ from bench.core.clock import Clock
 from bench.core.journal import Journal
 from bench.core.loop import speaks_for_the_dead
 from bench.core.points import Points
-from bench.core.records import BootRecord, ExecutionRecord, FlashOperation, HttpRecord, PowerRecord, ServerEvent
+from bench.core.records import (
+    BootRecord,
+    ConditionRecord,
+    ExecutionRecord,
+    FlashOperation,
+    HttpRecord,
+    PowerRecord,
+    ServerEvent,
+)
 from bench.core.seeds import Seeds
 
 
@@ -42,6 +50,7 @@ class Recorder:
     flash: list[FlashOperation] = field(default_factory=list)
     http: list[HttpRecord] = field(default_factory=list)
     server: list[ServerEvent] = field(default_factory=list)
+    conditions: list[ConditionRecord] = field(default_factory=list)
 
 
 class World:
@@ -95,6 +104,12 @@ class World:
         """Record that an ECU's flash begins to change; the journal has the driver's own line for it."""
         if not speaks_for_the_dead():
             self.recorder.flash.append(record)
+
+    def condition(self, record: ConditionRecord) -> None:
+        """Record that a value of the car's state changed, or that the car refused the change."""
+        self.recorder.conditions.append(record)
+        ending = "" if record.accepted else " refused"
+        self.journal.add("car", "condition", f"{record.key} {record.value}{ending} {record.cause}")
 
     def server_event(self, record: ServerEvent) -> None:
         """Record an event of the DM server's log, at the instant it was accepted."""

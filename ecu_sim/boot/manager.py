@@ -104,7 +104,7 @@ def examine(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
 
 def bootable(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
     """Return what keeps `bank` from being booted, or None."""
-    if not may_run_again(memory.crashes.in_row[memory.number(bank)], memory.personality.watchdog.resets_max):
+    if not may_run_again(memory.crashes_in_row(bank), memory.personality.watchdog.resets_max):
         return Problem.CRASH_LOOP
     return examine(memory, bank, trust) if mark_ok(memory.mark(bank)) else Problem.NO_MARK
 

@@ -116,6 +116,7 @@ class _Common:
         if request.communication_type not in COMMUNICATION_MESSAGES:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         self._state.communication_type = request.control_type
+        self._state.communication_messages = request.communication_type
         return Answer(positive(request.SID, bytes((request.control_type,))))
 
     async def control_dtc_setting(self, request: ControlDtcSetting) -> Answer:

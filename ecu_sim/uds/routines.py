@@ -114,7 +114,6 @@ class BootloaderRoutines:
         record = self._memory.nvm.record
         if record.trial_bank is not None:
             await self._store(replace(record, trial_bank=None, trial_boots=0))
-        await self._memory.forgive_crashes(self._life, bank)
         try:
             await self._erase(bank, place)
         except FlashFault:

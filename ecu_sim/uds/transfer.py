@@ -104,7 +104,7 @@ class Transfer:
     def _check_erased(self, place: Place) -> None:
         """Nothing is programmed over old cells, nor while the bank still counts as valid."""
         flash, bank = self._memory.flash, self._memory.target_bank
-        mark_erased = flash.is_erased(mark_region(bank), 0, self._memory.personality.flash.unit_bytes)
+        mark_erased = flash.is_erased(mark_region(bank), 0, self._memory.unit_bytes(mark_region(bank)))
         if not mark_erased or not flash.is_erased(place.region, place.offset, place.size_bytes):
             raise Refused(Nrc.UPLOAD_DOWNLOAD_NOT_ACCEPTED)
 
@@ -140,7 +140,7 @@ class Transfer:
 
     async def _take(self, download: _Download, pieces: Iterator[bytes]) -> None:
         """Program the whole units that have come, keep the rest; a stream that is wrong or too long ends it all."""
-        unit_bytes = self._memory.personality.flash.unit_bytes
+        unit_bytes = self._memory.unit_bytes(download.place.region)
         try:
             for piece in pieces:
                 if download.received + len(piece) > download.place.size_bytes:
@@ -184,7 +184,7 @@ class Transfer:
             await self._take(download, download.unpacker.finish())
         if not download.complete:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
-        await self._program(download, padded(download.buffer, self._memory.personality.flash.unit_bytes))
+        await self._program(download, padded(download.buffer, self._memory.unit_bytes(download.place.region)))
         await self.written()
         self.abort()
         return Answer(positive(request.SID))
