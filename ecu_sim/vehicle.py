@@ -100,6 +100,14 @@ class SimVehicle:
         """Let the voltage at an ECU follow a waveform from now on."""
         self._ecus[ecu_id].supply.apply(waveform, name)
 
+    def hang(self, ecu_id: str) -> None:
+        """Let what an ECU executes now stand still, until its watchdog bites."""
+        self._ecus[ecu_id].watchdog.hang()
+
+    def crash(self, ecu_id: str) -> None:
+        """Let what an ECU executes now end in an exception of the processor."""
+        self._ecus[ecu_id].watchdog.crash()
+
     def set_car(self, key: str, value: CarValue, cause: str) -> None:
         """Change a value of the car (`bench.core.car`); ValueError for one that it does not have."""
         self.car.set(key, value, cause)
