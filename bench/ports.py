@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from bench.core.car import CarValue
 from bench.core.node import Incarnation
 from bench.core.records import ServerEvent
 from bench.core.world import World
@@ -263,11 +264,21 @@ class FaultTarget(Protocol):
     def cut_power(self, part: str, cause: str) -> None:
         """Take a part's power away now (`vehicle` is the agent and every ECU)."""
 
+    def tear_as(self, part: str, reads: str) -> None:
+        """Say how the cells read that the next cut of a part's ECUs tears: `mixed`, `valid`, `invalid`, `changing`
+        or `ecc_error`. An ECU without power keeps what was said for the cut that took it."""
+
     def restore_power(self, part: str, cause: str) -> None:
         """Give it back."""
 
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
+        """Let the voltage at an ECU (`vehicle`: at each) follow a profile from now on; returns its duration in ns."""
+
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         """Flip one bit of what the ECU would boot next: `image` (linked address) or `header` (offset)."""
+
+    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
+        """Change a value of the car (`bench.core.car`); returns what it was. The car may refuse, and records that."""
 
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         """Change every package on its way to the vehicle from now on."""

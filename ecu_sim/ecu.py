@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord, CanAddress, ExecutionRecord
@@ -15,10 +17,13 @@ from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Trust
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
-from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
+from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
+from ecu_sim.network.sleep import Sleeper
 from ecu_sim.personality.personality import Personality
-from ecu_sim.surroundings import Surroundings
+from ecu_sim.supply import Supply, VoltageMonitor
+from ecu_sim.surroundings import Car, Surroundings
 from ecu_sim.uds.identification import Identity
 from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode
 from ecu_sim.uds.server import UdsServer
@@ -35,6 +40,11 @@ def _address(spec: EcuSpec) -> IsoTpAddress:
     )  # fmt: skip
 
 
+def routed_channels(spec: EcuSpec) -> dict[str, None]:
+    """Return the channels that an ECU's routes name, each once."""
+    return dict.fromkeys(name for route in spec.routes for name in (route.source, route.target))
+
+
 class SimEcu:
     """One ECU of a simulated vehicle."""
 
@@ -43,17 +53,23 @@ class SimEcu:
         world: World,
         spec: EcuSpec,
         personality: Personality,
-        bus: CanBus,
+        buses: Mapping[str, CanBus],
+        car: Car,
         identity: Identity,
         functional: CanAddress,
         image_public_key: bytes,
     ) -> None:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
-        self.surroundings = Surroundings()
+        self.surroundings = Surroundings(car, personality.preconditions.demands())
         self.misbehaviours = Misbehaviours(lambda order: world.journal.add(spec.id, "misbehave", order))
         self.node = Node(world, spec.id, self._boot)
-        self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
+        self.supply = Supply(world, self.node, personality.supply)
+        self._world, self._identity, self._functional = world, identity, functional
+        self._buses = {spec.channel: buses[spec.channel]} | {name: buses[name] for name in routed_channels(spec)}
+        self._sleeper = Sleeper(world, spec.id, self._buses, car, self.node.reset)
+        self._network: ApplicationNetwork | None = None
+        car.on_change(self._car_changed)
         self._address = _address(spec)
         self._trust = Trust(image_public_key, spec.hardware_id)
         self._points = world.points.counter(spec.id, "boot")
@@ -62,14 +78,18 @@ class SimEcu:
     # Boot -------------------------------------------------------------------------------------------
 
     def _boot(self, life: Incarnation) -> None:
+        self._network = None
+        if self._sleeper.takes(life):
+            return
         programming, self._programming_asked = self._programming_asked, False
         life.spawn(self._stages(life, programming), "boot")
 
     async def _stages(self, life: Incarnation, programming: bool) -> None:
         n = self._points.begin(BOOT_STAGES)
         life.check()
-        self.memory.flash.settle()
+        self.memory.begin_boot(life)
         dtcs = DtcMemory(life, self.memory.dtc_block)
+        self.memory.report_to(dtcs)
         timing = self.personality.boot
         self._record_stage("boot_manager", None, "programming asked" if programming else "start")
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
@@ -110,19 +130,26 @@ class SimEcu:
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
             restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings, dtcs=dtcs,
+            supply=self.supply,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:
             await life.sleep_ns(timing.bootloader_ms * NS_PER_MS)
-            self._listen(life, bootloader_mode(parts, session), bootloader=True)
+            self._listen(parts, bootloader_mode(parts, session), bootloader=True)
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
-            self._listen(life, application_mode(parts, bank, header), bootloader=False)
+            self._listen(parts, application_mode(parts, bank, header), bootloader=False)
+        self._watch_voltage(life, dtcs)
 
-    def _listen(self, life: Incarnation, mode: Mode, *, bootloader: bool) -> None:
-        isotp = self.personality.isotp
+    def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
+        stored = any(dtc.code == Dtc.UNDERVOLTAGE for dtc in dtcs.stored)
+        VoltageMonitor(life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored)
+
+    def _listen(self, parts: EcuParts, mode: Mode, *, bootloader: bool) -> None:
+        isotp, life = self.personality.isotp, parts.life
+        ports = {name: bus.attach(life) for name, bus in self._buses.items()}
         connection = DiagConnection(
-            life, self._bus.attach(life), self._address, self._functional, isotp.of_mode(bootloader=bootloader),
+            life, ports[self.spec.channel], self._address, self._functional, isotp.of_mode(bootloader=bootloader),
             hears_fd=isotp.hears_fd(bootloader=bootloader),
         )  # fmt: skip
         connection.open(
@@ -132,6 +159,24 @@ class SimEcu:
                 MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(False)),
             )
         )  # fmt: skip
+        network = NetworkParts(
+            life=life, world=self._world, spec=self.spec, ports=ports, state=mode.state, car=self.surroundings.car,
+            dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
+        )  # fmt: skip
+        if bootloader:
+            start_bootloader(network, routes=self.personality.routes_in_bootloader, unsafe=self._unsafe)
+        else:
+            self._network = ApplicationNetwork(network)
+            connection.on_request(self._network.busy)
+            self._network.start()
+
+    def _unsafe(self) -> bool:
+        """Return whether the ECU has no application that could be started: it was erased, or only half written."""
+        return not any(manager.mark_ok(self.memory.mark(bank.name)) for bank in self.personality.banks)
+
+    def _car_changed(self) -> None:
+        if self._network is not None:
+            self._network.look()
 
     # Reset ------------------------------------------------------------------------------------------
 

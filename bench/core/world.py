@@ -11,7 +11,7 @@ from bench.core.clock import Clock
 from bench.core.journal import Journal
 from bench.core.loop import speaks_for_the_dead
 from bench.core.points import Points
-from bench.core.records import BootRecord, ExecutionRecord, HttpRecord, PowerRecord, ServerEvent
+from bench.core.records import BootRecord, ConditionRecord, ExecutionRecord, HttpRecord, PowerRecord, ServerEvent
 from bench.core.seeds import Seeds
 
 
@@ -40,6 +40,7 @@ class Recorder:
     executions: list[ExecutionRecord] = field(default_factory=list)
     http: list[HttpRecord] = field(default_factory=list)
     server: list[ServerEvent] = field(default_factory=list)
+    conditions: list[ConditionRecord] = field(default_factory=list)
 
 
 class World:
@@ -74,6 +75,12 @@ class World:
         self.recorder.executions.append(record)
         text = f"{record.bank} entry=0x{record.entry_address:08X} sha256={record.image_sha256}"
         self.journal.add(record.ecu, "execute", text)
+
+    def condition(self, record: ConditionRecord) -> None:
+        """Record that a value of the car's state changed, or that the car refused the change."""
+        self.recorder.conditions.append(record)
+        ending = "" if record.accepted else " refused"
+        self.journal.add("car", "condition", f"{record.key} {record.value}{ending} {record.cause}")
 
     def server_event(self, record: ServerEvent) -> None:
         """Record an event of the DM server's log, at the instant it was accepted."""

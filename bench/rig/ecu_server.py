@@ -74,7 +74,8 @@ class ServedEcu:
             key=signing_key(IMAGE_KEY),
         )
         whole = self.vehicle.spec()
-        spec = replace(whole, ecus=tuple(ecu for ecu in whole.ecus if ecu.id == entry.id))
+        mine = next(ecu for ecu in whole.ecus if ecu.id == entry.id)
+        spec = replace(whole, ecus=(replace(mine, routes=(), reached_on=None),))  # there is one bus: nothing to route
         vehicle = plug_in("otabench.vehicle", "sim")(
             world,
             spec,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
+from bench.core.car import CAR_KEYS, checked
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.catalogue import CATALOGUE, check_fault
@@ -47,6 +48,19 @@ class ScenarioFault(FileModel):
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
+class DriveStep(FileModel):
+    """One change of the car in the run's time: a key of `bench.core.car` and its new value."""
+
+    at_s: float = Field(ge=0, le=10_000_000, description="from the run's beginning")
+    key: Literal[tuple(CAR_KEYS)]  # type: ignore[valid-type]
+    value: bool | float | str
+
+    @model_validator(mode="after")
+    def _car_takes_it(self) -> DriveStep:
+        checked(self.key, self.value)
+        return self
+
+
 class Expectation(FileModel):
     """How the run shall end: `outcome` of the update, and the verdict (with the invariant that must fail)."""
 
@@ -73,6 +87,7 @@ class Scenario(FileModel):
     ends_within_s: float = Field(default=3600, gt=0, le=10_000_000)
     order: Order
     faults: tuple[ScenarioFault, ...] = ()
+    drive: tuple[DriveStep, ...] = Field(default=(), description="what the car does meanwhile, in the golden run too")
     defect: str | None = None
     expect: Expectation = Expectation()
 

@@ -30,6 +30,7 @@ from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.authentication import AuthenticationLock
 from ecu_sim.uds.identification import FINGERPRINT, DataService, Identity, application_dids, common_dids
@@ -49,6 +50,7 @@ from ecu_sim.uds.services import (
 )
 from ecu_sim.uds.sessions import SessionState
 from ecu_sim.uds.transfer import Transfer
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 ANY = SubFunction()
 ALL_GROUPS = 0xFF_FFFF
@@ -77,6 +79,7 @@ class EcuParts:
     restart: Restart
     surroundings: Surroundings
     dtcs: DtcMemory
+    supply: Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class _Common:
         if request.communication_type not in COMMUNICATION_MESSAGES:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         self._state.communication_type = request.control_type
+        self._state.communication_messages = request.communication_type
         return Answer(positive(request.SID, bytes((request.control_type,))))
 
     async def control_dtc_setting(self, request: ControlDtcSetting) -> Answer:
@@ -172,6 +176,7 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
         if session is Session.PROGRAMMING and parts.surroundings.unmet:
             raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         if session is Session.PROGRAMMING:
+            refuse_by_voltage(parts.supply)
             return Answer(common.session_answer(session), lambda: parts.restart(True))
         state.enter(session)
         return Answer(common.session_answer(session))
@@ -212,10 +217,10 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     )
     common = _Common(parts, state)
     personality, memory = parts.memory.personality, parts.memory
-    transfer = Transfer(parts.life, memory, personality.uds.max_block_length)
+    transfer = Transfer(parts.life, memory, personality.uds.max_block_length, parts.supply)
     state.on_change(transfer.abort)
     data = DataService(parts.life, common_dids(parts.identity, memory.nvm, state), memory.nvm, state)
-    programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer)
+    programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer, parts.supply)
     routines = RoutineService(programming.table(), state)
 
     def leaves_programming() -> bool:

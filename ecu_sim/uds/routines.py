@@ -17,11 +17,13 @@ from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import header_region
 from ecu_sim.personality.personality import ERASE_ROUTINE
+from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.resume import download_progress
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.sessions import SessionState
 from ecu_sim.uds.transfer import Transfer
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
 CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
@@ -85,8 +87,9 @@ def _no_option(option: bytes) -> None:
 class BootloaderRoutines:
     """What the bootloader can be told to do with the bank that is not active."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer) -> None:
+    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, supply: Supply) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
+        self._supply = supply
 
     def _settled(self, work: Work) -> Work:
         """Return `work` that begins once everything the tester was told of stands in flash."""
@@ -114,6 +117,7 @@ class BootloaderRoutines:
     async def erase(self, option: bytes) -> bytes:
         """FF00: erase mark, header and the sectors of a linked range; a trial in that bank is given up first."""
         place = self._erase_place(option)
+        refuse_by_voltage(self._supply)
         self._transfer.abort()
         bank = self._memory.target_bank
         record = self._memory.nvm.record
