@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import IO
 
 import click
-from rich.table import Table
 
 from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, can_channel
+from bench.cli.ecu_describe import describe as show_description
+from bench.cli.ecu_list import built_in, ecu_ids, list_all, list_ecus
 from bench.cli.ecu_misbehave import misbehaviours, show_all
 from bench.cli.ecu_output import print_json
 from bench.cli.options import debug_only, find
-from bench.cli.output import answers, messages
+from bench.cli.output import messages
 from bench.core.errors import InputError
 from bench.core.realtime import run_on_clock
 from bench.ports import ChannelSpec
 from bench.rig.ecu_server import ServedEcu, load_vehicle, serve_ecu
-from bench.rig.files import EcuEntry, VehicleFile
 
 LIST = "list"
 
@@ -43,7 +43,15 @@ LIST = "list"
     multiple=True,
     help="What it does wrong: SERVICE:DO[=VALUE] of UDS, or NAME of ISO-TP. Repeatable; `list` prints all.",
 )
-@click.option("--list", "list_ecus", is_flag=True, help="List the vehicle's ECUs instead.")
+@click.option("--list", "lists", is_flag=True, help="List the vehicle's ECUs; without VEHICLE all that is built in.")
+@click.option(
+    "--describe",
+    metavar="[PERSONALITY]",
+    is_flag=False,
+    flag_value="",
+    help="Describe a kind of ECU, or the ECU.",
+)
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="With --describe: draw its memory map.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 @debug_only
 def ecu(
@@ -55,7 +63,9 @@ def ecu(
     journal: Path | None,
     seed: int,
     misbehave: tuple[str, ...],
-    list_ecus: bool,
+    lists: bool,
+    describe: str | None,
+    svg: Path | None,
     as_json: bool,
 ) -> int:
     """Serve one simulated ECU of VEHICLE (a file, or the name of a built-in one) until Ctrl-C, in real time.
@@ -64,7 +74,10 @@ def ecu(
 
     \b
     Examples:
+      otabench ecu --list
+      otabench ecu --describe head_unit --svg head_unit.svg
       otabench ecu two_ecu_car --list
+      otabench ecu two_ecu_car body --describe
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0
       otabench ecu two_ecu_car gateway --can interface=udp_multicast,channel=239.74.163.2,hop_limit=0
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave overflow@3
@@ -74,11 +87,15 @@ def ecu(
     """
     if LIST in misbehave:
         return show_all(as_json=as_json)
+    if describe is not None or svg is not None:
+        return _describe(vehicle, ecu_id, describe, svg, as_json=as_json)
+    if lists and vehicle is None:
+        return list_all(as_json=as_json)
     if vehicle is None:
         raise InputError("VEHICLE is missing", allowed="a vehicle file or name", hint="otabench ecu --help")
     path = find("vehicles", vehicle)
-    if list_ecus:
-        return _list(load_vehicle(path), as_json=as_json)
+    if lists:
+        return list_ecus(load_vehicle(path), as_json=as_json)
     if ecu_id is None or can is None:
         known = ", ".join(entry.id for entry in load_vehicle(path).ecus)
         what = "ECU" if ecu_id is None else "--can"
@@ -96,6 +113,27 @@ def ecu(
     return 0
 
 
+def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Path | None, *, as_json: bool) -> int:
+    if kind is None:
+        raise InputError("--svg without --describe", key="--svg", found=svg, allowed="--svg beside --describe")
+    if kind and vehicle is not None:
+        raise InputError(
+            "a kind of ECU and a vehicle", key="--describe", found=f"{kind} and {vehicle}",
+            allowed="--describe PERSONALITY, or VEHICLE ECU --describe",
+        )  # fmt: skip
+    if kind:
+        return show_description(find("ecus", kind), {}, svg=svg, as_json=as_json)
+    if vehicle is None or ecu_id is None:
+        names = ", ".join(path.stem for path in built_in("ecus"))
+        raise InputError(
+            "nothing to describe is named", key="--describe", found="no name",
+            allowed=f"a file, one of {names}, or VEHICLE ECU --describe", hint="otabench ecu --list",
+        )  # fmt: skip
+    served = ServedEcu(find("vehicles", vehicle), ecu_id)
+    known = {"vehicle": served.vehicle.name, **ecu_ids(served.vehicle, served.entry)}
+    return show_description(served.personality_path, known, svg=svg, as_json=as_json)
+
+
 def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
     try:
         return opened.enter_context(journal.open("wb"))
@@ -103,44 +141,16 @@ def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
         raise InputError(f"the journal cannot be written: {error.strerror}", key="--journal", found=journal) from None
 
 
-def _ids(vehicle: VehicleFile, entry: EcuEntry) -> dict[str, object]:
-    address = entry.address()
-    return {
-        "ecu": entry.id,
-        "personality": entry.personality,
-        "recipe": entry.recipe,
-        "channel": entry.channel,
-        "addressing": entry.addressing.value,
-        "request_id": address.tx_id,
-        "response_id": address.rx_id,
-        "functional_id": vehicle.functional_address(entry.channel).tx_id,
-    }
-
-
 def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
     """Print the one line (or object) that says the ECU listens."""
     if as_json:
         adapter = {"interface": spec.interface, "adapter_channel": spec.channel, "fd": spec.fd}
         names = {"misbehave": [str(each) for each in served.misbehave]}
-        print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter, **names})
+        print_json({"vehicle": served.vehicle.name, **ecu_ids(served.vehicle, served.entry), **adapter, **names})
         return
     entry = served.entry
-    numbers = {name: value for name, value in _ids(served.vehicle, entry).items() if isinstance(value, int)}
+    numbers = {name: value for name, value in ecu_ids(served.vehicle, entry).items() if isinstance(value, int)}
     ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())
     wild = f", misbehaves: {', '.join(map(str, served.misbehave))}" if served.misbehave else ""
     where = f"{spec.interface} {spec.channel}"
     click.echo(f"ready: {entry.id} of {served.vehicle.name} on {where}, {ids}{wild}; Ctrl-C ends")
-
-
-def _list(vehicle: VehicleFile, *, as_json: bool) -> int:
-    rows = [_ids(vehicle, entry) for entry in vehicle.ecus]
-    if as_json:
-        print_json({"vehicle": vehicle.name, "ecus": rows})
-        return 0
-    table = Table(header_style="bold")
-    for name in ("ECU", "personality", "recipe", "channel", "addressing", "request", "response", "functional"):
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"0x{value:X}" if isinstance(value, int) else str(value) for value in row.values()))
-    answers().print(table)
-    return 0

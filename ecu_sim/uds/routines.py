@@ -27,6 +27,11 @@ from ecu_sim.uds.voltage import refuse_by_voltage
 
 CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
 CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
+TITLES: Mapping[int, str] = {
+    ERASE_ROUTINE: "erase memory", CHECK_DEPENDENCIES: "check programming dependencies", CHECK_MEMORY: "check memory",
+    ACTIVATE: "activate", CONFIRM: "confirm", REPORT_PROGRESS: "report progress", CHECK_BLOCK: "check block",
+    CHECK_PRECONDITIONS: "check preconditions",
+}  # fmt: skip
 CRC_BYTES = 4
 OK: Final = b"\x00"
 CHECK_STATUS: Mapping[Problem, bytes] = {
@@ -56,6 +61,10 @@ class RoutineService:
 
     def __init__(self, routines: Mapping[int, Routine], state: SessionState) -> None:
         self._routines, self._state = routines, state
+
+    def titles(self) -> dict[int, str]:
+        """Return the routines, in words."""
+        return {routine_id: TITLES[routine_id] for routine_id in sorted(self._routines)}
 
     async def control(self, request: RoutineControl) -> Answer:
         """Check routine id, security, sub-function, then run the routine."""
