@@ -66,8 +66,8 @@ class _Bench:
     def ecu(self) -> SimEcu:
         identity = Identity(SPEC, "ZZZ00TABENCH00001")
         return SimEcu(
-            self.world, SPEC, _personality(), {"can0": self.bus}, Car(self.world, CarState()), identity, CanAddress(0x7DF),
-            public_key("image"),
+            self.world, SPEC, _personality(), {"can0": self.bus}, Car(self.world, CarState()), identity,
+            CanAddress(0x7DF), public_key("image"),
         )  # fmt: skip
 
     def with_image(self, image: SignedImage) -> SimEcu:
