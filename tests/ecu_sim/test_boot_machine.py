@@ -61,7 +61,7 @@ class BootMachine(RuleBasedStateMachine):
 
     def _protected(self) -> list[bytes]:
         flash, regions = self.lab.memory.flash, self.lab.kind.personality.regions()
-        return [flash.read(region.name, 0, region.size_bytes) for region in regions if region.protected]
+        return [flash.raw(region.name, 0, region.size_bytes) for region in regions if region.protected]
 
     def _may_run(self) -> set[str]:
         found = {name: held for name, held in self.banks.items() if held is not None}
@@ -69,12 +69,15 @@ class BootMachine(RuleBasedStateMachine):
 
     async def _boot(self, *, off_ms: int = 10) -> None:
         """Take the power away and give it back; the ECU answers in time, and what runs is allowed."""
+        await self._power_cycle(off_ms)
+        await self._what_runs()
+
+    async def _power_cycle(self, off_ms: int) -> None:
         self.lab.node.cut("test")
         await self.lab.wait_ms(off_ms)
         self.lab.node.power_on()
         limit_ms = self.lab.kind.personality.boot.time_limit_ms
         assert await self.lab.answers_within(limit_ms) is not None, "silent"
-        await self._what_runs()
 
     async def _what_runs(self) -> None:
         runs = await self.lab.version() is not None
@@ -84,7 +87,9 @@ class BootMachine(RuleBasedStateMachine):
         return [name for name in self.names if (held := self.banks[name]) is not None and held.genuine]
 
     def _target(self) -> str:
-        return self.lab.memory.target_bank
+        """Return the bank that an update ends up in: external flash is only on the way."""
+        bank = self.lab.memory.target_bank
+        return bank if bank in self.names else self.names[0]
 
     # Rules ------------------------------------------------------------------------------------------
 
@@ -96,12 +101,13 @@ class BootMachine(RuleBasedStateMachine):
 
     async def _update(self, signed: SignedImage, counter: int) -> None:
         bank = self._target()
+        before = self.banks[bank]
         flashing = self.lab.begin_flash(signed)
         await flashing.done
         self.banks[bank] = self._learn(Held(signed.header.encode(), counter, True))
         assert (flashing.failure is None) is (counter >= self.floor), flashing.failure
         if flashing.failure is not None:  # without its mark it may not run, floor or not
-            self.banks[bank] = None
+            self.banks[bank] = before if self.lab.memory.mark(bank) == VALID_MARK else None
             await self._boot()
 
     @rule()
@@ -150,18 +156,19 @@ class BootMachine(RuleBasedStateMachine):
         requests.arm(requests.n + step, "after" if after else "before", None, lose_power)
         await flashing.done
         held = self._learn(Held(signed.header.encode(), counter, True))
+        await self._power_cycle(10)  # a boot may finish what was staged
         if flashing.report is not None or self._is_whole(bank, signed):
             self.banks[bank] = held
         elif not self._is_as_it_was(bank):
             self.banks[bank] = None
-        await self._boot()
+        await self._what_runs()
 
     def _is_whole(self, bank: str, signed: SignedImage) -> bool:
         flash = self.lab.memory.flash
         return (
-            flash.read(mark_region(bank), 0, len(VALID_MARK)) == VALID_MARK
-            and flash.read(header_region(bank), 0, 256) == signed.header.encode()
-            and flash.read(image_region(bank), 0, len(signed.data)) == signed.data
+            flash.raw(mark_region(bank), 0, len(VALID_MARK)) == VALID_MARK
+            and flash.raw(header_region(bank), 0, 256) == signed.header.encode()
+            and flash.raw(image_region(bank), 0, len(signed.data)) == signed.data
         )
 
     def _is_as_it_was(self, bank: str) -> bool:

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.world import World
-from ecu_sim.memory.flash import Cell, Flash, FlashFault
-from ecu_sim.personality.geometry import FlashRegion
+from ecu_sim.memory.flash import Flash, FlashFault
+from ecu_sim.memory.pages import Cell
+from ecu_sim.personality.region import FlashRegion, equal_sectors
 
 UNIT, UNITS_PER_SECTOR, SECTORS = 16, 4, 4
 SECTOR, UNITS = UNIT * UNITS_PER_SECTOR, UNITS_PER_SECTOR * SECTORS
@@ -25,8 +26,8 @@ instants = st.integers(0, 4 * ERASE_NS + 10)
 
 def _region(name: str, *, protected: bool = False) -> FlashRegion:
     return FlashRegion(
-        name=name, base_address=0, size_bytes=SECTOR * SECTORS, unit_bytes=UNIT, sector_bytes=SECTOR,
-        program_ns=PROGRAM_NS, erase_ns=ERASE_NS, protected=protected,
+        name=name, base_address=0, size_bytes=SECTOR * SECTORS, unit_bytes=UNIT, program_ns=PROGRAM_NS,
+        runs=equal_sectors(SECTOR * SECTORS, SECTOR, ERASE_NS), protected=protected,
     )  # fmt: skip
 
 

@@ -345,17 +345,22 @@ def open_lab(name: str, *, seed: int = 1, bursts: bool = True) -> Lab:
     kind, loop = kinds()[name], BoundedLoop()
     world = World(loop, seed)
     world.on_crash = loop.stop
-    fd = kind.personality.isotp.fd or kind.vehicle.habits(kind.entry).fd
 
     async def build() -> Lab:
-        channel = kind.entry.channel
-        bus = SimCanBus(world, channel, BITRATE_BIT_S, DATA_BITRATE_BIT_S if fd else None, bursts=bursts)
         whole = kind.vehicle.spec()
         spec = replace(whole, ecus=tuple(ecu for ecu in whole.ecus if ecu.id == kind.entry.id))
-        vehicle = build_vehicle(world, spec, {channel: bus}, public_key("image"), {kind.name: kind.path}, {})
-        return Lab(world, loop, bus, kind, vehicle)
+        own = spec.ecus[0]
+        channels = {own.channel, *(name for route in own.routes for name in (route.source, route.target))}
+        buses = {name: _bus(world, kind, name, bursts=bursts) for name in sorted(channels)}
+        vehicle = build_vehicle(world, spec, buses, public_key("image"), {kind.name: kind.path}, {})
+        return Lab(world, loop, buses[own.channel], kind, vehicle)
 
     return loop.run(build())
+
+
+def _bus(world: World, kind: Kind, channel: str, *, bursts: bool) -> SimCanBus:
+    fd = kind.entry.channel == channel and (kind.personality.isotp.fd or kind.vehicle.habits(kind.entry).fd)
+    return SimCanBus(world, channel, BITRATE_BIT_S, DATA_BITRATE_BIT_S if fd else None, bursts=bursts)
 
 
 def run_lab(name: str, story: Callable[[Lab], Any], *, seed: int = 1, bursts: bool = True) -> Any:

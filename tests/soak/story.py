@@ -19,8 +19,6 @@ BLOCK_UNITS = 1_024
 PATIENCE_MS = 700_000
 """How long a request may be pending: 64 MiB are erased in 154 s."""
 READ_SESSION = b"\x22\xf1\x86"
-LOOKED_AT_BYTES = 0x4_0000
-"""How much of an image's region is compared; no request of the soak programs behind it."""
 S3_SLACK_MS, RESTART_SLACK_MS = 150, 50
 
 
@@ -34,7 +32,7 @@ class Memory(NamedTuple):
     programs: int
     erases: int
     nvm: object
-    digests: tuple[str, ...]
+    flash: int
 
 
 @dataclass
@@ -106,20 +104,16 @@ class Soak:
         new, self.boots_seen = starts[self.boots_seen :], len(starts)
         return [t_ns for t_ns in new if not any(begin <= t_ns <= end for begin, end in self.excuses)]
 
-    def boot_digest(self) -> str:
-        regions = [region.name for region in self.lab.kind.personality.regions() if region.protected]
-        flash = self.lab.memory.flash
-        return " ".join(flash.digest(name, 0, flash.region(name).size_bytes) for name in regions)
+    def boot_digest(self) -> bytes:
+        """Return what stands in the protected regions: the bootloader."""
+        regions = [region for region in self.lab.kind.personality.regions() if region.protected]
+        return b"".join(self.lab.memory.flash.raw(region.name, 0, region.size_bytes) for region in regions)
 
     def memory(self) -> Memory:
         """Return flash and NVM as they are now, without what may count by itself."""
-        flash, regions = self.lab.memory.flash, list(self.lab.kind.personality.regions())
+        flash = self.lab.memory.flash
         record = replace(self.lab.memory.nvm.record, security_attempts=0)
-        digests = tuple(
-            flash.digest(region.name, 0, min(region.size_bytes, LOOKED_AT_BYTES))
-            for region in regions if not region.protected
-        )  # fmt: skip
-        return Memory(flash.programs, flash.erases, record, digests)
+        return Memory(flash.programs, flash.erases, record, flash.state_value())
 
     def _now_ms(self) -> int:
         return self.lab.world.clock.now_ns() // NS_PER_MS
