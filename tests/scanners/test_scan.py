@@ -45,13 +45,14 @@ def test_service_that_is_found_but_not_described_is_told() -> None:
 
 
 def test_identifier_that_is_described_but_not_found_is_told() -> None:
-    (told,) = wrong([row for row in rows() if row.request != b"\x22\xf1\x80"])
+    seen = rows(("RDBI", "session2", "22f18f", "7f2231"))
+    (told,) = wrong([row for row in seen if row.request != b"\x22\xf1\x80"])
     assert "described but not found 0xF180" in str(told)
 
 
 def test_silence_is_excused_by_a_restart_only() -> None:
     assert unanswered(rows(("TP", "session2", "3e00", None), ("ER", "session1", "1102", None))) == []
-    (lost,) = unanswered(rows(("RDBI", "session2", "22f1ff", None)))
+    (lost,) = unanswered(rows(("RDBI", "session2", "22f1fe", None), ("RDBI", "session2", "22f1ff", None)))
     assert lost.request == b"\x22\xf1\xff"
 
 
