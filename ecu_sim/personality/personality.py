@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
 from bench.core.clock import NS_PER_MS
@@ -16,7 +16,16 @@ from bench.core.specs import EcuSpec
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
-from ecu_sim.personality.geometry import BOOT_BASE, Bank, FlashTiming, Layout, StagingFlash, image_region
+from ecu_sim.personality.geometry import (
+    BOOT_BASE,
+    Bank,
+    FlashTiming,
+    Layout,
+    StagingFlash,
+    header_region,
+    image_region,
+    mark_region,
+)
 from ecu_sim.personality.region import FlashRegion
 from ecu_sim.personality.sections import (
     AuthenticationRules,
@@ -50,6 +59,13 @@ class Personality(FileModel):
     transfer: TransferFormat = STANDARD
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
 
+    @field_validator("staging")
+    @classmethod
+    def _has_one_bank(cls, staging: StagingFlash | None, info: ValidationInfo) -> StagingFlash | None:
+        if staging is not None and len(info.data.get("banks", ())) > 1:
+            raise ValueError("nothing: external flash is for ECUs with one bank")
+        return staging
+
     @model_validator(mode="after")
     def _fits_together(self) -> Personality:
         sector, unit = self.flash.sector_bytes, self.flash.unit_bytes
@@ -61,14 +77,16 @@ class Personality(FileModel):
             raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
         if len({bank.name for bank in self.banks}) != len(self.banks):
             raise ValueError("banks.name must differ")
-        spans = [(self.header_address, sector), (self.mark_address, sector), (BOOT_BASE, sector)]
         if self.uds.max_block_length > self.isotp.max_length:
             raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
-        for bank in self.banks:
-            _refuse_overlap([*spans, (bank.linked_base, bank.size_bytes)])
-        if self.staging is not None and self.dual_bank:
-            raise ValueError("staging is for ECUs with one bank")
         self._layout.check(HEADER_BYTES)
+        sizes = {region.name: region.size_bytes for region in self._regions}
+        for bank in self.banks:
+            slots = [
+                (self.header_address, sizes[header_region(bank.name)]),
+                (self.mark_address, sizes[mark_region(bank.name)]),
+            ]
+            _refuse_overlap([*slots, (BOOT_BASE, sector), (bank.linked_base, bank.size_bytes)])
         return self
 
     def _has_own_sectors(self, bank: Bank) -> bool:
