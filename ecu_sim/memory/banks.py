@@ -241,4 +241,5 @@ class EcuMemory:
             driver_faults=tuple(flash.driver_faults),
             release_floor=record.release_floor,
             trial_bank=record.trial_bank,
+            wear=flash.worn(),
         )

@@ -218,13 +218,14 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
         pdu = common.session_answer(session)
+        await transfer.idle()
         if session is Session.DEFAULT and leaves_programming():
             return Answer(pdu, lambda: parts.restart(False))
         state.enter(session)
         return Answer(pdu)
 
     def session_timed_out() -> None:
-        if leaves_programming():
+        if not transfer.writing and leaves_programming():
             parts.restart(False)
         else:
             state.enter(Session.DEFAULT)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -232,3 +234,25 @@ def test_wrong_geometry_names_file_key_and_what_is_allowed(tmp_path: Path, old: 
         load_personality(path)
     assert said in str(refused.value)
     assert refused.value.file == str(path)
+
+
+PARTITION = '[[flash.areas]]\nregions = ["image:A", "header:A", "mark:A"]\npartition = "code"\n\n[nvm]'
+
+
+def test_leaving_the_programming_session_waits_for_the_block_that_is_being_programmed(
+    drive: Any, changed_ecus: Callable[[str, str], Path]
+) -> None:
+    """The bootloader looks at the validity mark then, which cannot be read meanwhile."""
+
+    async def story(car: Any) -> None:
+        assert car.memory.personality.flash.while_receiving
+        await car.programming()
+        await car.erase(car.image())
+        await car.good("3400440000000000001000")
+        assert await car.ask(b"\x36\x01" + bytes(2048)) == bytes.fromhex("7601")
+        assert (await car.good("1001"))[:2] == bytes.fromhex("5001")
+        dump = car.vehicle.dump("ecu")
+        assert dump.driver_faults == ()
+        assert dump.region("image:A").torn == ()
+
+    drive(story, root=changed_ecus("[nvm]", PARTITION))

@@ -10,6 +10,7 @@ import pytest
 
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
+from bench.core.records import SectorWear
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.torn import RULES, TornReads
 from ecu_sim.personality.geometry import STAGING, header_region, image_region, mark_region
@@ -227,6 +228,7 @@ def test_bank_that_is_worn_out_is_told_and_leaves_an_ecu_that_answers(
         assert not mark_is_blank(car, STAGING)
         faults = car.vehicle.dump("ecu").driver_faults
         assert faults == ("erase of image:A sector 1 fails: worn out after 1 erases",) * 2
+        assert SectorWear("image:A", 1, 1, 1) in car.vehicle.dump("ecu").wear
         assert await car.version() is None
 
     drive(story, root=changed_ecus("[nvm]", WORN + STAGING_SECTION))
