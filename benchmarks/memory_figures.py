@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from bench.core.car import CarState
 from bench.core.clock import NS_PER_S
 from bench.core.loop import VirtualLoop
 from bench.core.records import CanAddress
@@ -27,6 +28,7 @@ from benchmarks.vehicles import large_body, loaded
 from ecu_sim.ecu import SimEcu
 from ecu_sim.memory.banks import MemorySnapshot
 from ecu_sim.personality.personality import Personality, load_personality
+from ecu_sim.surroundings import Car
 from ecu_sim.uds.identification import Identity
 
 ROUNDS = 300
@@ -64,7 +66,8 @@ class _Bench:
     def ecu(self) -> SimEcu:
         identity = Identity(SPEC, "ZZZ00TABENCH00001")
         return SimEcu(
-            self.world, SPEC, _personality(), self.bus, identity, CanAddress(0x7DF), public_key("image")
+            self.world, SPEC, _personality(), {"can0": self.bus}, Car(self.world, CarState()), identity,
+            CanAddress(0x7DF), public_key("image"),
         )  # fmt: skip
 
     def with_image(self, image: SignedImage) -> SimEcu:

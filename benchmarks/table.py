@@ -14,6 +14,7 @@ from benchmarks.flash_figures import (
     sim_cpu_s_per_mib,
 )
 from benchmarks.frames import frames_per_s
+from benchmarks.idle_ecus import idle_100_ecus_wall_s
 from benchmarks.memory_figures import (
     boot_1mib_cached_ms,
     boot_1mib_uncached_ms,
@@ -43,5 +44,6 @@ FIGURES: tuple[Figure, ...] = (
         Figure(name=f"fd_flash_{size}_wall_s", unit="s", better="lower", measure=measure)
         for size, measure in by_size().items()
     ),
+    Figure(name="idle_100_ecus_wall_s", unit="s", better="lower", measure=idle_100_ecus_wall_s, aim=1.0),
     Figure(name="demo_wall_s", unit="s", better="lower", measure=demo_wall_s, aim=30),
 )

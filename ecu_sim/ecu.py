@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.ports import CanBus
+from bench.wire.image_behaviour import MARKER_BYTES, WELL, behaviour_of
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress
 from bench.wire.uds import Session
 from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Trust
+from ecu_sim.boot.watchdog import Watchdog
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
-from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.memory.dtcs import Dtc, DtcMemory
+from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
+from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
+from ecu_sim.network.sleep import Sleeper
+from ecu_sim.personality.geometry import BOOT_REGION
 from ecu_sim.personality.personality import Personality
-from ecu_sim.surroundings import Surroundings
+from ecu_sim.supply import Supply, VoltageMonitor
+from ecu_sim.surroundings import Car, Surroundings
 from ecu_sim.uds.identification import Identity
 from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode
 from ecu_sim.uds.server import UdsServer
@@ -34,6 +44,11 @@ def _address(spec: EcuSpec) -> IsoTpAddress:
     )  # fmt: skip
 
 
+def routed_channels(spec: EcuSpec) -> dict[str, None]:
+    """Return the channels that an ECU's routes name, each once."""
+    return dict.fromkeys(name for route in spec.routes for name in (route.source, route.target))
+
+
 class SimEcu:
     """One ECU of a simulated vehicle."""
 
@@ -42,16 +57,24 @@ class SimEcu:
         world: World,
         spec: EcuSpec,
         personality: Personality,
-        bus: CanBus,
+        buses: Mapping[str, CanBus],
+        car: Car,
         identity: Identity,
         functional: CanAddress,
         image_public_key: bytes,
     ) -> None:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
-        self.surroundings = Surroundings()
+        self.surroundings = Surroundings(car, personality.preconditions.demands())
+        self.misbehaviours = Misbehaviours(lambda order: world.journal.add(spec.id, "misbehave", order))
         self.node = Node(world, spec.id, self._boot)
-        self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
+        self.supply = Supply(world, self.node, personality.supply)
+        self.watchdog = Watchdog(world, self.node, personality.watchdog)
+        self._world, self._identity, self._functional = world, identity, functional
+        self._buses = {spec.channel: buses[spec.channel]} | {name: buses[name] for name in routed_channels(spec)}
+        self._sleeper = Sleeper(world, spec.id, self._buses, car, self.node.reset)
+        self._network: ApplicationNetwork | None = None
+        car.on_change(self._car_changed)
         self._address = _address(spec)
         self._trust = Trust(image_public_key, spec.hardware_id)
         self._points = world.points.counter(spec.id, "boot")
@@ -60,21 +83,28 @@ class SimEcu:
     # Boot -------------------------------------------------------------------------------------------
 
     def _boot(self, life: Incarnation) -> None:
+        self._network = None
+        if self._sleeper.takes(life):
+            return
         programming, self._programming_asked = self._programming_asked, False
         life.spawn(self._stages(life, programming), "boot")
 
     async def _stages(self, life: Incarnation, programming: bool) -> None:
         n = self._points.begin(BOOT_STAGES)
         life.check()
+        bite = self.watchdog.take()
         self.memory.begin_boot(life)
         dtcs = DtcMemory(life, self.memory.dtc_block)
         self.memory.report_to(dtcs)
         timing = self.personality.boot
-        self._record_stage("boot_manager", None, "programming asked" if programming else "start")
+        cause = "programming asked" if programming else "start"
+        self._record_stage("boot_manager", None, cause if bite is None else bite.cause)
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
         self._points.inside(n, 0)
         life.check()
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
+        if bite is not None:
+            await self.memory.count_crash(life, bite.bank)
         await staging.resume(life, self.memory, self._trust)
         if programming:
             choice = manager.Choice(None, "programming asked")
@@ -83,9 +113,11 @@ class SimEcu:
         header = None if choice.bank is None else self.memory.decoded_header(choice.bank)
         if choice.bank is None or header is None:
             self._record_stage("bootloader", None, choice.reason)
+            self._bootloader_begins(life)
         else:
             self._record_stage("application", choice.bank, choice.reason)
-            self._record_execution(choice.bank, header)
+            self._application_begins(life, choice.bank, header)
+        self._tell_crash_loop(dtcs)
         self._points.inside(n, 1)
         life.check()
         await self._serve(life, dtcs, choice.bank, header, Session.PROGRAMMING if programming else Session.DEFAULT)
@@ -94,7 +126,8 @@ class SimEcu:
     def _record_stage(self, stage: str, bank: str | None, reason: str) -> None:
         self._world.boot(BootRecord(self._world.clock.now_ns(), self.spec.id, stage, bank, reason))
 
-    def _record_execution(self, bank: str, header: ImageHeader) -> None:
+    def _application_begins(self, life: Incarnation, bank: str, header: ImageHeader) -> None:
+        """Jump into the image: from here on its bytes are executed, and the watchdog wants to be kicked."""
         memory = self.memory
         self._world.execution(
             ExecutionRecord(
@@ -102,6 +135,35 @@ class SimEcu:
                 memory.image_sha256(bank, header), memory.nvm.record.release_floor,
             )
         )  # fmt: skip
+        life.at_end(partial(self._execution_ended, life))
+        place = memory.image_place(bank, header.load_address, min(MARKER_BYTES, header.length))
+        first = None if place is None else memory.readable(place.region, place.offset, place.size_bytes)
+        self.watchdog.runs(life, bank, behaviour_of(first or b""))
+        if memory.crashes_in_row(bank):
+            life.call_at_ns(life.now_ns() + self.personality.watchdog.stable_ms * NS_PER_MS, self._stable, life, bank)
+
+    def _stable(self, life: Incarnation, bank: str) -> None:
+        """The image has run long enough: its crashes are forgiven."""
+        life.spawn(self.memory.forgive_crashes(life, bank), "crashes")
+
+    def _bootloader_begins(self, life: Incarnation) -> None:
+        region = self.memory.flash.region(BOOT_REGION)
+        digest = self.memory.flash.digest(BOOT_REGION, 0, region.size_bytes)
+        now_ns = self._world.clock.now_ns()
+        self._world.bootloader_run(
+            ExecutionRecord(now_ns, self.spec.id, BOOT_REGION, region.base_address, b"", digest, 0)
+        )
+        life.at_end(partial(self._execution_ended, life))
+        self.watchdog.runs(life, None, WELL)
+
+    def _execution_ended(self, life: Incarnation) -> None:
+        if life.end_cause is not None:
+            self._world.execution_ended(self.spec.id, life.end_cause)
+
+    def _tell_crash_loop(self, dtcs: DtcMemory) -> None:
+        loops = max(self.memory.crashes.in_row) >= self.personality.watchdog.resets_max
+        if loops or any(dtc.code == Dtc.CRASH_LOOP for dtc in dtcs.stored):
+            dtcs.report(Dtc.CRASH_LOOP, failed=loops)
 
     async def _serve(
         self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, session: Session
@@ -110,27 +172,53 @@ class SimEcu:
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
             restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings, dtcs=dtcs,
+            supply=self.supply,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:
             await life.sleep_ns(timing.bootloader_ms * NS_PER_MS)
-            self._listen(life, bootloader_mode(parts, session), bootloader=True)
+            self._listen(parts, bootloader_mode(parts, session), bootloader=True)
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
-            self._listen(life, application_mode(parts, bank, header), bootloader=False)
+            self._listen(parts, application_mode(parts, bank, header), bootloader=False)
+        self._watch_voltage(life, dtcs)
 
-    def _listen(self, life: Incarnation, mode: Mode, *, bootloader: bool) -> None:
-        isotp = self.personality.isotp
+    def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
+        stored = any(dtc.code == Dtc.UNDERVOLTAGE for dtc in dtcs.stored)
+        VoltageMonitor(life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored)
+
+    def _listen(self, parts: EcuParts, mode: Mode, *, bootloader: bool) -> None:
+        isotp, life = self.personality.isotp, parts.life
+        ports = {name: bus.attach(life) for name, bus in self._buses.items()}
         connection = DiagConnection(
-            life, self._bus.attach(life), self._address, self._functional, isotp.of_mode(bootloader=bootloader),
+            life, ports[self.spec.channel], self._address, self._functional, isotp.of_mode(bootloader=bootloader),
             hears_fd=isotp.hears_fd(bootloader=bootloader),
         )  # fmt: skip
         connection.open(
             UdsServer(
                 life, self._world, self.personality.uds, mode.state, mode.table, connection.send,
                 mode.on_session_timeout,
+                MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(False)),
             )
         )  # fmt: skip
+        network = NetworkParts(
+            life=life, world=self._world, spec=self.spec, ports=ports, state=mode.state, car=self.surroundings.car,
+            dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
+        )  # fmt: skip
+        if bootloader:
+            start_bootloader(network, routes=self.personality.routes_in_bootloader, unsafe=self._unsafe)
+        else:
+            self._network = ApplicationNetwork(network)
+            connection.on_request(self._network.busy)
+            self._network.start()
+
+    def _unsafe(self) -> bool:
+        """Return whether the ECU has no application that could be started: it was erased, or only half written."""
+        return not any(manager.mark_ok(self.memory.mark(bank.name)) for bank in self.personality.banks)
+
+    def _car_changed(self) -> None:
+        if self._network is not None:
+            self._network.look()
 
     # Reset ------------------------------------------------------------------------------------------
 
@@ -141,4 +229,4 @@ class SimEcu:
 
     def _reset(self, programming: bool) -> None:
         self._programming_asked = programming
-        self.node.reset()
+        self.node.reset("programming asked" if programming else "reset")

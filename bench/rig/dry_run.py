@@ -143,11 +143,11 @@ def _power_ideal_vehicle(
     for entry in order.files.vehicle.ecus:
         recipe = order.files.recipes[entry.id]
         known = times[entry.id] or EcuTimes()
-        IdealEcu(world, buses[entry.channel], entry, recipe, known, new.get(entry.id)).node.power_on("dry run")
+        IdealEcu(world, buses[entry.tester_channel], entry, recipe, known, new.get(entry.id)).node.power_on("dry run")
 
 
 def _recorded(order: FlashOrder, accesses: Mapping[str, EcuAccess], record: _Record) -> dict[str, EcuAccess]:
-    channels = {ecu.id: ecu.channel for ecu in order.files.vehicle.ecus}
+    channels = {ecu.id: ecu.tester_channel for ecu in order.files.vehicle.ecus}
     functional: dict[str, FunctionalLink] = {}
     for ecu, access in accesses.items():
         functional.setdefault(channels[ecu], _RecordedFunctional(access.functional, record, channels[ecu]))

@@ -10,6 +10,7 @@ from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
+from ecu_sim.memory.crashes import CrashCounters
 from ecu_sim.memory.dtcs import Dtc, DtcMemory, factory_block
 from ecu_sim.memory.flash import Flash, FlashFault, FlashSnapshot, padded
 from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord, NvmSnapshot
@@ -49,6 +50,7 @@ class EcuMemory:
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
         self.dtc_block = NvmBlock(self.nvm.device, factory_block())
+        self.crash_block = NvmBlock(self.nvm.device, CrashCounters().encode())
         self._ecu = ecu
         self._dtcs: DtcMemory | None = None
 
@@ -183,6 +185,30 @@ class EcuMemory:
             return self.personality.verify_ns(length)
         return max(-(-length // staging.read_bytes_per_ms) * NS_PER_MS, self.personality.verify_ns(length))
 
+    # Crashes ----------------------------------------------------------------------------------------
+
+    @property
+    def crashes(self) -> CrashCounters:
+        """The counters as NVM holds them."""
+        return CrashCounters.decode(self.crash_block.content)
+
+    def crashes_in_row(self, bank: str) -> int:
+        """Return how often the bank's image crashed in a row; nothing is executed from staging flash."""
+        return 0 if bank == STAGING else self.crashes.in_row[self._number(bank)]
+
+    async def count_crash(self, life: Incarnation, bank: str | None) -> None:
+        """Count a reset by watchdog or crash of the image in `bank`, or of the bootloader."""
+        number = None if bank is None else self._number(bank)
+        await self.crash_block.store(life, self.crashes.after_crash(number).encode())
+
+    async def forgive_crashes(self, life: Incarnation, bank: str) -> None:
+        """Begin a bank's row anew; nothing is written when there is none."""
+        if self.crashes_in_row(bank):
+            await self.crash_block.store(life, self.crashes.forgiven(self._number(bank)).encode())
+
+    def _number(self, bank: str) -> int:
+        return [known.name for known in self.personality.banks].index(bank)
+
     # Changes ----------------------------------------------------------------------------------------
 
     async def erase_bank(self, life: Incarnation, bank: str, place: Place) -> None:
@@ -197,7 +223,8 @@ class EcuMemory:
         await self.flash.erase(life, header_region(bank), 0, 1)
 
     async def erase_mark(self, life: Incarnation, bank: str) -> None:
-        """Erase the validity mark alone."""
+        """Erase the validity mark alone; what crashed in that bank counts no more."""
+        await self.forgive_crashes(life, bank)
         await self.flash.erase(life, mark_region(bank), 0, 1)
 
     async def program_mark(self, life: Incarnation, bank: str) -> None:

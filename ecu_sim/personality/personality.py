@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
 from bench.core.clock import NS_PER_MS
-from bench.core.records import BankLayout, DownloadPacking, EcuLayout
+from bench.core.records import BankLayout, DownloadPacking, EcuLayout, InhibitSignal
 from bench.core.specs import EcuSpec
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
@@ -26,6 +26,7 @@ from ecu_sim.personality.geometry import (
     image_region,
     mark_region,
 )
+from ecu_sim.personality.preconditions import Preconditions
 from ecu_sim.personality.region import FlashRegion
 from ecu_sim.personality.sections import (
     AuthenticationRules,
@@ -35,6 +36,8 @@ from ecu_sim.personality.sections import (
     SecurityRules,
     UdsServerTiming,
 )
+from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
+from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 
 ERASE_ROUTINE = 0xFF00
 
@@ -57,7 +60,13 @@ class Personality(FileModel):
     authentication: AuthenticationRules | None = None
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
+    supply: SupplyRules = DEFAULT_SUPPLY
+    watchdog: WatchdogRules = DEFAULT_WATCHDOG
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
+    preconditions: Preconditions = Preconditions()
+    routes_in_bootloader: bool = Field(
+        default=False, description="of a gateway: its bootloader carries frames between the buses too"
+    )
 
     @field_validator("staging")
     @classmethod
@@ -137,14 +146,15 @@ def _packing(form: DownloadFormat) -> DownloadPacking | None:
     return DownloadPacking(form.data_format, form.compression, form.encryption, form.key, form.lzma_dictionary_bytes)
 
 
-def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
+def ecu_layout(spec: EcuSpec, personality: Personality, inhibit: InhibitSignal | None = None) -> EcuLayout:
     """Return what the bench knows of an ECU before a run."""
     return EcuLayout(
-        ecu=spec.id, channel=spec.channel, request_id=spec.request_id, response_id=spec.response_id,
+        ecu=spec.id, channel=spec.tester_channel, request_id=spec.request_id, response_id=spec.response_id,
         hardware_id=spec.hardware_id, header_address=personality.header_address,
         banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
         boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE, id_29_bit=spec.id_29_bit,
         request_extension=spec.request_extension, response_extension=spec.response_extension,
         packing=_packing(personality.download), first_counter=personality.transfer.first_counter,
-        counter_after_ff=personality.transfer.counter_after_ff,
+        counter_after_ff=personality.transfer.counter_after_ff, demands=personality.preconditions.demands(),
+        inhibit=inhibit,
     )  # fmt: skip

@@ -21,6 +21,8 @@ class SessionState:
         """Whether a certificate's owner was proven (0x29)."""
         self.communication_type = 0
         """Control type of the last 0x28; 0 is normal communication."""
+        self.communication_messages = 0x03
+        """Which messages it was about: 1 normal ones, 2 network management, 3 both."""
         self._on_change: list[Callable[[], None]] = []
 
     @property

@@ -19,8 +19,10 @@ from bench.wire.uds import (
 from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault, padded
 from ecu_sim.personality.geometry import mark_region
+from ecu_sim.supply import Supply
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.unpacking import Unpacker, UnpackError
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 
 class _Download:
@@ -44,8 +46,9 @@ class _Download:
 class Transfer:
     """The downloads of one life; at most one at a time."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, max_block_length: int) -> None:
+    def __init__(self, life: Incarnation, memory: EcuMemory, max_block_length: int, supply: Supply) -> None:
         self._life, self._memory, self._max_block_length = life, memory, max_block_length
+        self._supply = supply
         self._download: _Download | None = None
         self._writing: asyncio.Task[None] | None = None
         self._failed = False
@@ -83,6 +86,7 @@ class Transfer:
         await self.written()
         self._check_idle()
         self._check_erased(place)
+        refuse_by_voltage(self._supply)
         self._download = _Download(place, form)
         return Answer(download_response(self._max_block_length))
 
@@ -122,6 +126,7 @@ class Transfer:
         if request.counter != download.last_counter:
             self._check_counter(download, request.counter)
             self._check_amount(download, len(request.data))
+            refuse_by_voltage(self._supply)
             await self._take(download, download.unpacker.feed(request.data))
             download.last_counter = request.counter
         return Answer(positive(Sid.TRANSFER_DATA, bytes((request.counter,))))
