@@ -186,11 +186,20 @@ def _torn_bytes(lab: Lab) -> int:
 
 def _torn_as_it_must(lab: Lab, cut: Cut, torn_bytes: int) -> None:
     """A cut inside leaves one unit (or sector) that is neither old nor new; one before or after leaves none."""
-    flash = lab.kind.personality.flash
-    inside = {"program": flash.unit_bytes, "erase": flash.sector_bytes} if "torn" in cut.where else {}
-    expected = inside.get(cut.event, 0)
-    beside = flash.while_receiving and cut.event == "nvm"
+    inside = "torn" in cut.where and cut.event in ("program", "erase")
+    expected = _piece_bytes(lab, cut.event) if inside else 0
+    beside = lab.kind.personality.flash.while_receiving and cut.event == "nvm"
     assert torn_bytes == expected or beside, f"{torn_bytes} bytes are torn, not {expected}"
+
+
+def _piece_bytes(lab: Lab, event: str) -> int:
+    """Return the size of a program unit or of a sector, where something is torn (in the image when nothing is)."""
+    flash = lab.memory.flash
+    places = [(flash.region(r.name), flash.torn(r.name)) for r in lab.kind.personality.regions()]
+    torn = [(region, stretches[0][0]) for region, stretches in places if stretches]
+    region, offset = torn[0] if torn else (flash.region("image:A"), 0)
+    sector = region.sector_at(offset)
+    return region.unit_bytes if event == "program" else region.begins[sector + 1] - region.begins[sector]
 
 
 def _nothing_forbidden(lab: Lab) -> None:
