@@ -10,12 +10,15 @@ from bench.core.errors import InputError
 from bench.core.node import Node
 from bench.core.records import EcuLayout, FlashDump
 from bench.core.specs import EcuSpec, VehicleSpec
+from bench.core.waveform import Waveform
 from bench.core.world import World
 from bench.ports import CanBus
+from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.image_header import HEADER_BYTES, HeaderError
 from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
 from ecu_sim.memory.banks import EcuMemory
+from ecu_sim.memory.torn import TornReads
 from ecu_sim.network.fitting import refuse_unfit
 from ecu_sim.network.starter import StarterControl, inhibit_signal
 from ecu_sim.personality.geometry import header_region, image_region
@@ -76,13 +79,42 @@ class SimVehicle:
             raise InputError(f"{ecu_id} has no header byte {offset} in bank {bank}", allowed=f"0 to {HEADER_BYTES - 1}")
         self.memory(ecu_id).flash.flip_bit(header_region(bank), offset, bit)
 
+    def tear_as(self, ecu_id: str, reads: str) -> None:
+        """Say how cells read that the next cut tears (`ecu_sim.memory.torn`); an ECU without power is left alone."""
+        if self.nodes[ecu_id].powered:
+            self.memory(ecu_id).tear_as(TornReads(reads))
+
     def set_condition(self, ecu_id: str, condition: int, *, met: bool) -> None:
         """Let a condition of the car be met or not (`ecu_sim.surroundings`), as the application sees it."""
         self._ecus[ecu_id].surroundings.set_condition(condition, met=met)
 
+    def cut_power(self, ecu_id: str, cause: str) -> None:
+        """Cut the ECU's supply line: it loses power at once, or once its capacitor is empty (`supply.hold_ms`)."""
+        self._ecus[ecu_id].supply.cut(cause)
+
+    def restore_power(self, ecu_id: str, cause: str) -> None:
+        """Close the ECU's supply line again; it boots if it had lost power."""
+        self._ecus[ecu_id].supply.restore(cause)
+
+    def apply_supply(self, ecu_id: str, waveform: Waveform, name: str) -> None:
+        """Let the voltage at an ECU follow a waveform from now on."""
+        self._ecus[ecu_id].supply.apply(waveform, name)
+
+    def hang(self, ecu_id: str) -> None:
+        """Let what an ECU executes now stand still, until its watchdog bites."""
+        self._ecus[ecu_id].watchdog.hang()
+
+    def crash(self, ecu_id: str) -> None:
+        """Let what an ECU executes now end in an exception of the processor."""
+        self._ecus[ecu_id].watchdog.crash()
+
     def set_car(self, key: str, value: CarValue, cause: str) -> None:
         """Change a value of the car (`bench.core.car`); ValueError for one that it does not have."""
         self.car.set(key, value, cause)
+
+    def misbehave(self, ecu_id: str, order: EcuMisbehaviour) -> None:
+        """Have an ECU break the rules of UDS as ordered, from its next request on."""
+        self._ecus[ecu_id].misbehaviours.add(order)
 
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""

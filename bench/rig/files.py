@@ -295,13 +295,15 @@ def _refuse_repeats(what: str, values: Iterable[str]) -> None:
         seen.append(value)
 
 
-NAMED_BY = {"vehicles": "vehicle", "recipes": "ecus.recipe", "ecus": "ecus.personality"}
+NAMED_BY = {
+    "vehicles": "vehicle", "recipes": "ecus.recipe", "ecus": "ecus.personality", "supply": "faults.parameters.profile",
+}  # fmt: skip
 """Folder: key that names a file of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Folders `benches/ vehicles/ ecus/ recipes/ scenarios/` that names are looked up in, first match wins."""
+    """Folders `benches/ vehicles/ ecus/ recipes/ scenarios/ supply/` that names are looked up in, first match wins."""
 
     roots: tuple[Path, ...]
 

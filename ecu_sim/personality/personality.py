@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from bench.core.specs import EcuSpec
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
-from ecu_sim.personality.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
+from ecu_sim.personality.geometry import BOOT_BASE, Bank, FlashTiming, Layout, StagingFlash, image_region
 from ecu_sim.personality.preconditions import Preconditions
+from ecu_sim.personality.region import FlashRegion
 from ecu_sim.personality.sections import (
     AuthenticationRules,
     BootTiming,
@@ -25,6 +27,8 @@ from ecu_sim.personality.sections import (
     SecurityRules,
     UdsServerTiming,
 )
+from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
+from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 
 ERASE_ROUTINE = 0xFF00
 
@@ -38,6 +42,7 @@ class Personality(FileModel):
     mark_address: int = Field(ge=0, lt=2**32)
     banks: tuple[Bank, ...] = Field(min_length=1, max_length=2)
     flash: FlashTiming
+    staging: StagingFlash | None = None
     nvm: NvmTiming
     boot: BootTiming
     uds: UdsServerTiming
@@ -46,6 +51,8 @@ class Personality(FileModel):
     authentication: AuthenticationRules | None = None
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
+    supply: SupplyRules = DEFAULT_SUPPLY
+    watchdog: WatchdogRules = DEFAULT_WATCHDOG
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
     preconditions: Preconditions = Preconditions()
     routes_in_bootloader: bool = Field(
@@ -59,7 +66,7 @@ class Personality(FileModel):
             raise ValueError(f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes")
         if self.security is None and self.authentication is None:
             raise ValueError("neither security nor authentication: nothing would guard the flash")
-        if any(bank.size_bytes % sector for bank in self.banks):
+        if any(bank.size_bytes % sector for bank in self.banks if not self._has_own_sectors(bank)):
             raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
         if len({bank.name for bank in self.banks}) != len(self.banks):
             raise ValueError("banks.name must differ")
@@ -68,7 +75,22 @@ class Personality(FileModel):
             raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
         for bank in self.banks:
             _refuse_overlap([*spans, (bank.linked_base, bank.size_bytes)])
+        if self.staging is not None and self.dual_bank:
+            raise ValueError("staging is for ECUs with one bank")
+        self._layout.check(HEADER_BYTES)
         return self
+
+    def _has_own_sectors(self, bank: Bank) -> bool:
+        area = self.flash.area(image_region(bank.name))
+        return area is not None and bool(area.sectors)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return Layout(self.banks, self.flash, self.header_address, self.mark_address, self.staging)
+
+    @cached_property
+    def _regions(self) -> tuple[FlashRegion, ...]:
+        return tuple(self._layout.regions())
 
     @property
     def dual_bank(self) -> bool:
@@ -81,7 +103,7 @@ class Personality(FileModel):
 
     def regions(self) -> Iterator[FlashRegion]:
         """Yield the regions of the flash."""
-        return flash_regions(self.banks, self.flash, self.header_address, self.mark_address)
+        yield from self._regions
 
     def verify_ns(self, length: int) -> int:
         """Return how long the boot manager takes to verify an image of `length` bytes."""

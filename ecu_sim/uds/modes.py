@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.core.node import Incarnation
@@ -30,9 +30,10 @@ from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.authentication import AuthenticationLock
-from ecu_sim.uds.identification import DataService, Identity, application_dids, common_dids
+from ecu_sim.uds.identification import FINGERPRINT, DataService, Identity, application_dids, common_dids
 from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines, RoutineService
 from ecu_sim.uds.security import REQUEST_SEED, SEND_KEY, SecurityLock
 from ecu_sim.uds.services import (
@@ -49,6 +50,7 @@ from ecu_sim.uds.services import (
 )
 from ecu_sim.uds.sessions import SessionState
 from ecu_sim.uds.transfer import Transfer
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 ANY = SubFunction()
 ALL_GROUPS = 0xFF_FFFF
@@ -77,6 +79,7 @@ class EcuParts:
     restart: Restart
     surroundings: Surroundings
     dtcs: DtcMemory
+    supply: Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,12 @@ class Mode:
     state: SessionState
     table: ServiceTable
     on_session_timeout: Callable[[], None]
+    dids: Mapping[int, str]
+    """What 0x22 answers, in words."""
+    writable: frozenset[int]
+    """What 0x2E writes."""
+    routines: Mapping[int, str]
+    """What 0x31 knows, in words."""
 
 
 class _Common:
@@ -148,7 +157,7 @@ class _Common:
         )  # fmt: skip
 
 
-async def _never(_request: object) -> Answer:
+async def never(_request: object) -> Answer:
     """Stand for a service that this mode knows but has in none of its sessions."""
     raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
 
@@ -167,6 +176,7 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
         if session is Session.PROGRAMMING and parts.surroundings.unmet:
             raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         if session is Session.PROGRAMMING:
+            refuse_by_voltage(parts.supply)
             return Answer(common.session_answer(session), lambda: parts.restart(True))
         state.enter(session)
         return Answer(common.session_answer(session))
@@ -177,13 +187,14 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
             service(Sid.DIAGNOSTIC_SESSION_CONTROL, session_control, 2, sub_functions=sessions),
             service(Sid.READ_DATA_BY_IDENTIFIER, data.read, 3),
             service(Sid.ROUTINE_CONTROL, routines.control, 4, ONLY_EXTENDED, sub_functions=each(RoutineType)),
-            service(Sid.WRITE_DATA_BY_IDENTIFIER, _never, 4, ONLY_PROGRAMMING),
-            service(Sid.REQUEST_DOWNLOAD, _never, 3, ONLY_PROGRAMMING),
-            service(Sid.TRANSFER_DATA, _never, 3, ONLY_PROGRAMMING),
-            service(Sid.REQUEST_TRANSFER_EXIT, _never, 1, ONLY_PROGRAMMING),
+            service(Sid.WRITE_DATA_BY_IDENTIFIER, never, 4, ONLY_PROGRAMMING),
+            service(Sid.REQUEST_DOWNLOAD, never, 3, ONLY_PROGRAMMING),
+            service(Sid.TRANSFER_DATA, never, 3, ONLY_PROGRAMMING),
+            service(Sid.REQUEST_TRANSFER_EXIT, never, 1, ONLY_PROGRAMMING),
         )
     )
-    return Mode(state, {**common.table(), **own, **_known_locks(parts)}, lambda: state.enter(Session.DEFAULT))
+    table = {**common.table(), **own, **_known_locks(parts)}
+    return Mode(state, table, lambda: state.enter(Session.DEFAULT), data.titles(), frozenset(), routines.titles())
 
 
 def _known_locks(parts: EcuParts) -> ServiceTable:
@@ -192,9 +203,9 @@ def _known_locks(parts: EcuParts) -> ServiceTable:
     table: dict[int, Service] = {}
     if rules.security is not None:
         keys = each((REQUEST_SEED, SEND_KEY))
-        table |= [service(Sid.SECURITY_ACCESS, _never, 2, ONLY_PROGRAMMING, sub_functions=keys)]
+        table |= [service(Sid.SECURITY_ACCESS, never, 2, ONLY_PROGRAMMING, sub_functions=keys)]
     if rules.authentication is not None:
-        table[Sid.AUTHENTICATION] = _authentication(_never, each(AuthenticationTask))
+        table[Sid.AUTHENTICATION] = _authentication(never, each(AuthenticationTask))
     return table
 
 
@@ -206,10 +217,10 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     )
     common = _Common(parts, state)
     personality, memory = parts.memory.personality, parts.memory
-    transfer = Transfer(parts.life, memory, personality.uds.max_block_length)
+    transfer = Transfer(parts.life, memory, personality.uds.max_block_length, parts.supply)
     state.on_change(transfer.abort)
     data = DataService(parts.life, common_dids(parts.identity, memory.nvm, state), memory.nvm, state)
-    programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer)
+    programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer, parts.supply)
     routines = RoutineService(programming.table(), state)
 
     def leaves_programming() -> bool:
@@ -241,7 +252,8 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
             service(Sid.REQUEST_TRANSFER_EXIT, transfer.request_transfer_exit, 1, ONLY_PROGRAMMING),
         )
     )
-    return Mode(state, {**common.table(), **own, **_locks(parts, state)}, session_timed_out)
+    table = {**common.table(), **own, **_locks(parts, state)}
+    return Mode(state, table, session_timed_out, data.titles(), frozenset((FINGERPRINT,)), routines.titles())
 
 
 def _locks(parts: EcuParts, state: SessionState) -> ServiceTable:

@@ -10,21 +10,28 @@ from typing import Final
 from bench.core.node import Incarnation
 from bench.wire.image_header import ImageHeader
 from bench.wire.uds import DecodeError, MemoryRange, Nrc, RoutineControl, RoutineType, routine_response
-from ecu_sim.boot import manager
+from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Problem, Trust
 from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import header_region
 from ecu_sim.personality.personality import ERASE_ROUTINE
+from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.resume import download_progress
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.sessions import SessionState
 from ecu_sim.uds.transfer import Transfer
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
 CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
+TITLES: Mapping[int, str] = {
+    ERASE_ROUTINE: "erase memory", CHECK_DEPENDENCIES: "check programming dependencies", CHECK_MEMORY: "check memory",
+    ACTIVATE: "activate", CONFIRM: "confirm", REPORT_PROGRESS: "report progress", CHECK_BLOCK: "check block",
+    CHECK_PRECONDITIONS: "check preconditions",
+}  # fmt: skip
 CRC_BYTES = 4
 OK: Final = b"\x00"
 CHECK_STATUS: Mapping[Problem, bytes] = {
@@ -55,6 +62,10 @@ class RoutineService:
     def __init__(self, routines: Mapping[int, Routine], state: SessionState) -> None:
         self._routines, self._state = routines, state
 
+    def titles(self) -> dict[int, str]:
+        """Return the routines, in words."""
+        return {routine_id: TITLES[routine_id] for routine_id in sorted(self._routines)}
+
     async def control(self, request: RoutineControl) -> Answer:
         """Check routine id, security, sub-function, then run the routine."""
         routine = self._routines.get(request.routine_id)
@@ -76,8 +87,9 @@ def _no_option(option: bytes) -> None:
 class BootloaderRoutines:
     """What the bootloader can be told to do with the bank that is not active."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer) -> None:
+    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, supply: Supply) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
+        self._supply = supply
 
     def _settled(self, work: Work) -> Work:
         """Return `work` that begins once everything the tester was told of stands in flash."""
@@ -105,6 +117,7 @@ class BootloaderRoutines:
     async def erase(self, option: bytes) -> bytes:
         """FF00: erase mark, header and the sectors of a linked range; a trial in that bank is given up first."""
         place = self._erase_place(option)
+        refuse_by_voltage(self._supply)
         self._transfer.abort()
         bank = self._memory.target_bank
         record = self._memory.nvm.record
@@ -159,19 +172,23 @@ class BootloaderRoutines:
         return OK + option + progress.encode()
 
     async def check_memory(self, option: bytes) -> bytes:
-        """0202: verify header and image; when all is right, program the validity mark (once)."""
+        """0202: verify header and image; when all is right, program the validity mark (once), copy what is staged."""
         _no_option(option)
         memory, bank = self._memory, self._memory.target_bank
         await self._life.sleep_ns(manager.verify_ns(memory, bank))
         problem = manager.examine(memory, bank, self._trust)
         if problem is not None:
             return CHECK_STATUS[problem]
-        if not manager.mark_ok(memory.mark(bank)):
-            try:
+        if memory.personality.staging is not None and staging.installed(memory, self._trust):
+            return OK
+        try:
+            if not memory.mark_stands(bank):
                 await memory.program_mark(self._life, bank)
-            except FlashFault:
-                raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
-        return OK
+            if memory.personality.staging is not None:
+                problem = await staging.install(self._life, memory, self._trust)
+        except FlashFault:
+            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+        return OK if problem is None else CHECK_STATUS[problem]
 
     async def check_block(self, option: bytes) -> bytes:
         """0206: compare a range of the image with the CRC-32 behind it in the option record."""
@@ -197,7 +214,7 @@ class BootloaderRoutines:
         return OK
 
     def _target_problem(self) -> Problem | None:
-        return manager.bootable(self._memory, self._memory.target_bank, self._trust)
+        return manager.bootable(self._memory, self._memory.next_bank, self._trust)
 
     async def _store(self, record: NvmRecord) -> None:
         await self._memory.nvm.store(self._life, record)

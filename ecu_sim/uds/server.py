@@ -13,6 +13,7 @@ from bench.core.world import World
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
 from ecu_sim.personality.sections import UdsServerTiming
+from ecu_sim.uds.conduct import Conduct
 from ecu_sim.uds.services import Answer, Refused, Service, ServiceTable
 from ecu_sim.uds.sessions import SessionState
 
@@ -59,7 +60,9 @@ class UdsServer:
         table: ServiceTable,
         send: Send,
         on_session_timeout: Callable[[], None],
+        conduct: Conduct | None = None,
     ) -> None:
+        self._conduct = conduct or Conduct()
         self._life, self._timing, self._state, self._table = life, timing, state, table
         self._send, self._on_session_timeout = send, on_session_timeout
         self._points = world.points.counter(life.part, "request")
@@ -113,7 +116,7 @@ class UdsServer:
         self._life.check()
         self._pending.set(self._due_ns(self._timing.p2_ms))
         try:
-            answer = await self._answer(exchange.pdu)
+            answer = await self._conduct.answer(exchange.pdu, self._answer)
         except Refused as refused:
             self._conclude(n, exchange, self._negative(exchange, refused.nrc), None)
         else:
@@ -176,6 +179,7 @@ class UdsServer:
 
     def _conclude(self, n: int, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
         self._pending.drop()
+        pdu = self._conduct.spoken(pdu)
         if then is not None:
             self._closing = True
 
@@ -194,7 +198,7 @@ class UdsServer:
     def _answer_pending(self) -> None:
         """Tell the tester to wait (0x78): once before P2, then before each P2* runs out."""
         exchange = self._exchange
-        if exchange is not None:
+        if exchange is not None and self._conduct.says_pending(again=exchange.pending_sent):
             exchange.pending_sent = True
             self._transmit(negative(exchange.sid, Nrc.RESPONSE_PENDING), _ignore)
             self._pending.set(self._due_ns(self._timing.p2_star_ms))
