@@ -61,6 +61,7 @@ MISTAKES = [
     (CAR, "{ id = 0x120, period_ms = 100 }", "{ id = 0x120, period_ms = 100, length = 12 }", ["fd", "length is 12"]),
     (CAR, "{ id = 0x120, period_ms = 100 }", "{ id = 0x1200, period_ms = 100 }", ["id up to 2047", "id_29_bit"]),
     (CAR, 'channel = "can1" }', 'channel = "can9" }', ["frames.channel", "can0, can1", "can9"]),
+    (CAR, 'timeout_ms = 1000, channel = "can1"', 'timeout_ms = 1000, channel = "can9"', ["partners.channel", "can9"]),
     (CAR, "timeout_ms = 1000", "timeout_ms = 1", ["timeout_ms", "from 10"]),
     (CAR, "nm_node = 1", "nm_node = 64", ["nm_node", "0 to 63"]),
     (CAR, "[network]", "[other]", ["other"]),
