@@ -193,6 +193,7 @@ def test_alive_message_of_another_node_keeps_the_ecu_awake() -> None:
             await car.wait_ms(1000)
             car.can0.send(0x502, "0200FFFFFFFFFFFF")
         assert car.entries("ecu", "sleep") == []
+        assert car.can0.of(NM_ID, 3_000_000_000) == [], "ready to sleep all the while: it does not need the network"
 
     drive(story, [ecu(management=MANAGEMENT)], car=sleeping())
 
@@ -217,6 +218,7 @@ def test_power_cut_of_a_sleeping_ecu_is_an_ordinary_cut() -> None:
         car.set("ignition", True)
         await car.wait_ms(100)
         assert not node.powered
+        assert car.entries("ecu", "wake") == []
         node.power_on()
         await car.wait_ms(200)
         assert await car.can0.ask("3E00") == "7E 00"
