@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from ecu_sim.memory.nvm import RECORD_BYTES
-from ecu_sim.personality.geometry import FlashRegion
 from ecu_sim.personality.personality import Personality, load_personality
+from ecu_sim.personality.region import FlashRegion
 from ecu_sim.uds.description import described
 
 
@@ -48,11 +48,8 @@ def _region(region: FlashRegion) -> dict[str, Any]:
         "unit_bytes": region.unit_bytes,
         "program_us": region.program_ns // NS_PER_US,
         "sectors": [
-            {
-                "count": region.size_bytes // region.sector_bytes,
-                "size_bytes": region.sector_bytes,
-                "erase_ms": region.erase_ns // NS_PER_MS,
-            }
+            {"count": run.count, "size_bytes": run.size_bytes, "erase_ms": run.erase_ns // NS_PER_MS}
+            for run in region.runs
         ],
         "protected": region.protected,
     }

@@ -14,6 +14,7 @@ from ecu_sim.memory.flash import Flash, FlashFault, FlashSnapshot, padded
 from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord, NvmSnapshot
 from ecu_sim.memory.pages import Cell
 from ecu_sim.memory.torn import TornReads
+from ecu_sim.memory.user_area import UserArea
 from ecu_sim.personality.geometry import RAM, STAGING, Bank, header_region, image_region, mark_region
 from ecu_sim.personality.personality import Personality
 
@@ -48,6 +49,8 @@ class EcuMemory:
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
         self.dtc_block = NvmBlock(self.nvm.device, factory_block())
+        rules = personality.user_data
+        self.user_area = None if rules is None else UserArea(self.flash, self.nvm.device, rules, ecu)
         self._ecu = ecu
         self._dtcs: DtcMemory | None = None
 

@@ -28,6 +28,7 @@ from ecu_sim.personality.sections import (
     UdsServerTiming,
 )
 from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
+from ecu_sim.personality.user_data import UserData
 
 ERASE_ROUTINE = 0xFF00
 
@@ -53,6 +54,7 @@ class Personality(FileModel):
     supply: SupplyRules = DEFAULT_SUPPLY
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
     preconditions: Preconditions = Preconditions()
+    user_data: UserData | None = None
     routes_in_bootloader: bool = Field(
         default=False, description="of a gateway: its bootloader carries frames between the buses too"
     )
@@ -76,6 +78,11 @@ class Personality(FileModel):
         if self.staging is not None and self.dual_bank:
             raise ValueError("staging is for ECUs with one bank")
         self._layout.check(HEADER_BYTES)
+        if self.user_data is not None:
+            whole = [*spans, (self.user_data.base_address, self.user_data.size_bytes)]
+            _refuse_overlap([*whole, (self.banks[0].linked_base, self.banks[0].size_bytes)])
+            if self.user_data.size_bytes % sector:
+                raise ValueError("user_data.size_bytes must be a multiple of flash.sector_bytes")
         return self
 
     def _has_own_sectors(self, bank: Bank) -> bool:
@@ -88,7 +95,8 @@ class Personality(FileModel):
 
     @cached_property
     def _regions(self) -> tuple[FlashRegion, ...]:
-        return tuple(self._layout.regions())
+        own = () if self.user_data is None else (self.user_data.region(self.flash),)
+        return (*self._layout.regions(), *own)
 
     @property
     def dual_bank(self) -> bool:

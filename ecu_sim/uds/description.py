@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from bench.core.car import CarState
 from bench.core.loop import VirtualLoop
-from bench.core.node import Incarnation
+from bench.core.node import Incarnation, Node
 from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.wire.image_header import ImageHeader
@@ -17,7 +18,8 @@ from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.personality.personality import Personality
-from ecu_sim.surroundings import Surroundings
+from ecu_sim.supply import Supply
+from ecu_sim.surroundings import Car, Surroundings
 from ecu_sim.uds.identification import Identity
 from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode, never
 from ecu_sim.uds.services import Service, ServiceTable
@@ -113,9 +115,11 @@ def _parts(world: World, personality: Personality) -> EcuParts:
         id="shown", personality=personality.name, channel="", request_id=0, response_id=0, hardware_id="",
         software_id="",
     )  # fmt: skip
+    node = Node(world, "shown", lambda _life: None)
     return EcuParts(
         life=life, world=world, identity=Identity(spec, ""), memory=memory, trust=Trust(bytes(32), ""),
-        restart=lambda _programming: None, surroundings=Surroundings(), dtcs=DtcMemory(life, memory.dtc_block),
+        restart=lambda _programming: None, surroundings=Surroundings(Car(world, CarState())),
+        dtcs=DtcMemory(life, memory.dtc_block), supply=Supply(world, node, personality.supply),
     )  # fmt: skip
 
 
