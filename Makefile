@@ -12,6 +12,8 @@ SOAK_RUNS ?= 200000
 SOAK_SEED ?= 1
 SOAK_ECU ?= all
 SOAK_CASE ?=
+CUTS_ECU ?= all
+CUTS_AT ?=
 MICROPYTHON_HEX := /usr/share/firmware-microbit-micropython/firmware.hex
 FIRMWARE := build/firmware
 FIRMWARE_DEBIAN := arduino-core-avr firmware-microbit-micropython firmware-tomu hdmi2usb-fx2-firmware opensbi u-boot-qemu
@@ -95,6 +97,7 @@ nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the 
 	@$(MAKE) test-socketcan OTABENCH_CASES=60
 	@$(MAKE) fuzz
 	@$(MAKE) soak
+	@$(MAKE) cuts
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
 
@@ -117,6 +120,10 @@ fuzz: $(VENV)/.installed-test ## random frames into flashing jobs; FUZZ_RUNS, FU
 soak: $(VENV)/.installed-test ## any requests to every simulated ECU; SOAK_RUNS (of each), SOAK_SEED, SOAK_ECU, SOAK_CASE
 	@$(BIN)/python -m tests.soak.soak --ecu $(SOAK_ECU) --runs $(SOAK_RUNS) --seed $(SOAK_SEED) \
 	  --workers $(WORKERS) $(if $(SOAK_CASE),--case $(SOAK_CASE))
+
+.PHONY: cuts
+cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update; CUTS_ECU, CUTS_AT
+	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at $(CUTS_AT))
 
 .PHONY: browser
 browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromium

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
@@ -10,17 +11,20 @@ from bench.core.records import BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.ports import CanBus
+from bench.wire.image_behaviour import MARKER_BYTES, WELL, behaviour_of
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress
 from bench.wire.uds import Session
-from ecu_sim.boot import manager
+from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Trust
+from ecu_sim.boot.watchdog import Watchdog
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
 from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
 from ecu_sim.network.sleep import Sleeper
+from ecu_sim.personality.geometry import BOOT_REGION
 from ecu_sim.personality.personality import Personality
 from ecu_sim.supply import Supply, VoltageMonitor
 from ecu_sim.surroundings import Car, Surroundings
@@ -65,6 +69,7 @@ class SimEcu:
         self.misbehaviours = Misbehaviours(lambda order: world.journal.add(spec.id, "misbehave", order))
         self.node = Node(world, spec.id, self._boot)
         self.supply = Supply(world, self.node, personality.supply)
+        self.watchdog = Watchdog(world, self.node, personality.watchdog)
         self._world, self._identity, self._functional = world, identity, functional
         self._buses = {spec.channel: buses[spec.channel]} | {name: buses[name] for name in routed_channels(spec)}
         self._sleeper = Sleeper(world, spec.id, self._buses, car, self.node.reset)
@@ -87,15 +92,20 @@ class SimEcu:
     async def _stages(self, life: Incarnation, programming: bool) -> None:
         n = self._points.begin(BOOT_STAGES)
         life.check()
+        bite = self.watchdog.take()
         self.memory.begin_boot(life)
         dtcs = DtcMemory(life, self.memory.dtc_block)
         self.memory.report_to(dtcs)
         timing = self.personality.boot
-        self._record_stage("boot_manager", None, "programming asked" if programming else "start")
+        cause = "programming asked" if programming else "start"
+        self._record_stage("boot_manager", None, cause if bite is None else bite.cause)
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
         self._points.inside(n, 0)
         life.check()
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
+        if bite is not None:
+            await self.memory.count_crash(life, bite.bank)
+        await staging.resume(life, self.memory, self._trust)
         if programming:
             choice = manager.Choice(None, "programming asked")
         else:
@@ -103,9 +113,11 @@ class SimEcu:
         header = None if choice.bank is None else self.memory.decoded_header(choice.bank)
         if choice.bank is None or header is None:
             self._record_stage("bootloader", None, choice.reason)
+            self._bootloader_begins(life)
         else:
             self._record_stage("application", choice.bank, choice.reason)
-            self._record_execution(choice.bank, header)
+            self._application_begins(life, choice.bank, header)
+        self._tell_crash_loop(dtcs)
         self._points.inside(n, 1)
         life.check()
         await self._serve(life, dtcs, choice.bank, header, Session.PROGRAMMING if programming else Session.DEFAULT)
@@ -114,7 +126,8 @@ class SimEcu:
     def _record_stage(self, stage: str, bank: str | None, reason: str) -> None:
         self._world.boot(BootRecord(self._world.clock.now_ns(), self.spec.id, stage, bank, reason))
 
-    def _record_execution(self, bank: str, header: ImageHeader) -> None:
+    def _application_begins(self, life: Incarnation, bank: str, header: ImageHeader) -> None:
+        """Jump into the image: from here on its bytes are executed, and the watchdog wants to be kicked."""
         memory = self.memory
         self._world.execution(
             ExecutionRecord(
@@ -122,6 +135,35 @@ class SimEcu:
                 memory.image_sha256(bank, header), memory.nvm.record.release_floor,
             )
         )  # fmt: skip
+        life.at_end(partial(self._execution_ended, life))
+        place = memory.image_place(bank, header.load_address, min(MARKER_BYTES, header.length))
+        first = None if place is None else memory.readable(place.region, place.offset, place.size_bytes)
+        self.watchdog.runs(life, bank, behaviour_of(first or b""))
+        if memory.crashes_in_row(bank):
+            life.call_at_ns(life.now_ns() + self.personality.watchdog.stable_ms * NS_PER_MS, self._stable, life, bank)
+
+    def _stable(self, life: Incarnation, bank: str) -> None:
+        """The image has run long enough: its crashes are forgiven."""
+        life.spawn(self.memory.forgive_crashes(life, bank), "crashes")
+
+    def _bootloader_begins(self, life: Incarnation) -> None:
+        region = self.memory.flash.region(BOOT_REGION)
+        digest = self.memory.flash.digest(BOOT_REGION, 0, region.size_bytes)
+        now_ns = self._world.clock.now_ns()
+        self._world.bootloader_run(
+            ExecutionRecord(now_ns, self.spec.id, BOOT_REGION, region.base_address, b"", digest, 0)
+        )
+        life.at_end(partial(self._execution_ended, life))
+        self.watchdog.runs(life, None, WELL)
+
+    def _execution_ended(self, life: Incarnation) -> None:
+        if life.end_cause is not None:
+            self._world.execution_ended(self.spec.id, life.end_cause)
+
+    def _tell_crash_loop(self, dtcs: DtcMemory) -> None:
+        loops = max(self.memory.crashes.in_row) >= self.personality.watchdog.resets_max
+        if loops or any(dtc.code == Dtc.CRASH_LOOP for dtc in dtcs.stored):
+            dtcs.report(Dtc.CRASH_LOOP, failed=loops)
 
     async def _serve(
         self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, session: Session
@@ -187,4 +229,4 @@ class SimEcu:
 
     def _reset(self, programming: bool) -> None:
         self._programming_asked = programming
-        self.node.reset()
+        self.node.reset("programming asked" if programming else "reset")

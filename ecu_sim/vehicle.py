@@ -80,7 +80,7 @@ class SimVehicle:
         self.memory(ecu_id).flash.flip_bit(header_region(bank), offset, bit)
 
     def tear_as(self, ecu_id: str, reads: str) -> None:
-        """Say how cells read that the next power cut tears (`ecu_sim.memory.torn`); without power nothing changes."""
+        """Say how cells read that the next cut tears (`ecu_sim.memory.torn`); an ECU without power is left alone."""
         if self.nodes[ecu_id].powered:
             self.memory(ecu_id).tear_as(TornReads(reads))
 
@@ -99,6 +99,14 @@ class SimVehicle:
     def apply_supply(self, ecu_id: str, waveform: Waveform, name: str) -> None:
         """Let the voltage at an ECU follow a waveform from now on."""
         self._ecus[ecu_id].supply.apply(waveform, name)
+
+    def hang(self, ecu_id: str) -> None:
+        """Let what an ECU executes now stand still, until its watchdog bites."""
+        self._ecus[ecu_id].watchdog.hang()
+
+    def crash(self, ecu_id: str) -> None:
+        """Let what an ECU executes now end in an exception of the processor."""
+        self._ecus[ecu_id].watchdog.crash()
 
     def set_car(self, key: str, value: CarValue, cause: str) -> None:
         """Change a value of the car (`bench.core.car`); ValueError for one that it does not have."""

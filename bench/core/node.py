@@ -126,6 +126,11 @@ class Node:
         """Whether the node has its supply: it lives, or hangs."""
         return self.powered or self._hangs
 
+    @property
+    def hangs(self) -> bool:
+        """Whether the node has its supply and executes nothing."""
+        return self._hangs
+
     def power_on(self, cause: str = "supply") -> None:
         """Apply power: boots a new life; nothing happens when it has power already."""
         if not self.supplied:

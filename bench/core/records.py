@@ -74,11 +74,12 @@ class BootRecord:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """An ECU began to execute the image in `bank`.
+    """An ECU began to execute the image in `bank`; `boot` stands for the bootloader's own place.
 
     `header` is the 256-byte header slot as flash held it then, `image_sha256` the hash of the bank's bytes over
     the length that header names (empty when the header names no possible length), `release_floor` the ECU's
-    anti-rollback floor at that instant.
+    anti-rollback floor at that instant. A bootloader that is built in has no header: its hash is over its region.
+    From `ended_t_ns` on no byte of it was executed any more, because of `end_cause`; None while it went on.
     """
 
     t_ns: int
@@ -88,6 +89,23 @@ class ExecutionRecord:
     header: bytes
     image_sha256: str
     release_floor: int
+    ended_t_ns: int | None = None
+    end_cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlashOperation:
+    """A driver call that changed flash, from `t_ns` on: `program` or `erase`; `rot` is a bit that flipped by itself.
+
+    `offset` and `length` are bytes of a region named as in `FlashDump`.
+    """
+
+    t_ns: int
+    ecu: str
+    kind: str
+    region: str
+    offset: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +362,9 @@ class RunRecord:
     boots: tuple[BootRecord, ...] | None
     executions: tuple[ExecutionRecord, ...] | None
     agent_files: tuple[StoredFile, ...] | None
+    bootloader_runs: tuple[ExecutionRecord, ...] | None = None
+    """When each ECU executed its bootloader; `executions` are those of applications."""
+    flash_operations: tuple[FlashOperation, ...] | None = None
     conditions: tuple[ConditionRecord, ...] | None = None
     """The car's state from the beginning on, and what changed; None where it cannot be observed."""
     functional_id: int = 0x7DF

@@ -19,7 +19,8 @@ from bench.ports import CanBus, DiagLink, FunctionalLink
 from bench.rig.agent_node import ecu_links
 from bench.rig.flash_order import FlashOrder
 from bench.rig.flashing import FlashResult, flash_order, plug_in_tester
-from bench.rig.ideal_ecu import EcuTimes, IdealEcu, known_times
+from bench.rig.ideal_ecu import IdealEcu
+from bench.rig.ideal_times import EcuTimes, known_times
 
 BOOT_NS = 1_000 * NS_PER_MS
 TO_ALL = ""

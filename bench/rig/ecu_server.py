@@ -193,5 +193,5 @@ class _UnlistedCounter(PointCounter):
     def begin(self, units: int = 0) -> int:
         """Count the operation."""
         del units
-        self.n += 1
-        return self.n
+        self._n += 1
+        return self._n

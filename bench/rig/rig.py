@@ -273,6 +273,8 @@ class BenchRig:
             flash=tuple(self._vehicle.dump(ecu) for ecu in ecus),
             boots=tuple(recorder.boots),
             executions=tuple(recorder.executions),
+            bootloader_runs=tuple(recorder.bootloader_runs),
+            flash_operations=tuple(recorder.flash),
             agent_files=self._agent_files,
             conditions=tuple(recorder.conditions),
         )

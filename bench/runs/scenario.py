@@ -24,6 +24,10 @@ class OrderedImage(FileModel):
     version: str = Field(pattern=r"^[ -~]{1,32}$")
     release_counter: int = Field(ge=0, lt=2**32)
     size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
+    behaviour: Literal["normal", "crash", "hang"] = Field(
+        default="normal", description="what the image does once it runs, although it is rightly signed"
+    )
+    behaviour_after_ms: int = Field(default=0, ge=0, le=0xFFFF_FFFF)
 
 
 class Order(FileModel):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
+from ecu_sim.memory.crashes import CrashCounters
 from ecu_sim.memory.dtcs import Dtc, DtcMemory, factory_block
 from ecu_sim.memory.flash import Flash, FlashFault, FlashSnapshot, padded
 from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord, NvmSnapshot
@@ -51,6 +53,7 @@ class EcuMemory:
         self.dtc_block = NvmBlock(self.nvm.device, factory_block())
         rules = personality.user_data
         self.user_area = None if rules is None else UserArea(self.flash, self.nvm.device, rules, ecu)
+        self.crash_block = NvmBlock(self.nvm.device, CrashCounters().encode())
         self._ecu = ecu
         self._dtcs: DtcMemory | None = None
 
@@ -77,10 +80,11 @@ class EcuMemory:
         try:
             return self.flash.read(region, offset, length)
         except FlashFault:
-            self._unreadable()
+            self.report_fault()
             return None
 
-    def _unreadable(self) -> None:
+    def report_fault(self) -> None:
+        """Set the DTC of a memory that fails."""
         if self._dtcs is not None:
             self._dtcs.report(Dtc.MEMORY_FAULT, failed=True)
 
@@ -150,7 +154,7 @@ class EcuMemory:
         try:
             return self.flash.digest(place.region, place.offset, place.size_bytes)
         except FlashFault:
-            self._unreadable()
+            self.report_fault()
             return ""
 
     def decoded_header(self, bank: str) -> ImageHeader | None:
@@ -177,6 +181,37 @@ class EcuMemory:
         place = self.image_place(bank, address, size_bytes)
         return None if place is None or place.offset % self.unit_bytes(place.region) else place
 
+    def verify_ns(self, bank: str, length: int) -> int:
+        """Return how long the boot manager takes to verify an image of `length` bytes where it stands."""
+        staging = self.personality.staging
+        if bank != STAGING or staging is None:
+            return self.personality.verify_ns(length)
+        return max(-(-length // staging.read_bytes_per_ms) * NS_PER_MS, self.personality.verify_ns(length))
+
+    # Crashes ----------------------------------------------------------------------------------------
+
+    @property
+    def crashes(self) -> CrashCounters:
+        """The counters as NVM holds them."""
+        return CrashCounters.decode(self.crash_block.content)
+
+    def crashes_in_row(self, bank: str) -> int:
+        """Return how often the bank's image crashed in a row; nothing is executed from staging flash."""
+        return 0 if bank == STAGING else self.crashes.in_row[self._number(bank)]
+
+    async def count_crash(self, life: Incarnation, bank: str | None) -> None:
+        """Count a reset by watchdog or crash of the image in `bank`, or of the bootloader."""
+        number = None if bank is None else self._number(bank)
+        await self.crash_block.store(life, self.crashes.after_crash(number).encode())
+
+    async def forgive_crashes(self, life: Incarnation, bank: str) -> None:
+        """Begin a bank's row anew; nothing is written when there is none."""
+        if self.crashes_in_row(bank):
+            await self.crash_block.store(life, self.crashes.forgiven(self._number(bank)).encode())
+
+    def _number(self, bank: str) -> int:
+        return [known.name for known in self.personality.banks].index(bank)
+
     # Changes ----------------------------------------------------------------------------------------
 
     async def erase_bank(self, life: Incarnation, bank: str, place: Place) -> None:
@@ -191,7 +226,8 @@ class EcuMemory:
         await self.flash.erase(life, header_region(bank), 0, 1)
 
     async def erase_mark(self, life: Incarnation, bank: str) -> None:
-        """Erase the validity mark alone."""
+        """Erase the validity mark alone; what crashed in that bank counts no more."""
+        await self.forgive_crashes(life, bank)
         await self.flash.erase(life, mark_region(bank), 0, 1)
 
     async def program_mark(self, life: Incarnation, bank: str) -> None:
@@ -205,8 +241,10 @@ class EcuMemory:
         place = self.image_place(bank, decoded.load_address, len(image))
         if place is None:
             raise ValueError(f"{self._ecu}: the image does not fit bank {bank}")
-        self.flash.preload(place.region, place.offset, image)
-        self.flash.preload(header_region(bank), 0, header)
+        holders = (bank,) if self.personality.staging is None else (bank, STAGING)
+        for holder in holders:  # external flash is left as the update leaves it that brought this image
+            self.flash.preload(image_region(holder), place.offset, image)
+            self.flash.preload(header_region(holder), 0, header)
         self.flash.preload(mark_region(bank), 0, VALID_MARK)
         self.nvm.preload(NvmRecord(active_bank=bank, release_floor=decoded.release_counter))
 

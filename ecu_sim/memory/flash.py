@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
+from bench.core.records import FlashOperation
 from bench.core.world import World
 from ecu_sim.memory.pages import ERASED_BYTE, HASH_MODULUS, Cell, RegionStore, StoreSnapshot
 from ecu_sim.memory.torn import Torn, TornReads, mixed
@@ -184,6 +185,7 @@ class Flash:
             raise self._fault(f"program at {name} 0x{offset:X}: unit is not erased")
         self.programs += 1
         self._journal("flash.program", f"{name} 0x{offset:08X} {len(data)} {hashlib.sha256(data).hexdigest()}")
+        self._record("program", name, offset, len(data))
         await self._operate(self._program_points, _Operation(life, store, False, first, count, data))
 
     async def erase(self, life: Incarnation, name: str, first_sector: int, count: int) -> None:
@@ -200,6 +202,8 @@ class Flash:
         for sector in sectors:
             self._wear[name, sector] = self._wear.get((name, sector), 0) + 1
         self._journal("flash.erase", f"{name} sectors {first_sector}..{first_sector + count - 1}")
+        first, last = region.begins[sectors.start], region.begins[sectors.stop]
+        self._record("erase", name, first, last - first)
         await self._operate(self._erase_points, _Operation(life, store, True, first_sector, count, b""))
 
     def _refuse_worn(self, region: FlashRegion, sectors: range) -> None:
@@ -229,6 +233,10 @@ class Flash:
         self.driver_faults.append(text)
         self._journal("flash.fault", text)
         return FlashFault(text)
+
+    def _record(self, kind: str, name: str, offset: int, length: int) -> None:
+        now_ns = self._world.clock.now_ns()
+        self._world.flash_operation(FlashOperation(now_ns, self._ecu, kind, name, offset, length))
 
     def _journal(self, kind: str, text: str) -> None:
         self._world.journal.add(self._ecu, kind, text)
@@ -364,6 +372,7 @@ class Flash:
         if not 0 <= bit < 8:
             raise ValueError(f"a byte has no bit {bit}")
         store.flip(offset, bit)
+        self._record("rot", name, offset, 1)
         self._journal("flash.rot", f"{name} 0x{offset:08X} bit {bit}")
 
 

@@ -29,6 +29,7 @@ from ecu_sim.personality.sections import (
 )
 from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
 from ecu_sim.personality.user_data import UserData
+from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 
 ERASE_ROUTINE = 0xFF00
 
@@ -52,6 +53,7 @@ class Personality(FileModel):
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
     supply: SupplyRules = DEFAULT_SUPPLY
+    watchdog: WatchdogRules = DEFAULT_WATCHDOG
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
     preconditions: Preconditions = Preconditions()
     user_data: UserData | None = None

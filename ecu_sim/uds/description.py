@@ -115,10 +115,10 @@ def _parts(world: World, personality: Personality) -> EcuParts:
         id="shown", personality=personality.name, channel="", request_id=0, response_id=0, hardware_id="",
         software_id="",
     )  # fmt: skip
-    node = Node(world, "shown", lambda _life: None)
+    node, car = Node(world, "shown", lambda _life: None), Car(world, CarState())
     return EcuParts(
         life=life, world=world, identity=Identity(spec, ""), memory=memory, trust=Trust(bytes(32), ""),
-        restart=lambda _programming: None, surroundings=Surroundings(Car(world, CarState())),
+        restart=lambda _programming: None, surroundings=Surroundings(car, personality.preconditions.demands()),
         dtcs=DtcMemory(life, memory.dtc_block), supply=Supply(world, node, personality.supply),
     )  # fmt: skip
 

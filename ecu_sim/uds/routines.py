@@ -10,7 +10,7 @@ from typing import Final
 from bench.core.node import Incarnation
 from bench.wire.image_header import ImageHeader
 from bench.wire.uds import DecodeError, MemoryRange, Nrc, RoutineControl, RoutineType, routine_response
-from ecu_sim.boot import manager
+from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Problem, Trust
 from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault
@@ -177,19 +177,23 @@ class BootloaderRoutines:
         return OK + option + progress.encode()
 
     async def check_memory(self, option: bytes) -> bytes:
-        """0202: verify header and image; when all is right, program the validity mark (once)."""
+        """0202: verify header and image; when all is right, program the validity mark (once), copy what is staged."""
         _no_option(option)
         memory, bank = self._memory, self._memory.target_bank
         await self._life.sleep_ns(manager.verify_ns(memory, bank))
         problem = manager.examine(memory, bank, self._trust)
         if problem is not None:
             return CHECK_STATUS[problem]
-        if not manager.mark_ok(memory.mark(bank)):
-            try:
+        if memory.personality.staging is not None and staging.installed(memory, self._trust):
+            return OK
+        try:
+            if not memory.mark_stands(bank):
                 await memory.program_mark(self._life, bank)
-            except FlashFault:
-                raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
-        return OK
+            if memory.personality.staging is not None:
+                problem = await staging.install(self._life, memory, self._trust)
+        except FlashFault:
+            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+        return OK if problem is None else CHECK_STATUS[problem]
 
     async def check_block(self, option: bytes) -> bytes:
         """0206: compare a range of the image with the CRC-32 behind it in the option record."""
@@ -215,7 +219,7 @@ class BootloaderRoutines:
         return OK
 
     def _target_problem(self) -> Problem | None:
-        return manager.bootable(self._memory, self._memory.target_bank, self._trust)
+        return manager.bootable(self._memory, self._memory.next_bank, self._trust)
 
     async def _store(self, record: NvmRecord) -> None:
         await self._memory.nvm.store(self._life, record)

@@ -17,5 +17,5 @@ def _load(name: str) -> None:
         spec.loader.exec_module(sys.modules[full])
 
 
-for each in ("lab", "nrcs", "rules", "requests", "story", "acts", "soak"):
+for each in ("lab", "nrcs", "rules", "requests", "story", "acts", "soak", "cuts"):
     _load(each)
