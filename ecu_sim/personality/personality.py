@@ -39,6 +39,7 @@ from ecu_sim.personality.sections import (
     UdsServerTiming,
 )
 from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
+from ecu_sim.personality.user_data import UserData
 from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 
 ERASE_ROUTINE = 0xFF00
@@ -67,6 +68,7 @@ class Personality(FileModel):
     bootloader_update: BootloaderUpdate | None = None
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
     preconditions: Preconditions = Preconditions()
+    user_data: UserData | None = None
     routes_in_bootloader: bool = Field(
         default=False, description="of a gateway: its bootloader carries frames between the buses too"
     )
@@ -97,12 +99,16 @@ class Personality(FileModel):
             raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
         self._layout.check(HEADER_BYTES)
         sizes = {region.name: region.size_bytes for region in self._regions}
+        user = self.user_data
+        if user is not None and user.size_bytes % sector:
+            raise ValueError("user_data.size_bytes must be a multiple of flash.sector_bytes")
+        owned = [] if user is None else [(user.base_address, user.size_bytes)]
         for bank in self.banks:
             slots = [
                 (self.header_address, sizes[header_region(bank.name)]),
                 (self.mark_address, sizes[mark_region(bank.name)]),
             ]
-            _refuse_overlap([*slots, *boots, (bank.linked_base, bank.size_bytes)])
+            _refuse_overlap([*slots, *boots, *owned, (bank.linked_base, bank.size_bytes)])
         return self
 
     def _has_own_sectors(self, bank: Bank) -> bool:
@@ -116,7 +122,8 @@ class Personality(FileModel):
 
     @cached_property
     def _regions(self) -> tuple[FlashRegion, ...]:
-        return tuple(self._layout.regions())
+        own = () if self.user_data is None else (self.user_data.region(self.flash),)
+        return (*self._layout.regions(), *own)
 
     @property
     def dual_bank(self) -> bool:
