@@ -17,6 +17,7 @@ from ecu_sim.memory.flash import Flash, FlashFault, FlashSnapshot, padded
 from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord, NvmSnapshot
 from ecu_sim.memory.pages import Cell
 from ecu_sim.memory.torn import TornReads
+from ecu_sim.memory.user_area import UserArea
 from ecu_sim.personality.geometry import (
     BOOT_SHADOW_REGION,
     RAM,
@@ -59,6 +60,8 @@ class EcuMemory:
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
         self.dtc_block = NvmBlock(self.nvm.device, factory_block())
+        user = personality.user_data
+        self.user_area = None if user is None else UserArea(self.flash, self.nvm.device, user, ecu)
         self.crash_block = NvmBlock(self.nvm.device, CrashCounters().encode())
         rules = personality.bootloader_update
         self.bootloader = None if rules is None else BootloaderMemory(self.flash, self.nvm.device, rules)
@@ -293,4 +296,5 @@ class EcuMemory:
             driver_faults=tuple(flash.driver_faults),
             release_floor=record.release_floor,
             trial_bank=record.trial_bank,
+            wear=flash.worn(),
         )

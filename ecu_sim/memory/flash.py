@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
-from bench.core.records import FlashOperation
+from bench.core.records import FlashOperation, SectorWear
 from bench.core.world import World
 from ecu_sim.memory.pages import ERASED_BYTE, HASH_MODULUS, Cell, RegionStore, StoreSnapshot
 from ecu_sim.memory.torn import Torn, TornReads, mixed
@@ -107,6 +107,13 @@ class Flash:
     def wear(self) -> Mapping[tuple[str, int], int]:
         """Erases begun, per (region, sector)."""
         return self._wear
+
+    def worn(self) -> tuple[SectorWear, ...]:
+        """Return every sector that was erased."""
+        return tuple(
+            SectorWear(name, sector, n, self.region(name).endurance_cycles)
+            for (name, sector), n in sorted(self._wear.items())
+        )
 
     def region(self, name: str) -> FlashRegion:
         """Return a region; KeyError when there is none."""

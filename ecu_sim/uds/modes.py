@@ -58,6 +58,7 @@ from ecu_sim.uds.services import (
 )
 from ecu_sim.uds.sessions import SessionState
 from ecu_sim.uds.transfer import Transfer
+from ecu_sim.uds.user_data import UserDataParts, UserDataService, titles
 from ecu_sim.uds.voltage import refuse_by_voltage
 
 ANY = SubFunction()
@@ -182,9 +183,12 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     state = SessionState()
     common = _Common(parts, state)
     nvm = parts.memory.nvm
-    data = DataService(parts.life, _common_dids(parts, state) | application_dids(header), nvm, state)
+    owner = _owners_data(parts)
+    dids = _common_dids(parts, state) | application_dids(header) | (owner.dids() if owner else {})
+    data = DataService(parts.life, dids, nvm, state)
     own_routines = ApplicationRoutines(parts.life, parts.memory, bank, header, parts.surroundings)
-    routines = RoutineService(own_routines.table(), state)
+    lawmo = owner.routines(unlocked=False) if owner else {}
+    routines = RoutineService(own_routines.table() | lawmo, state)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
@@ -209,7 +213,22 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
         )
     )
     table = {**common.table(), **own, **_known_locks(parts)}
-    return Mode(state, table, lambda: state.enter(Session.DEFAULT), data.titles(), frozenset(), routines.titles())
+    rules = parts.memory.personality.user_data
+    more_dids, more_routines = ({}, {}) if rules is None else ({rules.state_did: "user data state"}, titles(rules))
+    return Mode(
+        state, owner.guarded(table) if owner else table, lambda: state.enter(Session.DEFAULT),
+        data.titles(more_dids), frozenset(), routines.titles(more_routines),
+    )  # fmt: skip
+
+
+def _owners_data(parts: EcuParts) -> UserDataService | None:
+    """Return what serves the user data, where there are any."""
+    area, rules = parts.memory.user_area, parts.memory.personality.user_data
+    if area is None or rules is None:
+        return None
+    return UserDataService(
+        UserDataParts(life=parts.life, rules=rules, area=area, surroundings=parts.surroundings, dtcs=parts.dtcs)
+    )
 
 
 def _known_locks(parts: EcuParts) -> ServiceTable:
@@ -245,13 +264,14 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
         pdu = common.session_answer(session)
+        await transfer.idle()
         if session is Session.DEFAULT and leaves_programming():
             return Answer(pdu, lambda: parts.restart(False))
         state.enter(session)
         return Answer(pdu)
 
     def session_timed_out() -> None:
-        if leaves_programming():
+        if not transfer.writing and leaves_programming():
             parts.restart(False)
         else:
             state.enter(Session.DEFAULT)
@@ -268,7 +288,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
         )
     )
     table = {**common.table(), **own, **_locks(parts, state)}
-    return Mode(state, table, session_timed_out, data.titles(), frozenset((FINGERPRINT,)), routines.titles())
+    return Mode(state, table, session_timed_out, data.titles({}), frozenset((FINGERPRINT,)), routines.titles({}))
 
 
 def _locks(parts: EcuParts, state: SessionState) -> ServiceTable:

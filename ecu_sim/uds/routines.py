@@ -52,10 +52,11 @@ Work = Callable[[bytes], Awaitable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """A routine that is started; it has no stop and no results."""
+    """A routine that is started; it has no stop, and results where they are told."""
 
     work: Work
     unlocked: bool = True
+    results: Callable[[], bytes] | None = None
 
 
 class RoutineService:
@@ -64,9 +65,9 @@ class RoutineService:
     def __init__(self, routines: Mapping[int, Routine], state: SessionState) -> None:
         self._routines, self._state = routines, state
 
-    def titles(self) -> dict[int, str]:
-        """Return the routines, in words."""
-        return {routine_id: TITLES[routine_id] for routine_id in sorted(self._routines)}
+    def titles(self, more: Mapping[int, str]) -> dict[int, str]:
+        """Return the routines, in words; `more` are those of routines that a personality names."""
+        return {routine_id: more.get(routine_id) or TITLES[routine_id] for routine_id in sorted(self._routines)}
 
     async def control(self, request: RoutineControl) -> Answer:
         """Check routine id, security, sub-function, then run the routine."""
@@ -75,9 +76,13 @@ class RoutineService:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         if routine.unlocked and self._state.missing is not None:
             raise Refused(self._state.missing)
-        if request.control_type != RoutineType.START:
+        if request.control_type == RoutineType.RESULTS and routine.results is not None:
+            _no_option(request.option)
+            status = routine.results()
+        elif request.control_type == RoutineType.START:
+            status = await routine.work(request.option)
+        else:
             raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
-        status = await routine.work(request.option)
         return Answer(routine_response(request.control_type, request.routine_id, status))
 
 

@@ -67,6 +67,16 @@ class Transfer:
             self.abort()
             raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE)
 
+    @property
+    def writing(self) -> bool:
+        """Whether a block is being programmed beside the requests."""
+        return self._writing is not None and not self._writing.done()
+
+    async def idle(self) -> None:
+        """Wait until nothing is being programmed; what went wrong is told later."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+
     # 0x34 -------------------------------------------------------------------------------------------
 
     async def request_download(self, request: RequestDownload) -> Answer:
