@@ -288,6 +288,8 @@ class EcuLayout:
     """What its application wants of the car before programming."""
     inhibit: InhibitSignal | None = None
     """How it says that the car must not be started; None where it says nothing."""
+    factory_bootloader: bytes = b""
+    """The 256-byte header of the bootloader that the factory put in, which is not signed; empty when it is built in."""
 
     @property
     def request(self) -> CanAddress:

@@ -24,7 +24,7 @@ from ecu_sim.uds.sessions import SessionState
 
 FINGERPRINT, BOOT_SOFTWARE, ACTIVE_SESSION = 0xF15A, 0xF180, 0xF186
 SOFTWARE_ID, SOFTWARE_VERSION, SERIAL_NUMBER, VIN, HARDWARE_ID = 0xF188, 0xF189, 0xF18C, 0xF190, 0xF191
-TITLES: Mapping[int, str] = {
+TITLES: dict[int, str] = {
     FINGERPRINT: "fingerprint", BOOT_SOFTWARE: "boot software id", ACTIVE_SESSION: "active session",
     SOFTWARE_ID: "software id", SOFTWARE_VERSION: "software version", SERIAL_NUMBER: "serial number", VIN: "VIN",
     HARDWARE_ID: "hardware id",
@@ -71,9 +71,9 @@ class DataService:
     def __init__(self, life: Incarnation, dids: Mapping[int, Read], nvm: Nvm, state: SessionState) -> None:
         self._life, self._dids, self._nvm, self._state = life, dids, nvm, state
 
-    def titles(self) -> dict[int, str]:
-        """Return what can be read, in words."""
-        return {did: TITLES[did] for did in sorted(self._dids)}
+    def titles(self, more: Mapping[int, str]) -> dict[int, str]:
+        """Return what can be read, in words; `more` are those of identifiers that a personality names."""
+        return {did: more.get(did) or TITLES[did] for did in sorted(self._dids)}
 
     async def read(self, request: ReadDataByIdentifier) -> Answer:
         """Answer all identifiers that are known; out of range when none is."""

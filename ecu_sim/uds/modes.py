@@ -33,7 +33,15 @@ from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.authentication import AuthenticationLock
-from ecu_sim.uds.identification import FINGERPRINT, DataService, Identity, application_dids, common_dids
+from ecu_sim.uds.identification import (
+    BOOT_SOFTWARE,
+    FINGERPRINT,
+    DataService,
+    Identity,
+    Read,
+    application_dids,
+    common_dids,
+)
 from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines, RoutineService
 from ecu_sim.uds.security import REQUEST_SEED, SEND_KEY, SecurityLock
 from ecu_sim.uds.services import (
@@ -50,6 +58,7 @@ from ecu_sim.uds.services import (
 )
 from ecu_sim.uds.sessions import SessionState
 from ecu_sim.uds.transfer import Transfer
+from ecu_sim.uds.user_data import UserDataParts, UserDataService, titles
 from ecu_sim.uds.voltage import refuse_by_voltage
 
 ANY = SubFunction()
@@ -157,6 +166,13 @@ class _Common:
         )  # fmt: skip
 
 
+def _common_dids(parts: EcuParts, state: SessionState) -> dict[int, Read]:
+    """Return what both modes answer; a bootloader that can be updated tells its own version."""
+    known = common_dids(parts.identity, parts.memory.nvm, state)
+    bootloader = parts.memory.bootloader
+    return known if bootloader is None else known | {BOOT_SOFTWARE: lambda: b"\x01" + bootloader.version.encode()}
+
+
 async def never(_request: object) -> Answer:
     """Stand for a service that this mode knows but has in none of its sessions."""
     raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
@@ -167,9 +183,12 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     state = SessionState()
     common = _Common(parts, state)
     nvm = parts.memory.nvm
-    data = DataService(parts.life, common_dids(parts.identity, nvm, state) | application_dids(header), nvm, state)
+    owner = _owners_data(parts)
+    dids = _common_dids(parts, state) | application_dids(header) | (owner.dids() if owner else {})
+    data = DataService(parts.life, dids, nvm, state)
     own_routines = ApplicationRoutines(parts.life, parts.memory, bank, header, parts.surroundings)
-    routines = RoutineService(own_routines.table(), state)
+    lawmo = owner.routines(unlocked=False) if owner else {}
+    routines = RoutineService(own_routines.table() | lawmo, state)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
@@ -194,7 +213,22 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
         )
     )
     table = {**common.table(), **own, **_known_locks(parts)}
-    return Mode(state, table, lambda: state.enter(Session.DEFAULT), data.titles(), frozenset(), routines.titles())
+    rules = parts.memory.personality.user_data
+    more_dids, more_routines = ({}, {}) if rules is None else ({rules.state_did: "user data state"}, titles(rules))
+    return Mode(
+        state, owner.guarded(table) if owner else table, lambda: state.enter(Session.DEFAULT),
+        data.titles(more_dids), frozenset(), routines.titles(more_routines),
+    )  # fmt: skip
+
+
+def _owners_data(parts: EcuParts) -> UserDataService | None:
+    """Return what serves the user data, where there are any."""
+    area, rules = parts.memory.user_area, parts.memory.personality.user_data
+    if area is None or rules is None:
+        return None
+    return UserDataService(
+        UserDataParts(life=parts.life, rules=rules, area=area, surroundings=parts.surroundings, dtcs=parts.dtcs)
+    )
 
 
 def _known_locks(parts: EcuParts) -> ServiceTable:
@@ -219,7 +253,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     personality, memory = parts.memory.personality, parts.memory
     transfer = Transfer(parts.life, memory, personality.uds.max_block_length, parts.supply)
     state.on_change(transfer.abort)
-    data = DataService(parts.life, common_dids(parts.identity, memory.nvm, state), memory.nvm, state)
+    data = DataService(parts.life, _common_dids(parts, state), memory.nvm, state)
     programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer, parts.supply)
     routines = RoutineService(programming.table(), state)
 
@@ -254,7 +288,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
         )
     )
     table = {**common.table(), **own, **_locks(parts, state)}
-    return Mode(state, table, session_timed_out, data.titles(), frozenset((FINGERPRINT,)), routines.titles())
+    return Mode(state, table, session_timed_out, data.titles({}), frozenset((FINGERPRINT,)), routines.titles({}))
 
 
 def _locks(parts: EcuParts, state: SessionState) -> ServiceTable:

@@ -18,7 +18,7 @@ from bench.wire.uds import (
 )
 from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault, padded
-from ecu_sim.personality.geometry import mark_region
+from ecu_sim.personality.geometry import BOOT_SHADOW_REGION, mark_region
 from ecu_sim.supply import Supply
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.unpacking import Unpacker, UnpackError
@@ -114,7 +114,8 @@ class Transfer:
     def _check_erased(self, place: Place) -> None:
         """Nothing is programmed over old cells, nor while the bank still counts as valid."""
         flash, bank = self._memory.flash, self._memory.target_bank
-        mark_erased = flash.is_erased(mark_region(bank), 0, self._memory.unit_bytes(mark_region(bank)))
+        mark = mark_region(bank)
+        mark_erased = place.region == BOOT_SHADOW_REGION or flash.is_erased(mark, 0, self._memory.unit_bytes(mark))
         if not mark_erased or not flash.is_erased(place.region, place.offset, place.size_bytes):
             raise Refused(Nrc.UPLOAD_DOWNLOAD_NOT_ACCEPTED)
 

@@ -26,8 +26,10 @@ from ecu_sim.vehicle import SimVehicle, build_vehicle
 
 FUNCTIONAL_ID, REQUEST_ID, RESPONSE_ID = 0x7DF, 0x7A0, 0x7A8
 HEADER_ADDRESS = 0x00F0_0000
-HARDWARE = {"body_controller": "BCM-HW-03", "gateway": "GW-HW-02"}
-RECIPE_SECRET = {"body_controller": "body_controller", "gateway": "gateway"}
+HARDWARE = {"body_controller": "BCM-HW-03", "gateway": "GW-HW-02", "head_unit": "HU-HW-07"}
+LOAD_ADDRESS = {"head_unit": 0x1000_0000}
+FD = ("head_unit",)
+RECIPE_SECRET = {"body_controller": "body_controller", "gateway": "gateway", "head_unit": "head_unit"}
 
 
 class Tester:
@@ -123,7 +125,8 @@ class Car:
         """A signed image for this ECU, or for whatever `changed` says."""
         given: dict[str, Any] = {
             "hardware_id": HARDWARE[self.personality], "software_id": "APP", "version": version,
-            "release_counter": counter, "load_address": 0, "key": signing_key("image"),
+            "release_counter": counter, "load_address": LOAD_ADDRESS.get(self.personality, 0),
+            "key": signing_key("image"),
         }  # fmt: skip
         return sign_image(demo_payload(1, "ecu", version, length), **(given | changed))
 
@@ -227,7 +230,7 @@ def drive() -> Callable[..., Any]:
         world.on_crash = loop.stop
 
         async def main() -> Any:
-            bus = SimCanBus(world, "can0", 500_000)
+            bus = SimCanBus(world, "can0", 500_000, 2_000_000 if personality in FD else None)
             spec = EcuSpec(
                 id="ecu", personality=personality, channel="can0", request_id=REQUEST_ID, response_id=RESPONSE_ID,
                 hardware_id=HARDWARE[personality], software_id="APP",
