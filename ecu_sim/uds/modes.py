@@ -33,7 +33,15 @@ from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.authentication import AuthenticationLock
-from ecu_sim.uds.identification import FINGERPRINT, DataService, Identity, application_dids, common_dids
+from ecu_sim.uds.identification import (
+    BOOT_SOFTWARE,
+    FINGERPRINT,
+    DataService,
+    Identity,
+    Read,
+    application_dids,
+    common_dids,
+)
 from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines, RoutineService
 from ecu_sim.uds.security import REQUEST_SEED, SEND_KEY, SecurityLock
 from ecu_sim.uds.services import (
@@ -158,6 +166,13 @@ class _Common:
         )  # fmt: skip
 
 
+def _common_dids(parts: EcuParts, state: SessionState) -> dict[int, Read]:
+    """Return what both modes answer; a bootloader that can be updated tells its own version."""
+    known = common_dids(parts.identity, parts.memory.nvm, state)
+    bootloader = parts.memory.bootloader
+    return known if bootloader is None else known | {BOOT_SOFTWARE: lambda: b"\x01" + bootloader.version.encode()}
+
+
 async def never(_request: object) -> Answer:
     """Stand for a service that this mode knows but has in none of its sessions."""
     raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
@@ -169,7 +184,7 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     common = _Common(parts, state)
     nvm = parts.memory.nvm
     owner = _owners_data(parts)
-    dids = common_dids(parts.identity, nvm, state) | application_dids(header) | (owner.dids() if owner else {})
+    dids = _common_dids(parts, state) | application_dids(header) | (owner.dids() if owner else {})
     data = DataService(parts.life, dids, nvm, state)
     own_routines = ApplicationRoutines(parts.life, parts.memory, bank, header, parts.surroundings)
     lawmo = owner.routines(unlocked=False) if owner else {}
@@ -238,7 +253,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     personality, memory = parts.memory.personality, parts.memory
     transfer = Transfer(parts.life, memory, personality.uds.max_block_length, parts.supply)
     state.on_change(transfer.abort)
-    data = DataService(parts.life, common_dids(parts.identity, memory.nvm, state), memory.nvm, state)
+    data = DataService(parts.life, _common_dids(parts, state), memory.nvm, state)
     programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer, parts.supply)
     routines = RoutineService(programming.table(), state)
 
@@ -249,13 +264,14 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
         pdu = common.session_answer(session)
+        await transfer.idle()
         if session is Session.DEFAULT and leaves_programming():
             return Answer(pdu, lambda: parts.restart(False))
         state.enter(session)
         return Answer(pdu)
 
     def session_timed_out() -> None:
-        if leaves_programming():
+        if not transfer.writing and leaves_programming():
             parts.restart(False)
         else:
             state.enter(Session.DEFAULT)

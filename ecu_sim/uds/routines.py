@@ -15,10 +15,11 @@ from ecu_sim.boot.manager import Problem, Trust
 from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.nvm import NvmRecord
-from ecu_sim.personality.geometry import header_region
+from ecu_sim.personality.geometry import BOOT_SHADOW_REGION, header_region
 from ecu_sim.personality.personality import ERASE_ROUTINE
 from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
+from ecu_sim.uds.bootloader_update import ACTIVATE_BOOTLOADER, CHECK_BOOTLOADER, ShadowRoutines
 from ecu_sim.uds.resume import download_progress
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.sessions import SessionState
@@ -31,6 +32,7 @@ TITLES: Mapping[int, str] = {
     ERASE_ROUTINE: "erase memory", CHECK_DEPENDENCIES: "check programming dependencies", CHECK_MEMORY: "check memory",
     ACTIVATE: "activate", CONFIRM: "confirm", REPORT_PROGRESS: "report progress", CHECK_BLOCK: "check block",
     CHECK_PRECONDITIONS: "check preconditions",
+    CHECK_BOOTLOADER: "check bootloader", ACTIVATE_BOOTLOADER: "activate bootloader",
 }  # fmt: skip
 CRC_BYTES = 4
 OK: Final = b"\x00"
@@ -95,6 +97,8 @@ class BootloaderRoutines:
     def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, supply: Supply) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
         self._supply = supply
+        bootloader = memory.bootloader
+        self._shadow = None if bootloader is None else ShadowRoutines(life, memory, bootloader, trust)
 
     def _settled(self, work: Work) -> Work:
         """Return `work` that begins once everything the tester was told of stands in flash."""
@@ -117,6 +121,9 @@ class BootloaderRoutines:
             routines[ACTIVATE] = Routine(self.activate)
         if self._memory.personality.resume:
             routines[REPORT_PROGRESS] = Routine(self._settled(self.report_progress))
+        if self._shadow is not None:
+            routines[CHECK_BOOTLOADER] = Routine(self._settled(self._shadow.check))
+            routines[ACTIVATE_BOOTLOADER] = Routine(self._settled(self._shadow.activate))
         return routines
 
     async def erase(self, option: bytes) -> bytes:
@@ -124,6 +131,9 @@ class BootloaderRoutines:
         place = self._erase_place(option)
         refuse_by_voltage(self._supply)
         self._transfer.abort()
+        if self._shadow is not None and place.region == BOOT_SHADOW_REGION:
+            await self._shadow.erase(place)
+            return OK
         bank = self._memory.target_bank
         record = self._memory.nvm.record
         if record.trial_bank is not None:
@@ -144,7 +154,8 @@ class BootloaderRoutines:
     def _erase_place(self, option: bytes) -> Place:
         """Return what an erase names: linked addresses, or the header slot where downloads can be resumed."""
         wanted, bank = self._range(option), self._memory.target_bank
-        place = self._memory.image_place(bank, wanted.address, wanted.size_bytes)
+        shadow = self._memory.shadow_place(wanted.address, wanted.size_bytes)
+        place = shadow or self._memory.image_place(bank, wanted.address, wanted.size_bytes)
         if place is None and self._memory.personality.resume:
             return self._place_in_download(wanted)
         if place is None:
