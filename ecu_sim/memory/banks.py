@@ -8,9 +8,11 @@ from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
-from ecu_sim.memory.dtcs import factory_block
+from ecu_sim.memory.dtcs import DtcStore
+from ecu_sim.memory.files import FileArea
 from ecu_sim.memory.flash import Flash, padded
-from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord
+from ecu_sim.memory.nvm import Nvm, NvmRecord
+from ecu_sim.memory.settings import SettingsBlock
 from ecu_sim.personality.geometry import header_region, image_region, mark_region
 from ecu_sim.personality.personality import Personality
 
@@ -35,7 +37,10 @@ class EcuMemory:
         self.flash = Flash(world, ecu, personality.regions())
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
-        self.dtc_block = NvmBlock(self.nvm.device, factory_block())
+        rules = personality.diagnostics
+        self.dtc_block = DtcStore(self.nvm.device)
+        self.settings = SettingsBlock(self.nvm.device, rules)
+        self.files = FileArea(self.nvm.device, rules.file_area_bytes) if rules.file_area_bytes else None
         self._ecu = ecu
 
     # Banks ------------------------------------------------------------------------------------------
@@ -76,6 +81,13 @@ class EcuMemory:
         if size_bytes <= 0 or offset < 0 or offset + size_bytes > known.size_bytes:
             return None
         return Place(image_region(bank), offset, size_bytes)
+
+    def header_place(self, bank: str, address: int, size_bytes: int) -> Place | None:
+        """Return where addresses lie in the header slot of `bank`, or None when they leave its header."""
+        offset = address - self.personality.header_address
+        if size_bytes <= 0 or offset < 0 or offset + size_bytes > HEADER_BYTES:
+            return None
+        return Place(header_region(bank), offset, size_bytes)
 
     def download_place(self, bank: str, address: int, size_bytes: int) -> Place | None:
         """Return where a download may go: the header slot as a whole, or unit-aligned into the image."""

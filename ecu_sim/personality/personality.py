@@ -15,6 +15,7 @@ from bench.core.specs import EcuSpec
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
+from ecu_sim.personality.diagnostics import Diagnostics, Identification
 from ecu_sim.personality.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
 from ecu_sim.personality.sections import (
     AuthenticationRules,
@@ -45,6 +46,8 @@ class Personality(FileModel):
     authentication: AuthenticationRules | None = None
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
+    identification: Identification = Identification()
+    diagnostics: Diagnostics = Diagnostics()
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
 
     @model_validator(mode="after")
@@ -111,4 +114,5 @@ def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
         request_extension=spec.request_extension, response_extension=spec.response_extension,
         packing=_packing(personality.download), first_counter=personality.transfer.first_counter,
         counter_after_ff=personality.transfer.counter_after_ff,
+        check_routine=personality.diagnostics.routines.check_memory,
     )  # fmt: skip

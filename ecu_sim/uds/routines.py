@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NoReturn
 
 from bench.core.node import Incarnation
 from bench.wire.image_header import ImageHeader
-from bench.wire.uds import DecodeError, MemoryRange, Nrc, RoutineControl, RoutineType, routine_response
+from bench.wire.uds import DecodeError, MemoryRange, Nrc
 from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Problem, Trust
 from ecu_sim.memory.banks import EcuMemory, Place
+from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import header_region
 from ecu_sim.personality.personality import ERASE_ROUTINE
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.resume import download_progress
-from ecu_sim.uds.services import Answer, Refused
-from ecu_sim.uds.sessions import SessionState
+from ecu_sim.uds.routine_service import Routine, Work
+from ecu_sim.uds.services import Refused
 from ecu_sim.uds.transfer import Transfer
 
-CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
-CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
+CHECK_DEPENDENCIES = 0xFF01
 CRC_BYTES = 4
 OK: Final = b"\x00"
 CHECK_STATUS: Mapping[Problem, bytes] = {
@@ -34,38 +34,8 @@ CHECK_STATUS: Mapping[Problem, bytes] = {
     Problem.HASH: b"\x04",
     Problem.NO_IMAGE: b"\x05",
 }
-"""What 0x0202 answers."""
+"""What the check of memory answers."""
 DEPENDENCIES_WRONG: Final = b"\x01"
-
-Work = Callable[[bytes], Awaitable[bytes]]
-"""Takes the routineControlOptionRecord, returns the routineStatusRecord (first byte: status); raises `Refused`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Routine:
-    """A routine that is started; it has no stop and no results."""
-
-    work: Work
-    unlocked: bool = True
-
-
-class RoutineService:
-    """Serves 0x31 from a table of routine ids, in the standard's order of refusals."""
-
-    def __init__(self, routines: Mapping[int, Routine], state: SessionState) -> None:
-        self._routines, self._state = routines, state
-
-    async def control(self, request: RoutineControl) -> Answer:
-        """Check routine id, security, sub-function, then run the routine."""
-        routine = self._routines.get(request.routine_id)
-        if routine is None:
-            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        if routine.unlocked and self._state.missing is not None:
-            raise Refused(self._state.missing)
-        if request.control_type != RoutineType.START:
-            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
-        status = await routine.work(request.option)
-        return Answer(routine_response(request.control_type, request.routine_id, status))
 
 
 def _no_option(option: bytes) -> None:
@@ -76,8 +46,9 @@ def _no_option(option: bytes) -> None:
 class BootloaderRoutines:
     """What the bootloader can be told to do with the bank that is not active."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer) -> None:
+    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, dtcs: DtcMemory) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
+        self._dtcs = dtcs
 
     def _settled(self, work: Work) -> Work:
         """Return `work` that begins once everything the tester was told of stands in flash."""
@@ -90,16 +61,17 @@ class BootloaderRoutines:
 
     def table(self) -> dict[int, Routine]:
         """Return the routines of this ECU; only A/B has `activate`."""
+        ids = self._memory.personality.diagnostics.routines
         routines = {
             ERASE_ROUTINE: Routine(self._settled(self.erase)),
-            CHECK_MEMORY: Routine(self._settled(self.check_memory)),
-            CHECK_BLOCK: Routine(self._settled(self.check_block)),
+            ids.check_memory: Routine(self._settled(self.check_memory)),
+            ids.check_block: Routine(self._settled(self.check_block)),
             CHECK_DEPENDENCIES: Routine(self._settled(self.check_dependencies)),
         }
         if self._memory.personality.dual_bank:
-            routines[ACTIVATE] = Routine(self.activate)
+            routines[ids.activate] = Routine(self.activate)
         if self._memory.personality.resume:
-            routines[REPORT_PROGRESS] = Routine(self._settled(self.report_progress))
+            routines[ids.report_progress] = Routine(self._settled(self.report_progress))
         return routines
 
     async def erase(self, option: bytes) -> bytes:
@@ -113,8 +85,12 @@ class BootloaderRoutines:
         try:
             await self._erase(bank, place)
         except FlashFault:
-            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+            self._memory_fault()
         return OK
+
+    def _memory_fault(self) -> NoReturn:
+        self._dtcs.report(Dtc.MEMORY_FAULT, failed=True)
+        raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
 
     async def _erase(self, bank: str, place: Place) -> None:
         """Erase mark and header, and the image's sectors unless the header slot alone was named."""
@@ -170,7 +146,7 @@ class BootloaderRoutines:
             try:
                 await memory.program_mark(self._life, bank)
             except FlashFault:
-                raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+                self._memory_fault()
         return OK
 
     async def check_block(self, option: bytes) -> bytes:
@@ -214,10 +190,20 @@ class ApplicationRoutines:
 
     def table(self) -> dict[int, Routine]:
         """Return the routines of the application."""
+        ids = self._memory.personality.diagnostics.routines
         return {
-            CONFIRM: Routine(self.confirm, unlocked=False),
-            CHECK_PRECONDITIONS: Routine(self.check_preconditions, unlocked=False),
+            ids.confirm: Routine(self.confirm, unlocked=False),
+            ids.check_preconditions: Routine(self.check_preconditions, unlocked=False),
+            ids.self_test: Routine(self.self_test, unlocked=False, background=True),
         }
+
+    async def self_test(self, option: bytes) -> bytes:
+        """0208: hash the running image; status 00 when it is what was signed, else 04."""
+        _no_option(option)
+        memory, header = self._memory, self._header
+        await self._life.sleep_ns(memory.personality.verify_ns(header.length))
+        whole = manager.hash_ok(header, memory.image_sha256(self._bank, header))
+        return OK if whole else CHECK_STATUS[Problem.HASH]
 
     async def check_preconditions(self, option: bytes) -> bytes:
         """0207: status, then one byte for each condition of the car that is not met."""

@@ -17,6 +17,7 @@ from bench.wire.uds import (
     positive,
 )
 from ecu_sim.memory.banks import EcuMemory, Place
+from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.flash import FlashFault, padded
 from ecu_sim.personality.geometry import mark_region
 from ecu_sim.uds.services import Answer, Refused
@@ -44,8 +45,9 @@ class _Download:
 class Transfer:
     """The downloads of one life; at most one at a time."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, max_block_length: int) -> None:
-        self._life, self._memory, self._max_block_length = life, memory, max_block_length
+    def __init__(self, life: Incarnation, memory: EcuMemory, dtcs: DtcMemory) -> None:
+        self._life, self._memory, self._dtcs = life, memory, dtcs
+        self._max_block_length = memory.personality.uds.max_block_length
         self._download: _Download | None = None
         self._writing: asyncio.Task[None] | None = None
         self._failed = False
@@ -71,7 +73,7 @@ class Transfer:
         form = self._format(request)
         place = self._place(request)
         await self.written()
-        self._check_idle()
+        self.check_idle()
         self._check_erased(place)
         self._download = _Download(place, form)
         return Answer(download_response(self._max_block_length))
@@ -92,8 +94,13 @@ class Transfer:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return place
 
-    def _check_idle(self) -> None:
-        """A download that already brought data is not replaced by another one."""
+    @property
+    def open(self) -> bool:
+        """See `TransferParty`."""
+        return self._download is not None
+
+    def check_idle(self) -> None:
+        """A download that already brought data is not replaced by another one: 0x22."""
         if self._download is not None and self._download.received:
             raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
 
@@ -109,6 +116,8 @@ class Transfer:
     async def transfer_data(self, request: TransferData) -> Answer:
         """Take one block; a repeated counter is answered and not written twice."""
         download = self._active()
+        if not request.data:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if request.counter != download.last_counter:
             self._check_counter(download, request.counter)
             self._check_amount(download, len(request.data))
@@ -169,6 +178,7 @@ class Transfer:
             await self._memory.flash.program(self._life, region, offset, data)
         except FlashFault:
             self._failed = True
+            self._dtcs.report(Dtc.MEMORY_FAULT, failed=True)
 
     # 0x37 -------------------------------------------------------------------------------------------
 
