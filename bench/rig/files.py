@@ -220,7 +220,7 @@ class VehicleFile(FileModel):
     def _ids_differ(cls, ecus: tuple[EcuEntry, ...]) -> tuple[EcuEntry, ...]:
         _refuse_repeats("ECU", (ecu.id for ecu in ecus))
         for channel in dict.fromkeys(ecu.channel for ecu in ecus):
-            places = (destinations(ecu.address()) for ecu in ecus if ecu.channel == channel)
+            places = (ecu.places() for ecu in ecus if ecu.channel == channel)
             refuse_collisions(channel, chain.from_iterable(places))
         return ecus
 
@@ -229,7 +229,7 @@ class VehicleFile(FileModel):
         for ecu in self.ecus:
             functional = destinations(self.functional_address(ecu.channel))[0]
             try:
-                for place in destinations(ecu.address()):
+                for place in ecu.places():
                     refuse_collisions(ecu.channel, (place, functional))
             except ValueError:
                 key = f"functional.{ecu.channel}" if ecu.channel in self.functional else "functional_id"
