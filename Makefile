@@ -8,6 +8,12 @@ FUZZ_RUNS ?= 100000
 FUZZ_SEED ?= 1
 FUZZ_TARGET ?= all
 FUZZ_CASE ?=
+SOAK_RUNS ?= 200000
+SOAK_SEED ?= 1
+SOAK_ECU ?= all
+SOAK_CASE ?=
+CUTS_ECU ?= all
+CUTS_AT ?=
 MICROPYTHON_HEX := /usr/share/firmware-microbit-micropython/firmware.hex
 FIRMWARE := build/firmware
 FIRMWARE_DEBIAN := arduino-core-avr firmware-microbit-micropython firmware-tomu hdmi2usb-fx2-firmware opensbi u-boot-qemu
@@ -90,6 +96,8 @@ nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the 
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
 	@$(MAKE) test-socketcan OTABENCH_CASES=60
 	@$(MAKE) fuzz
+	@$(MAKE) soak
+	@$(MAKE) cuts
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
 
@@ -107,6 +115,15 @@ bench-socketcan: $(VENV)/.installed-test ## take the figure socketcan_share, her
 fuzz: $(VENV)/.installed-test ## random frames into flashing jobs; FUZZ_RUNS, FUZZ_SEED, FUZZ_TARGET, FUZZ_CASE
 	@$(BIN)/python -m tests.fuzz.fuzz --target $(FUZZ_TARGET) --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED) \
 	  --workers $(WORKERS) $(if $(FUZZ_CASE),--case $(FUZZ_CASE))
+
+.PHONY: soak
+soak: $(VENV)/.installed-test ## any requests to every simulated ECU; SOAK_RUNS (of each), SOAK_SEED, SOAK_ECU, SOAK_CASE
+	@$(BIN)/python -m tests.soak.soak --ecu $(SOAK_ECU) --runs $(SOAK_RUNS) --seed $(SOAK_SEED) \
+	  --workers $(WORKERS) $(if $(SOAK_CASE),--case $(SOAK_CASE))
+
+.PHONY: cuts
+cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update; CUTS_ECU, CUTS_AT
+	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at $(CUTS_AT))
 
 .PHONY: browser
 browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromium

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
 from bench.evidence.schemas import OUTPUT_SCHEMAS, write_schemas
 from bench.flasher.recipe import Recipe
+from bench.rig.ecu_description import EcuDescription
 from bench.rig.files import BenchFile, VehicleFile
 from bench.runs.scenario import Scenario
 from ecu_sim.personality.personality import Personality
@@ -21,6 +22,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "ecu-file": Personality,
     "recipe-file": Recipe,
     "scenario-file": Scenario,
+    "ecu-description": EcuDescription,
     "flash": FlashResultJson,
     "flash-plan": FlashPlan,
     "flash-read": FlashRead,

@@ -1,13 +1,19 @@
-"""Planted defects of simulated ECUs: boot managers that leave out a check (`docs/contracts.md`, Planted defects)."""
+"""Planted defects of simulated ECUs: boot managers that leave out a check, bootloaders and applications that do what
+they must not (`docs/contracts.md`, Planted defects)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from bench.core.defects import Defect
 from ecu_sim.boot import manager
+from ecu_sim.boot.manager import Role
+from ecu_sim.memory.nvm import NvmRecord
+from ecu_sim.personality.geometry import image_region
+from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines
 
 
 def _accept(*_arguments: object) -> bool:
@@ -18,14 +24,54 @@ def _accept(*_arguments: object) -> bool:
 @contextmanager
 def _without(*checks: str) -> Iterator[None]:
     """Take checks out of `ecu_sim.boot`, and put them back."""
-    genuine = {name: getattr(manager, name) for name in checks}
+    with ExitStack() as planted:
+        for name in checks:
+            planted.enter_context(_in_place_of(manager, name, _accept))
+        yield
+
+
+@contextmanager
+def _in_place_of(owner: object, name: str, wrong: object) -> Iterator[None]:
+    """Put something wrong in an attribute's place, and the genuine one back."""
+    genuine = getattr(owner, name)
     try:
-        for name in genuine:
-            setattr(manager, name, _accept)
+        setattr(owner, name, wrong)
         yield
     finally:
-        for name, check in genuine.items():
-            setattr(manager, name, check)
+        setattr(owner, name, genuine)
+
+
+def _always_trial(record: NvmRecord, banks: tuple[str, ...], _trial_boots_max: int) -> Iterator[tuple[str, Role]]:
+    """Stand for a boot manager that tries an unconfirmed bank for ever."""
+    return _candidates(record, banks, record.trial_boots + 1)
+
+
+async def _activate_and_raise(routines: BootloaderRoutines, option: bytes) -> bytes:
+    """Stand for an activation that raises the release floor before anybody confirmed the image."""
+    answer = await _activate(routines, option)
+    memory = routines._memory
+    header = memory.decoded_header(memory.target_bank)
+    floor = memory.nvm.record.release_floor if header is None else header.release_counter
+    await memory.nvm.store(routines._life, replace(memory.nvm.record, release_floor=floor))
+    return answer
+
+
+async def _confirm_and_wipe(routines: ApplicationRoutines, option: bytes) -> bytes:
+    """Stand for an application that tidies up its own bank while it runs from there."""
+    answer = await _confirm(routines, option)
+    flash, region = routines._memory.flash, image_region(routines._bank)
+    await flash.erase(routines._life, region, flash.region(region).sector_count - 1, 1)
+    return answer
+
+
+_candidates = manager.candidates
+_activate, _confirm = BootloaderRoutines.activate, ApplicationRoutines.confirm
+
+
+@contextmanager
+def _never_gives_up() -> Iterator[None]:
+    with _without("may_run_again"), _in_place_of(manager, "candidates", _always_trial):
+        yield
 
 
 DEFECTS: list[Defect] = [
@@ -49,5 +95,33 @@ DEFECTS: list[Defect] = [
         part="bootloader",
         breaks="authentic",
         apply=partial(_without, "hardware_ok"),
+    ),
+    Defect(
+        id="ecu-boot-no-release-floor",
+        title="the boot manager runs images below the release floor",
+        part="bootloader",
+        breaks="authentic",
+        apply=partial(_without, "release_ok"),
+    ),
+    Defect(
+        id="ecu-boot-crash-loop",
+        title="the boot manager boots an image however often it crashed, and never gives a trial up",
+        part="bootloader",
+        breaks="bootable",
+        apply=_never_gives_up,
+    ),
+    Defect(
+        id="ecu-floor-on-activation",
+        title="the release floor rises when an image is activated, not when it is confirmed",
+        part="bootloader",
+        breaks="bootable",
+        apply=partial(_in_place_of, BootloaderRoutines, "activate", _activate_and_raise),
+    ),
+    Defect(
+        id="ecu-erases-what-runs",
+        title="the application erases a sector of the bank it runs from",
+        part="ecu",
+        breaks="whole",
+        apply=partial(_in_place_of, ApplicationRoutines, "confirm", _confirm_and_wipe),
     ),
 ]

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports import CanBus, CanPort
+from bench.wire.image_behaviour import MARKER_BYTES, WELL, behaviour_of
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress
 from bench.wire.uds import Session, session_response
-from ecu_sim.boot import manager
+from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Trust
 from ecu_sim.boot.remains import programming_interrupted
+from ecu_sim.boot.watchdog import Watchdog
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
+from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
+from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
+from ecu_sim.network.sleep import Sleeper
+from ecu_sim.personality.geometry import BOOT_REGION
 from ecu_sim.personality.personality import Personality
-from ecu_sim.surroundings import Surroundings
+from ecu_sim.supply import Supply, VoltageMonitor
+from ecu_sim.surroundings import Car, Surroundings
 from ecu_sim.uds.identification import Identity
 from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode
 from ecu_sim.uds.restart import Restart
-from ecu_sim.uds.server import FIRST_TESTER, UdsServer
+from ecu_sim.uds.server import FIRST_TESTER, Send, UdsServer
 from ecu_sim.uds.sessions import SessionState
 
 BOOT_STAGES = 2
@@ -52,6 +62,11 @@ def _addresses(spec: EcuSpec) -> tuple[IsoTpAddress, ...]:
     )  # fmt: skip
 
 
+def routed_channels(spec: EcuSpec) -> dict[str, None]:
+    """Return the channels that an ECU's routes name, each once."""
+    return dict.fromkeys(name for route in spec.routes for name in (route.source, route.target))
+
+
 class SimEcu:
     """One ECU of a simulated vehicle."""
 
@@ -60,16 +75,24 @@ class SimEcu:
         world: World,
         spec: EcuSpec,
         personality: Personality,
-        bus: CanBus,
+        buses: Mapping[str, CanBus],
+        car: Car,
         identity: Identity,
         functional: CanAddress,
         image_public_key: bytes,
     ) -> None:
         self.spec, self.personality = spec, personality
         self.memory = EcuMemory(world, spec.id, personality)
-        self.surroundings = Surroundings()
+        self.surroundings = Surroundings(car, personality.preconditions.demands())
+        self.misbehaviours = Misbehaviours(lambda order: world.journal.add(spec.id, "misbehave", order))
         self.node = Node(world, spec.id, self._boot)
-        self._world, self._bus, self._identity, self._functional = world, bus, identity, functional
+        self.supply = Supply(world, self.node, personality.supply)
+        self.watchdog = Watchdog(world, self.node, personality.watchdog)
+        self._world, self._identity, self._functional = world, identity, functional
+        self._buses = {spec.channel: buses[spec.channel]} | {name: buses[name] for name in routed_channels(spec)}
+        self._sleeper = Sleeper(world, spec.id, self._buses, car, self.node.reset)
+        self._network: ApplicationNetwork | None = None
+        car.on_change(self._car_changed)
         self._addresses = _addresses(spec)
         self.server: UdsServer | None = None
         self.state: SessionState | None = None
@@ -82,6 +105,9 @@ class SimEcu:
     # Boot -------------------------------------------------------------------------------------------
 
     def _boot(self, life: Incarnation) -> None:
+        self._network = None
+        if self._sleeper.takes(life):
+            return
         asked, self._asked = self._asked, None
         life.spawn(self._stages(life, asked), "boot")
 
@@ -89,14 +115,20 @@ class SimEcu:
         programming = asked is not None and asked.programming
         n = self._points.begin(BOOT_STAGES)
         life.check()
-        self.memory.flash.settle()
+        bite = self.watchdog.take()
+        self.memory.begin_boot(life)
         dtcs = DtcMemory(life, self.memory.dtc_block, new_cycle=asked is None or asked.new_cycle)
+        self.memory.report_to(dtcs)
         timing = self.personality.boot
-        self._record_stage("boot_manager", None, "programming asked" if programming else "start")
+        cause = "programming asked" if programming else "start"
+        self._record_stage("boot_manager", None, cause if bite is None else bite.cause)
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
         self._points.inside(n, 0)
         life.check()
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
+        if bite is not None:
+            await self.memory.count_crash(life, bite.bank)
+        await staging.resume(life, self.memory, self._trust)
         if programming:
             choice = manager.Choice(None, "programming asked")
         else:
@@ -106,9 +138,11 @@ class SimEcu:
         header = None if choice.bank is None else self.memory.decoded_header(choice.bank)
         if choice.bank is None or header is None:
             self._record_stage("bootloader", None, choice.reason)
+            self._bootloader_begins(life)
         else:
             self._record_stage("application", choice.bank, choice.reason)
-            self._record_execution(choice.bank, header)
+            self._application_begins(life, choice.bank, header)
+        self._tell_crash_loop(dtcs)
         self._points.inside(n, 1)
         life.check()
         await self._serve(life, dtcs, choice.bank, header, asked or POWER_ON)
@@ -117,7 +151,8 @@ class SimEcu:
     def _record_stage(self, stage: str, bank: str | None, reason: str) -> None:
         self._world.boot(BootRecord(self._world.clock.now_ns(), self.spec.id, stage, bank, reason))
 
-    def _record_execution(self, bank: str, header: ImageHeader) -> None:
+    def _application_begins(self, life: Incarnation, bank: str, header: ImageHeader) -> None:
+        """Jump into the image: from here on its bytes are executed, and the watchdog wants to be kicked."""
         memory = self.memory
         self._world.execution(
             ExecutionRecord(
@@ -125,6 +160,35 @@ class SimEcu:
                 memory.image_sha256(bank, header), memory.nvm.record.release_floor,
             )
         )  # fmt: skip
+        life.at_end(partial(self._execution_ended, life))
+        place = memory.image_place(bank, header.load_address, min(MARKER_BYTES, header.length))
+        first = None if place is None else memory.readable(place.region, place.offset, place.size_bytes)
+        self.watchdog.runs(life, bank, behaviour_of(first or b""))
+        if memory.crashes_in_row(bank):
+            life.call_at_ns(life.now_ns() + self.personality.watchdog.stable_ms * NS_PER_MS, self._stable, life, bank)
+
+    def _stable(self, life: Incarnation, bank: str) -> None:
+        """The image has run long enough: its crashes are forgiven."""
+        life.spawn(self.memory.forgive_crashes(life, bank), "crashes")
+
+    def _bootloader_begins(self, life: Incarnation) -> None:
+        region = self.memory.flash.region(BOOT_REGION)
+        digest = self.memory.flash.digest(BOOT_REGION, 0, region.size_bytes)
+        now_ns = self._world.clock.now_ns()
+        self._world.bootloader_run(
+            ExecutionRecord(now_ns, self.spec.id, BOOT_REGION, region.base_address, b"", digest, 0)
+        )
+        life.at_end(partial(self._execution_ended, life))
+        self.watchdog.runs(life, None, WELL)
+
+    def _execution_ended(self, life: Incarnation) -> None:
+        if life.end_cause is not None:
+            self._world.execution_ended(self.spec.id, life.end_cause)
+
+    def _tell_crash_loop(self, dtcs: DtcMemory) -> None:
+        loops = max(self.memory.crashes.in_row) >= self.personality.watchdog.resets_max
+        if loops or any(dtc.code == Dtc.CRASH_LOOP for dtc in dtcs.stored):
+            dtcs.report(Dtc.CRASH_LOOP, failed=loops)
 
     async def _serve(
         self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, asked: Restart
@@ -132,42 +196,74 @@ class SimEcu:
         """Start the application or the bootloader, and its diagnostic server."""
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
-            restart=lambda restart: self._restart(life, restart), requester=lambda: self._requester(),
-            surroundings=self.surroundings, dtcs=dtcs,
+            restart=lambda restart: self._restart(life, restart), requester=self._requester,
+            surroundings=self.surroundings, dtcs=dtcs, supply=self.supply,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:
             await life.sleep_ns(timing.bootloader_ms * NS_PER_MS)
             session = Session.PROGRAMMING if asked.programming else Session.DEFAULT
-            server = self._listen(life, dtcs, bootloader_mode(parts, session), bootloader=True)
+            server = self._listen(parts, bootloader_mode(parts, session), bootloader=True)
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
-            server = self._listen(life, dtcs, application_mode(parts, bank, header), bootloader=False)
+            server = self._listen(parts, application_mode(parts, bank, header), bootloader=False)
         if asked.answer_due_to is not None:
             uds = self.personality.uds
             server.owe(session_response(Session.PROGRAMMING, uds.p2_ms, uds.p2_star_ms), asked.answer_due_to)
+        self._watch_voltage(life, dtcs)
 
-    def _listen(self, life: Incarnation, dtcs: DtcMemory, mode: Mode, *, bootloader: bool) -> UdsServer:
-        isotp, port = self.personality.isotp, self._bus.attach(life)
-        connections = [
+    def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
+        stored = any(dtc.code == Dtc.UNDERVOLTAGE for dtc in dtcs.stored)
+        VoltageMonitor(life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored)
+
+    def _listen(self, parts: EcuParts, mode: Mode, *, bootloader: bool) -> UdsServer:
+        ports = {name: bus.attach(parts.life) for name, bus in self._buses.items()}
+        connections = self._connections(parts.life, ports[self.spec.channel], bootloader=bootloader)
+        server = self._server(parts.life, mode, [connection.send for connection in connections])
+        for connection in connections:
+            connection.open(server)
+        self.server, self.state, self.dtcs = server, mode.state, parts.dtcs
+        network = NetworkParts(
+            life=parts.life, world=self._world, spec=self.spec, ports=ports, state=mode.state,
+            car=self.surroundings.car, dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
+        )  # fmt: skip
+        if bootloader:
+            start_bootloader(network, routes=self.personality.routes_in_bootloader, unsafe=self._unsafe)
+        else:
+            self._network = ApplicationNetwork(network)
+            for connection in connections:
+                connection.on_request(self._network.busy)
+            self._network.start()
+        return server
+
+    def _connections(self, life: Incarnation, port: CanPort, *, bootloader: bool) -> list[DiagConnection]:
+        """Return the connections to all testers; the first one's hears functional requests too."""
+        isotp = self.personality.isotp
+        return [
             DiagConnection(
-                life, port, address, self._functional if n == 0 else None, isotp.of_mode(bootloader=bootloader),
-                tester=n, hears_fd=isotp.hears_fd(bootloader=bootloader),
+                life, port, address, self._functional if n == FIRST_TESTER else None,
+                isotp.of_mode(bootloader=bootloader), tester=n, hears_fd=isotp.hears_fd(bootloader=bootloader),
             )
             for n, address in enumerate(self._addresses)
         ]  # fmt: skip
-        server = UdsServer(
-            life, self._world, self.personality.uds, mode.state, mode.table,
-            [connection.send for connection in connections], mode.on_session_timeout,
+
+    def _server(self, life: Incarnation, mode: Mode, sends: Sequence[Send]) -> UdsServer:
+        conduct = MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(Restart()))
+        return UdsServer(
+            life, self._world, self.personality.uds, mode.state, mode.table, sends, mode.on_session_timeout, conduct,
             ignores_others=self.personality.diagnostics.second_tester == "ignored",
         )  # fmt: skip
-        for connection in connections:
-            connection.open(server)
-        self.server, self.state, self.dtcs = server, mode.state, dtcs
-        return server
 
     def _requester(self) -> int:
         return FIRST_TESTER if self.server is None else self.server.requester
+
+    def _unsafe(self) -> bool:
+        """Return whether the ECU has no application that could be started: it was erased, or only half written."""
+        return not any(manager.mark_ok(self.memory.mark(bank.name)) for bank in self.personality.banks)
+
+    def _car_changed(self) -> None:
+        if self._network is not None:
+            self._network.look()
 
     # Reset ------------------------------------------------------------------------------------------
 
@@ -178,4 +274,4 @@ class SimEcu:
 
     def _reset(self, restart: Restart) -> None:
         self._asked = restart
-        self.node.reset()
+        self.node.reset("programming asked" if restart.programming else "reset")

@@ -5,31 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.core.car import CarValue
 from bench.core.errors import InputError
 from bench.core.node import Node
 from bench.core.records import EcuLayout, FlashDump
 from bench.core.specs import EcuSpec, VehicleSpec
+from bench.core.waveform import Waveform
 from bench.core.world import World
 from bench.ports import CanBus
+from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.image_header import HEADER_BYTES, HeaderError
 from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
 from ecu_sim.memory.banks import EcuMemory
+from ecu_sim.memory.torn import TornReads
+from ecu_sim.network.fitting import refuse_unfit
+from ecu_sim.network.starter import StarterControl, inhibit_signal
 from ecu_sim.personality.geometry import header_region, image_region
 from ecu_sim.personality.personality import Personality, ecu_layout, load_personality
+from ecu_sim.surroundings import Car
 from ecu_sim.uds.identification import Identity
 
 
 class SimVehicle:
     """The ECUs of one car; each is a node of its own with a supply of its own."""
 
-    def __init__(self, spec: VehicleSpec, ecus: Mapping[str, SimEcu]) -> None:
-        self.spec = spec
+    def __init__(self, spec: VehicleSpec, ecus: Mapping[str, SimEcu], car: Car, starter: StarterControl | None) -> None:
+        self.spec, self.car, self._starter = spec, car, starter
         self._ecus = dict(ecus)
         self.nodes: Mapping[str, Node] = {ecu_id: ecu.node for ecu_id, ecu in self._ecus.items()}
 
     def power_on(self) -> None:
-        """Apply power to every ECU, in the order of the vehicle file."""
+        """Apply power to every ECU, in the order of the vehicle file, and to the starter control if there is one."""
+        if self._starter is not None:
+            self._starter.node.power_on()
         for node in self.nodes.values():
             node.power_on()
 
@@ -40,7 +49,7 @@ class SimVehicle:
     def layout(self, ecu_id: str) -> EcuLayout:
         """Return what the bench knows of an ECU before a run."""
         ecu = self._ecus[ecu_id]
-        return ecu_layout(ecu.spec, ecu.personality)
+        return ecu_layout(ecu.spec, ecu.personality, inhibit_signal(ecu.spec))
 
     def install(self, ecu_id: str, header: bytes, image: bytes, bank: str | None = None) -> None:
         """Put a confirmed image into flash as the factory does, mark and release floor included.
@@ -70,9 +79,42 @@ class SimVehicle:
             raise InputError(f"{ecu_id} has no header byte {offset} in bank {bank}", allowed=f"0 to {HEADER_BYTES - 1}")
         self.memory(ecu_id).flash.flip_bit(header_region(bank), offset, bit)
 
+    def tear_as(self, ecu_id: str, reads: str) -> None:
+        """Say how cells read that the next cut tears (`ecu_sim.memory.torn`); an ECU without power is left alone."""
+        if self.nodes[ecu_id].powered:
+            self.memory(ecu_id).tear_as(TornReads(reads))
+
     def set_condition(self, ecu_id: str, condition: int, *, met: bool) -> None:
         """Let a condition of the car be met or not (`ecu_sim.surroundings`), as the application sees it."""
         self._ecus[ecu_id].surroundings.set_condition(condition, met=met)
+
+    def cut_power(self, ecu_id: str, cause: str) -> None:
+        """Cut the ECU's supply line: it loses power at once, or once its capacitor is empty (`supply.hold_ms`)."""
+        self._ecus[ecu_id].supply.cut(cause)
+
+    def restore_power(self, ecu_id: str, cause: str) -> None:
+        """Close the ECU's supply line again; it boots if it had lost power."""
+        self._ecus[ecu_id].supply.restore(cause)
+
+    def apply_supply(self, ecu_id: str, waveform: Waveform, name: str) -> None:
+        """Let the voltage at an ECU follow a waveform from now on."""
+        self._ecus[ecu_id].supply.apply(waveform, name)
+
+    def hang(self, ecu_id: str) -> None:
+        """Let what an ECU executes now stand still, until its watchdog bites."""
+        self._ecus[ecu_id].watchdog.hang()
+
+    def crash(self, ecu_id: str) -> None:
+        """Let what an ECU executes now end in an exception of the processor."""
+        self._ecus[ecu_id].watchdog.crash()
+
+    def set_car(self, key: str, value: CarValue, cause: str) -> None:
+        """Change a value of the car (`bench.core.car`); ValueError for one that it does not have."""
+        self.car.set(key, value, cause)
+
+    def misbehave(self, ecu_id: str, order: EcuMisbehaviour) -> None:
+        """Have an ECU break the rules of UDS as ordered, from its next request on."""
+        self._ecus[ecu_id].misbehaviours.add(order)
 
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""
@@ -98,12 +140,15 @@ def build_vehicle(
     `InputError` when a personality, a bus or an image cannot be used.
     """
     personalities = {ecu.id: load_personality(personality_files[ecu.personality]) for ecu in vehicle.ecus}
+    car = Car(world, vehicle.car)
     built = SimVehicle(
         vehicle,
         {
-            spec.id: _build_ecu(world, vehicle, spec, personalities[spec.id], buses, image_public_key)
+            spec.id: _build_ecu(world, vehicle, spec, personalities[spec.id], buses, car, image_public_key)
             for spec in vehicle.ecus
         },
+        car,
+        _starter(world, vehicle, buses, car),
     )
     for ecu_id, (header, image) in installed_images.items():
         if ecu_id not in built.nodes:
@@ -112,22 +157,23 @@ def build_vehicle(
     return built
 
 
+def _starter(world: World, vehicle: VehicleSpec, buses: Mapping[str, CanBus], car: Car) -> StarterControl | None:
+    """Return what obeys the inhibit signals; nothing is attached where no ECU has one."""
+    signals = {spec.id: signal for spec in vehicle.ecus if (signal := inhibit_signal(spec)) is not None}
+    return StarterControl(world, signals, buses, car) if signals else None
+
+
 def _build_ecu(
     world: World,
     vehicle: VehicleSpec,
     spec: EcuSpec,
     personality: Personality,
     buses: Mapping[str, CanBus],
+    car: Car,
     image_public_key: bytes,
 ) -> SimEcu:
     if spec.channel not in buses:
         raise InputError(f"ECU {spec.id!r} is on an unknown bus", found=spec.channel, allowed=", ".join(buses))
-    if personality.isotp.fd and not buses[spec.channel].fd:
-        raise InputError(
-            f"ECU {spec.id!r} sends CAN FD frames on {spec.channel}, which is a classic bus",
-            key="isotp.tx_dl",
-            found=f"personality {personality.name!r} with tx_dl = {personality.isotp.tx_dl}",
-            allowed="a personality with tx_dl = 8, or data_bitrate_bit_s for that channel in the bench file",
-        )
+    refuse_unfit(spec, personality, buses)
     identity, functional = Identity(spec, vehicle.vin), vehicle.functional_address(spec.channel)
-    return SimEcu(world, spec, personality, buses[spec.channel], identity, functional, image_public_key)
+    return SimEcu(world, spec, personality, buses, car, identity, functional, image_public_key)

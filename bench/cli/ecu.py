@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 import click
-from rich.table import Table
 
-from bench import __version__
 from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, can_channel
+from bench.cli.ecu_describe import describe as show_description
+from bench.cli.ecu_list import built_in, ecu_ids, list_all, list_ecus
+from bench.cli.ecu_misbehave import misbehaviours, show_all
+from bench.cli.ecu_output import print_json
 from bench.cli.options import debug_only, find
-from bench.cli.output import answers, messages
+from bench.cli.output import messages
 from bench.core.errors import InputError
 from bench.core.realtime import run_on_clock
 from bench.ports import ChannelSpec
 from bench.rig.ecu_server import ServedEcu, load_vehicle, serve_ecu
-from bench.rig.files import EcuEntry, VehicleFile
-from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour, chosen
 
 LIST = "list"
 
@@ -41,11 +39,19 @@ LIST = "list"
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of all random bytes.")
 @click.option(
     "--misbehave",
-    metavar="NAME[@N]",
+    metavar="WHAT[@WHEN]",
     multiple=True,
-    help='What its ISO-TP does wrong: always, or at the N-th message. Repeatable; "list" prints the names.',
+    help="What it does wrong: SERVICE:DO[=VALUE] of UDS, or NAME of ISO-TP. Repeatable; `list` prints all.",
 )
-@click.option("--list", "list_ecus", is_flag=True, help="List the vehicle's ECUs instead.")
+@click.option("--list", "lists", is_flag=True, help="List the vehicle's ECUs; without VEHICLE all that is built in.")
+@click.option(
+    "--describe",
+    metavar="[PERSONALITY]",
+    is_flag=False,
+    flag_value="",
+    help="Describe a kind of ECU, or the ECU.",
+)
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="With --describe: draw its memory map.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout.")
 @debug_only
 def ecu(
@@ -57,7 +63,9 @@ def ecu(
     journal: Path | None,
     seed: int,
     misbehave: tuple[str, ...],
-    list_ecus: bool,
+    lists: bool,
+    describe: str | None,
+    svg: Path | None,
     as_json: bool,
 ) -> int:
     """Serve one simulated ECU of VEHICLE (a file, or the name of a built-in one) until Ctrl-C, in real time.
@@ -66,23 +74,33 @@ def ecu(
 
     \b
     Examples:
+      otabench ecu --list
+      otabench ecu --describe head_unit --svg head_unit.svg
       otabench ecu two_ecu_car --list
+      otabench ecu two_ecu_car body --describe
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0
       otabench ecu two_ecu_car gateway --can interface=udp_multicast,channel=239.74.163.2,hop_limit=0
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave overflow@3
+      otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x36:nrc=0x72@5
+      otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x31.01FF00:slow=above_p2_star@1
+      otabench ecu --misbehave list
     """
     if LIST in misbehave:
-        return _list_injectors(as_json=as_json)
+        return show_all(as_json=as_json)
+    if describe is not None or svg is not None:
+        return _describe(vehicle, ecu_id, describe, svg, as_json=as_json)
+    if lists and vehicle is None:
+        return list_all(as_json=as_json)
     if vehicle is None:
         raise InputError("VEHICLE is missing", allowed="a vehicle file or name", hint="otabench ecu --help")
     path = find("vehicles", vehicle)
-    if list_ecus:
-        return _list(load_vehicle(path), as_json=as_json)
+    if lists:
+        return list_ecus(load_vehicle(path), as_json=as_json)
     if ecu_id is None or can is None:
         known = ", ".join(entry.id for entry in load_vehicle(path).ecus)
         what = "ECU" if ecu_id is None else "--can"
         raise InputError(f"{what} is missing", allowed=f"ECUs of {vehicle}: {known}", hint="otabench ecu --help")
-    served = ServedEcu(path, ecu_id, [_injector(text) for text in misbehave])
+    served = ServedEcu(path, ecu_id, misbehaviours(misbehave))
     spec = can_channel(served.entry.channel, can, bitrate, data_bitrate)
 
     def ready() -> None:
@@ -95,29 +113,25 @@ def ecu(
     return 0
 
 
-def _injector(text: str) -> Misbehaviour:
-    try:
-        return chosen(text)
-    except ValueError as error:
+def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Path | None, *, as_json: bool) -> int:
+    if kind is None:
+        raise InputError("--svg without --describe", key="--svg", found=svg, allowed="--svg beside --describe")
+    if kind and vehicle is not None:
         raise InputError(
-            "no such way to misbehave", key="--misbehave", found=text, allowed=str(error),
-            hint="otabench ecu --misbehave list",
-        ) from None  # fmt: skip
-
-
-def _list_injectors(*, as_json: bool) -> int:
-    if as_json:
-        rows = [{"name": each.name, "does": each.title, "tester_ends_in": each.ends} for each in INJECTORS.values()]
-        _print_json({"misbehave": rows})
-        return 0
-    table = Table(header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column("what the ECU does")
-    table.add_column("the tester ends in", no_wrap=True)
-    for each in INJECTORS.values():
-        table.add_row(each.name, each.title, each.ends)
-    answers().print(table)
-    return 0
+            "a kind of ECU and a vehicle", key="--describe", found=f"{kind} and {vehicle}",
+            allowed="--describe PERSONALITY, or VEHICLE ECU --describe",
+        )  # fmt: skip
+    if kind:
+        return show_description(find("ecus", kind), {}, svg=svg, as_json=as_json)
+    if vehicle is None or ecu_id is None:
+        names = ", ".join(path.stem for path in built_in("ecus"))
+        raise InputError(
+            "nothing to describe is named", key="--describe", found="no name",
+            allowed=f"a file, one of {names}, or VEHICLE ECU --describe", hint="otabench ecu --list",
+        )  # fmt: skip
+    served = ServedEcu(find("vehicles", vehicle), ecu_id)
+    known = {"vehicle": served.vehicle.name, **ecu_ids(served.vehicle, served.entry)}
+    return show_description(served.personality_path, known, svg=svg, as_json=as_json)
 
 
 def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
@@ -127,49 +141,16 @@ def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
         raise InputError(f"the journal cannot be written: {error.strerror}", key="--journal", found=journal) from None
 
 
-def _ids(vehicle: VehicleFile, entry: EcuEntry) -> dict[str, object]:
-    address = entry.address()
-    return {
-        "ecu": entry.id,
-        "personality": entry.personality,
-        "recipe": entry.recipe,
-        "channel": entry.channel,
-        "addressing": entry.addressing.value,
-        "request_id": address.tx_id,
-        "response_id": address.rx_id,
-        "functional_id": vehicle.functional_address(entry.channel).tx_id,
-    }
-
-
 def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
     """Print the one line (or object) that says the ECU listens."""
     if as_json:
         adapter = {"interface": spec.interface, "adapter_channel": spec.channel, "fd": spec.fd}
         names = {"misbehave": [str(each) for each in served.misbehave]}
-        _print_json({"vehicle": served.vehicle.name, **_ids(served.vehicle, served.entry), **adapter, **names})
+        print_json({"vehicle": served.vehicle.name, **ecu_ids(served.vehicle, served.entry), **adapter, **names})
         return
     entry = served.entry
-    numbers = {name: value for name, value in _ids(served.vehicle, entry).items() if isinstance(value, int)}
+    numbers = {name: value for name, value in ecu_ids(served.vehicle, entry).items() if isinstance(value, int)}
     ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())
     wild = f", misbehaves: {', '.join(map(str, served.misbehave))}" if served.misbehave else ""
     where = f"{spec.interface} {spec.channel}"
     click.echo(f"ready: {entry.id} of {served.vehicle.name} on {where}, {ids}{wild}; Ctrl-C ends")
-
-
-def _list(vehicle: VehicleFile, *, as_json: bool) -> int:
-    rows = [_ids(vehicle, entry) for entry in vehicle.ecus]
-    if as_json:
-        _print_json({"vehicle": vehicle.name, "ecus": rows})
-        return 0
-    table = Table(header_style="bold")
-    for name in ("ECU", "personality", "recipe", "channel", "addressing", "request", "response", "functional"):
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"0x{value:X}" if isinstance(value, int) else str(value) for value in row.values()))
-    answers().print(table)
-    return 0
-
-
-def _print_json(values: dict[str, object]) -> None:
-    tool = {"version": __version__, "python": platform.python_version()}
-    click.echo(json.dumps({"schema": 1, "tool": tool, **values}))

@@ -13,7 +13,7 @@ from bench.config import data_root
 from bench.core.errors import InputError
 
 REPORTS = Path("reports")
-NOUNS = {"scenarios": "scenario", "benches": "bench", "vehicles": "vehicle"}
+NOUNS = {"scenarios": "scenario", "benches": "bench", "vehicles": "vehicle", "ecus": "personality"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

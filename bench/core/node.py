@@ -27,6 +27,8 @@ class Incarnation:
         self.alive = True
         self.ended_ns: int | None = None
         """When this life ended; what was under way then left its traces in memory up to that instant."""
+        self.end_cause: str | None = None
+        """Why it ended; None while it lives, and when the bench took it out of the run."""
         self._clock: Clock = world.clock
         self._world = world
         self._tasks: list[asyncio.Task[Any]] = []
@@ -88,9 +90,10 @@ class Incarnation:
         """Have what surrounds the node (a bus) see at once that this life ends; it runs outside the node."""
         self._at_end.append(callback)
 
-    def retire(self) -> None:
+    def retire(self, cause: str | None = None) -> None:
         """End this life: handles and timers are skipped, tasks stay parked and referenced."""
         self.alive = False
+        self.end_cause = cause
         self.ended_ns = self._clock.now_ns()
         seen, self._at_end = self._at_end, []
         for callback in seen:
@@ -105,6 +108,7 @@ class Node:
         self._world = world
         self._boot = boot
         self._lives: list[Incarnation] = []
+        self._hangs = False
         world.nodes.append(self)
 
     @property
@@ -117,26 +121,48 @@ class Node:
         """Whether the node lives now."""
         return bool(self._lives) and self._lives[-1].alive
 
+    @property
+    def supplied(self) -> bool:
+        """Whether the node has its supply: it lives, or hangs."""
+        return self.powered or self._hangs
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the node has its supply and executes nothing."""
+        return self._hangs
+
     def power_on(self, cause: str = "supply") -> None:
         """Apply power: boots a new life; nothing happens when it has power already."""
-        if not self.powered:
+        if not self.supplied:
             self._world.power(PowerRecord(self._world.clock.now_ns(), self.part, True, cause))
             self._start()
 
     def cut(self, cause: str) -> None:
         """Take the power away at this instant."""
-        if self.powered:
-            self._lives[-1].retire()
+        if self.supplied:
+            self._end(cause)
             self._world.power(PowerRecord(self._world.clock.now_ns(), self.part, False, cause))
 
-    def reset(self) -> None:
+    def reset(self, cause: str = "reset") -> None:
         """Boot anew without losing the supply (ECU reset, watchdog); the running life ends here."""
-        if self.powered:
-            self._lives[-1].retire()
+        if self.supplied:
+            self._end(cause)
             self._start()
+
+    def hang(self, cause: str) -> None:
+        """Let the running life stop executing while the supply stays: only a reset or a power cut ends that."""
+        if self.powered:
+            self._end(cause)
+            self._hangs = True
+
+    def _end(self, cause: str) -> None:
+        self._hangs = False
+        if self.powered:
+            self._lives[-1].retire(cause)
 
     def stop(self, reason: str) -> None:
         """End this life without a loss of power: the bench takes the part out of the run."""
+        self._hangs = False
         if self.powered:
             self._world.journal.add(self.part, "stopped", reason)
             self._lives[-1].retire()

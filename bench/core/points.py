@@ -108,6 +108,16 @@ class _Many(NamedTuple):
     times: RunTimes
 
 
+class _Shared(NamedTuple):
+    """Points that many counters share: operations `start` to `stop` of a list of instants; the first is `n` here."""
+
+    n: int
+    phase: str
+    instants_ns: list[int]
+    start: int
+    stop: int
+
+
 FAR = 1 << 62
 Action = Callable[[], None]
 _Armed = dict[int, list[tuple[str, int | None, Action]]]
@@ -116,17 +126,72 @@ _Armed = dict[int, list[tuple[str, int | None, Action]]]
 class PointCounter:
     """The points of one (part, event): counts, remembers for the golden table, and fires what is armed."""
 
-    __slots__ = ("_armed", "_clock", "_phases", "_seen", "event", "n", "part")
+    __slots__ = (
+        "_armed",
+        "_clock",
+        "_followed",
+        "_given_up",
+        "_n",
+        "_phases",
+        "_seen",
+        "_shared",
+        "_taken",
+        "event",
+        "part",
+    )
 
     def __init__(self, clock: Clock, phases: dict[str, str], part: str, event: str) -> None:
         self._clock, self._phases = clock, phases
-        self.part, self.event, self.n = part, event, 0
-        self._seen: list[tuple[int, int, str, int] | _Many] = []
+        self.part, self.event, self._n = part, event, 0
+        self._seen: list[tuple[int, int, str, int] | _Many | _Shared] = []
         self._armed: _Armed = {}
+        self._shared: list[int] | None = None
+        self._taken = 0
+        self._followed = 0
+        self._given_up: Callable[[], None] | None = None
+
+    @property
+    def n(self) -> int:
+        """How many operations there were."""
+        self.catch_up()
+        return self._n
+
+    def follow(self, instants_ns: list[int], given_up: Callable[[], None]) -> None:
+        """Count from now on what is appended to a list that many counters share, until `unfollow`.
+
+        A counter that follows two lists at once takes nothing from either: nobody could tell their order afterwards.
+        Nor does one at which something is armed; `given_up` is called when that happens later.
+        """
+        self.catch_up()
+        self._followed += 1
+        alone = self._followed == 1 and not self._armed
+        self._shared, self._taken = (instants_ns, len(instants_ns)) if alone else (None, 0)
+        self._given_up = given_up
+
+    def unfollow(self) -> None:
+        """End one `follow`."""
+        self.catch_up()
+        self._followed -= 1
+        self._shared = None
+
+    def follows(self, instants_ns: list[int]) -> bool:
+        """Return whether what is appended to the list is counted here."""
+        return self._shared is instants_ns
+
+    def catch_up(self) -> None:
+        """Take what was appended since."""
+        shared = self._shared
+        if shared is not None and len(shared) > self._taken:
+            stop = len(shared)
+            self._seen.append(_Shared(self._n + 1, self._phases.get(self.part, ""), shared, self._taken, stop))
+            self._n += stop - self._taken
+            self._taken = stop
 
     def begin(self, units: int = 0) -> int:
         """Announce that the next operation is about to start; returns its number."""
-        n = self.n = self.n + 1
+        if self._shared is not None:
+            self.catch_up()
+        n = self._n = self._n + 1
         self._seen.append((n, self._clock.now_ns(), self._phases.get(self.part, ""), units))
         if self._armed:
             self._fire(n, "before", None)
@@ -138,15 +203,20 @@ class PointCounter:
 
     def many(self, times: RunTimes) -> None:
         """Announce operations that are over, one at the end of each frame of a run; `unarmed` allows them."""
-        self._seen.append(_Many(self.n + 1, self._phases.get(self.part, ""), times))
-        self.n += len(times.durations_ns)
+        self.catch_up()
+        self._seen.append(_Many(self._n + 1, self._phases.get(self.part, ""), times))
+        self._n += len(times.durations_ns)
 
     @property
     def occurrences(self) -> tuple[Occurrence, ...]:
         """Return all points so far (plain tuples until somebody asks: a frame costs one of them)."""
+        self.catch_up()
         found: list[Occurrence] = []
         for seen in self._seen:
-            if isinstance(seen, _Many):
+            if isinstance(seen, _Shared):
+                instants = enumerate(seen.instants_ns[seen.start : seen.stop], seen.n)
+                found.extend(Occurrence(n, t_ns, seen.phase, 0) for n, t_ns in instants)
+            elif isinstance(seen, _Many):
                 found.extend(Occurrence(n, t_ns, seen.phase, 0) for n, t_ns in enumerate(seen.times.ends_ns(), seen.n))
             else:
                 found.append(Occurrence(*seen))
@@ -168,7 +238,11 @@ class PointCounter:
 
     def arm(self, n: int, where: str, units: int | None, action: Action) -> None:
         """Have `action` called once when operation `n` gets there."""
+        self.catch_up()
+        self._shared = None
         self._armed.setdefault(n, []).append((where, units, action))
+        if self._given_up is not None:
+            self._given_up()
 
     def _fire(self, n: int, where: str, units: int | None) -> None:
         armed = self._armed.get(n)
@@ -190,6 +264,8 @@ class Points:
         self._clock = clock
         self._counters: dict[tuple[str, str], PointCounter] = {}
         self._phases: dict[str, str] = {}
+        self.epoch = 0
+        """Changes whenever a counter begins or ceases to follow a list, or a node asks for other frames."""
 
     def counter(self, part: str, event: str) -> PointCounter:
         """Return the counter of (part, event); parts keep it, so that a point costs one call."""
@@ -200,6 +276,9 @@ class Points:
 
     def set_phase(self, part: str, phase: str) -> None:
         """Name what `part` is going through from now on (the flasher names it for the ECU it flashes)."""
+        for (whose, _), counter in self._counters.items():
+            if whose == part:
+                counter.catch_up()
         self._phases[part] = phase
 
     def phase(self, part: str) -> str:

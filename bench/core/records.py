@@ -74,11 +74,12 @@ class BootRecord:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """An ECU began to execute the image in `bank`.
+    """An ECU began to execute the image in `bank`; `boot` stands for the bootloader's own place.
 
     `header` is the 256-byte header slot as flash held it then, `image_sha256` the hash of the bank's bytes over
     the length that header names (empty when the header names no possible length), `release_floor` the ECU's
-    anti-rollback floor at that instant.
+    anti-rollback floor at that instant. A bootloader that is built in has no header: its hash is over its region.
+    From `ended_t_ns` on no byte of it was executed any more, because of `end_cause`; None while it went on.
     """
 
     t_ns: int
@@ -88,6 +89,37 @@ class ExecutionRecord:
     header: bytes
     image_sha256: str
     release_floor: int
+    ended_t_ns: int | None = None
+    end_cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlashOperation:
+    """A driver call that changed flash, from `t_ns` on: `program` or `erase`; `rot` is a bit that flipped by itself.
+
+    `offset` and `length` are bytes of a region named as in `FlashDump`.
+    """
+
+    t_ns: int
+    ecu: str
+    kind: str
+    region: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRecord:
+    """A value of the car's state from an instant on: the first ones are those of the run's beginning.
+
+    `accepted` is False when the car refused the change and kept its old value (an engine start while inhibited).
+    """
+
+    t_ns: int
+    key: str
+    value: bool | float | str
+    accepted: bool
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +223,34 @@ class DownloadPacking:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What an application demands of the car before it lets itself be programmed.
+
+    `relation` is `is`, `at_most` or `at_least`; `condition` is the byte by which routine 0x0207 names it.
+    """
+
+    condition: int
+    key: str
+    relation: str
+    value: bool | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class InhibitSignal:
+    """The bit by which an ECU says that the car must not be started; `bit` counts from bit 0 of data byte 0."""
+
+    channel: str
+    can_id: int
+    id_29_bit: bool
+    bit: int
+
+
+@dataclass(frozen=True, slots=True)
 class EcuLayout:
-    """What the bench knows of an ECU before the run, from the vehicle file."""
+    """What the bench knows of an ECU before the run, from the vehicle file.
+
+    `channel` is the bus on which the tester reaches it, behind a gateway another one than that on which it sits.
+    """
 
     ecu: str
     channel: str
@@ -215,6 +273,10 @@ class EcuLayout:
     first_counter: int = 1
     """blockSequenceCounter of a download's first 0x36, and below what follows 0xFF."""
     counter_after_ff: int = 0
+    demands: tuple[Demand, ...] = ()
+    """What its application wants of the car before programming."""
+    inhibit: InhibitSignal | None = None
+    """How it says that the car must not be started; None where it says nothing."""
 
     @property
     def request(self) -> CanAddress:
@@ -300,6 +362,11 @@ class RunRecord:
     boots: tuple[BootRecord, ...] | None
     executions: tuple[ExecutionRecord, ...] | None
     agent_files: tuple[StoredFile, ...] | None
+    bootloader_runs: tuple[ExecutionRecord, ...] | None = None
+    """When each ECU executed its bootloader; `executions` are those of applications."""
+    flash_operations: tuple[FlashOperation, ...] | None = None
+    conditions: tuple[ConditionRecord, ...] | None = None
+    """The car's state from the beginning on, and what changed; None where it cannot be observed."""
     functional_id: int = 0x7DF
     """The request identifier that all ECUs of the vehicle listen to, on every channel that `functional` leaves out."""
     functional: Mapping[str, CanAddress] = field(default_factory=dict)

@@ -5,7 +5,67 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bench.core.car import CarState
 from bench.core.records import CanAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSpec:
+    """A cyclic application frame of an ECU, `length` data bytes, first sent `offset_ms` after the application began.
+
+    Byte 0 is a checksum (CRC-8, SAE J1850) over the identifier and all other bytes, byte 1 counts 0 to 14 in its low
+    half. `inhibit_bit` (from bit 0 of byte 0) says that the car must not be started; then the bootloader sends the
+    frame too.
+    """
+
+    can_id: int
+    period_ms: int
+    length: int = 8
+    offset_ms: int = 0
+    id_29_bit: bool = False
+    fd: bool = False
+    channel: str | None = None
+    """None: the ECU's own bus."""
+    inhibit_bit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerSpec:
+    """A frame that an ECU expects; `timeout_ms` without it set the DTC of a lost communication."""
+
+    can_id: int
+    timeout_ms: int
+    id_29_bit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagementSpec:
+    """Network management of an ECU: its alive message is `base_id` + `node`; timers as AUTOSAR names them."""
+
+    base_id: int
+    node: int
+    cycle_ms: int
+    repeat_ms: int
+    timeout_ms: int
+    wait_bus_sleep_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSpec:
+    """What a gateway carries from one bus to another: identifiers `first_id` to `last_id`, sent on from `to_id` on.
+
+    `capacity` frames may be under way at once, further ones are lost; `classic_only` leaves CAN FD frames out.
+    """
+
+    source: str
+    target: str
+    first_id: int
+    last_id: int
+    to_id: int
+    delay_us: int
+    capacity: int
+    id_29_bit: bool = False
+    classic_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +89,18 @@ class EcuSpec:
     request_extension: int | None = None
     response_extension: int | None = None
     second_tester: tuple[int, int] | None = None
+    reached_on: str | None = None
+    """The bus on which a tester reaches it, when that is not its own."""
+    frames: tuple[FrameSpec, ...] = ()
+    partners: tuple[PartnerSpec, ...] = ()
+    management: ManagementSpec | None = None
+    """None: it never sleeps."""
+    routes: tuple[RouteSpec, ...] = ()
+
+    @property
+    def tester_channel(self) -> str:
+        """The bus on which a tester reaches it."""
+        return self.reached_on or self.channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +111,8 @@ class VehicleSpec:
     functional_id: int
     ecus: tuple[EcuSpec, ...]
     functional: Mapping[str, CanAddress] = field(default_factory=dict)
+    car: CarState = field(default_factory=CarState)
+    """The car at the run's beginning."""
 
     def functional_address(self, channel: str) -> CanAddress:
         """Return where functional requests on a channel go."""

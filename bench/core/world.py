@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bench.core.canonical import canonical_json
@@ -11,7 +11,15 @@ from bench.core.clock import Clock
 from bench.core.journal import Journal
 from bench.core.loop import speaks_for_the_dead
 from bench.core.points import Points
-from bench.core.records import BootRecord, ExecutionRecord, HttpRecord, PowerRecord, ServerEvent
+from bench.core.records import (
+    BootRecord,
+    ConditionRecord,
+    ExecutionRecord,
+    FlashOperation,
+    HttpRecord,
+    PowerRecord,
+    ServerEvent,
+)
 from bench.core.seeds import Seeds
 
 
@@ -38,8 +46,11 @@ class Recorder:
     power: list[PowerRecord] = field(default_factory=list)
     boots: list[BootRecord] = field(default_factory=list)
     executions: list[ExecutionRecord] = field(default_factory=list)
+    bootloader_runs: list[ExecutionRecord] = field(default_factory=list)
+    flash: list[FlashOperation] = field(default_factory=list)
     http: list[HttpRecord] = field(default_factory=list)
     server: list[ServerEvent] = field(default_factory=list)
+    conditions: list[ConditionRecord] = field(default_factory=list)
 
 
 class World:
@@ -74,6 +85,31 @@ class World:
         self.recorder.executions.append(record)
         text = f"{record.bank} entry=0x{record.entry_address:08X} sha256={record.image_sha256}"
         self.journal.add(record.ecu, "execute", text)
+
+    def bootloader_run(self, record: ExecutionRecord) -> None:
+        """Record that an ECU began to execute its bootloader; the journal has the boot stage for it."""
+        if not speaks_for_the_dead():
+            self.recorder.bootloader_runs.append(record)
+
+    def execution_ended(self, ecu: str, cause: str) -> None:
+        """Record that what an ECU executed is executed no more from this instant on."""
+        for runs in (self.recorder.executions, self.recorder.bootloader_runs):
+            for n in reversed(range(len(runs))):
+                if runs[n].ecu == ecu:
+                    if runs[n].ended_t_ns is None:
+                        runs[n] = replace(runs[n], ended_t_ns=self.clock.now_ns(), end_cause=cause)
+                    break
+
+    def flash_operation(self, record: FlashOperation) -> None:
+        """Record that an ECU's flash begins to change; the journal has the driver's own line for it."""
+        if not speaks_for_the_dead():
+            self.recorder.flash.append(record)
+
+    def condition(self, record: ConditionRecord) -> None:
+        """Record that a value of the car's state changed, or that the car refused the change."""
+        self.recorder.conditions.append(record)
+        ending = "" if record.accepted else " refused"
+        self.journal.add("car", "condition", f"{record.key} {record.value}{ending} {record.cause}")
 
     def server_event(self, record: ServerEvent) -> None:
         """Record an event of the DM server's log, at the instant it was accepted."""

@@ -12,21 +12,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bench.config import FileModel
 from bench.config.mistakes import Source, explained
+from bench.core.car import CAR_KEYS, CarValue, checked
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.package import flip_payload_bit, flip_signature_bit
 from bench.ports import FaultTarget
+from bench.wire.ecu_misbehave import EcuMisbehaviourParameters
+from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour
+from bench.wire.occasions import Occasions
 
 
-class PowerCutParameters(FileModel):
+class AgentCutParameters(FileModel):
     """How long the power stays away."""
 
     restore_after_ms: int = Field(default=200, ge=1, le=3_600_000)
+
+
+class PowerCutParameters(AgentCutParameters):
+    """How long an ECU is without power, and how the flash and NVM cells read that the cut tears."""
+
+    torn_reads: Literal["mixed", "valid", "invalid", "changing", "ecc_error"] = "mixed"
+
+
+class SupplyParameters(FileModel):
+    """Which profile (`fixtures/supply/`) the voltage follows, how slowly, how deep, and at whom."""
+
+    profile: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
+    time_scale: float = Field(default=1.0, ge=0.001, le=1_000)
+    depth_scale: float = Field(default=1.0, ge=0, le=4)
+    every_ecu: bool = False
 
 
 class PackageParameters(FileModel):
@@ -43,6 +62,40 @@ class BitRotParameters(FileModel):
     area: Literal["image", "header"] = "image"
     address: int = Field(ge=0, lt=2**32)
     bit: int = Field(ge=0, le=7)
+
+
+class ConditionParameters(FileModel):
+    """Which value of the car changes to what (`bench.core.car`), and for how long."""
+
+    key: Literal[tuple(CAR_KEYS)]  # type: ignore[valid-type]
+    value: bool | float | str
+    restore_after_ms: int = Field(default=10_000, ge=1, le=3_600_000)
+
+    @model_validator(mode="after")
+    def _car_takes_it(self) -> ConditionParameters:
+        checked(self.key, self.value)
+        return self
+
+
+class DriverParameters(FileModel):
+    """What the driver answers, and how long that counts."""
+
+    answer: Literal["accept", "postpone", "reject", "cancel"]
+    restore_after_ms: int = Field(default=10_000, ge=1, le=3_600_000)
+
+
+class IsoTpParameters(FileModel):
+    """What an ECU's ISO-TP does wrong (`otabench ecu --misbehave list`), at how many messages one after the other."""
+
+    do: str
+    times: int = Field(default=1, ge=1)
+
+    @field_validator("do")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in INJECTORS:
+            raise ValueError(f"one of {', '.join(INJECTORS)}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +135,19 @@ def _cut_power(strike: Strike) -> None:
     strike.clock.call_at_ns(strike.clock.now_ns() + delay_ns, restore)
 
 
+def _cut_ecu_power(strike: Strike) -> None:
+    part = "vehicle" if strike.point.fault_class == "power.vehicle" else strike.point.part
+    strike.target.tear_as(part, strike.parameters.torn_reads)
+    _cut_power(strike)
+
+
+def _vary_supply(strike: Strike) -> None:
+    how = strike.parameters
+    part = "vehicle" if how.every_ecu else strike.point.part
+    duration_ns = strike.target.vary_supply(part, how.profile, how.time_scale, how.depth_scale)
+    strike.clock.call_at_ns(strike.clock.now_ns() + duration_ns, strike.restored)
+
+
 def _change_package(strike: Strike) -> None:
     ecu, change = strike.parameters.ecu, strike.parameters.change
     if change == "payload_byte":
@@ -98,28 +164,78 @@ def _rot(strike: Strike) -> None:
     strike.target.flip_bit(strike.point.part, bit.area, bit.address, bit.bit)
 
 
+def _change_condition(strike: Strike) -> None:
+    _change_car(strike, strike.parameters.key, strike.parameters.value)
+
+
+def _answer_of_the_driver(strike: Strike) -> None:
+    _change_car(strike, "driver", strike.parameters.answer)
+
+
+def _change_car(strike: Strike, key: str, value: CarValue) -> None:
+    before = strike.target.change_car(key, value, str(strike.point))
+
+    def restore() -> None:
+        strike.target.change_car(key, before, "restored")
+        strike.restored()
+
+    delay_ns = strike.parameters.restore_after_ms * NS_PER_MS
+    strike.clock.call_at_ns(strike.clock.now_ns() + delay_ns, restore)
+
+
+def _misbehave(strike: Strike) -> None:
+    strike.target.misbehave(strike.point.part, strike.parameters.order())
+
+
+def _misbehave_on_the_wire(strike: Strike) -> None:
+    chosen = Misbehaviour(INJECTORS[strike.parameters.do], Occasions(1, strike.parameters.times))
+    strike.target.misbehave(strike.point.part, chosen)
+
+
 _OPERATIONS = ("frame", "program", "erase", "request", "boot")
+_ANYWHERE = (*_OPERATIONS, "sync", "transition", "http")
 CATALOGUE: Mapping[str, FaultKind] = {
     kind.fault_class: kind
     for kind in (
-        FaultKind("power.ecu", "power cut of one ECU", _OPERATIONS, PowerCutParameters, _cut_power, True),
+        FaultKind("power.ecu", "power cut of one ECU", _OPERATIONS, PowerCutParameters, _cut_ecu_power, True),
         FaultKind(
             "power.agent",
             "power cut of the agent's computer",
             ("sync", "transition", "http", "frame"),
-            PowerCutParameters,
+            AgentCutParameters,
             _cut_power,
             True,
         ),
         FaultKind(
             "power.vehicle",
             "power cut of the whole vehicle",
-            (*_OPERATIONS, "sync", "transition", "http"),
+            _ANYWHERE,
             PowerCutParameters,
-            _cut_power,
+            _cut_ecu_power,
             True,
         ),
+        FaultKind("supply", "voltage that dips or swells", _OPERATIONS, SupplyParameters, _vary_supply, True),
         FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),
+        FaultKind(
+            "condition", "a condition of the car changed", _ANYWHERE, ConditionParameters, _change_condition, True
+        ),
+        FaultKind("driver", "an answer of the driver", _ANYWHERE, DriverParameters, _answer_of_the_driver, True),
+        FaultKind(
+            "ecu",
+            "an ECU's diagnostic server misbehaves",
+            ("request", "boot"),
+            EcuMisbehaviourParameters,
+            _misbehave,
+            False,
+        ),
+        FaultKind(
+            "isotp",
+            "an ECU's ISO-TP misbehaves",
+            ("request", "boot"),
+            IsoTpParameters,
+            _misbehave_on_the_wire,
+            False,
+        ),
         FaultKind("storage", "a bit of flash flipped", ("boot",), BitRotParameters, _rot, False),
     )
 }

@@ -29,6 +29,10 @@ Disturb = Callable[[CanFrame, str], Disturbance | None]
 """Asked about every frame that begins, with its sender's part: which of its bits is destroyed, if any."""
 
 
+_Listener = tuple[SimCanPort, Sequence[Callable[..., object]], bool]
+"""Who is told of a frame, whom it calls, and whether the frame is counted for it already."""
+
+
 class _Flight(NamedTuple):
     """A frame whose end is scheduled."""
 
@@ -67,6 +71,10 @@ class SimCanBus:
         """How long frames and error frames have occupied the bus."""
         self.ports: list[SimCanPort] = []
         self.errors = BusErrors(self)
+        self._passed_ns: list[int] = []
+        """When undisturbed frames ended: what the counters of all nodes share."""
+        self._audiences: dict[int, list[_Listener]] = {}
+        self._epoch = 0
         self._newest_ns = 0
         self._lone: Lone | None = None
         self._flight: _Flight | None = None
@@ -79,10 +87,16 @@ class SimCanBus:
         counter = self.world.points.counter(life.part, "frame")
         port = SimCanPort(self, life, counter, self.clock.now_ns())
         self.ports.append(port)
+        counter.follow(self._passed_ns, self.filters_changed)
+        self.filters_changed()
         self._newest_ns = port.since_ns
         life.at_end(partial(self._left, port))
         self.joined(port)
         return port
+
+    def filters_changed(self) -> None:
+        """Who wants which frames is to be asked anew, on every bus: a node's counter may serve several."""
+        self.world.points.epoch += 1
 
     def joined(self, port: SimCanPort) -> None:
         """A node takes part that did not before: a lone transmitter is heard from its next attempt on."""
@@ -97,6 +111,8 @@ class SimCanBus:
     def _left(self, port: SimCanPort) -> None:
         """A node lost its power: a frame that it was sending breaks off, unless its last dominant bit is over."""
         self.ports.remove(port)
+        port.counter.unfollow()
+        self.filters_changed()
         self.errors.look()
         if self._lone is not None and self._lone.port is port:
             self._lone = None
@@ -239,6 +255,10 @@ class SimCanBus:
         self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, deaf: frozenset[str] = frozenset()
     ) -> None:
         """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
+        undisturbed = begin_ns >= self._newest_ns and not self.errors.hampered and len(self.ports) > 1
+        if undisturbed:
+            self._end_well(winner, entry, begin_ns, end_ns)
+            return
         receivers = self._receivers(winner, begin_ns, deaf)
         if not receivers:
             self.free_at_ns = self.errors.repeated(Lone(winner, begin_ns), end_ns - begin_ns, joining=False)
@@ -257,6 +277,36 @@ class SimCanBus:
             if port.life.alive:
                 _handle(port, port.wanting(identifier(frame)), frame, end_ns)
 
+    def _end_well(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int) -> None:
+        """The same for a frame that everybody received: only who wants it is told, and who counts each one.
+
+        Whoever leaves it to the acceptance filter counts it later, from the list that all share.
+        """
+        self.free_at_ns = end_ns
+        self.busy_ns += end_ns - begin_ns
+        frame, _, sent, _ = entry
+        name = winner.life.part
+        self.world.journal.frame(FrameRecord(end_ns, self.name, name, frame.can_id, frame.flags, frame.data))
+        self._passed_ns.append(self.clock.now_ns())
+        audience = self._audience(identifier(frame))
+        if not winner.counter.follows(self._passed_ns):
+            self._tell(winner, () if sent is None else (sent,), end_ns)
+        elif sent is not None:
+            _call(winner, (sent,), end_ns)
+        for port, callbacks, counted in audience:
+            if port is not winner and port.life.alive:
+                (_call if counted else _handle)(port, callbacks, frame, end_ns)
+
+    def _audience(self, name: int) -> list[_Listener]:
+        """Return who is told of a frame with this identifier: who wants it, and who counts each one as it comes."""
+        if self._epoch != self.world.points.epoch:
+            self._audiences, self._epoch = {}, self.world.points.epoch
+        known = self._audiences.get(name)
+        if known is None:
+            listeners = ((p, p.wanting(name), p.counter.follows(self._passed_ns)) for p in self.ports)
+            known = self._audiences[name] = [each for each in listeners if each[1] or not each[2]]
+        return known
+
     def _receivers(self, winner: SimCanPort, begin_ns: int, deaf: frozenset[str]) -> list[SimCanPort]:
         """Return who received a frame that began then: not who joined later, is in bus-off, or could not read it."""
         if begin_ns >= self._newest_ns and not self.errors.hampered:
@@ -269,6 +319,16 @@ class SimCanBus:
     def _tell(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
         if winner.life.alive:  # else it lost power while only recessive bits were left
             _handle(winner, sent, end_ns)
+
+
+def _call(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
+    """Let a node handle a frame that is counted already."""
+    try:
+        for callback in callbacks:
+            if port.life.alive:
+                callback(*event)
+    except PowerLost:
+        return
 
 
 def _handle(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:

@@ -44,6 +44,9 @@ class Bus(Protocol):
     def wake(self) -> None:
         """Something waits."""
 
+    def filters_changed(self) -> None:
+        """A node asked for further frames."""
+
     def joined(self, port: SimCanPort) -> None:
         """A node takes part that did not before."""
 
@@ -92,6 +95,7 @@ class SimCanPort:
     ) -> None:
         """Call `callback` for frames of other nodes, all or those with `identifiers`, in the order of subscription."""
         self.life.check()
+        self._bus.filters_changed()
         if identifiers is None:
             self.everything = (*self.everything, callback)
             self.by_id = {name: (*wanted, callback) for name, wanted in self.by_id.items()}

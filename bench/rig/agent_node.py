@@ -92,14 +92,14 @@ def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation)
             software_id=ecu.software_id,
             recipe=files.recipes[ecu.id],
             link=diag_link(
-                channels[ecu.channel],
-                buses[ecu.channel],
-                ports[ecu.channel],
+                channels[ecu.tester_channel],
+                buses[ecu.tester_channel],
+                ports[ecu.tester_channel],
                 life,
                 ecu.address(),
                 files.vehicle.habits(ecu),
             ),
-            functional=functional[ecu.channel],
+            functional=functional[ecu.tester_channel],
         )
         for ecu in files.vehicle.ecus
     }

@@ -54,7 +54,7 @@ def note_pacing(world: World, files: BenchFiles, buses: Mapping[str, CanBus]) ->
 
 def gaps_seen(frames: Iterable[FrameRecord], vehicle: VehicleFile, channel: str) -> str:
     """Return in words how far apart the tester's consecutive frames were, without those after a flow control."""
-    addresses = [ecu.address() for ecu in vehicle.ecus if ecu.channel == channel]
+    addresses = [ecu.address() for ecu in vehicle.ecus if ecu.tester_channel == channel]
     requests = {address.tx_identifier: len(address.prefix) for address in addresses}
     last: dict[int, int] = {}
     gaps_ns = []
@@ -108,7 +108,7 @@ def senders(vehicle: VehicleFile, channel: str) -> SenderOf:
     testers = {vehicle.functional_address(channel).tx_identifier}
     responses: list[tuple[IsoTpAddress, str]] = []
     for ecu in vehicle.ecus:
-        if ecu.channel == channel:
+        if ecu.tester_channel == channel:
             testers.add(ecu.address().tx_identifier)
             responses.append((ecu.address(), ecu.id))
 

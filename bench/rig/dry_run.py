@@ -19,7 +19,8 @@ from bench.ports import CanBus, DiagLink, FunctionalLink
 from bench.rig.agent_node import ecu_links
 from bench.rig.flash_order import FlashOrder
 from bench.rig.flashing import FlashResult, flash_order, plug_in_tester
-from bench.rig.ideal_ecu import EcuTimes, IdealEcu, known_times
+from bench.rig.ideal_ecu import IdealEcu
+from bench.rig.ideal_times import EcuTimes, known_times
 
 BOOT_NS = 1_000 * NS_PER_MS
 TO_ALL = ""
@@ -142,11 +143,11 @@ def _power_ideal_vehicle(
     for entry in order.files.vehicle.ecus:
         recipe = order.files.recipes[entry.id]
         known = times[entry.id] or EcuTimes()
-        IdealEcu(world, buses[entry.channel], entry, recipe, known, new.get(entry.id)).node.power_on("dry run")
+        IdealEcu(world, buses[entry.tester_channel], entry, recipe, known, new.get(entry.id)).node.power_on("dry run")
 
 
 def _recorded(order: FlashOrder, accesses: Mapping[str, EcuAccess], record: _Record) -> dict[str, EcuAccess]:
-    channels = {ecu.id: ecu.channel for ecu in order.files.vehicle.ecus}
+    channels = {ecu.id: ecu.tester_channel for ecu in order.files.vehicle.ecus}
     functional: dict[str, FunctionalLink] = {}
     for ecu, access in accesses.items():
         functional.setdefault(channels[ecu], _RecordedFunctional(access.functional, record, channels[ecu]))

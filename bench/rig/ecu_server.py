@@ -28,16 +28,20 @@ from bench.rig.files import Catalogue, EcuEntry, VehicleFile
 from bench.rig.images import IMAGE_KEY
 from bench.rig.server import plug_in
 from bench.trust.keys import public_key, signing_key
+from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
+
+AnyMisbehaviour = Misbehaviour | EcuMisbehaviour
+"""Of the ECU's ISO-TP, or of its diagnostic server."""
 
 
 class ServedEcu:
     """An ECU of a vehicle file with all that is needed to build it."""
 
-    def __init__(self, vehicle_path: Path, ecu_id: str, misbehave: Sequence[Misbehaviour] = ()) -> None:
+    def __init__(self, vehicle_path: Path, ecu_id: str, misbehave: Sequence[AnyMisbehaviour] = ()) -> None:
         """Read the files; InputError says what is wrong with them, or which ECUs there are.
 
-        `misbehave` is what the ECU's ISO-TP does wrong on purpose; each strike is a line of the journal.
+        `misbehave` is what the ECU does wrong on purpose; each strike is a line of the journal.
         """
         self.misbehave = tuple(misbehave)
         self.vehicle = load_vehicle(vehicle_path)
@@ -55,9 +59,10 @@ class ServedEcu:
     def build(self, world: World, bus: CanBus) -> Any:
         """Build the ECU on a bus, with its software installed, without power."""
         entry = self.entry
-        if self.misbehave:
+        transport = [each for each in self.misbehave if isinstance(each, Misbehaviour)]
+        if transport:
             bus = MisbehavingBus(
-                bus, entry.address(), self.misbehave, lambda name: world.journal.add(entry.id, "misbehave", name)
+                bus, entry.address(), transport, lambda name: world.journal.add(entry.id, "misbehave", name)
             )
         image = sign_image(
             demo_payload(world.seeds.seed, entry.id, entry.installed.version, entry.installed.size_bytes),
@@ -69,8 +74,9 @@ class ServedEcu:
             key=signing_key(IMAGE_KEY),
         )
         whole = self.vehicle.spec()
-        spec = replace(whole, ecus=tuple(ecu for ecu in whole.ecus if ecu.id == entry.id))
-        return plug_in("otabench.vehicle", "sim")(
+        mine = next(ecu for ecu in whole.ecus if ecu.id == entry.id)
+        spec = replace(whole, ecus=(replace(mine, routes=(), reached_on=None),))  # there is one bus: nothing to route
+        vehicle = plug_in("otabench.vehicle", "sim")(
             world,
             spec,
             {entry.channel: bus},
@@ -78,6 +84,10 @@ class ServedEcu:
             {entry.personality: self.personality_path},
             {entry.id: (image.header.encode(), image.data)},
         )
+        for order in self.misbehave:
+            if isinstance(order, EcuMisbehaviour):
+                vehicle.misbehave(entry.id, order)
+        return vehicle
 
 
 def load_vehicle(path: Path) -> VehicleFile:
@@ -183,5 +193,5 @@ class _UnlistedCounter(PointCounter):
     def begin(self, units: int = 0) -> int:
         """Count the operation."""
         del units
-        self.n += 1
-        return self.n
+        self._n += 1
+        return self._n

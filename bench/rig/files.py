@@ -27,12 +27,13 @@ from bench.rig.addressing import (
     refuse_fd_on_classic,
 )
 from bench.rig.can_drivers import PYTHON_CAN, SIM, driver_names
+from bench.rig.network_files import CarEntry, FrameEntry, ManagementEntry, PartnerEntry, RouteEntry, refuse_unfit_routes
 from bench.wire.isotp import IsoTpAddress
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Label = Annotated[str, Field(pattern=r"^[ -~]{1,32}$")]
 """What an image header can carry: 1 to 32 printable ASCII characters."""
-RESERVED_PARTS = ("agent", "server", "tester", "vehicle")
+RESERVED_PARTS = ("agent", "car", "server", "tester", "vehicle")
 
 
 class Channel(FileModel):
@@ -160,6 +161,28 @@ class EcuEntry(AddressedEcu):
     hardware_id: Label
     software_id: Label
     installed: InstalledImage
+    reached_on: Name | None = Field(
+        default=None, description="channel on which the tester reaches it through a gateway; default: its own"
+    )
+    frames: tuple[FrameEntry, ...] = Field(default=(), description="what its application sends, cyclically")
+    partners: tuple[PartnerEntry, ...] = Field(
+        default=(), description="frames that it expects of others", max_length=16
+    )
+    nm_node: int | None = Field(default=None, ge=0, le=63, description="its node in the vehicle's [network]")
+    routes: tuple[RouteEntry, ...] = Field(default=(), description="of a gateway: what it carries between the buses")
+
+    @property
+    def tester_channel(self) -> str:
+        """The channel on which the tester reaches it."""
+        return self.reached_on or self.channel
+
+    @model_validator(mode="after")
+    def _frames_are_on_its_own_buses(self) -> EcuEntry:
+        own = {self.channel, *(name for route in self.routes for name in (route.from_, route.to))}
+        for frame in self.frames:
+            if frame.channel not in (None, *own):
+                raise ValueError(f"frames.channel: {', '.join(sorted(own))}; found {frame.channel!r}")
+        return self
 
     @field_validator("id")
     @classmethod
@@ -183,6 +206,8 @@ class VehicleFile(FileModel):
     )
     functional: dict[Name, FunctionalEntry] = Field(default_factory=dict, description="functional address by channel")
     isotp: HabitKeys = Field(default=HabitKeys(), description="of the tester, towards every ECU")
+    car: CarEntry = Field(default=CarEntry(), description="the car at a run's beginning")
+    network: ManagementEntry | None = Field(default=None, description="network management; without it nobody sleeps")
     ecus: tuple[EcuEntry, ...] = Field(min_length=1)
 
     def spec(self) -> VehicleSpec:
@@ -194,12 +219,19 @@ class VehicleFile(FileModel):
                 channel=ecu.channel,
                 hardware_id=ecu.hardware_id,
                 software_id=ecu.software_id,
+                reached_on=ecu.reached_on,
+                frames=tuple(frame.spec() for frame in ecu.frames),
+                partners=tuple(partner.spec() for partner in ecu.partners),
+                management=None if self.network is None or ecu.nm_node is None else self.network.spec(ecu.nm_node),
+                routes=tuple(route.spec() for route in ecu.routes),
                 **ecu.spec_keys(),
             )
             for ecu in self.ecus
         )
         functional = {channel: destinations(entry.address())[0] for channel, entry in self.functional.items()}
-        return VehicleSpec(vin=self.vin, functional_id=self.functional_id, ecus=ecus, functional=functional)
+        return VehicleSpec(
+            vin=self.vin, functional_id=self.functional_id, ecus=ecus, functional=functional, car=self.car.state()
+        )
 
     def functional_address(self, channel: str) -> IsoTpAddress:
         """Return where functional requests on a channel go."""
@@ -219,21 +251,30 @@ class VehicleFile(FileModel):
     @classmethod
     def _ids_differ(cls, ecus: tuple[EcuEntry, ...]) -> tuple[EcuEntry, ...]:
         _refuse_repeats("ECU", (ecu.id for ecu in ecus))
-        for channel in dict.fromkeys(ecu.channel for ecu in ecus):
-            places = (ecu.places() for ecu in ecus if ecu.channel == channel)
+        for channel in dict.fromkeys(name for ecu in ecus for name in (ecu.channel, ecu.tester_channel)):
+            places = (ecu.places() for ecu in ecus if channel in (ecu.channel, ecu.tester_channel))
             refuse_collisions(channel, chain.from_iterable(places))
         return ecus
 
     @model_validator(mode="after")
     def _functional_addresses_are_nobodys_own(self) -> VehicleFile:
         for ecu in self.ecus:
-            functional = destinations(self.functional_address(ecu.channel))[0]
-            try:
-                for place in ecu.places():
-                    refuse_collisions(ecu.channel, (place, functional))
-            except ValueError:
-                key = f"functional.{ecu.channel}" if ecu.channel in self.functional else "functional_id"
-                raise ValueError(f"{key} {functional.text()} is an ECU's own identifier") from None
+            for channel in dict.fromkeys((ecu.channel, ecu.tester_channel)):
+                functional = destinations(self.functional_address(channel))[0]
+                try:
+                    for place in ecu.places():
+                        refuse_collisions(channel, (place, functional))
+                except ValueError:
+                    key = f"functional.{channel}" if channel in self.functional else "functional_id"
+                    raise ValueError(f"{key} {functional.text()} is an ECU's own identifier") from None
+        return self
+
+    @model_validator(mode="after")
+    def _nodes_of_the_network_differ(self) -> VehicleFile:
+        nodes = [(ecu.channel, ecu.nm_node) for ecu in self.ecus if ecu.nm_node is not None]
+        _refuse_repeats("nm_node", (f"{node} on {channel}" for channel, node in nodes))
+        if nodes and self.network is None:
+            raise ValueError("[network] must be there when an ECU has nm_node; an empty table takes the defaults")
         return self
 
     @model_validator(mode="after")
@@ -254,13 +295,15 @@ def _refuse_repeats(what: str, values: Iterable[str]) -> None:
         seen.append(value)
 
 
-NAMED_BY = {"vehicles": "vehicle", "recipes": "ecus.recipe", "ecus": "ecus.personality"}
+NAMED_BY = {
+    "vehicles": "vehicle", "recipes": "ecus.recipe", "ecus": "ecus.personality", "supply": "faults.parameters.profile",
+}  # fmt: skip
 """Folder: key that names a file of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Folders `benches/ vehicles/ ecus/ recipes/ scenarios/` that names are looked up in, first match wins."""
+    """Folders `benches/ vehicles/ ecus/ recipes/ scenarios/ supply/` that names are looked up in, first match wins."""
 
     roots: tuple[Path, ...]
 
@@ -321,20 +364,14 @@ def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
         vehicle_path = catalogue.path("vehicles", vehicle_name or bench.vehicle, named_by=path)
     vehicle = load_toml(vehicle_path, VehicleFile, "vehicle")
     channels = [channel.name for channel in bench.channels]
+    fd_channels = [channel.name for channel in bench.channels if channel.data_bitrate_bit_s is not None]
     inputs = {f"benches/{path.name}": path.read_bytes(), f"vehicles/{vehicle_path.name}": vehicle_path.read_bytes()}
     recipes = {}
     personality_files = {}
     _check_real_ecus(bench, vehicle, path)
     for ecu in vehicle.ecus:
-        if ecu.channel not in channels:
-            raise InputError(
-                f"ECU {ecu.id} sits on a channel that the bench lacks",
-                file=str(vehicle_path),
-                key=f"ecus.{ecu.id}.channel",
-                found=f'"{ecu.channel}"',
-                allowed=", ".join(channels),
-                hint=f"name a channel of {path.name}, or add [[channels]] with the name {ecu.channel} there",
-            )
+        _check_channels(ecu, channels, path, vehicle_path)
+        refuse_unfit_routes(ecu.id, ecu.routes, fd_channels, str(vehicle_path))
         recipe_path = catalogue.path("recipes", ecu.recipe, named_by=vehicle_path)
         ecu_path = catalogue.path("ecus", ecu.personality, named_by=vehicle_path)
         recipes[ecu.id] = load_toml(recipe_path, Recipe, "recipe")
@@ -352,6 +389,23 @@ def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
     )
 
 
+def _check_channels(ecu: EcuEntry, channels: list[str], path: Path, vehicle_path: Path) -> None:
+    """Every channel that an ECU's entry names is one of the bench's."""
+    named = [("channel", ecu.channel), ("reached_on", ecu.tester_channel)]
+    named += [("routes", name) for route in ecu.routes for name in (route.from_, route.to)]
+    named += [("frames.channel", frame.channel) for frame in ecu.frames if frame.channel is not None]
+    for key, name in named:
+        if name not in channels:
+            raise InputError(
+                f"ECU {ecu.id} {'sits on' if key == 'channel' else 'names'} a channel that the bench lacks",
+                file=str(vehicle_path),
+                key=f"ecus.{ecu.id}.{key}",
+                found=f'"{name}"',
+                allowed=", ".join(channels),
+                hint=f"name a channel of {path.name}, or add [[channels]] with the name {name} there",
+            )
+
+
 def _check_real_ecus(bench: BenchFile, vehicle: VehicleFile, path: Path) -> None:
     """Every ECU said to be physically there is one of the vehicle's, on a channel with an adapter."""
     known = {ecu.id: ecu for ecu in vehicle.ecus}
@@ -365,12 +419,12 @@ def _check_real_ecus(bench: BenchFile, vehicle: VehicleFile, path: Path) -> None
                 found=ecu_id,
                 allowed=", ".join(known),
             )
-        if known[ecu_id].channel not in adapters:
+        if known[ecu_id].tester_channel not in adapters:
             raise InputError(
                 f"ECU {ecu_id} is said to be real, but its channel is simulated",
                 file=str(path),
                 key="ecus.real",
-                found=known[ecu_id].channel,
+                found=known[ecu_id].tester_channel,
                 allowed=", ".join(adapters) or "a channel whose driver is an adapter",
             )
 
@@ -379,11 +433,13 @@ def _check_habits(
     bench: BenchFile, vehicle: VehicleFile, ecu: EcuEntry, recipe: Recipe, paths: tuple[Path, Path]
 ) -> None:
     """Refuse habits of the tester that the bus cannot carry or the recipe's blocks do not fit (paths of both files)."""
-    fd = any(channel.name == ecu.channel and channel.data_bitrate_bit_s is not None for channel in bench.channels)
+    fd = any(
+        channel.name == ecu.tester_channel and channel.data_bitrate_bit_s is not None for channel in bench.channels
+    )
     habits = vehicle.habits(ecu)
-    refuse_fd_on_classic(ecu.channel, fd, habits, str(paths[0]), f"ecus.{ecu.id}.isotp")
-    functional = vehicle.functional_habits(ecu.channel)
-    refuse_fd_on_classic(ecu.channel, fd, functional, str(paths[0]), f"functional.{ecu.channel}.isotp")
+    refuse_fd_on_classic(ecu.tester_channel, fd, habits, str(paths[0]), f"ecus.{ecu.id}.isotp")
+    functional = vehicle.functional_habits(ecu.tester_channel)
+    refuse_fd_on_classic(ecu.tester_channel, fd, functional, str(paths[0]), f"functional.{ecu.tester_channel}.isotp")
     if recipe.memory.block_limit_bytes > habits.max_length:
         raise InputError(
             f"blocks of ECU {ecu.id}'s recipe are longer than the tester's messages",

@@ -68,7 +68,7 @@ class FlashResult:
 
 def is_simulated(files: BenchFiles) -> bool:
     """Return whether no ECU that is really in a car is reached: all simulated, or behind buses of this machine."""
-    real = {ecu.channel for ecu in files.vehicle.ecus} - {ecu.channel for ecu in files.simulated}
+    real = {ecu.tester_channel for ecu in files.vehicle.ecus} - {ecu.tester_channel for ecu in files.simulated}
     return all(stays_here(channel) for channel in files.bench.channels if channel.name in real)
 
 
@@ -198,16 +198,16 @@ def _flashed(world: World, files: BenchFiles, outcome: FlashOutcome, confirmed: 
 
 
 def _spent(frames: tuple[FrameRecord, ...], files: BenchFiles, ecu: EcuEntry, outcome: FlashOutcome) -> TimeSpent:
-    channel = next(channel for channel in files.bench.channels if channel.name == ecu.channel)
+    channel = next(channel for channel in files.bench.channels if channel.name == ecu.tester_channel)
     rates = (channel.bitrate_bit_s, channel.data_bitrate_bit_s or channel.bitrate_bit_s)
     start_ns = outcome.report.started_ns
-    heard = (frame for frame in frames if frame.channel == ecu.channel)
+    heard = (frame for frame in frames if frame.channel == ecu.tester_channel)
     return time_spent(heard, frame_pair(files, ecu), rates, start_ns, start_ns + outcome.report.duration_ns)
 
 
 def frame_pair(files: BenchFiles, ecu: EcuEntry) -> Pair:
     """Return how the frames between tester and ECU are recognised."""
-    address, to_all = ecu.address(), files.vehicle.functional_address(ecu.channel)
+    address, to_all = ecu.address(), files.vehicle.functional_address(ecu.tester_channel)
     routines = files.recipes[ecu.id].routines
     checks = (routines.check_memory, routines.check_dependencies)
     answers = b"" if address.rx_extension is None else bytes((address.rx_extension,))

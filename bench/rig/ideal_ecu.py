@@ -9,20 +9,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import struct
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from bench.config import MAX_FILE_BYTES, read_bytes
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.flasher.recipe import Recipe
 from bench.ports import CanBus, CanPort, SentCallback
 from bench.rig.files import EcuEntry
+from bench.rig.ideal_times import EcuTimes
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
@@ -42,8 +38,6 @@ from bench.wire.uds import (
 
 SEED = bytes.fromhex("1122334455667788")
 POSITIVE, SUPPRESS = 0x40, 0x80
-SECTORS_OF_SLOTS = 2
-"""Validity mark and header slot have a sector each."""
 HOLDS_OTHER_IMAGE = b"\x01"
 """The validity mark stands."""
 NVM_RECORDS = 4
@@ -52,66 +46,6 @@ Send = Callable[[bytes, Callable[[str | None], None]], None]
 MEMORY_SERVICES = (Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD, Sid.TRANSFER_DATA, Sid.REQUEST_TRANSFER_EXIT)
 """What waits for a block that is still being programmed."""
 WITH_SUB_FUNCTION = (Sid.ECU_RESET, Sid.SECURITY_ACCESS, Sid.TESTER_PRESENT, Sid.COMMUNICATION_CONTROL)
-
-
-class _Part(BaseModel):
-    """Part of a personality file; what a dry run does not need is left unread."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class FlashTimes(_Part):
-    """How long programming and erasing take."""
-
-    unit_bytes: int = Field(default=1, ge=1)
-    program_us: int = 0
-    sector_bytes: int = Field(default=1 << 32, ge=1)
-    erase_ms: int = 0
-    while_receiving: bool = False
-
-
-class NvmTimes(_Part):
-    """How long the small memory takes."""
-
-    record_us: int = 0
-
-
-class BootTimes(_Part):
-    """How long a boot takes."""
-
-    manager_ms: int = 0
-    bootloader_ms: int = 0
-    application_ms: int = 0
-    verify_bytes_per_ms: int = Field(default=1 << 40, gt=0)
-    reset_delay_ms: int = 0
-
-
-class ServerTimes(_Part):
-    """Timers of the ECU and its longest block."""
-
-    p2_ms: int = 50
-    p2_star_ms: int = 5_000
-    pending_margin_ms: int = 10
-    max_block_length: int = 4095
-
-
-class EcuTimes(_Part):
-    """What a personality file says of an ECU's times; without it, nothing takes any time."""
-
-    flash: FlashTimes = FlashTimes()
-    nvm: NvmTimes = NvmTimes()
-    boot: BootTimes = BootTimes()
-    uds: ServerTimes = ServerTimes()
-    isotp: IsoTpHabits = IsoTpHabits()
-
-
-def known_times(path: Path) -> EcuTimes | None:
-    """Read the times of a personality file; None when it names none that can be used."""
-    raw = read_bytes(path, limit_bytes=MAX_FILE_BYTES, what="personality")
-    try:
-        return EcuTimes.model_validate(tomllib.loads(raw.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError):
-        return None
 
 
 class IdealEcu:
@@ -247,13 +181,13 @@ class IdealEcu:
 
     def _program_ns(self, length: int, *, last: bool) -> int:
         """Return how long the whole units take that have come; what was packed smaller is made up for at the end."""
-        flash = self._times.flash
+        unit_bytes, program_ns = self._times.download_flash.programming("image")
         length = self._missing_bytes if last else min(length, self._missing_bytes)
         self._missing_bytes -= length
         self._unprogrammed_bytes += length
-        units, left = divmod(self._unprogrammed_bytes, flash.unit_bytes)
+        units, left = divmod(self._unprogrammed_bytes, unit_bytes)
         self._unprogrammed_bytes = 0 if last else left
-        return (units + (1 if last and left else 0)) * flash.program_us * NS_PER_US
+        return (units + (1 if last and left else 0)) * program_ns
 
     def _beside_writing(self, life: Incarnation, sid: int, work_ns: int) -> int:
         """Return how long a request takes where blocks are programmed while the next one comes."""
@@ -266,22 +200,20 @@ class IdealEcu:
         return waits_ns
 
     def _routine_ns(self, pdu: bytes) -> int:
-        routine, routines, flash = int.from_bytes(pdu[2:4], "big"), self._recipe.routines, self._times.flash
+        routine, routines = int.from_bytes(pdu[2:4], "big"), self._recipe.routines
         if routine == routines.erase:
-            return self._erased_sectors(pdu[4:]) * flash.erase_ms * NS_PER_MS
+            return self._erase_ns(pdu[4:])
         if routine == routines.check_memory and self._new is not None:
-            verify_ms = -(-self._new.length // self._times.boot.verify_bytes_per_ms)
-            return verify_ms * NS_PER_MS + flash.program_us * NS_PER_US
+            return self._times.check_ns(self._new.length, self._image_bytes)
         return self._nvm_ns() if routine in (routines.activate, routines.confirm) else 0
 
-    def _erased_sectors(self, option: bytes) -> int:
+    def _erase_ns(self, option: bytes) -> int:
         try:
             wanted = MemoryRange.decode(option)
         except DecodeError:
             return 0
-        sector, offset = self._times.flash.sector_bytes, wanted.address - self._recipe.memory.region_base
-        touched = -(-(offset + wanted.size_bytes) // sector) - offset // sector
-        return touched + SECTORS_OF_SLOTS
+        flash, offset = self._times.download_flash, wanted.address - self._recipe.memory.region_base
+        return flash.slots_ns() + flash.erase_ns("image", offset, wanted.size_bytes)
 
 
 def mirrored(address: IsoTpAddress) -> IsoTpAddress:

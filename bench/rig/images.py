@@ -13,6 +13,7 @@ from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.rig.files import BenchFiles, EcuEntry
 from bench.runs.scenario import OrderedImage, Scenario
 from bench.trust.keys import signing_key
+from bench.wire.image_behaviour import MARKER_BYTES, Behaviour, ImageBehaviour, marked
 
 IMAGE_KEY, PACKAGE_KEY = "image", "package"
 
@@ -89,6 +90,14 @@ def make_images(
                 found=image.ecu,
                 allowed=", ".join(ecus),
             )
+        if image.behaviour != "normal" and (image.ecu in own or image.size_bytes < MARKER_BYTES):
+            raise InputError(
+                f"the image of ECU {image.ecu} cannot be made to {image.behaviour}",
+                file=str(scenario_path),
+                key="order.images.behaviour",
+                found=f'"{image.behaviour}"',
+                allowed=f"a payload of otabench's own (no --image) of at least {MARKER_BYTES} bytes",
+            )
         if image.ecu not in own:
             _check_size(files, ecus[image.ecu], image.size_bytes, scenario_path)
         target[image.ecu] = _target(files, ecus[image.ecu], image, seed, own)
@@ -104,6 +113,8 @@ def _target(
     files: BenchFiles, ecu: EcuEntry, image: OrderedImage, seed: int, own: Mapping[str, OwnFirmware]
 ) -> SignedImage:
     payload = own[ecu.id].data if ecu.id in own else demo_payload(seed, ecu.id, image.version, image.size_bytes)
+    if image.behaviour != "normal":
+        payload = marked(payload, ImageBehaviour(Behaviour[image.behaviour.upper()], image.behaviour_after_ms))
     return _signed(files, ecu, payload, image.version, image.release_counter)
 
 

@@ -14,6 +14,7 @@ from bench.rig.fault_targets import check_targets
 from bench.rig.files import BenchFiles, load_bench
 from bench.rig.images import OwnFirmware, make_images, read_firmware
 from bench.rig.rig import BenchRig
+from bench.rig.supply import load_profile, profile_paths
 from bench.runs.job import Job
 from bench.runs.scenario import load_scenario
 
@@ -39,12 +40,15 @@ def make_job(
     own = read_firmware(files, images or {}, crop=crop, base=binary_base)
     check_targets(files, scenario, str(scenario_path))
     run_images = make_images(files, scenario, scenario_path, seed, own)
+    profiles = profile_paths(scenario, scenario_path)
+    supplies = {name: load_profile(path) for name, path in profiles.items()}
     inputs = {**files.inputs, f"scenarios/{scenario_path.name}": scenario_path.read_bytes()}
+    inputs |= {f"supply/{path.name}": path.read_bytes() for path in profiles.values()}
     for ecu in own:
         inputs[f"images/{ecu}.header"] = run_images.target[ecu].header.encode()
 
     def build(world: World, faults: Sequence[ArmedFault]) -> BenchRig:
-        return BenchRig(world, files, scenario, run_images, faults, progress)
+        return BenchRig(world, files, scenario, run_images, faults, progress, supplies)
 
     return Job(
         scenario=scenario,

@@ -24,7 +24,7 @@ async def read_vehicle(world: World, buses: Mapping[str, CanBus], vehicle: Vehic
     ports = {name: bus.attach(life) for name, bus in buses.items()}
     readings = []
     for ecu in vehicle.ecus:
-        link = ecu_link(vehicle, ecu, ports[ecu.channel], life)
+        link = ecu_link(vehicle, ecu, ports[ecu.tester_channel], life)
         for did in DIDS:
             value = await _read(link, did)
             readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.agent.vehicle import AgentConfig
+from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
 from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
@@ -23,11 +24,15 @@ from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
 from bench.rig.resign import sign_for_hardware
 from bench.rig.server import SERVER_KEY, BenchServer
+from bench.rig.supply import SupplyProfile
 from bench.rig.vehicle import build_vehicle
+from bench.rig.wild_buses import WildBuses
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
 from bench.wire.dm import DevInfo
+from bench.wire.ecu_misbehave import EcuMisbehaviour
+from bench.wire.isotp_misbehave import Misbehaviour
 
 LOOK_EVERY_NS = 100 * NS_PER_MS
 SETTLE_NS = 6 * NS_PER_S
@@ -50,10 +55,13 @@ class BenchRig:
         images: RunImages,
         faults: Sequence[ArmedFault],
         progress: Callable[[Progress], None],
+        supplies: Mapping[str, SupplyProfile] | None = None,
     ) -> None:
+        self._supplies = supplies or {}
         self._world, self._files, self._scenario, self._images = world, files, scenario, images
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
+        self._driven_ns = 0
         self.points: PointTable = {}
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
@@ -61,7 +69,8 @@ class BenchRig:
         with ExitStack() as building:
             self._folder = self._make_folder(building)
             self._buses = building.enter_context(open_buses(world, files))
-            self._vehicle = build_vehicle(world, files, self._buses, images.installed)
+            self._wild = WildBuses(world, files.vehicle, faults)
+            self._vehicle = build_vehicle(world, files, self._wild.between(self._buses), images.installed)
             self._server = self._build_server()
             building.callback(self._server.close)
             self._account = self._make_account()
@@ -123,6 +132,7 @@ class BenchRig:
         """
         await self._place_order()
         self._injector.arm()
+        self._drive_off()
         self._vehicle.power_on()
         self._agent.node.power_on()
         quiet = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
@@ -135,6 +145,14 @@ class BenchRig:
         if self._world.crash is None:
             self._readings = await read_vehicle(self._world, self._buses, self._files.vehicle)
         return quiet
+
+    def _drive_off(self) -> None:
+        """Have the car change as the scenario's drive says, counted from now."""
+        start_ns = self._world.clock.now_ns()
+        for step in self._scenario.drive:
+            when_ns = start_ns + round(step.at_s * NS_PER_S)
+            self._world.clock.call_at_ns(when_ns, self.change_car, step.key, step.value, "drive")
+            self._driven_ns = max(self._driven_ns, when_ns)
 
     async def _place_order(self) -> None:
         admin = self._server.ports.admin
@@ -158,7 +176,8 @@ class BenchRig:
         after = kinds[kinds.index("order_closed") :] if "order_closed" in kinds else []
         polled = after.count("session_ended") > SESSIONS_AFTER_CLOSE
         idle = self._world.points.phase("agent") == "idle"
-        return polled and idle and self._injector.all_struck_are_over
+        driven = self._world.clock.now_ns() >= self._driven_ns
+        return polled and idle and driven and self._injector.all_struck_are_over
 
     # FaultTarget ------------------------------------------------------------------------------------
 
@@ -169,15 +188,32 @@ class BenchRig:
             if name == "agent":
                 self._agent.cut(cause)
             else:
-                self._vehicle.nodes[name].cut(cause)
+                self._vehicle.cut_power(name, cause)
+
+    def tear_as(self, part: str, reads: str) -> None:
+        """Say how what the next cut tears will read, for every ECU among the part's nodes."""
+        for name in self._parts(part):
+            if name != "agent":
+                self._vehicle.tear_as(name, reads)
 
     def restore_power(self, part: str, cause: str) -> None:
         """End one cut of a part; it has power again once no other cut of it is left."""
         for name in self._parts(part):
             self._dark[name] -= 1
-            if not self._dark[name]:
-                node = self._agent.node if name == "agent" else self._vehicle.nodes[name]
-                node.power_on(cause)
+            if self._dark[name]:
+                continue
+            if name == "agent":
+                self._agent.node.power_on(cause)
+            else:
+                self._vehicle.restore_power(name, cause)
+
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
+        """Let the voltage at ECUs follow a profile from now on; the agent's computer has a supply of its own."""
+        waveform = self._supplies[profile].waveform().scaled(time_scale, depth_scale)
+        for name in self._parts(part):
+            if name != "agent":
+                self._vehicle.apply_supply(name, waveform, profile)
+        return waveform.end_ns
 
     def _parts(self, part: str) -> list[str]:
         """Return the nodes that a fault's part stands for, ECUs first."""
@@ -188,6 +224,19 @@ class BenchRig:
         bank = self._vehicle.bank_to_boot(ecu)
         flip = self._vehicle.flip_header_bit if area == "header" else self._vehicle.flip_bit
         flip(ecu, bank, address, bit)
+
+    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
+        """Change a value of the car; returns what it was."""
+        before: CarValue = getattr(self._vehicle.car.state, key)
+        self._vehicle.set_car(key, value, cause)
+        return before
+
+    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
+        """Have an ECU break the rules of UDS or of ISO-TP from now on."""
+        if isinstance(how, Misbehaviour):
+            self._wild.add(ecu, how)
+        else:
+            self._vehicle.misbehave(ecu, how)
 
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         """Change every package on its way to the vehicle from now on."""
@@ -224,7 +273,10 @@ class BenchRig:
             flash=tuple(self._vehicle.dump(ecu) for ecu in ecus),
             boots=tuple(recorder.boots),
             executions=tuple(recorder.executions),
+            bootloader_runs=tuple(recorder.bootloader_runs),
+            flash_operations=tuple(recorder.flash),
             agent_files=self._agent_files,
+            conditions=tuple(recorder.conditions),
         )
 
     def _references(self) -> tuple[ImageReference, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
+from bench.core.car import CAR_KEYS, checked
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.catalogue import CATALOGUE, check_fault
@@ -23,6 +24,10 @@ class OrderedImage(FileModel):
     version: str = Field(pattern=r"^[ -~]{1,32}$")
     release_counter: int = Field(ge=0, lt=2**32)
     size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
+    behaviour: Literal["normal", "crash", "hang"] = Field(
+        default="normal", description="what the image does once it runs, although it is rightly signed"
+    )
+    behaviour_after_ms: int = Field(default=0, ge=0, le=0xFFFF_FFFF)
 
 
 class Order(FileModel):
@@ -45,6 +50,19 @@ class ScenarioFault(FileModel):
 
     point: str
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class DriveStep(FileModel):
+    """One change of the car in the run's time: a key of `bench.core.car` and its new value."""
+
+    at_s: float = Field(ge=0, le=10_000_000, description="from the run's beginning")
+    key: Literal[tuple(CAR_KEYS)]  # type: ignore[valid-type]
+    value: bool | float | str
+
+    @model_validator(mode="after")
+    def _car_takes_it(self) -> DriveStep:
+        checked(self.key, self.value)
+        return self
 
 
 class Expectation(FileModel):
@@ -73,6 +91,7 @@ class Scenario(FileModel):
     ends_within_s: float = Field(default=3600, gt=0, le=10_000_000)
     order: Order
     faults: tuple[ScenarioFault, ...] = ()
+    drive: tuple[DriveStep, ...] = Field(default=(), description="what the car does meanwhile, in the golden run too")
     defect: str | None = None
     expect: Expectation = Expectation()
 

@@ -22,6 +22,7 @@ from bench.wire.isotp_params import (
     Transmit,
     ignore_sent,
 )
+from bench.wire.occasions import ALWAYS, Occasions, split
 
 N_OK, IGNORED = "N_OK", "ignored"
 INVALID_STATUS = 3
@@ -200,32 +201,28 @@ class Injector:
 
 
 class Misbehaviour:
-    """A chosen injector: at every message that has such a frame, or at the n-th only."""
+    """A chosen injector: at every message that has such a frame, or at some of them."""
 
-    def __init__(self, injector: Injector, at: int | None = None) -> None:
-        """`at` counts from 1, over all lives of the side."""
-        self.injector, self.at = injector, at
+    def __init__(self, injector: Injector, when: Occasions = ALWAYS) -> None:
+        """`when` counts messages that have such a frame, over all lives of the side."""
+        self.injector, self.when = injector, when
         self._seen = 0
 
     def __str__(self) -> str:
-        return self.injector.name if self.at is None else f"{self.injector.name}@{self.at}"
+        return f"{self.injector.name}{self.when}"
 
     def strikes(self) -> bool:
         """Count a frame that could be struck; returns whether it is."""
         self._seen += 1
-        return self.at is None or self._seen == self.at
+        return self.when.include(self._seen)
 
 
 def chosen(text: str) -> Misbehaviour:
-    """Return what `NAME` or `NAME@N` means; ValueError with the names there are."""
-    name, separator, number = text.partition("@")
+    """Return what `NAME` or `NAME@WHEN` means; ValueError with what is allowed."""
+    name = text.partition("@")[0]
     if name not in INJECTORS:
         raise ValueError(f"one of {', '.join(INJECTORS)}")
-    if not separator:
-        return Misbehaviour(INJECTORS[name])
-    if not (number.isascii() and number.isdigit() and int(number)):
-        raise ValueError(f"{name}@N, N from 1: the n-th message that has such a frame")
-    return Misbehaviour(INJECTORS[name], int(number))
+    return Misbehaviour(INJECTORS[name], split(text)[1])
 
 
 def _byte(index: int, change: Callable[[int], int]) -> Act:

@@ -28,6 +28,7 @@ class Problem(StrEnum):
     HARDWARE = "other hardware"
     RELEASE = "release counter below the floor"
     HASH = "hash or length wrong"
+    CRASH_LOOP = "crashed too often in a row"
 
 
 class Role(StrEnum):
@@ -80,6 +81,11 @@ def _verified(public_key: bytes, signature: bytes, signed: bytes) -> bool:
     return True
 
 
+def may_run_again(crashes_in_row: int, resets_max: int) -> bool:
+    """Return whether an image may be booted that was reset so often in a row by watchdog or crash."""
+    return crashes_in_row < resets_max
+
+
 def examine(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
     """Return what is wrong with the image in `bank`, or None; the validity mark is not looked at."""
     header = memory.decoded_header(bank)
@@ -98,6 +104,8 @@ def examine(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
 
 def bootable(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
     """Return what keeps `bank` from being booted, or None."""
+    if not may_run_again(memory.crashes_in_row(bank), memory.personality.watchdog.resets_max):
+        return Problem.CRASH_LOOP
     return examine(memory, bank, trust) if mark_ok(memory.mark(bank)) else Problem.NO_MARK
 
 
@@ -111,7 +119,7 @@ def verify_ns(memory: EcuMemory, bank: str) -> int:
     header = memory.decoded_header(bank)
     if header is None or memory.image_place(bank, header.load_address, header.length) is None:
         return 0
-    return memory.personality.verify_ns(header.length)
+    return memory.verify_ns(bank, header.length)
 
 
 def candidates(record: NvmRecord, banks: tuple[str, ...], trial_boots_max: int) -> Iterator[tuple[str, Role]]:

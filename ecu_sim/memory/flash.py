@@ -8,38 +8,27 @@ access: units before are done, the one under way is torn, those after are untouc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
+from bench.core.records import FlashOperation
 from bench.core.world import World
-from ecu_sim.personality.geometry import FlashRegion
+from ecu_sim.memory.pages import ERASED_BYTE, HASH_MODULUS, Cell, RegionStore, StoreSnapshot
+from ecu_sim.memory.torn import Torn, TornReads, mixed
+from ecu_sim.personality.region import FlashRegion
 
-ERASED_BYTE = 0xFF
+DIGESTS_KEPT = 1024
 
 
 class FlashFault(Exception):
     """The driver was asked for what the flash forbids; nothing was changed."""
 
 
-class Cell(IntEnum):
-    """What a program unit is."""
-
-    ERASED = 0
-    PROGRAMMED = 1
-    TORN = 2
-
-
-class _Sector:
-    """A sector that is not blank: its bytes and the state of each unit. Blank sectors cost nothing."""
-
-    __slots__ = ("cells", "data")
-
-    def __init__(self, region: FlashRegion) -> None:
-        self.data = bytearray((ERASED_BYTE,)) * region.sector_bytes
-        self.cells = bytearray(region.units_per_sector)
+class EccError(FlashFault):
+    """Cells that were read are torn, and this chip reports them as uncorrectable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,165 +36,227 @@ class _Operation:
     """A driver call under way: all that is needed to know what a cut at any instant leaves."""
 
     life: Incarnation
-    region: FlashRegion
+    store: RegionStore
     erase: bool
     first: int
     count: int
     data: bytes
-    start_ns: int
-    step_ns: int
+    start_ns: int = 0
+
+    def duration_ns(self, count: int) -> int:
+        """Return how long the first `count` units or sectors take."""
+        region = self.store.region
+        if self.erase:
+            return sum(region.erase_ns(self.first + n) for n in range(count))
+        return count * region.program_ns
+
+    def step_ns(self, n: int) -> int:
+        """Return how long the n-th takes, counted from 0."""
+        region = self.store.region
+        return region.erase_ns(self.first + n) if self.erase else region.program_ns
+
+    def progress(self, at_ns: int) -> tuple[int, bool]:
+        """Return how many are done at an instant, and whether the next one has begun."""
+        left_ns = at_ns - self.start_ns
+        if not self.erase:
+            done, into_next_ns = divmod(left_ns, self.store.region.program_ns)
+            return min(done, self.count), done < self.count and into_next_ns > 0
+        for n in range(self.count):
+            step_ns = self.step_ns(n)
+            if left_ns < step_ns:
+                return n, left_ns > 0
+            left_ns -= step_ns
+        return self.count, False
+
+
+@dataclass(frozen=True, slots=True)
+class FlashSnapshot:
+    """All flash of an ECU at one instant; its pages are shared with whoever took it."""
+
+    stores: tuple[StoreSnapshot, ...]
+    wear: dict[tuple[str, int], int]
+    programs: int
+    erases: int
+    driver_faults: tuple[str, ...]
+    torn_reads: TornReads
+    boot: int
 
 
 class Flash:
     """The flash of one ECU; it outlives power cuts. Offsets count from a region's begin."""
 
-    def __init__(self, world: World, ecu: str, regions: Iterable[FlashRegion]) -> None:
-        self._world, self._ecu = world, ecu
-        self._regions = {region.name: region for region in regions}
-        self._sectors: dict[tuple[str, int], _Sector] = {}
-        self._versions: dict[str, int] = dict.fromkeys(self._regions, 0)
-        self._digests: dict[tuple[str, int, int], tuple[int, str]] = {}
-        self._running: _Operation | None = None
+    def __init__(self, world: World, ecu: str, regions: Iterable[FlashRegion], *, code_partition: str = "") -> None:
+        self._world, self._ecu, self._code_partition = world, ecu, code_partition
+        self._stores = {region.name: RegionStore(region) for region in regions}
+        self._running: dict[str, _Operation] = {}
         self._program_points = world.points.counter(ecu, "program")
         self._erase_points = world.points.counter(ecu, "erase")
+        self._boot = 0
+        self._wear: dict[tuple[str, int], int] = {}
+        self._wear_shared = False
         self.programs = 0
         self.erases = 0
-        self.wear: dict[tuple[str, int], int] = {}
-        """Erases begun, per (region, sector)."""
         self.driver_faults: list[str] = []
+        self.torn_reads = TornReads.MIXED
+        """How what the next cut tears will read."""
 
     # Reading ----------------------------------------------------------------------------------------
 
+    @property
+    def wear(self) -> Mapping[tuple[str, int], int]:
+        """Erases begun, per (region, sector)."""
+        return self._wear
+
     def region(self, name: str) -> FlashRegion:
         """Return a region; KeyError when there is none."""
-        return self._regions[name]
+        return self._stores[name].region
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """Return bytes; torn units read as a mix of old and new."""
-        self.settle()
-        return b"".join(self._pieces(name, offset, length))
+        """Return bytes; EccError where the torn read so, FlashFault (recorded) while the partition is busy."""
+        return b"".join(self._readable(name, offset, length).pieces(offset, length))
 
-    def _pieces(self, name: str, offset: int, length: int) -> Iterator[bytes | memoryview]:
-        """Yield a range sector by sector, without a copy of it."""
-        region = self._checked(name, offset, length)
-        blank = bytes((ERASED_BYTE,)) * min(length, region.sector_bytes)
-        for index, begin, end in _slices(offset, length, region.sector_bytes):
-            sector = self._sectors.get((name, index))
-            yield blank[: end - begin] if sector is None else memoryview(sector.data)[begin:end]
+    def raw(self, name: str, offset: int, length: int) -> bytes:
+        """Return bytes as somebody finds them who reads the chip without the driver."""
+        self.settle()
+        return b"".join(self._checked(name, offset, length).pieces(offset, length))
 
     def digest(self, name: str, offset: int, length: int) -> str:
         """Return the SHA-256 (hexadecimal) of what `read` returns; unchanged bytes are hashed once."""
-        self.settle()
-        key, version = (name, offset, length), self._versions[name]
-        known = self._digests.get(key)
-        if known is None or known[0] != version:
-            digest = hashlib.sha256()
-            for piece in self._pieces(name, offset, length):
-                digest.update(piece)
-            known = self._digests[key] = version, digest.hexdigest()
-        return known[1]
+        store = self._readable(name, offset, length)
+        return _DIGESTS.digest(store, offset, length)
 
     def is_erased(self, name: str, offset: int, length: int) -> bool:
         """Return whether every unit that the range touches may be programmed."""
-        self.settle()
-        region = self._checked(name, offset, length)
-        return not any(self._cells(region, *_units(region, offset, length)))
+        store = self._settled(name, offset, length)
+        return store.is_erased(*store.region.units_of(offset, length))
 
     def cells(self, name: str, offset: int, length: int) -> bytes:
         """Return the state (`Cell`) of every unit that the range touches, as a driver with ECC can tell it."""
-        self.settle()
-        region = self._checked(name, offset, length)
-        return bytes(self._cells(region, *_units(region, offset, length)))
+        store = self._settled(name, offset, length)
+        return store.cells(*store.region.units_of(offset, length))
 
     def torn(self, name: str) -> tuple[tuple[int, int], ...]:
         """Return (offset, length) of the torn stretches of a region, in order."""
         self.settle()
-        region = self._regions[name]
+        store = self._stores[name]
+        unit_bytes = store.region.unit_bytes
         stretches: list[tuple[int, int]] = []
-        for unit, cell in enumerate(self._cells(region, 0, region.size_bytes // region.unit_bytes)):
-            if cell != Cell.TORN:
-                continue
-            offset = unit * region.unit_bytes
+        for torn in sorted(store.torn, key=lambda torn: torn.first_unit):
+            offset, length = torn.first_unit * unit_bytes, torn.count * unit_bytes
             if stretches and sum(stretches[-1]) == offset:
-                stretches[-1] = stretches[-1][0], stretches[-1][1] + region.unit_bytes
+                stretches[-1] = stretches[-1][0], stretches[-1][1] + length
             else:
-                stretches.append((offset, region.unit_bytes))
+                stretches.append((offset, length))
         return tuple(stretches)
 
-    def _cells(self, region: FlashRegion, first: int, count: int) -> Iterator[int]:
-        for index, begin, end in _slices(first, count, region.units_per_sector):
-            sector = self._sectors.get((region.name, index))
-            yield from sector.cells[begin:end] if sector else bytes(end - begin)
+    def _checked(self, name: str, offset: int, length: int) -> RegionStore:
+        store = self._stores[name]
+        if offset < 0 or length < 0 or offset + length > store.region.size_bytes:
+            raise ValueError(f"{length} bytes at 0x{offset:X} leave region {name} of {store.region.size_bytes} bytes")
+        return store
 
-    def _checked(self, name: str, offset: int, length: int) -> FlashRegion:
-        region = self._regions[name]
-        if offset < 0 or length < 0 or offset + length > region.size_bytes:
-            raise ValueError(f"{length} bytes at 0x{offset:X} leave region {name} of {region.size_bytes} bytes")
-        return region
+    def _settled(self, name: str, offset: int, length: int) -> RegionStore:
+        """Return a store that can be asked now."""
+        self.settle()
+        store = self._checked(name, offset, length)
+        partition = store.region.partition
+        if partition and any(running.store.region.partition == partition for running in self._running.values()):
+            raise self._fault(f"read of {name} 0x{offset:X} while partition {partition} is being changed")
+        return store
+
+    def _readable(self, name: str, offset: int, length: int) -> RegionStore:
+        store = self._settled(name, offset, length)
+        if store.torn and length and store.unreadable(*store.region.units_of(offset, length)):
+            text = f"uncorrectable error in {name} 0x{offset:08X} {length}"
+            self._journal("flash.ecc", text)
+            raise EccError(text)
+        return store
 
     # The driver -------------------------------------------------------------------------------------
 
     async def program(self, life: Incarnation, name: str, offset: int, data: bytes) -> None:
         """Program whole, erased units; `FlashFault` (recorded) when a rule forbids it, before anything changes."""
-        region = self._open(life, name, offset, len(data))
-        if not data or offset % region.unit_bytes or len(data) % region.unit_bytes:
+        store = self._open(life, name, offset, len(data))
+        unit_bytes = store.region.unit_bytes
+        if not data or offset % unit_bytes or len(data) % unit_bytes:
             raise self._fault(f"program of {len(data)} bytes at {name} 0x{offset:X}: not whole units")
-        if not self.is_erased(name, offset, len(data)):
+        first, count = offset // unit_bytes, len(data) // unit_bytes
+        if not store.is_erased(first, count):
             raise self._fault(f"program at {name} 0x{offset:X}: unit is not erased")
         self.programs += 1
         self._journal("flash.program", f"{name} 0x{offset:08X} {len(data)} {hashlib.sha256(data).hexdigest()}")
-        first, count = _units(region, offset, len(data))
-        operation = _Operation(life, region, False, first, count, data, 0, region.program_ns)
-        await self._operate(self._program_points, operation)
+        self._record("program", name, offset, len(data))
+        await self._operate(self._program_points, _Operation(life, store, False, first, count, data))
 
     async def erase(self, life: Incarnation, name: str, first_sector: int, count: int) -> None:
-        """Erase sectors; `FlashFault` (recorded) when the region is protected."""
-        region = self._open(life, name, first_sector * self._regions[name].sector_bytes, 0)
-        if count <= 0 or (first_sector + count) * region.sector_bytes > region.size_bytes:
+        """Erase sectors; `FlashFault` (recorded) when the region is protected or one of them is worn out."""
+        store = self._open(life, name, 0, 0)
+        region = store.region
+        if count <= 0 or first_sector < 0 or first_sector + count > region.sector_count:
             raise self._fault(f"erase of {count} sectors from {first_sector} leaves {name}")
+        sectors = range(first_sector, first_sector + count)
+        self._refuse_worn(region, sectors)
         self.erases += 1
-        for sector in range(first_sector, first_sector + count):
-            self.wear[name, sector] = self.wear.get((name, sector), 0) + 1
+        if self._wear_shared:
+            self._wear, self._wear_shared = self._wear.copy(), False
+        for sector in sectors:
+            self._wear[name, sector] = self._wear.get((name, sector), 0) + 1
         self._journal("flash.erase", f"{name} sectors {first_sector}..{first_sector + count - 1}")
-        operation = _Operation(life, region, True, first_sector, count, b"", 0, region.erase_ns)
-        await self._operate(self._erase_points, operation)
+        first, last = region.begins[sectors.start], region.begins[sectors.stop]
+        self._record("erase", name, first, last - first)
+        await self._operate(self._erase_points, _Operation(life, store, True, first_sector, count, b""))
 
-    def _open(self, life: Incarnation, name: str, offset: int, length: int) -> FlashRegion:
+    def _refuse_worn(self, region: FlashRegion, sectors: range) -> None:
+        rated = region.endurance_cycles
+        if rated is None:
+            return
+        for sector in sectors:
+            if self._wear.get((region.name, sector), 0) >= rated:
+                raise self._fault(f"erase of {region.name} sector {sector} fails: worn out after {rated} erases")
+
+    def _open(self, life: Incarnation, name: str, offset: int, length: int) -> RegionStore:
         life.check()
         self.settle()
-        if self._running is not None:
+        store = self._stores[name]
+        region = store.region
+        if region.device in self._running:
             raise self._fault(f"operation on {name} while another one runs")
-        region = self._regions[name]
         if region.protected:
             raise self._fault(f"operation on protected region {name}")
+        if region.partition and region.partition == self._code_partition:
+            raise self._fault(f"operation on {name} while code runs from its partition {region.partition}")
         if offset < 0 or offset + length > region.size_bytes:
             raise self._fault(f"operation at {name} 0x{offset:X} leaves the region")
-        return region
+        return store
 
     def _fault(self, text: str) -> FlashFault:
         self.driver_faults.append(text)
         self._journal("flash.fault", text)
         return FlashFault(text)
 
+    def _record(self, kind: str, name: str, offset: int, length: int) -> None:
+        now_ns = self._world.clock.now_ns()
+        self._world.flash_operation(FlashOperation(now_ns, self._ecu, kind, name, offset, length))
+
     def _journal(self, kind: str, text: str) -> None:
         self._world.journal.add(self._ecu, kind, text)
 
     async def _operate(self, points: PointCounter, planned: _Operation) -> None:
         """Let the operation take its time; announces it, and stops in the middle only when armed there."""
-        life = planned.life
+        life, device = planned.life, planned.store.region.device
         n = points.begin(planned.count)
         life.check()
-        operation = self._running = replace(planned, start_ns=life.now_ns())
+        operation = self._running[device] = replace(planned, start_ns=life.now_ns())
         torn_units = points.torn_at(n)
-        total_ns = operation.count * operation.step_ns
+        total_ns = operation.duration_ns(operation.count)
         if torn_units is not None and torn_units < operation.count:
-            first_ns = torn_units * operation.step_ns + operation.step_ns // 2
+            first_ns = operation.duration_ns(torn_units) + operation.step_ns(torn_units) // 2
             await life.sleep_ns(first_ns)
             points.inside(n, torn_units)
             life.check()
             total_ns -= first_ns
         await life.sleep_ns(total_ns)
-        self._running = None
+        del self._running[device]
         self._apply(operation, operation.count)
         points.end(n)
         life.check()
@@ -213,104 +264,143 @@ class Flash:
     # What is left -----------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Leave what physics leaves of an operation whose life has ended."""
-        operation = self._running
-        if operation is None or operation.life.ended_ns is None:
-            return
-        self._running = None
-        done, into_next_ns = divmod(operation.life.ended_ns - operation.start_ns, operation.step_ns)
-        self._apply(operation, min(done, operation.count))
-        if done < operation.count and into_next_ns:
-            self._tear(operation, operation.first + done)
+        """Leave what physics leaves of operations whose life has ended."""
+        for device, operation in tuple(self._running.items()) if self._running else ():
+            ended_ns = operation.life.ended_ns
+            if ended_ns is None:
+                continue
+            del self._running[device]
+            done, begun = operation.progress(ended_ns)
+            self._apply(operation, done)
+            if begun:
+                self._tear(operation, done)
+
+    def begin_boot(self, boot: int) -> None:
+        """Begin the life of that number: what changes between boots reads anew."""
+        self.settle()
+        self._boot, self.torn_reads = boot, TornReads.MIXED
+        for store in self._stores.values():
+            if store.torn:
+                store.begin_boot(boot)
 
     def _apply(self, operation: _Operation, count: int) -> None:
-        region = operation.region
-        self._versions[region.name] += 1
-        if operation.erase:
-            for sector in range(operation.first, operation.first + count):
-                self._sectors.pop((region.name, sector), None)
-            return
-        self._write(region, operation.first, operation.data[: count * region.unit_bytes])
+        store, region = operation.store, operation.store.region
+        if not operation.erase:
+            data = operation.data if count == operation.count else operation.data[: count * region.unit_bytes]
+            store.write(operation.first * region.unit_bytes, data, Cell.PROGRAMMED)
+        elif count:
+            store.erase(region.begins[operation.first], region.begins[operation.first + count])
 
-    def _write(self, region: FlashRegion, first_unit: int, data: bytes, cell: Cell = Cell.PROGRAMMED) -> None:
-        """Set units to `data` and their state to `cell`, with no questions asked."""
-        unit_bytes = region.unit_bytes
-        taken = 0
-        for index, begin, end in _slices(first_unit, len(data) // unit_bytes, region.units_per_sector):
-            sector = self._sector(region, index)
-            length = (end - begin) * unit_bytes
-            sector.data[begin * unit_bytes : end * unit_bytes] = data[taken : taken + length]
-            sector.cells[begin:end] = bytes((cell,)) * (end - begin)
-            taken += length
-
-    def _sector(self, region: FlashRegion, index: int) -> _Sector:
-        sector = self._sectors.get((region.name, index))
-        if sector is None:
-            sector = self._sectors[region.name, index] = _Sector(region)
-        return sector
-
-    def _tear(self, operation: _Operation, index: int) -> None:
+    def _tear(self, operation: _Operation, done: int) -> None:
         """Leave a unit (program) or a sector (erase) that is neither old nor new."""
-        region = operation.region
-        units = region.units_per_sector if operation.erase else 1
-        first = index * units
-        length = units * region.unit_bytes
-        old = self.read(region.name, first * region.unit_bytes, length)
-        at = (index - operation.first) * region.unit_bytes
-        new = bytes((ERASED_BYTE,)) * length if operation.erase else operation.data[at : at + length]
-        purpose = "torn erase" if operation.erase else "torn program"
-        self._write(region, first, mixed(old, new, self._world.seeds.draw(self._ecu, purpose, length)), Cell.TORN)
-        self._journal("flash.torn", f"{region.name} 0x{first * region.unit_bytes:08X} {length} {purpose}")
+        store, region, index = operation.store, operation.store.region, operation.first + done
+        if operation.erase:
+            begin, end = region.begins[index], region.begins[index + 1]
+            new, purpose = bytes((ERASED_BYTE,)) * (end - begin), "torn erase"
+        else:
+            begin, end = index * region.unit_bytes, (index + 1) * region.unit_bytes
+            at = done * region.unit_bytes
+            new, purpose = operation.data[at : at + region.unit_bytes], "torn program"
+        old = b"".join(store.pieces(begin, end - begin))
+        mask = self._world.seeds.draw(self._ecu, purpose, end - begin)
+        torn = Torn(
+            *region.units_of(begin, end - begin), old, new, mixed(old, new, mask), operation.erase, self.torn_reads,
+            mask[0] & 1,
+        )  # fmt: skip
+        store.tear(torn, self._boot)
+        self._journal("flash.torn", f"{region.name} 0x{begin:08X} {end - begin} {purpose}{self._rule()}")
+
+    def _rule(self) -> str:
+        return "" if self.torn_reads is TornReads.MIXED else f", reads {self.torn_reads}"
+
+    # State ------------------------------------------------------------------------------------------
+
+    def state_value(self) -> int:
+        """Return the hash of all cells (torn ones as symbols), and of the wear where a rated endurance makes it count.
+
+        What was counted only (programs, erases, faults) is history, not state. ValueError while an operation runs.
+        """
+        self._refuse_running()
+        total = sum(store.total() for store in self._stores.values())
+        counts = self._counted_wear()
+        if counts:
+            total += int.from_bytes(hashlib.sha256(repr(counts).encode()).digest(), "big")
+        return total % HASH_MODULUS
+
+    def _counted_wear(self) -> list[tuple[tuple[str, int], int]]:
+        rated = {name for name, store in self._stores.items() if store.region.endurance_cycles is not None}
+        return sorted((sector, n) for sector, n in self._wear.items() if sector[0] in rated) if rated else []
+
+    def snapshot(self) -> FlashSnapshot:
+        """Return all flash as it is now; costs what has changed since the last one. ValueError in an operation."""
+        self._refuse_running()
+        self._wear_shared = True
+        return FlashSnapshot(
+            tuple(store.snapshot() for store in self._stores.values()), self._wear, self.programs, self.erases,
+            tuple(self.driver_faults), self.torn_reads, self._boot,
+        )  # fmt: skip
+
+    def restore(self, snapshot: FlashSnapshot) -> None:
+        """Go back to a snapshot of flash of the same layout."""
+        self._running = {}
+        for store, saved in zip(self._stores.values(), snapshot.stores, strict=True):
+            store.restore(saved)
+        self._wear, self._wear_shared = snapshot.wear, True
+        self.programs, self.erases = snapshot.programs, snapshot.erases
+        self.driver_faults = list(snapshot.driver_faults)
+        self.torn_reads, self._boot = snapshot.torn_reads, snapshot.boot
+
+    def _refuse_running(self) -> None:
+        self.settle()
+        if self._running:
+            raise ValueError(f"{self._ecu}: flash has no state to keep while an operation runs")
 
     # From outside the ECU ---------------------------------------------------------------------------
 
     def preload(self, name: str, offset: int, data: bytes) -> None:
         """Put bytes there as a factory does, from a unit's begin; costs no time, announces nothing."""
         self.settle()
-        region = self._checked(name, offset, len(data))
-        if offset % region.unit_bytes:
+        store = self._checked(name, offset, len(data))
+        if offset % store.region.unit_bytes:
             raise ValueError(f"0x{offset:X} is no unit's begin")
-        self._versions[name] += 1
-        self._write(region, offset // region.unit_bytes, padded(data, region.unit_bytes))
+        store.overwrite(offset, padded(bytes(data), store.region.unit_bytes))
 
     def flip_bit(self, name: str, offset: int, bit: int) -> None:
         """Flip one bit of a cell (bit rot); the unit's state stays."""
         self.settle()
-        region = self._checked(name, offset, 1)
+        store = self._checked(name, offset, 1)
         if not 0 <= bit < 8:
             raise ValueError(f"a byte has no bit {bit}")
-        index, at = divmod(offset, region.sector_bytes)
-        self._sector(region, index).data[at] ^= 1 << bit
-        self._versions[name] += 1
+        store.flip(offset, bit)
+        self._record("rot", name, offset, 1)
         self._journal("flash.rot", f"{name} 0x{offset:08X} bit {bit}")
 
 
-def _units(region: FlashRegion, offset: int, length: int) -> tuple[int, int]:
-    """Return (first, count) of the units that a range touches."""
-    first = offset // region.unit_bytes
-    return first, -(-(offset + length) // region.unit_bytes) - first
+class _Digests:
+    """Hashes of what stands in flash, by content: nothing is hashed twice, whichever ECU or restored state holds it."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[object, int, int], str] = OrderedDict()
+
+    def digest(self, store: RegionStore, offset: int, length: int) -> str:
+        keys = [(key, offset, length) for key in dict.fromkeys((store.version, store.content_key()))]
+        found = next((self._known[key] for key in keys if key in self._known), None)
+        if found is None:
+            sha256 = hashlib.sha256()
+            for piece in store.pieces(offset, length):
+                sha256.update(piece)
+            found = sha256.hexdigest()
+        for key in keys:
+            self._known[key] = found
+            self._known.move_to_end(key)
+        while len(self._known) > DIGESTS_KEPT:
+            self._known.popitem(last=False)
+        return found
 
 
-def _slices(first: int, count: int, per_sector: int) -> Iterator[tuple[int, int, int]]:
-    """Cut a range at sector borders: (sector, begin and end within it)."""
-    end = first + count
-    while first < end:
-        index, begin = divmod(first, per_sector)
-        step = min(per_sector - begin, end - first)
-        yield index, begin, begin + step
-        first += step
+_DIGESTS = _Digests()
 
 
 def padded(data: bytes, unit_bytes: int) -> bytes:
     """Return `data` filled up with erased bytes to whole units."""
     return data + bytes((ERASED_BYTE,)) * (-len(data) % unit_bytes)
-
-
-def mixed(old: bytes, new: bytes, mask: bytes) -> bytes:
-    """Return bits of `new` where `mask` has ones, of `old` elsewhere; equal to neither where they differ enough."""
-    before, after = int.from_bytes(old, "big"), int.from_bytes(new, "big")
-    differing = before ^ after
-    result = before ^ (differing & int.from_bytes(mask, "big"))
-    if differing.bit_count() >= 2 and result in (before, after):
-        result ^= differing & -differing
-    return result.to_bytes(len(old), "big")

@@ -1,11 +1,13 @@
 """The ECU's small memory (EEPROM): blocks of records, each in two copies with sequence number and CRC.
 
 A write goes to the copy that is not current, record by record of 16 bytes; a power cut in the middle leaves a
-copy whose CRC is wrong, so the old value counts. The device writes one record at a time: blocks wait for each other.
+copy whose CRC is wrong, so the old value counts; but where the last record is the torn one and reads as valid, the new
+value does. The device writes one record at a time: blocks wait for each other.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from bench.core.clock import NS_PER_US
 from bench.core.node import Incarnation
 from bench.core.world import World
-from ecu_sim.memory.flash import mixed
+from ecu_sim.memory.torn import Torn, TornReads, mixed
 
 RECORD_BYTES = 16
 FINGERPRINT_BYTES = 10
@@ -75,12 +77,41 @@ class _Write:
     start_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class NvmCopy:
+    """One copy of a block as it stands in its cells; `torn` tells which record a cut left torn."""
+
+    raw: bytes
+    torn: Torn | None = None
+
+    def reading(self, boot: int) -> bytes | None:
+        """Return what is read in a boot, or None when the device reports an error."""
+        torn = self.torn
+        if torn is None:
+            return self.raw
+        if torn.reads is TornReads.ECC_ERROR:
+            return None
+        at = torn.first_unit * RECORD_BYTES
+        return self.raw[:at] + torn.reading(boot) + self.raw[at + RECORD_BYTES :]
+
+    def symbols(self) -> bytes:
+        """Return the copy for a hash: the torn record as a symbol, never as it reads."""
+        if self.torn is None:
+            return self.raw
+        at = self.torn.first_unit * RECORD_BYTES
+        return b"|".join((self.raw[:at], b"TORN", self.torn.reads.encode(), self.raw[at + RECORD_BYTES :]))
+
+
 class NvmDevice:
     """The chip: when it is free again. Its contents are the blocks."""
 
     def __init__(self, world: World, ecu: str, record_us: int) -> None:
         self.world, self.ecu = world, ecu
         self.step_ns = record_us * NS_PER_US
+        self.blocks: list[NvmBlock] = []
+        self.boot = 0
+        self.torn_reads = TornReads.MIXED
+        """How what the next cut tears will read."""
         self._life: Incarnation | None = None
         self._free_ns = 0
 
@@ -90,6 +121,36 @@ class NvmDevice:
         start_ns = max(now_ns, self._free_ns) if life is self._life else now_ns
         self._life, self._free_ns = life, start_ns + records * self.step_ns
         return start_ns - now_ns
+
+    def begin_boot(self, boot: int) -> None:
+        """Begin the life of that number: writes that were cut have left what they left."""
+        for block in self.blocks:
+            block.settle()
+        self.boot, self.torn_reads = boot, TornReads.MIXED
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether a copy of a block cannot be read."""
+        return any(copy.reading(self.boot) is None for block in self.blocks for copy in block.copies)
+
+    def snapshot(self) -> NvmSnapshot:
+        """Return the blocks as they are now. ValueError while one is written."""
+        return NvmSnapshot(tuple(block.settled_copies() for block in self.blocks), self.boot, self.torn_reads)
+
+    def restore(self, snapshot: NvmSnapshot) -> None:
+        """Go back to a snapshot of a device with the same blocks."""
+        for block, copies in zip(self.blocks, snapshot.blocks, strict=True):
+            block.put(copies)
+        self.boot, self.torn_reads = snapshot.boot, snapshot.torn_reads
+        self._life, self._free_ns = None, 0
+
+    def state_value(self) -> bytes:
+        """Return the hash of all blocks, torn records as symbols. ValueError while one is written."""
+        digest = hashlib.sha256()
+        for block in self.blocks:
+            for part in block.state():
+                digest.update(len(part).to_bytes(4, "big") + part)
+        return digest.digest()
 
 
 class NvmBlock:
@@ -101,12 +162,17 @@ class NvmBlock:
         if self._copy_bytes % RECORD_BYTES:
             raise ValueError(f"a block of {len(factory)} bytes does not fill records of {RECORD_BYTES}")
         self._running: _Write | None = None
+        self.copies: tuple[NvmCopy, ...] = ()
         self.preload(factory)
+        device.blocks.append(self)
 
     def preload(self, content: bytes) -> None:
         """Put a value there as a factory does."""
-        self._running = None
-        self._copies = [encode_copy(1, content), b"\xff" * self._copy_bytes]
+        self.put((NvmCopy(encode_copy(1, content)), NvmCopy(b"\xff" * self._copy_bytes)))
+
+    def put(self, copies: tuple[NvmCopy, ...]) -> None:
+        """Put both copies there."""
+        self._running, self.copies = None, copies
 
     @property
     def content(self) -> bytes:
@@ -129,32 +195,71 @@ class NvmBlock:
         self._device.world.journal.add(self._device.ecu, "nvm.write", write.data)
         await life.sleep_ns(self._copy_bytes // RECORD_BYTES * self._device.step_ns)
         self._running = None
-        self._copies[write.copy] = write.data
+        self._set(write.copy, NvmCopy(write.data))
+
+    def _set(self, copy: int, value: NvmCopy) -> None:
+        self.copies = (value, self.copies[1]) if copy == 0 else (self.copies[0], value)
 
     def _current(self) -> tuple[int, int, bytes] | None:
         """Return (copy, sequence, content) of the newest whole copy."""
-        self._settle()
+        self.settle()
         best: tuple[int, int, bytes] | None = None
-        for copy, raw in enumerate(self._copies):
-            found = decode_copy(raw)
+        for copy, held in enumerate(self.copies):
+            raw = held.reading(self._device.boot)
+            found = None if raw is None else decode_copy(raw)
             if found is not None and (best is None or found[0] > best[1]):
                 best = copy, *found
         return best
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Leave what a write whose life has ended left: records before, one torn, none after."""
         write = self._running
         if write is None or write.life.ended_ns is None:
             return
         self._running = None
-        done, into_next_ns = divmod(write.life.ended_ns - write.start_ns, self._device.step_ns)
-        old, split = self._copies[write.copy], min(done * RECORD_BYTES, self._copy_bytes)
-        raw = write.data[:split] + old[split:]
+        device = self._device
+        done, into_next_ns = divmod(write.life.ended_ns - write.start_ns, device.step_ns)
+        old, split = self.copies[write.copy].reading(device.boot), min(done * RECORD_BYTES, self._copy_bytes)
+        old = b"\xff" * self._copy_bytes if old is None else old
+        raw, torn = write.data[:split] + old[split:], None
         if into_next_ns and split < self._copy_bytes:
             end = split + RECORD_BYTES
-            mask = self._device.world.seeds.draw(self._device.ecu, "torn nvm", RECORD_BYTES)
-            raw = raw[:split] + mixed(old[split:end], write.data[split:end], mask) + raw[end:]
-        self._copies[write.copy] = raw
+            mask = device.world.seeds.draw(device.ecu, "torn nvm", RECORD_BYTES)
+            mix = mixed(old[split:end], write.data[split:end], mask)
+            torn = Torn(
+                done, 1, old[split:end], write.data[split:end], mix, False, device.torn_reads, mask[0] & 1
+            )  # fmt: skip
+        self._set(write.copy, NvmCopy(raw, torn))
+
+    def settled_copies(self) -> tuple[NvmCopy, ...]:
+        """Return both copies; ValueError while one is written."""
+        self.settle()
+        if self._running is not None:
+            raise ValueError(f"{self._device.ecu}: NVM has no state to keep while a block is written")
+        return self.copies
+
+    def state(self) -> tuple[bytes, bytes]:
+        """Return what counts, then what the other copy holds, for a hash. ValueError while one is written.
+
+        How often the block was written (its sequence numbers) and which copy is the newer one is no difference.
+        """
+        copies, current = self.settled_copies(), self._current()
+        if current is None:
+            return copies[0].symbols(), copies[1].symbols()
+        other = copies[1 - current[0]]
+        older = decode_copy(other.raw) if other.torn is None else None
+        counts = copies[current[0]]
+        newest = current[2] if counts.torn is None else counts.symbols()
+        return newest, other.symbols() if older is None else older[1]
+
+
+@dataclass(frozen=True, slots=True)
+class NvmSnapshot:
+    """All blocks at one instant."""
+
+    blocks: tuple[tuple[NvmCopy, ...], ...]
+    boot: int
+    torn_reads: TornReads
 
 
 class Nvm:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from pydantic import Field, model_validator
 
 from bench.config import FileModel, load_toml
 from bench.core.clock import NS_PER_MS
-from bench.core.records import BankLayout, DownloadPacking, EcuLayout
+from bench.core.records import BankLayout, DownloadPacking, EcuLayout, InhibitSignal
 from bench.core.specs import EcuSpec
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
 from ecu_sim.personality.diagnostics import Diagnostics, Identification
-from ecu_sim.personality.geometry import BOOT_BASE, Bank, FlashRegion, FlashTiming, flash_regions
+from ecu_sim.personality.geometry import BOOT_BASE, Bank, FlashTiming, Layout, StagingFlash, image_region
+from ecu_sim.personality.preconditions import Preconditions
+from ecu_sim.personality.region import FlashRegion
 from ecu_sim.personality.sections import (
     AuthenticationRules,
     BootTiming,
@@ -25,6 +28,8 @@ from ecu_sim.personality.sections import (
     SecurityRules,
     UdsServerTiming,
 )
+from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
+from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 
 ERASE_ROUTINE = 0xFF00
 
@@ -38,6 +43,7 @@ class Personality(FileModel):
     mark_address: int = Field(ge=0, lt=2**32)
     banks: tuple[Bank, ...] = Field(min_length=1, max_length=2)
     flash: FlashTiming
+    staging: StagingFlash | None = None
     nvm: NvmTiming
     boot: BootTiming
     uds: UdsServerTiming
@@ -48,7 +54,13 @@ class Personality(FileModel):
     transfer: TransferFormat = STANDARD
     identification: Identification = Identification()
     diagnostics: Diagnostics = Diagnostics()
+    supply: SupplyRules = DEFAULT_SUPPLY
+    watchdog: WatchdogRules = DEFAULT_WATCHDOG
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
+    preconditions: Preconditions = Preconditions()
+    routes_in_bootloader: bool = Field(
+        default=False, description="of a gateway: its bootloader carries frames between the buses too"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Personality:
@@ -57,7 +69,7 @@ class Personality(FileModel):
             raise ValueError(f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes")
         if self.security is None and self.authentication is None:
             raise ValueError("neither security nor authentication: nothing would guard the flash")
-        if any(bank.size_bytes % sector for bank in self.banks):
+        if any(bank.size_bytes % sector for bank in self.banks if not self._has_own_sectors(bank)):
             raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
         if len({bank.name for bank in self.banks}) != len(self.banks):
             raise ValueError("banks.name must differ")
@@ -66,7 +78,22 @@ class Personality(FileModel):
             raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
         for bank in self.banks:
             _refuse_overlap([*spans, (bank.linked_base, bank.size_bytes)])
+        if self.staging is not None and self.dual_bank:
+            raise ValueError("staging is for ECUs with one bank")
+        self._layout.check(HEADER_BYTES)
         return self
+
+    def _has_own_sectors(self, bank: Bank) -> bool:
+        area = self.flash.area(image_region(bank.name))
+        return area is not None and bool(area.sectors)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return Layout(self.banks, self.flash, self.header_address, self.mark_address, self.staging)
+
+    @cached_property
+    def _regions(self) -> tuple[FlashRegion, ...]:
+        return tuple(self._layout.regions())
 
     @property
     def dual_bank(self) -> bool:
@@ -79,7 +106,7 @@ class Personality(FileModel):
 
     def regions(self) -> Iterator[FlashRegion]:
         """Yield the regions of the flash."""
-        return flash_regions(self.banks, self.flash, self.header_address, self.mark_address)
+        yield from self._regions
 
     def verify_ns(self, length: int) -> int:
         """Return how long the boot manager takes to verify an image of `length` bytes."""
@@ -104,15 +131,15 @@ def _packing(form: DownloadFormat) -> DownloadPacking | None:
     return DownloadPacking(form.data_format, form.compression, form.encryption, form.key, form.lzma_dictionary_bytes)
 
 
-def ecu_layout(spec: EcuSpec, personality: Personality) -> EcuLayout:
+def ecu_layout(spec: EcuSpec, personality: Personality, inhibit: InhibitSignal | None = None) -> EcuLayout:
     """Return what the bench knows of an ECU before a run."""
     return EcuLayout(
-        ecu=spec.id, channel=spec.channel, request_id=spec.request_id, response_id=spec.response_id,
+        ecu=spec.id, channel=spec.tester_channel, request_id=spec.request_id, response_id=spec.response_id,
         hardware_id=spec.hardware_id, header_address=personality.header_address,
         banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
         boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE, id_29_bit=spec.id_29_bit,
         request_extension=spec.request_extension, response_extension=spec.response_extension,
         packing=_packing(personality.download), first_counter=personality.transfer.first_counter,
-        counter_after_ff=personality.transfer.counter_after_ff,
-        check_routine=personality.diagnostics.routines.check_memory,
+        counter_after_ff=personality.transfer.counter_after_ff, demands=personality.preconditions.demands(),
+        inhibit=inhibit, check_routine=personality.diagnostics.routines.check_memory,
     )  # fmt: skip

@@ -27,6 +27,7 @@ from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import DtcMemory, Snapshot
+from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.authentication import AuthenticationLock
 from ecu_sim.uds.dtc_service import DtcService
@@ -51,11 +52,10 @@ from ecu_sim.uds.tables import application_rules, bootloader_rules
 from ecu_sim.uds.transfer import Transfer
 from ecu_sim.uds.transfers import Transfers
 from ecu_sim.uds.upload import Upload
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 COMMUNICATION_MESSAGES = (0x01, 0x02, 0x03)
 """communicationType: normal messages, network management, both; of this network."""
-NOMINAL_SUPPLY_MV = 12_000
-"""The voltage of an ECU whose supply nobody models."""
 Handlers = dict[int, Handler]
 
 
@@ -72,7 +72,7 @@ class EcuParts:
     requester: Callable[[], int]
     surroundings: Surroundings
     dtcs: DtcMemory
-    supply_mv: Callable[[], int] = lambda: NOMINAL_SUPPLY_MV
+    supply: Supply
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class _Common:
         self._parts, self._state = parts, state
         state.on_change(self._session_changed)
         dtcs = parts.dtcs
-        dtcs.observe = lambda: Snapshot(min(parts.supply_mv(), 0xFFFF), state.session, dtcs.uptime_ms, version)
+        dtcs.observe = lambda: Snapshot(min(parts.supply.millivolts, 0xFFFF), state.session, dtcs.uptime_ms, version)
         self._dtc_service = DtcService(dtcs)
 
     def _session_changed(self) -> None:
@@ -157,7 +157,7 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
         Sid.READ_DATA_BY_IDENTIFIER: data.read,
         Sid.WRITE_DATA_BY_IDENTIFIER: data.write,
         Sid.ROUTINE_CONTROL: routines.control,
-        Sid.READ_MEMORY_BY_ADDRESS: MemoryAccess(parts.life, memory, bank, parts.dtcs).read,
+        Sid.READ_MEMORY_BY_ADDRESS: MemoryAccess(parts.life, memory, bank).read,
         **_application_lock(parts, state),
         **_files(parts, state),
     }
@@ -168,6 +168,7 @@ def _programming(parts: EcuParts, common: _Common) -> Answer:
     """Go to the bootloader: answered before the reset, or, as the personality says, by the bootloader after it."""
     if parts.surroundings.unmet:
         raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+    refuse_by_voltage(parts.supply)
     if parts.memory.personality.diagnostics.programming_answer == "before_reset":
         restart = Restart(programming=True)
         return Answer(common.session_answer(Session.PROGRAMMING), lambda: parts.restart(restart))
@@ -241,14 +242,15 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
 
 def _memory_services(parts: EcuParts, state: SessionState) -> Handlers:
     """Return what reads, erases and programs the bank that a download goes to."""
-    life, memory, dtcs = parts.life, parts.memory, parts.dtcs
-    transfer = Transfer(life, memory, dtcs)
-    upload = Upload(memory, dtcs, transfer)
+    life, memory = parts.life, parts.memory
+    transfer = Transfer(life, memory, parts.supply)
+    upload = Upload(memory, transfer)
     transfers = Transfers((transfer, upload))
-    access = MemoryAccess(life, memory, memory.target_bank, dtcs, transfer)
+    access = MemoryAccess(life, memory, memory.target_bank, programming=(transfer, parts.supply))
     for abort in (transfer.abort, upload.abort):
         state.on_change(abort)
-    routines = RoutineService(life, BootloaderRoutines(life, memory, parts.trust, transfer, dtcs).table(), state)
+    programming = BootloaderRoutines(life, memory, parts.trust, transfer, parts.supply)
+    routines = RoutineService(life, programming.table(), state)
 
     async def request_download(request: RequestDownload) -> Answer:
         transfers.check_none_open(but=transfer)

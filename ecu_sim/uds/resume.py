@@ -11,9 +11,8 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ecu_sim.memory.banks import VALID_MARK, EcuMemory, Place
-from ecu_sim.memory.flash import Cell
-from ecu_sim.personality.geometry import mark_region
+from ecu_sim.memory.banks import EcuMemory, Place
+from ecu_sim.memory.pages import Cell
 
 _RECORD = struct.Struct(">BII32s")
 
@@ -50,20 +49,21 @@ def download_progress(memory: EcuMemory, place: Place) -> DownloadProgress:
 def _extent(memory: EcuMemory, place: Place) -> tuple[int, int]:
     """Return (held, dirty) in bytes."""
     cells = memory.flash.cells(place.region, place.offset, place.size_bytes)
-    unit_bytes, sector_bytes = memory.personality.flash.unit_bytes, memory.personality.flash.sector_bytes
+    region = memory.flash.region(place.region)
+    unit_bytes = region.unit_bytes
     held_units = next((n for n, cell in enumerate(cells) if cell != Cell.PROGRAMMED), len(cells))
     held = min(held_units * unit_bytes, place.size_bytes)
     rest = cells[held_units:].rstrip(bytes((Cell.ERASED,)))
     if not rest:
         return held, 0
-    begin = max(0, (place.offset + held) // sector_bytes * sector_bytes - place.offset)
-    last_offset = place.offset + (held_units + len(rest)) * unit_bytes
-    end = min(-(-last_offset // sector_bytes) * sector_bytes - place.offset, place.size_bytes)
+    sectors = region.sectors_of(place.offset + held, (held_units + len(rest)) * unit_bytes - held)
+    begin = max(0, region.begins[sectors.start] - place.offset)
+    end = min(region.begins[sectors.stop] - place.offset, place.size_bytes)
     return begin, end - begin
 
 
 def _mark(memory: EcuMemory) -> MarkState:
-    cells = set(memory.flash.cells(mark_region(memory.target_bank), 0, len(VALID_MARK)))
+    cells = memory.mark_cells(memory.target_bank)
     if cells == {Cell.ERASED}:
         return MarkState.ERASED
     return MarkState.SET if cells == {Cell.PROGRAMMED} else MarkState.TORN

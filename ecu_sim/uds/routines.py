@@ -10,19 +10,20 @@ from typing import Final, NoReturn
 from bench.core.node import Incarnation
 from bench.wire.image_header import ImageHeader
 from bench.wire.uds import DecodeError, MemoryRange, Nrc
-from ecu_sim.boot import manager
+from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Problem, Trust
 from ecu_sim.memory.banks import EcuMemory, Place
-from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import header_region
 from ecu_sim.personality.personality import ERASE_ROUTINE
+from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.resume import download_progress
 from ecu_sim.uds.routine_service import Routine, Work
 from ecu_sim.uds.services import Refused
 from ecu_sim.uds.transfer import Transfer
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 CHECK_DEPENDENCIES = 0xFF01
 CRC_BYTES = 4
@@ -46,9 +47,9 @@ def _no_option(option: bytes) -> None:
 class BootloaderRoutines:
     """What the bootloader can be told to do with the bank that is not active."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, dtcs: DtcMemory) -> None:
+    def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, supply: Supply) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
-        self._dtcs = dtcs
+        self._supply = supply
 
     def _settled(self, work: Work) -> Work:
         """Return `work` that begins once everything the tester was told of stands in flash."""
@@ -77,6 +78,7 @@ class BootloaderRoutines:
     async def erase(self, option: bytes) -> bytes:
         """FF00: erase mark, header and the sectors of a linked range; a trial in that bank is given up first."""
         place = self._erase_place(option)
+        refuse_by_voltage(self._supply)
         self._transfer.abort()
         bank = self._memory.target_bank
         record = self._memory.nvm.record
@@ -89,7 +91,7 @@ class BootloaderRoutines:
         return OK
 
     def _memory_fault(self) -> NoReturn:
-        self._dtcs.report(Dtc.MEMORY_FAULT, failed=True)
+        self._memory.report_fault()
         raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
 
     async def _erase(self, bank: str, place: Place) -> None:
@@ -135,19 +137,23 @@ class BootloaderRoutines:
         return OK + option + progress.encode()
 
     async def check_memory(self, option: bytes) -> bytes:
-        """0202: verify header and image; when all is right, program the validity mark (once)."""
+        """0202: verify header and image; when all is right, program the validity mark (once), copy what is staged."""
         _no_option(option)
         memory, bank = self._memory, self._memory.target_bank
         await self._life.sleep_ns(manager.verify_ns(memory, bank))
         problem = manager.examine(memory, bank, self._trust)
         if problem is not None:
             return CHECK_STATUS[problem]
-        if not manager.mark_ok(memory.mark(bank)):
-            try:
+        if memory.personality.staging is not None and staging.installed(memory, self._trust):
+            return OK
+        try:
+            if not memory.mark_stands(bank):
                 await memory.program_mark(self._life, bank)
-            except FlashFault:
-                self._memory_fault()
-        return OK
+            if memory.personality.staging is not None:
+                problem = await staging.install(self._life, memory, self._trust)
+        except FlashFault:
+            self._memory_fault()
+        return OK if problem is None else CHECK_STATUS[problem]
 
     async def check_block(self, option: bytes) -> bytes:
         """0206: compare a range of the image with the CRC-32 behind it in the option record."""
@@ -173,7 +179,7 @@ class BootloaderRoutines:
         return OK
 
     def _target_problem(self) -> Problem | None:
-        return manager.bootable(self._memory, self._memory.target_bank, self._trust)
+        return manager.bootable(self._memory, self._memory.next_bank, self._trust)
 
     async def _store(self, record: NvmRecord) -> None:
         await self._memory.nvm.store(self._life, record)

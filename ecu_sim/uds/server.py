@@ -13,6 +13,7 @@ from bench.core.world import World
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
 from ecu_sim.personality.sections import UdsServerTiming
+from ecu_sim.uds.conduct import Conduct
 from ecu_sim.uds.services import Answer, Refused, Service, ServiceRule, ServiceTable
 from ecu_sim.uds.sessions import SessionState
 
@@ -85,9 +86,11 @@ class UdsServer:
         table: ServiceTable,
         sends: Sequence[Send],
         on_session_timeout: Callable[[], None],
+        conduct: Conduct | None = None,
         *,
         ignores_others: bool = False,
     ) -> None:
+        self._conduct = conduct or Conduct()
         self._life, self._timing, self._state, self._table = life, timing, state, table
         self._on_session_timeout, self._ignores_others = on_session_timeout, ignores_others
         self._outboxes = [_Outbox(life, send) for send in sends]
@@ -151,7 +154,7 @@ class UdsServer:
         self._life.check()
         self._pending.set(self._due_ns(self._timing.p2_ms))
         try:
-            answer = await self._answer(exchange.pdu)
+            answer = await self._conduct.answer(exchange.pdu, self._answer)
         except Refused as refused:
             self._conclude(n, exchange, self._negative(exchange, refused.nrc), None)
         else:
@@ -215,6 +218,7 @@ class UdsServer:
 
     def _conclude(self, n: int, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
         self._pending.drop()
+        pdu = self._conduct.spoken(pdu)
         if then is not None:
             self._closing = True
 
@@ -233,7 +237,7 @@ class UdsServer:
     def _answer_pending(self) -> None:
         """Tell the tester to wait (0x78): once before P2, then before each P2* runs out."""
         exchange = self._exchange
-        if exchange is not None:
+        if exchange is not None and self._conduct.says_pending(again=exchange.pending_sent):
             exchange.pending_sent = True
             self._outboxes[exchange.tester].put(negative(exchange.sid, Nrc.RESPONSE_PENDING), _ignore)
             self._pending.set(self._due_ns(self._timing.p2_star_ms))

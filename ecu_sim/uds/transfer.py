@@ -17,11 +17,12 @@ from bench.wire.uds import (
     positive,
 )
 from ecu_sim.memory.banks import EcuMemory, Place
-from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.flash import FlashFault, padded
 from ecu_sim.personality.geometry import mark_region
+from ecu_sim.supply import Supply
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.unpacking import Unpacker, UnpackError
+from ecu_sim.uds.voltage import refuse_by_voltage
 
 
 class _Download:
@@ -45,8 +46,8 @@ class _Download:
 class Transfer:
     """The downloads of one life; at most one at a time."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, dtcs: DtcMemory) -> None:
-        self._life, self._memory, self._dtcs = life, memory, dtcs
+    def __init__(self, life: Incarnation, memory: EcuMemory, supply: Supply) -> None:
+        self._life, self._memory, self._supply = life, memory, supply
         self._max_block_length = memory.personality.uds.max_block_length
         self._download: _Download | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -75,6 +76,7 @@ class Transfer:
         await self.written()
         self.check_idle()
         self._check_erased(place)
+        refuse_by_voltage(self._supply)
         self._download = _Download(place, form)
         return Answer(download_response(self._max_block_length))
 
@@ -107,7 +109,7 @@ class Transfer:
     def _check_erased(self, place: Place) -> None:
         """Nothing is programmed over old cells, nor while the bank still counts as valid."""
         flash, bank = self._memory.flash, self._memory.target_bank
-        mark_erased = flash.is_erased(mark_region(bank), 0, self._memory.personality.flash.unit_bytes)
+        mark_erased = flash.is_erased(mark_region(bank), 0, self._memory.unit_bytes(mark_region(bank)))
         if not mark_erased or not flash.is_erased(place.region, place.offset, place.size_bytes):
             raise Refused(Nrc.UPLOAD_DOWNLOAD_NOT_ACCEPTED)
 
@@ -121,6 +123,7 @@ class Transfer:
         if request.counter != download.last_counter:
             self._check_counter(download, request.counter)
             self._check_amount(download, len(request.data))
+            refuse_by_voltage(self._supply)
             await self._take(download, download.unpacker.feed(request.data))
             download.last_counter = request.counter
         return Answer(positive(Sid.TRANSFER_DATA, bytes((request.counter,))))
@@ -144,7 +147,7 @@ class Transfer:
 
     async def _take(self, download: _Download, pieces: Iterator[bytes]) -> None:
         """Program the whole units that have come, keep the rest; a stream that is wrong or too long ends it all."""
-        unit_bytes = self._memory.personality.flash.unit_bytes
+        unit_bytes = self._memory.unit_bytes(download.place.region)
         try:
             for piece in pieces:
                 if download.received + len(piece) > download.place.size_bytes:
@@ -178,7 +181,7 @@ class Transfer:
             await self._memory.flash.program(self._life, region, offset, data)
         except FlashFault:
             self._failed = True
-            self._dtcs.report(Dtc.MEMORY_FAULT, failed=True)
+            self._memory.report_fault()
 
     # 0x37 -------------------------------------------------------------------------------------------
 
@@ -189,7 +192,7 @@ class Transfer:
             await self._take(download, download.unpacker.finish())
         if not download.complete:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
-        await self._program(download, padded(download.buffer, self._memory.personality.flash.unit_bytes))
+        await self._program(download, padded(download.buffer, self._memory.unit_bytes(download.place.region)))
         await self.written()
         self.abort()
         return Answer(positive(request.SID))

@@ -6,7 +6,6 @@ from bench.wire.download_format import PLAIN
 from bench.wire.uds import Nrc, RequestTransferExit, Sid, TransferData, download_response, positive
 from bench.wire.uds_memory import RequestUpload
 from ecu_sim.memory.banks import EcuMemory
-from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.uds.memory_access import read_flash, readable_place
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.transfer import Transfer
@@ -16,8 +15,8 @@ from ecu_sim.uds.transfers import OutgoingData
 class Upload:
     """The uploads of one life; at most one at a time, and none beside a download."""
 
-    def __init__(self, memory: EcuMemory, dtcs: DtcMemory, download: Transfer) -> None:
-        self._memory, self._dtcs, self._download = memory, dtcs, download
+    def __init__(self, memory: EcuMemory, download: Transfer) -> None:
+        self._memory, self._download = memory, download
         self._max_block_length = memory.personality.uds.max_block_length
         self._outgoing: OutgoingData | None = None
 
@@ -38,7 +37,7 @@ class Upload:
         await self._download.written()
         if self.open or self._download.open:
             raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
-        self._outgoing = OutgoingData(read_flash(self._memory, place, self._dtcs), self._max_block_length)
+        self._outgoing = OutgoingData(read_flash(self._memory, place), self._max_block_length)
         return Answer(download_response(self._max_block_length, Sid.REQUEST_UPLOAD))
 
     async def transfer_data(self, request: TransferData) -> Answer:

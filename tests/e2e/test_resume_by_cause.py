@@ -23,7 +23,7 @@ from bench.rig.files import load_bench
 from bench.trust.keys import public_key, signing_key
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
-IMAGE_BYTES, SECTORS = 65_536, 4
+IMAGE_BYTES, SECTORS, COPIED_SECTORS = 65_536, 16, 4
 Trouble = Callable[["Car"], Awaitable[None]]
 TRANSFER_DATA = 0x36
 
@@ -68,8 +68,8 @@ class Car:
         self.node, self.flash = vehicle.nodes["adas"], vehicle.memory("adas").flash
 
     def wear(self) -> list[int]:
-        """Return how often each sector of the image was erased."""
-        return [self.flash.wear.get(("image:A", sector), 0) for sector in range(SECTORS)]
+        """Return how often each sector that the image was downloaded to was erased."""
+        return [self.flash.wear.get(("image:staging", sector), 0) for sector in range(SECTORS)]
 
 
 def flashed(trouble: Trouble, at_block: int, change: Callable[[Recipe], Recipe]) -> tuple[FlashReport, Car]:
@@ -101,6 +101,7 @@ def flashed(trouble: Trouble, at_block: int, change: Callable[[Recipe], Recipe])
     try:
         report = loop.run(main())
         assert car.flash.read("image:A", 0, IMAGE_BYTES) == new.data
+        assert [car.flash.wear.get(("image:A", sector), 0) for sector in range(COPIED_SECTORS)] == [1] * COPIED_SECTORS
         return report, car
     finally:
         loop.discard()

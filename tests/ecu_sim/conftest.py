@@ -28,7 +28,8 @@ from ecu_sim.vehicle import SimVehicle, build_vehicle
 
 FUNCTIONAL_ID, REQUEST_ID, RESPONSE_ID = 0x7DF, 0x7A0, 0x7A8
 SECOND_REQUEST_ID, SECOND_RESPONSE_ID = 0x7B0, 0x7B8
-HARDWARE = {"body_controller": "BCM-HW-03", "gateway": "GW-HW-02", "head_unit": "HU-HW-07", "adas": "ADAS-HW-01"}
+HARDWARE = {"body_controller": "BCM-HW-03", "gateway": "GW-HW-02", "head_unit": "HU-HW-07", "adas": "ADAS-HW-01",
+            "door_module": "DOOR-HW-01", "ev_battery": "EVB-HW-01"}  # fmt: skip
 
 
 class Tester:

@@ -154,7 +154,9 @@ STATES = {
 """State, and whether an image is installed."""
 
 
-@pytest.mark.parametrize("personality", ["body_controller", "gateway", "head_unit", "adas"])
+@pytest.mark.parametrize(
+    "personality", ["adas", "body_controller", "door_module", "ev_battery", "gateway", "head_unit"]
+)
 @pytest.mark.parametrize("state", STATES)
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

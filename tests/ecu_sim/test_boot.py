@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.core.defects import Defect
 from bench.trust.keys import public_key, signing_key
 from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Role, Trust, after_choice, candidates
@@ -14,6 +15,7 @@ from ecu_sim.defects import DEFECTS
 from ecu_sim.memory.dtcs import Dtc
 from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import header_region, image_region, mark_region
+from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines
 
 BODY, GATEWAY = "body_controller", "gateway"
 
@@ -157,12 +159,24 @@ def test_defect_without_signature_check_still_checks_the_hash(drive: Any) -> Non
         drive(story, installed=False, cold=True)
 
 
-def test_each_defect_is_restored_after_an_error() -> None:
-    genuine = manager.signature_ok, manager.hash_ok, manager.hardware_ok
-    for defect in DEFECTS:
-        with pytest.raises(ZeroDivisionError), defect.apply():
+def patched() -> list[object]:
+    """Everything that a defect takes the place of."""
+    checks = ("signature_ok", "hash_ok", "hardware_ok", "release_ok", "may_run_again", "candidates")
+    return [*(getattr(manager, name) for name in checks), BootloaderRoutines.activate, ApplicationRoutines.confirm]
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.id)
+def test_defect_is_planted_and_restored_after_an_error(defect: Defect) -> None:
+    genuine = patched()
+
+    def fail() -> None:
+        with defect.apply():
+            assert patched() != genuine
             raise ZeroDivisionError
-    assert (manager.signature_ok, manager.hash_ok, manager.hardware_ok) == genuine
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert patched() == genuine
 
 
 def test_same_check_serves_boot_and_check_memory(drive: Any) -> None:

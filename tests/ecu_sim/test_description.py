@@ -26,7 +26,7 @@ def test_described_identifiers_are_those_that_are_answered(drive: Any, personali
     async def story(car: Any) -> None:
         expected = {did.did for did in mode_of(personality, mode).dids}
         told = set()
-        for did in (*range(0xF100, 0xF200), *range(0xD000, 0xD010), *range(0x0100, 0x0600)):
+        for did in (*range(0xF100, 0xF200), *range(0xD000, 0xD010), *range(0x0100, 0x0800)):
             answer = await car.ask(b"\x22" + did.to_bytes(2, "big"))
             if answer is not None and answer[0] == 0x62:
                 told.add(did)

@@ -309,7 +309,7 @@ def test_0x19_03_and_04_tell_the_snapshot_of_the_first_failure(drive: Drive) -> 
         assert await car.hex("19 03") == "59 03 F0 03 16 01"
         answer = await car.good("1904F0031601")
         assert answer[:8] == bytes.fromhex("5904F003162F0104")
-        assert answer[8:12] == b"\xd0\x01" + (12_000).to_bytes(2, "big")
+        assert answer[8:12] == b"\xd0\x01" + (13_500).to_bytes(2, "big")
         assert answer[12:15] == b"\xf1\x86\x03"
         assert answer[15:21] == b"\xd0\x02" + uptime_ms.to_bytes(4, "big")
         assert answer[21:] == b"\xd0\x03" + b"1.0.0".ljust(16, b"\x00")

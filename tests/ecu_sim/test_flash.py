@@ -13,16 +13,17 @@ from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.points import FaultPoint
 from bench.core.world import World
-from ecu_sim.memory.flash import Flash, FlashFault, mixed
-from ecu_sim.personality.geometry import FlashRegion
+from ecu_sim.memory.flash import Flash, FlashFault
+from ecu_sim.memory.torn import mixed
+from ecu_sim.personality.region import FlashRegion, equal_sectors
 
 UNIT, SECTOR, PROGRAM_NS, ERASE_NS = 16, 64, 1_000, 50_000
 
 
 def region(name: str, size_bytes: int = 256, *, protected: bool = False) -> FlashRegion:
     return FlashRegion(
-        name=name, base_address=0, size_bytes=size_bytes, unit_bytes=UNIT, sector_bytes=SECTOR,
-        program_ns=PROGRAM_NS, erase_ns=ERASE_NS, protected=protected,
+        name=name, base_address=0, size_bytes=size_bytes, unit_bytes=UNIT, program_ns=PROGRAM_NS,
+        runs=equal_sectors(size_bytes, SECTOR, ERASE_NS), protected=protected,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.core.car import CarValue
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
 from bench.core.points import EVENTS, FaultPoint
@@ -15,6 +16,8 @@ from bench.core.world import World
 from bench.faults.catalogue import CATALOGUE, PowerCutParameters, check_fault
 from bench.faults.inject import ArmedFault, Injector
 from bench.faults.package import flip_payload_bit, flip_signature_bit
+from bench.wire.ecu_misbehave import EcuMisbehaviour
+from bench.wire.isotp_misbehave import Misbehaviour
 
 
 def package() -> bytes:
@@ -61,7 +64,12 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
         ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
         ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
+        ("power.ecu:body:boot:1", {"torn_reads": "odd"}, "faults.parameters.torn_reads", "ecc_error"),
         ("power.ecu:body:boot:1", {"after": 5}, "faults.parameters.after", "restore_after_ms"),
+        ("ecu:body:frame:1", {"do": "silent"}, "faults.point", "request"),
+        ("ecu:body:request:1", {"do": "warp"}, "faults.parameters.do", "lost_answer"),
+        ("ecu:body:request:1", {"do": "silent", "times": 0}, "faults.parameters.times", "from 1"),
+        ("isotp:body:request:1", {"do": "warp"}, "faults.parameters.do", "overflow"),
         ("storage:body:boot:1", {"address": 5, "bit": 8}, "faults.parameters.bit", "from 0 to 7"),
     ],
 )
@@ -87,11 +95,25 @@ class Target:
     def cut_power(self, part: str, cause: str) -> None:
         self._note("cut", part)
 
+    def tear_as(self, part: str, reads: str) -> None:
+        self.torn_reads = part, reads
+
     def restore_power(self, part: str, cause: str) -> None:
         self._note("restore", part)
 
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
+        self._note(f"{profile} x{time_scale} y{depth_scale}", part)
+        return 500_000_000
+
+    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
+        self._note(f"{key} = {value}", "car")
+        return False
+
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         self._note(f"flip {area} {address:X}.{bit}", ecu)
+
+    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
+        self._note(str(how), ecu)
 
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         self._note("change", str(len(change(package())) == len(package())))
@@ -120,6 +142,15 @@ def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
     return target, injector
 
 
+def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() -> None:
+    target, injector = struck("supply:body:program:1", profile="crank", time_scale=2.0)
+    assert target.done == [(10**9, "crank x2.0 y1.0", "body")]
+    record = injector.records()[0]
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 1_500_000_000)
+    target, _ = struck("supply:body:program:1", profile="crank", every_ecu=True)
+    assert target.done == [(10**9, "crank x1.0 y1.0", "vehicle")]
+
+
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:
     target, injector = struck("power.ecu:body:program:1", restore_after_ms=300)
     assert target.done == [(10**9, "cut", "body"), (1_300_000_000, "restore", "body")]
@@ -128,9 +159,35 @@ def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -
     assert injector.all_struck_are_over
 
 
+@pytest.mark.parametrize(
+    ("point", "parameters", "order"),
+    [
+        ("ecu:body:request:1", {"service": 0x36, "do": "nrc", "nrc": 0x72}, "0x36:nrc=0x72@1"),
+        ("ecu:body:boot:1", {"do": "late", "value": "above_p2", "times": 3}, "any:late=above_p2@1..3"),
+        ("isotp:body:request:1", {"do": "overflow", "times": 2}, "overflow@1..2"),
+    ],
+)
+def test_misbehaviour_is_ordered_of_the_ecu_at_the_point(point: str, parameters: dict[str, object], order: str) -> None:
+    target, injector = struck(point, **parameters)
+    assert target.done == [(10**9, order, "body")]
+    assert injector.all_struck_are_over
+
+
 def test_vehicle_cut_names_the_whole_vehicle() -> None:
     target, _ = struck("power.vehicle:body:program:1")
     assert [(what, part) for _, what, part in target.done] == [("cut", "vehicle"), ("restore", "vehicle")]
+
+
+@pytest.mark.parametrize(("fault_class", "part"), [("power.ecu", "body"), ("power.vehicle", "vehicle")])
+def test_power_cut_says_how_what_it_tears_will_read(fault_class: str, part: str) -> None:
+    target, injector = struck(f"{fault_class}:body:program:1", torn_reads="ecc_error")
+    assert target.torn_reads == (part, "ecc_error")
+    assert injector.records()[0].parameters["torn_reads"] == "ecc_error"
+
+
+def test_power_cut_of_the_agent_tears_no_cells() -> None:
+    with pytest.raises(InputError, match="torn_reads"):
+        struck("power.agent:agent:sync:1", torn_reads="valid")
 
 
 def test_point_that_is_never_reached_is_recorded_as_such() -> None:

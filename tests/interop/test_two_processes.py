@@ -7,6 +7,7 @@ from pathlib import Path
 import bincopy
 import pytest
 
+from bench.cli import exit_code_of
 from tests.interop.real_can import isolated
 
 SCRIPT = "tests.interop.two_processes"
@@ -48,6 +49,14 @@ def test_otabench_flash_programs_a_hex_file_and_its_record_says_who_paced(tmp_pa
     assert len(result["pacing"]) == 1
     assert result["pacing"][0].startswith(f"{transport}: writer thread")
     assert "gaps seen" in result["pacing"][0]
+
+
+def test_image_that_was_made_is_flashed_at_once_into_a_served_ecu(tmp_path: Path) -> None:
+    firmware = tmp_path / "body.bin"
+    made = ["image", "make", "two_ecu_car", "body", "--size", "12KiB", "--version", "2.5.0", "-o", str(firmware)]
+    assert exit_code_of(made) == 0
+    result = isolated(SCRIPT, "own", str(firmware))
+    assert result["flash"]["ecus"][0]["version"] == "2.5.0"
 
 
 @pytest.mark.slow

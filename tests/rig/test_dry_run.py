@@ -12,7 +12,7 @@ from bench.rig.dry_run import dry_run
 from bench.rig.files import load_bench
 from bench.rig.flash_order import FlashOrder
 from bench.rig.flashing import run_flash
-from bench.rig.ideal_ecu import EcuTimes, known_times
+from bench.rig.ideal_times import EcuTimes, known_times
 
 if TYPE_CHECKING:
     from pathlib import Path

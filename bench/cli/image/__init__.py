@@ -1,9 +1,10 @@
-"""`otabench image`: look at firmware files, convert, merge, compare and sign them."""
+"""`otabench image`: look at firmware files, convert, merge, compare, sign and make them."""
 
 from __future__ import annotations
 
 import click
 
+from bench.cli.image.demo import make_demo
 from bench.cli.image.look import diff, info
 from bench.cli.image.make import convert, merge
 from bench.cli.image.sign import sign
@@ -11,7 +12,7 @@ from bench.cli.image.sign import sign
 
 @click.group()
 def image() -> None:
-    """Look at firmware files, convert, merge, compare and sign them.
+    """Look at firmware files, convert, merge, compare, sign and make them.
 
     Read: Intel HEX, S-records, TI-TXT, ELF, VBF, ODX-F and PDX (with otabench[odx]), raw binary; told by suffix or
     first bytes.
@@ -23,8 +24,9 @@ def image() -> None:
       otabench image merge boot.hex app.hex -o all.hex
       otabench image diff old.hex new.hex
       otabench image sign --help
+      otabench image make two_ecu_car body --size 64KiB -o body.bin
     """
 
 
-for command in (info, convert, merge, diff, sign):
+for command in (info, convert, merge, diff, sign, make_demo):
     image.add_command(command)

@@ -99,10 +99,15 @@ def sign(
 
 
 def _signed(data: bytes, address: int, counter: int, ids: dict[str, str], signer: Ed25519PrivateKey) -> SignedImage:
-    texts = {name: ids[name] for name in ("hardware_id", "software_id", "version")}
+    texts = header_texts({name: ids[name] for name in ("hardware_id", "software_id", "version")})
+    return sign_image(data, **texts, release_counter=counter, load_address=address, key=signer)
+
+
+def header_texts(texts: dict[str, str]) -> dict[str, str]:
+    """Return the texts; `InputError` names the option whose text does not fit the header."""
     for name, text in texts.items():
         if not (0 < len(text) <= 32 and text.isascii() and text.isprintable()):
             option = f"--{name.replace('_', '-')}"
             allowed = "1 to 32 printable ASCII characters"
             raise InputError(f"{option} does not fit the header", key=option, found=repr(text), allowed=allowed)
-    return sign_image(data, **texts, release_counter=counter, load_address=address, key=signer)
+    return texts

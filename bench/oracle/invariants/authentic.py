@@ -7,6 +7,7 @@ from bench.oracle.decode_image import NotAHeader, decode_header, is_signed
 from bench.oracle.decode_isotp import Bus, split
 from bench.oracle.decode_uds import Block, listen
 from bench.oracle.delivery import Delivery, deliveries
+from bench.oracle.executing import entry_problem
 from bench.oracle.findings import Finding, at, bench, conclude, failed, on_bus, passed, undecided, unseen
 from bench.oracle.result import Evidence, Invariant, InvariantVerdict
 from bench.oracle.running import SOFTWARE_VERSION, executed_version, reading
@@ -77,6 +78,9 @@ def _what_is_wrong(record: RunRecord, layout: EcuLayout, execution: ExecutionRec
         wrong.append(f"it is for hardware {header.hardware_id!r}, the ECU is {layout.hardware_id!r}")
     if header.release_counter < execution.release_floor:
         wrong.append(f"release counter {header.release_counter} is below the floor {execution.release_floor}")
+    entry = entry_problem(execution, header)
+    if entry is not None:
+        wrong.append(entry)
     if execution.image_sha256.lower() != header.sha256:
         found = execution.image_sha256 or "nothing"
         wrong.append(f"the bytes in flash are not the signed ones: they hash to {found}, signed is {header.sha256}")

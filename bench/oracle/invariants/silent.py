@@ -1,4 +1,4 @@
-"""Silent where it must be: nothing is erased or downloaded when the package is not genuine."""
+"""Silent where it must be: nothing is erased when the package is not genuine, or the car not as an ECU demands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from bench.oracle.decode_isotp import split
 from bench.oracle.decode_uds import DOWNLOAD, WRITE_MEMORY, EcuTraffic, Exchange, listen
 from bench.oracle.delivery import Delivery, deliveries, first_genuine_ns
 from bench.oracle.findings import Finding, at, bench, conclude, failed, on_bus, passed, undecided, unseen
+from bench.oracle.invariants.silent_car import on_the_car
 from bench.oracle.result import Evidence, Invariant, InvariantVerdict
 
 
 def silent(record: RunRecord) -> InvariantVerdict:
     """Judge invariant 7: no erase routine and no 0x34 before a genuine package had been delivered.
+
+    Nothing is erased either when the car was not as the ECU demands (`silent_car`), and nobody starts a car whose
+    start an ECU inhibits.
 
     Requests count even when they broke off or were refused: whoever sent them would have erased. The dumps'
     erase counters (operations since the run began) must agree where they are known.
@@ -25,6 +29,8 @@ def silent(record: RunRecord) -> InvariantVerdict:
     findings = [_bus(traffic, found, shown) for traffic in heard if traffic is not None]
     if bus is None:
         findings.append(unseen("the bus was not observed", *shown))
+    else:
+        findings += on_the_car(record, bus, [traffic for traffic in heard if traffic is not None])
     if forged:
         findings += [_counters(record, *pair) for pair in zip(record.layouts, heard, strict=True)]
     return conclude(Invariant.SILENT, findings, _sentence(found, genuine_ns))

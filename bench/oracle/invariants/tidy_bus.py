@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.core.records import EcuLayout, RunRecord
+from bench.oracle.car import inhibits
 from bench.oracle.decode_image import header_or_none
-from bench.oracle.decode_isotp import split
+from bench.oracle.decode_isotp import Bus, split
 from bench.oracle.decode_uds import COMMUNICATION, DTC_SETTING, Download, EcuTraffic, Exchange, functional, listen
-from bench.oracle.findings import Finding, at, bench, failed, on_bus, passed, unseen
+from bench.oracle.findings import Finding, at, bench, failed, on_bus, passed, undecided, unseen
 from bench.oracle.result import Evidence
 
 _ON = {COMMUNICATION: (0x00, 0x05), DTC_SETTING: (0x01,)}
@@ -33,7 +34,19 @@ def on_the_bus(record: RunRecord) -> list[Finding]:
     to_all = functional(bus, record)
     restored = [_restored(traffic, to_all, service) for traffic in heard for service in _ON]
     once = [judged(record, traffic) for traffic in heard for judged in (_flashed_once, _erased_once)]
-    return restored + once
+    return restored + once + [_start_allowed(bus, layout) for layout in record.layouts if layout.inhibit is not None]
+
+
+def _start_allowed(bus: Bus, layout: EcuLayout) -> Finding:
+    """Judge whether an ECU that may inhibit the start of the car has allowed it again at the end."""
+    words = inhibits(bus, layout)
+    if not words:
+        return undecided(f"{layout.ecu} said nothing of the start of the car", bench("no frame with its inhibit bit"))
+    said = "inhibits" if words[-1].on else "allows"
+    seen = at("frame", layout.channel, words[-1].t_ns, f"{layout.ecu} {said} the start, from then on")
+    if words[-1].on:
+        return failed(f"{layout.ecu} still inhibits the start of the car", seen, blame="bootloader")
+    return passed(f"{layout.ecu} allows the start of the car", seen)
 
 
 def _restored(traffic: EcuTraffic, to_all: tuple[Exchange, ...], service: int) -> Finding:

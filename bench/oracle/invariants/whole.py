@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.core.records import EcuLayout, ExecutionRecord, FlashDump, ImageReference, MemoryRegion, RunRecord
 from bench.oracle.decode_image import HEADER_BYTES, header_or_none
 from bench.oracle.delivery import deliveries
+from bench.oracle.executing import against_flash
 from bench.oracle.findings import Finding, bench, conclude, failed, in_flash, passed, undecided, unseen
 from bench.oracle.result import Evidence, Invariant, InvariantVerdict
 from bench.oracle.running import Running, running
@@ -13,8 +14,11 @@ _NOTHING_RUNS = ("bootloader", "boot_manager", "off")
 
 
 def whole(record: RunRecord) -> InvariantVerdict:
-    """Judge invariant 3 for the image that each ECU runs at the end. An ECU in its bootloader runs none."""
-    findings = [_judge(record, layout) for layout in record.layouts]
+    """Judge invariant 3 for the image that each ECU runs at the end (in its bootloader it runs none), and that no ECU
+    changed what it was executing at any time."""
+    findings = [
+        finding for layout in record.layouts for finding in (_judge(record, layout), *against_flash(record, layout))
+    ]
     return conclude(Invariant.WHOLE, findings, "the flash of every running image equals the signed image")
 
 

@@ -1,0 +1,76 @@
+"""`otabench ecu --misbehave`: what a served ECU does wrong on purpose, and the list of what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from bench.cli.ecu_output import print_json
+from bench.cli.output import answers
+from bench.core.errors import InputError
+from bench.rig.ecu_server import AnyMisbehaviour
+from bench.wire import ecu_misbehave, isotp_misbehave, occasions
+from bench.wire.ecu_misbehave import KINDS, WrongOrder
+from bench.wire.isotp_misbehave import INJECTORS
+
+HINT = "otabench ecu --misbehave list"
+ISOTP_GRAMMAR = "NAME[@WHEN], for example overflow@3"
+
+
+def misbehaviours(texts: Sequence[str]) -> list[AnyMisbehaviour]:
+    """Read the options: with a colon it is UDS that goes wrong, without one ISO-TP; `InputError` says what is wrong."""
+    return [_of_server(text) if ":" in text else _of_transport(text) for text in texts]
+
+
+def _of_server(text: str) -> AnyMisbehaviour:
+    try:
+        return ecu_misbehave.parse(text)
+    except WrongOrder as wrong:
+        raise InputError(wrong.problem, key="--misbehave", found=text, allowed=wrong.allowed, hint=HINT) from None
+
+
+def _of_transport(text: str) -> AnyMisbehaviour:
+    try:
+        return isotp_misbehave.chosen(text)
+    except ValueError as error:
+        raise InputError(
+            "no such way to misbehave", key="--misbehave", found=text,
+            allowed=f"{error}; or of the server, {ecu_misbehave.GRAMMAR}" if "@" not in text else str(error), hint=HINT,
+        ) from None  # fmt: skip
+
+
+def show_all(*, as_json: bool) -> int:
+    """Print every way to misbehave, with what it takes and what a tester sees."""
+    if as_json:
+        print_json(
+            {
+                "misbehave": [
+                    {"name": each.name, "does": each.title, "tester_ends_in": each.ends} for each in INJECTORS.values()
+                ],
+                "ecu_misbehave": [
+                    {"name": each.name, "value": each.value, "does": each.does, "tester_sees": each.tester_sees}
+                    for each in KINDS.values()
+                ],
+                "grammar": {"ecu": ecu_misbehave.GRAMMAR, "isotp": ISOTP_GRAMMAR, "when": occasions.GRAMMAR},
+            }
+        )
+        return 0
+    console = answers()
+    console.print(f"UDS server: {ecu_misbehave.GRAMMAR}", markup=False)
+    kinds = [(each.name, each.value, each.does, each.tester_sees) for each in KINDS.values()]
+    console.print(_table(("DO", "VALUE", "what the ECU does", "the tester sees"), kinds))
+    console.print(f"\nISO-TP: {ISOTP_GRAMMAR}", markup=False)
+    injectors = [(each.name, each.title, each.ends) for each in INJECTORS.values()]
+    console.print(_table(("NAME", "what the ECU does", "the tester ends in"), injectors))
+    console.print(f"\nWHEN: {occasions.GRAMMAR}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _table(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
+    table = Table(header_style="bold")
+    for name in names:
+        table.add_column(name, no_wrap=name.isupper() and name != "VALUE")
+    for row in rows:
+        table.add_row(*row)
+    return table

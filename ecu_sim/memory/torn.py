@@ -1,0 +1,63 @@
+"""What a power cut leaves in the middle of a program or erase: neither old nor new, and how it reads afterwards.
+
+That something is torn is a state; what it reads as is no part of it. Chips differ, so a run chooses one of the readings
+below, and a sweep goes through all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TornReads(StrEnum):
+    """How torn cells read."""
+
+    MIXED = "mixed"
+    """Bits of old and new, the same at every read."""
+    VALID = "valid"
+    """As the new value, though they are weak."""
+    INVALID = "invalid"
+    """A program reads as what stood there before, an erase as a mix; the same at every read."""
+    CHANGING = "changing"
+    """As the new value in one boot and as a mix in the next."""
+    ECC_ERROR = "ecc_error"
+    """Not at all: the driver reports an uncorrectable error."""
+
+
+RULES = tuple(TornReads)
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A stretch of torn units: what stood there, what should have come, and a mix of both."""
+
+    first_unit: int
+    count: int
+    old: bytes
+    new: bytes
+    mix: bytes
+    erase: bool
+    reads: TornReads
+    phase: int
+    """0 or 1: which of two following boots reads the new value, when it changes."""
+
+    def reading(self, boot: int) -> bytes:
+        """Return what is read in the given boot (ECC errors are the driver's to raise)."""
+        if self.reads is TornReads.VALID:
+            return self.new
+        if self.reads is TornReads.INVALID and not self.erase:
+            return self.old
+        if self.reads is TornReads.CHANGING and (boot + self.phase) % 2:
+            return self.new
+        return self.mix
+
+
+def mixed(old: bytes, new: bytes, mask: bytes) -> bytes:
+    """Return bits of `new` where `mask` has ones, of `old` elsewhere; equal to neither where they differ enough."""
+    before, after = int.from_bytes(old, "big"), int.from_bytes(new, "big")
+    differing = before ^ after
+    result = before ^ (differing & int.from_bytes(mask, "big"))
+    if differing.bit_count() >= 2 and result in (before, after):
+        result ^= differing & -differing
+    return result.to_bytes(len(old), "big")

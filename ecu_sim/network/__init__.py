@@ -1,0 +1,1 @@
+"""The ECU on its buses: cyclic frames, network management, partners, routes."""

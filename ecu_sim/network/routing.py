@@ -1,0 +1,50 @@
+"""A gateway's routes: frames of one bus that are sent on another, a little later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench.core.clock import NS_PER_US
+from bench.core.node import Incarnation
+from bench.core.records import EXTENDED, FD
+from bench.core.specs import RouteSpec
+from bench.core.world import World
+from bench.ports import CanPort
+from bench.wire.can import CanFrame, identifier
+
+
+class Route:
+    """One route in one life: what is under way is lost with the life (D3)."""
+
+    def __init__(self, life: Incarnation, world: World, ports: Mapping[str, CanPort], spec: RouteSpec) -> None:
+        self._life, self._world, self._spec = life, world, spec
+        self._source, self._target = ports[spec.source], ports[spec.target]
+        self._under_way = 0
+
+    def open(self) -> None:
+        """Begin to route."""
+        flags = EXTENDED if self._spec.id_29_bit else 0
+        span = range(self._spec.first_id, self._spec.last_id + 1)
+        self._source.subscribe(self._heard, [identifier(CanFrame(can_id, b"", flags)) for can_id in span])
+        self._target.on_bus_off(self._emptied)
+
+    def _heard(self, frame: CanFrame, _t_ns: int) -> None:
+        if frame.flags & FD and self._spec.classic_only:
+            return
+        if self._under_way >= self._spec.capacity:
+            self._world.journal.add(self._life.part, "route.lost", f"{self._spec.target} 0x{frame.can_id:X}")
+            return
+        self._under_way += 1
+        can_id = frame.can_id - self._spec.first_id + self._spec.to_id
+        onward = CanFrame(can_id, frame.data, frame.flags)
+        self._life.call_at_ns(self._life.now_ns() + self._spec.delay_us * NS_PER_US, self._forward, onward)
+
+    def _forward(self, frame: CanFrame) -> None:
+        self._target.send(frame, self._sent)
+
+    def _sent(self, _t_ns: int) -> None:
+        self._under_way -= 1
+
+    def _emptied(self) -> None:
+        """The other bus's controller went off: what waited there is gone."""
+        self._under_way = 0

@@ -1,0 +1,27 @@
+"""How a server goes about its requests: by the rules. What misbehaves on order overrides it (`ecu_sim.misbehave`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ecu_sim.uds.services import Answer
+
+Genuine = Callable[[bytes], Awaitable[Answer]]
+"""Serves a request by the rules; raises `Refused`."""
+
+
+class Conduct:
+    """The rules: a server asks it at three places of an exchange."""
+
+    async def answer(self, pdu: bytes, genuine: Genuine) -> Answer:
+        """Return the answer to a request whose turn has come; raises `Refused`."""
+        return await genuine(pdu)
+
+    def says_pending(self, *, again: bool) -> bool:
+        """Return whether a 0x78 that is due goes out; `again`: it is not the first one of this request."""
+        del again
+        return True
+
+    def spoken(self, pdu: bytes | None) -> bytes | None:
+        """Return what goes out as the final answer (None: nothing) where the rules say `pdu`."""
+        return pdu

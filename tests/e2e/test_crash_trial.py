@@ -1,0 +1,34 @@
+"""A rightly signed image that crashes: the gateway reverts, and the server hears that the order failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.config import data_root
+from bench.core.errors import InputError
+from bench.oracle.result import Verdict
+from bench.rig.job import make_job
+from bench.runs.runner import Runner
+
+SCENARIO, BENCH = data_root() / "scenarios" / "crash_trial.toml", data_root() / "benches" / "sim.toml"
+
+
+def test_trial_that_crashes_is_reverted_and_the_order_ends_as_failed() -> None:
+    result = Runner().run(make_job(SCENARIO, BENCH))
+    assert result.as_expected
+    assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
+    runs = [run for run in result.record.executions or () if run.ecu == "gateway"]
+    assert [run.bank for run in runs] == ["A", "B", "B", "B", "A"]
+    assert [run.end_cause for run in runs[1:4]] == ["crash"] * 3
+    assert runs[4].ended_t_ns is None
+    assert {run.release_floor for run in runs} == {1}
+
+
+def test_image_too_small_to_be_marked_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text(SCENARIO.read_text().replace("size_bytes = 32768", "size_bytes = 8"))
+    with pytest.raises(InputError, match="cannot be made to crash") as caught:
+        make_job(path, BENCH)
+    assert caught.value.key == "order.images.behaviour"
