@@ -15,7 +15,7 @@ from bench.wire.image_behaviour import MARKER_BYTES, WELL, behaviour_of
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress
 from bench.wire.uds import Session, session_response
-from ecu_sim.boot import manager, staging
+from ecu_sim.boot import bootloader_update, manager, staging
 from ecu_sim.boot.manager import Trust
 from ecu_sim.boot.remains import programming_interrupted
 from ecu_sim.boot.watchdog import Watchdog
@@ -25,6 +25,7 @@ from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
 from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
 from ecu_sim.network.sleep import Sleeper
+from ecu_sim.personality.bootloader_update import LINKED_AT
 from ecu_sim.personality.geometry import BOOT_REGION
 from ecu_sim.personality.personality import Personality
 from ecu_sim.supply import Supply, VoltageMonitor
@@ -128,6 +129,7 @@ class SimEcu:
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
         if bite is not None:
             await self.memory.count_crash(life, bite.bank)
+        await bootloader_update.finish_copy(life, self.memory, self._trust)
         await staging.resume(life, self.memory, self._trust)
         if programming:
             choice = manager.Choice(None, "programming asked")
@@ -137,6 +139,8 @@ class SimEcu:
             dtcs.report(Dtc.PROGRAMMING_INTERRUPTED, failed=programming_interrupted(self.memory))
         header = None if choice.bank is None else self.memory.decoded_header(choice.bank)
         if choice.bank is None or header is None:
+            if not bootloader_update.find(self.memory, self._trust):
+                return  # nothing may run: the boot manager waits for a power cut
             self._record_stage("bootloader", None, choice.reason)
             self._bootloader_begins(life)
         else:
@@ -172,14 +176,20 @@ class SimEcu:
         life.spawn(self.memory.forgive_crashes(life, bank), "crashes")
 
     def _bootloader_begins(self, life: Incarnation) -> None:
-        region = self.memory.flash.region(BOOT_REGION)
-        digest = self.memory.flash.digest(BOOT_REGION, 0, region.size_bytes)
+        """Jump into the bootloader."""
+        memory, behaviour = self.memory, WELL
+        updatable = memory.bootloader
+        region, header, entry = BOOT_REGION, b"", memory.flash.region(BOOT_REGION).base_address
+        if updatable is None:
+            digest = memory.flash.digest(BOOT_REGION, 0, memory.flash.region(BOOT_REGION).size_bytes)
+        else:
+            region = updatable.running or BOOT_REGION
+            header, digest = updatable.raw_header(region), updatable.code_sha256(region)
+            entry, behaviour = LINKED_AT, behaviour_of(updatable.first_code(region, MARKER_BYTES))
         now_ns = self._world.clock.now_ns()
-        self._world.bootloader_run(
-            ExecutionRecord(now_ns, self.spec.id, BOOT_REGION, region.base_address, b"", digest, 0)
-        )
+        self._world.bootloader_run(ExecutionRecord(now_ns, self.spec.id, region, entry, header, digest, 0))
         life.at_end(partial(self._execution_ended, life))
-        self.watchdog.runs(life, None, WELL)
+        self.watchdog.runs(life, None, behaviour)
 
     def _execution_ended(self, life: Incarnation) -> None:
         if life.end_cause is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.core.errors import InputError
 from bench.ports import ChannelSpec
+from bench.rig.ecu_server import ServedVehicle
 
 EXAMPLE = "for example interface=socketcan,channel=vcan0"
 DEFAULT_BITRATE_BIT_S = 500_000
@@ -37,6 +38,33 @@ def can_channel(name: str, text: str, bitrate_bit_s: int, data_bitrate_bit_s: in
         data_bitrate_bit_s=data_bitrate_bit_s,
         options={key: _value(value) for key, value in values.items()},
     )
+
+
+def adapters(
+    served: ServedVehicle, texts: tuple[str, ...], bitrate_bit_s: int, data_bitrate_bit_s: int | None
+) -> list[ChannelSpec]:
+    """Return the adapter of each channel that the ECUs need: `CHANNEL=interface=…`, without CHANNEL for a single one.
+
+    `InputError` names what is missing or too much.
+    """
+    needed = served.channels
+    every = ", ".join(f"{name}=interface=…,channel=…" for name in needed)
+    allowed = every if len(needed) > 1 else f"interface=…,channel=…, {EXAMPLE}"
+    specs: dict[str, ChannelSpec] = {}
+    for text in texts:
+        name, _, rest = text.partition("=")
+        if name not in needed:
+            name, rest = needed[0], text
+            if len(needed) > 1:
+                raise InputError("--can names no channel of these ECUs", key="--can", found=text, allowed=every)
+        if name in specs:
+            raise InputError(f"two adapters for {name}", key="--can", found=text, allowed=allowed)
+        specs[name] = can_channel(name, rest, bitrate_bit_s, data_bitrate_bit_s)
+    missing = [name for name in needed if name not in specs]
+    if missing:
+        found = f"none for {', '.join(missing)}" if specs else "none"
+        raise InputError("--can is missing", key="--can", found=found, allowed=allowed, hint="otabench ecu --help")
+    return list(specs.values())
 
 
 def _value(text: str) -> str | int | float | bool:

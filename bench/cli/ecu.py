@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 import click
 
-from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, can_channel
+from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, adapters
 from bench.cli.ecu_describe import describe as show_description
 from bench.cli.ecu_list import built_in, ecu_ids, list_all, list_ecus
-from bench.cli.ecu_misbehave import misbehaviours, show_all
+from bench.cli.ecu_misbehave import orders_by_ecu, show_all
 from bench.cli.ecu_output import print_json
 from bench.cli.options import debug_only, find
 from bench.cli.output import messages
 from bench.core.errors import InputError
 from bench.core.realtime import run_on_clock
 from bench.ports import ChannelSpec
-from bench.rig.ecu_server import ServedEcu, load_vehicle, serve_ecu
+from bench.rig.ecu_server import ServedEcu, ServedVehicle, load_vehicle, serve_ecus
 
 LIST = "list"
 
@@ -26,7 +27,13 @@ LIST = "list"
 @click.command(short_help="a simulated ECU on a CAN adapter")
 @click.argument("vehicle", required=False)
 @click.argument("ecu_id", metavar="[ECU]", required=False)
-@click.option("--can", metavar="KEY=VALUE,…", help="The adapter: interface, channel, and what its driver takes.")
+@click.option("--all", "serves_all", is_flag=True, help="Serve every ECU of VEHICLE, each channel on its adapter.")
+@click.option(
+    "--can",
+    metavar="[CHANNEL=]KEY=VALUE,…",
+    multiple=True,
+    help="The adapter: interface, channel, and what its driver takes. With --all one for each channel.",
+)
 @click.option(
     "--bitrate",
     type=click.IntRange(10_000, 1_000_000),
@@ -57,7 +64,8 @@ LIST = "list"
 def ecu(
     vehicle: str | None,
     ecu_id: str | None,
-    can: str | None,
+    serves_all: bool,
+    can: tuple[str, ...],
     bitrate: int,
     data_bitrate: int | None,
     journal: Path | None,
@@ -68,7 +76,7 @@ def ecu(
     svg: Path | None,
     as_json: bool,
 ) -> int:
-    """Serve one simulated ECU of VEHICLE (a file, or the name of a built-in one) until Ctrl-C, in real time.
+    """Serve simulated ECUs of VEHICLE (a file, or the name of a built-in one) until Ctrl-C, in real time.
 
     Ends with 0 on Ctrl-C or SIGTERM.
 
@@ -80,6 +88,9 @@ def ecu(
       otabench ecu two_ecu_car body --describe
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0
       otabench ecu two_ecu_car gateway --can interface=udp_multicast,channel=239.74.163.2,hop_limit=0
+      otabench ecu two_ecu_car --all --can interface=socketcan,channel=vcan0
+      otabench ecu gateway_car --all --can can0=interface=socketcan,channel=vcan0 \\
+          --can can1=interface=socketcan,channel=vcan1 --misbehave body/0x36:nrc=0x72@5
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave overflow@3
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x36:nrc=0x72@5
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x31.01FF00:slow=above_p2_star@1
@@ -96,21 +107,32 @@ def ecu(
     path = find("vehicles", vehicle)
     if lists:
         return list_ecus(load_vehicle(path), as_json=as_json)
-    if ecu_id is None or can is None:
-        known = ", ".join(entry.id for entry in load_vehicle(path).ecus)
-        what = "ECU" if ecu_id is None else "--can"
-        raise InputError(f"{what} is missing", allowed=f"ECUs of {vehicle}: {known}", hint="otabench ecu --help")
-    served = ServedEcu(path, ecu_id, misbehaviours(misbehave))
-    spec = can_channel(served.entry.channel, can, bitrate, data_bitrate)
+    served = _served(path, vehicle, ecu_id, misbehave, serves_all=serves_all)
+    specs = adapters(served, can, bitrate, data_bitrate)
 
     def ready() -> None:
-        _tell_ready(served, spec, as_json=as_json)
+        _tell_ready(served, specs, serves_all=serves_all, as_json=as_json)
 
     with ExitStack() as opened:
         file = None if journal is None else _open(journal, opened)
-        run_on_clock(lambda clock: serve_ecu(clock, served, spec, seed, file, ready), virtual=False)
+        run_on_clock(lambda clock: serve_ecus(clock, served, specs, seed, file, ready), virtual=False)
     messages().print("ended: nothing is left running", markup=False)
     return 0
+
+
+def _served(
+    path: Path, vehicle: str, ecu_id: str | None, misbehave: tuple[str, ...], *, serves_all: bool
+) -> ServedVehicle:
+    """Return the ECUs that are meant, each with what it does wrong."""
+    known = [entry.id for entry in load_vehicle(path).ecus]
+    if ecu_id is None and not serves_all:
+        allowed = f"ECUs of {vehicle}: {', '.join(known)}, or --all"
+        raise InputError("ECU is missing", allowed=allowed, hint="otabench ecu --help")
+    if ecu_id is not None and serves_all:
+        raise InputError("one ECU and all of them", key="--all", found=ecu_id, allowed=f"--all, or {ecu_id} alone")
+    orders = orders_by_ecu(misbehave, known if ecu_id is None else [ecu_id])
+    chosen = known if ecu_id is None else [ecu_id]
+    return ServedVehicle([ServedEcu(path, each, orders.get(each, ())) for each in chosen])
 
 
 def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Path | None, *, as_json: bool) -> int:
@@ -141,16 +163,23 @@ def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
         raise InputError(f"the journal cannot be written: {error.strerror}", key="--journal", found=journal) from None
 
 
-def _tell_ready(served: ServedEcu, spec: ChannelSpec, *, as_json: bool) -> None:
-    """Print the one line (or object) that says the ECU listens."""
+def _tell_ready(served: ServedVehicle, specs: Sequence[ChannelSpec], *, serves_all: bool, as_json: bool) -> None:
+    """Print a line for each ECU (or one object) that says that it listens."""
+    by_channel = {spec.name: spec for spec in specs}
+    told = [(ecu, by_channel[ecu.entry.channel]) for ecu in served.ecus]
     if as_json:
-        adapter = {"interface": spec.interface, "adapter_channel": spec.channel, "fd": spec.fd}
-        names = {"misbehave": [str(each) for each in served.misbehave]}
-        print_json({"vehicle": served.vehicle.name, **ecu_ids(served.vehicle, served.entry), **adapter, **names})
+        rows = [_ready_json(ecu, spec) for ecu, spec in told]
+        print_json({"vehicle": served.vehicle.name, **({"ecus": rows} if serves_all else rows[0])})
         return
-    entry = served.entry
-    numbers = {name: value for name, value in ecu_ids(served.vehicle, entry).items() if isinstance(value, int)}
-    ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())
-    wild = f", misbehaves: {', '.join(map(str, served.misbehave))}" if served.misbehave else ""
-    where = f"{spec.interface} {spec.channel}"
-    click.echo(f"ready: {entry.id} of {served.vehicle.name} on {where}, {ids}{wild}; Ctrl-C ends")
+    for ecu, spec in told:
+        entry = ecu.entry
+        numbers = {name: value for name, value in ecu_ids(ecu.vehicle, entry).items() if isinstance(value, int)}
+        ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())
+        wild = f", misbehaves: {', '.join(map(str, ecu.misbehave))}" if ecu.misbehave else ""
+        where = f"{spec.interface} {spec.channel}"
+        click.echo(f"ready: {entry.id} of {ecu.vehicle.name} on {where}, {ids}{wild}; Ctrl-C ends")
+
+
+def _ready_json(ecu: ServedEcu, spec: ChannelSpec) -> dict[str, object]:
+    adapter = {"interface": spec.interface, "adapter_channel": spec.channel, "fd": spec.fd}
+    return {**ecu_ids(ecu.vehicle, ecu.entry), **adapter, "misbehave": [str(each) for each in ecu.misbehave]}

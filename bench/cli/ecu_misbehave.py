@@ -18,9 +18,25 @@ HINT = "otabench ecu --misbehave list"
 ISOTP_GRAMMAR = "NAME[@WHEN], for example overflow@3"
 
 
-def misbehaviours(texts: Sequence[str]) -> list[AnyMisbehaviour]:
-    """Read the options: with a colon it is UDS that goes wrong, without one ISO-TP; `InputError` says what is wrong."""
-    return [_of_server(text) if ":" in text else _of_transport(text) for text in texts]
+def orders_by_ecu(texts: Sequence[str], ecus: Sequence[str]) -> dict[str, list[AnyMisbehaviour]]:
+    """Read `[ECU/]WHAT`: with a colon it is UDS that goes wrong, without one ISO-TP; `InputError` says what is wrong.
+
+    ECU may be left out where there is one.
+    """
+    orders: dict[str, list[AnyMisbehaviour]] = {}
+    for text in texts:
+        ecu, separator, what = text.rpartition("/")
+        if not separator and len(ecus) > 1:
+            raise InputError(
+                "which ECU misbehaves?", key="--misbehave", found=text, allowed=f"{ecus[0]}/{text}", hint=HINT
+            )
+        ecu = ecu if separator else ecus[0]
+        if ecu not in ecus:
+            raise InputError(
+                "no such ECU is served", key="--misbehave", found=text, allowed=", ".join(f"{each}/…" for each in ecus)
+            )
+        orders.setdefault(ecu, []).append(_of_server(what) if ":" in what else _of_transport(what))
+    return orders
 
 
 def _of_server(text: str) -> AnyMisbehaviour:

@@ -176,6 +176,15 @@ class MemoryRegion:
     torn: tuple[tuple[int, int], ...] = ()
 
 
+class SectorWear(NamedTuple):
+    """How often a sector was erased; `rated` is the endurance it is made for, None where nobody says."""
+
+    region: str
+    sector: int
+    erases: int
+    rated: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class FlashDump:
     """All readable memory of one ECU after the run, and how often each kind of operation was done on it.
@@ -192,6 +201,8 @@ class FlashDump:
     """The ECU's anti-rollback floor; None where it cannot be read."""
     trial_bank: str | None = None
     """The bank whose image still waits to be confirmed; None when there is none."""
+    wear: tuple[SectorWear, ...] = ()
+    """Sectors that were erased, staging flash too, in order; empty where nobody counts."""
 
     def region(self, name: str) -> MemoryRegion | None:
         """Return the region of that name."""
@@ -277,6 +288,8 @@ class EcuLayout:
     """What its application wants of the car before programming."""
     inhibit: InhibitSignal | None = None
     """How it says that the car must not be started; None where it says nothing."""
+    factory_bootloader: bytes = b""
+    """The 256-byte header of the bootloader that the factory put in, which is not signed; empty when it is built in."""
 
     @property
     def request(self) -> CanAddress:

@@ -36,6 +36,8 @@ class PartnerSpec:
     can_id: int
     timeout_ms: int
     id_29_bit: bool = False
+    channel: str | None = None
+    """None: the ECU's own bus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from bench.config import FileModel
 from bench.config.mistakes import Source, explained
-from bench.core.car import CAR_KEYS, CarValue, checked
+from bench.core.car import CAR_KEYS, CarValue
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
@@ -71,10 +71,13 @@ class ConditionParameters(FileModel):
     value: bool | float | str
     restore_after_ms: int = Field(default=10_000, ge=1, le=3_600_000)
 
-    @model_validator(mode="after")
-    def _car_takes_it(self) -> ConditionParameters:
-        checked(self.key, self.value)
-        return self
+    @field_validator("value")
+    @classmethod
+    def _car_takes_it(cls, value: CarValue, info: ValidationInfo) -> CarValue:
+        key = info.data.get("key")
+        if key is not None and CAR_KEYS[key].taken(value) is None:
+            raise ValueError(CAR_KEYS[key].text())
+        return value
 
 
 class DriverParameters(FileModel):

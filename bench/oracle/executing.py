@@ -10,8 +10,8 @@ from bench.oracle.decode_image import HEADER_BYTES, Header, header_or_none
 from bench.oracle.findings import Finding, at, failed, in_flash
 from bench.oracle.result import Evidence
 
-BOOT = "boot"
-"""What stands for the bank of a bootloader, and for its region."""
+BOOTLOADERS = ("boot", "boot_shadow")
+"""What stands for the bank of a bootloader, and for its region: header first where it has one, the code behind it."""
 
 
 def entry_problem(execution: ExecutionRecord, header: Header) -> str | None:
@@ -52,7 +52,9 @@ def _changed_under_way(layout: EcuLayout, run: ExecutionRecord, operations: list
 
 
 def _regions(run: ExecutionRecord) -> tuple[str, ...]:
-    return (BOOT,) if run.bank == BOOT else tuple(f"{kind}:{run.bank}" for kind in ("mark", "header", "image"))
+    if run.bank in BOOTLOADERS:
+        return (run.bank,)
+    return tuple(f"{kind}:{run.bank}" for kind in ("mark", "header", "image"))
 
 
 def _other_bytes(
@@ -72,8 +74,8 @@ def _other_bytes(
 
 def _recorded(run: ExecutionRecord, header: Header | None) -> Iterator[tuple[str, str]]:
     """Yield (region, what it must hold) of an execution."""
-    if run.bank == BOOT:
-        yield BOOT, run.image_sha256.lower()
+    if run.bank in BOOTLOADERS:
+        yield run.bank, run.image_sha256.lower()
         return
     yield f"header:{run.bank}", hashlib.sha256(run.header).hexdigest()
     if header is not None and run.image_sha256:
@@ -83,11 +85,11 @@ def _recorded(run: ExecutionRecord, header: Header | None) -> Iterator[tuple[str
 def _held(region: MemoryRegion, layout: EcuLayout, run: ExecutionRecord, header: Header | None) -> str | None:
     """Return the hash of the region's executed part; None where cells are torn or the part leaves the region."""
     first, length = 0, HEADER_BYTES if region.name.startswith("header:") else len(region.data)
-    if region.name.startswith("image:") or (run.bank == BOOT and header is not None):
-        assert header is not None
-        base = region.base_address
-        bank = next((bank for bank in layout.banks if bank.name == run.bank), None)
-        first, length = header.load_address - (base if bank is None else bank.linked_base), header.length
+    if header is not None and run.bank in BOOTLOADERS:
+        first, length = HEADER_BYTES, header.length
+    elif header is not None and region.name.startswith("image:"):
+        linked = next((bank.linked_base for bank in layout.banks if bank.name == run.bank), region.base_address)
+        first, length = header.load_address - linked, header.length
     torn = any(start < first + length and start + size > first for start, size in region.torn)
     if torn or first < 0 or first + length > len(region.data):
         return None

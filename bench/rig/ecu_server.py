@@ -1,11 +1,13 @@
-"""One simulated ECU served on a CAN adapter in real time (`otabench ecu`), for other processes and other tools."""
+"""Simulated ECUs served on CAN adapters in real time (`otabench ecu`), for other processes and other tools."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,9 +19,10 @@ from bench.core.journal import Journal
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter, Points
 from bench.core.records import FrameRecord
+from bench.core.specs import VehicleSpec
 from bench.core.world import World
 from bench.flasher.recipe import Recipe
-from bench.images.signing import demo_payload, sign_image
+from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.misbehaving_bus import MisbehavingBus
 from bench.ports import CanBus, CanPort, ChannelSpec
 from bench.rig.can_drivers import PYTHON_CAN, open_adapter
@@ -56,16 +59,11 @@ class ServedEcu:
         recipe_path = catalogue.path("recipes", self.entry.recipe, named_by=vehicle_path)
         self.recipe = load_toml(recipe_path, Recipe, "recipe")
 
-    def build(self, world: World, bus: CanBus) -> Any:
-        """Build the ECU on a bus, with its software installed, without power."""
+    def installed(self, seed: int) -> SignedImage:
+        """Return the software that it runs."""
         entry = self.entry
-        transport = [each for each in self.misbehave if isinstance(each, Misbehaviour)]
-        if transport:
-            bus = MisbehavingBus(
-                bus, entry.address(), transport, lambda name: world.journal.add(entry.id, "misbehave", name)
-            )
-        image = sign_image(
-            demo_payload(world.seeds.seed, entry.id, entry.installed.version, entry.installed.size_bytes),
+        return sign_image(
+            demo_payload(seed, entry.id, entry.installed.version, entry.installed.size_bytes),
             hardware_id=entry.hardware_id,
             software_id=entry.software_id,
             version=entry.installed.version,
@@ -73,20 +71,53 @@ class ServedEcu:
             load_address=self.recipe.memory.region_base,
             key=signing_key(IMAGE_KEY),
         )
+
+    def between(self, world: World, bus: CanBus) -> CanBus:
+        """Return the bus as its ISO-TP is to be heard there."""
+        transport = [each for each in self.misbehave if isinstance(each, Misbehaviour)]
+        note = partial(world.journal.add, self.entry.id, "misbehave")
+        return MisbehavingBus(bus, self.entry.address(), transport, note) if transport else bus
+
+
+class ServedVehicle:
+    """The ECUs of one vehicle that are served together; one alone routes nothing, since it has one bus."""
+
+    def __init__(self, ecus: Sequence[ServedEcu]) -> None:
+        self.ecus, self.vehicle = tuple(ecus), ecus[0].vehicle
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels that they need, in the order of the vehicle file."""
+        own = (ecu.entry.channel for ecu in self.ecus)
+        routed = (name for ecu in self._spec().ecus for route in ecu.routes for name in (route.source, route.target))
+        return tuple(dict.fromkeys((*own, *routed)))
+
+    def _spec(self) -> VehicleSpec:
         whole = self.vehicle.spec()
-        mine = next(ecu for ecu in whole.ecus if ecu.id == entry.id)
-        spec = replace(whole, ecus=(replace(mine, routes=(), reached_on=None),))  # there is one bus: nothing to route
+        ids = {ecu.entry.id for ecu in self.ecus}
+        here = tuple(ecu for ecu in whole.ecus if ecu.id in ids)
+        if len(here) == 1:
+            here = (replace(here[0], routes=(), reached_on=None),)
+        return replace(whole, ecus=here)
+
+    def build(self, world: World, buses: Mapping[str, CanBus]) -> Any:
+        """Build the ECUs on their buses, each with its software installed, without power."""
+        theirs = dict(buses)
+        for ecu in self.ecus:
+            theirs[ecu.entry.channel] = ecu.between(world, theirs[ecu.entry.channel])
+        images = {ecu.entry.id: ecu.installed(world.seeds.seed) for ecu in self.ecus}
         vehicle = plug_in("otabench.vehicle", "sim")(
             world,
-            spec,
-            {entry.channel: bus},
+            self._spec(),
+            theirs,
             public_key(IMAGE_KEY),
-            {entry.personality: self.personality_path},
-            {entry.id: (image.header.encode(), image.data)},
+            {ecu.entry.personality: ecu.personality_path for ecu in self.ecus},
+            {ecu_id: (image.header.encode(), image.data) for ecu_id, image in images.items()},
         )
-        for order in self.misbehave:
-            if isinstance(order, EcuMisbehaviour):
-                vehicle.misbehave(entry.id, order)
+        for ecu in self.ecus:
+            for order in ecu.misbehave:
+                if isinstance(order, EcuMisbehaviour):
+                    vehicle.misbehave(ecu.entry.id, order)
         return vehicle
 
 
@@ -95,12 +126,17 @@ def load_vehicle(path: Path) -> VehicleFile:
     return load_toml(path, VehicleFile, "vehicle")
 
 
-async def serve_ecu(
-    clock: Clock, served: ServedEcu, spec: ChannelSpec, seed: int, journal: IO[bytes] | None, ready: Callable[[], None]
+async def serve_ecus(
+    clock: Clock,
+    served: ServedVehicle,
+    specs: Sequence[ChannelSpec],
+    seed: int,
+    journal: IO[bytes] | None,
+    ready: Callable[[], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called once the ECU listens.
+    """Serve until SIGINT or SIGTERM; `ready` is called once every ECU listens.
 
-    EquipmentError when the adapter cannot be opened or goes away, InputError for wrong files.
+    EquipmentError when an adapter cannot be opened or goes away, InputError for wrong files.
     """
     world = World(clock, seed)
     world.journal = FlowingJournal(clock, journal)
@@ -110,17 +146,19 @@ async def serve_ecu(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    bus = open_adapter(world, PYTHON_CAN, spec, senders(served.vehicle, served.entry.channel))
-    watched = WatchedBus(bus)
-    try:
-        served.build(world, watched).power_on()
-        await _first(stop, watched.attached)
+    here = Attendance({ecu.entry.id for ecu in served.ecus})
+    with ExitStack() as opened:
+        buses: dict[str, CanBus] = {}
+        for spec in specs:
+            bus = open_adapter(world, PYTHON_CAN, spec, senders(served.vehicle, spec.name))
+            opened.callback(bus.close)
+            buses[spec.name] = WatchedBus(bus, here)
+        served.build(world, buses).power_on()
+        await _first(stop, here.complete)
         if not stop.is_set():
             ready()
             await stop.wait()
         world.seal()
-    finally:
-        bus.close()
     if world.crash is not None:
         raise world.crash.error
 
@@ -134,12 +172,25 @@ async def _first(*events: asyncio.Event) -> None:
             task.cancel()
 
 
+class Attendance:
+    """Who has booted: `complete` is set once all that are expected have attached to a bus."""
+
+    def __init__(self, expected: set[str]) -> None:
+        self._missing = set(expected)
+        self.complete = asyncio.Event()
+
+    def came(self, part: str) -> None:
+        """Note that a node attached to a bus."""
+        self._missing.discard(part)
+        if not self._missing:
+            self.complete.set()
+
+
 class WatchedBus:
     """A bus that tells when a node attached: the ECU has booted and listens."""
 
-    def __init__(self, bus: CanBus) -> None:
-        self._bus = bus
-        self.attached = asyncio.Event()
+    def __init__(self, bus: CanBus, attendance: Attendance) -> None:
+        self._bus, self._attendance = bus, attendance
 
     @property
     def fd(self) -> bool:
@@ -148,7 +199,7 @@ class WatchedBus:
 
     def attach(self, life: Incarnation) -> CanPort:
         """See `CanBus.attach`."""
-        self.attached.set()
+        self._attendance.came(life.part)
         return self._bus.attach(life)
 
 

@@ -179,9 +179,10 @@ class EcuEntry(AddressedEcu):
     @model_validator(mode="after")
     def _frames_are_on_its_own_buses(self) -> EcuEntry:
         own = {self.channel, *(name for route in self.routes for name in (route.from_, route.to))}
-        for frame in self.frames:
-            if frame.channel not in (None, *own):
-                raise ValueError(f"frames.channel: {', '.join(sorted(own))}; found {frame.channel!r}")
+        named = [("frames", frame.channel) for frame in self.frames]
+        for key, channel in (*named, *(("partners", partner.channel) for partner in self.partners)):
+            if channel not in (None, *own):
+                raise ValueError(f"{key}.channel: {', '.join(sorted(own))}; found {channel!r}")
         return self
 
     @field_validator("id")
@@ -393,7 +394,6 @@ def _check_channels(ecu: EcuEntry, channels: list[str], path: Path, vehicle_path
     """Every channel that an ECU's entry names is one of the bench's."""
     named = [("channel", ecu.channel), ("reached_on", ecu.tester_channel)]
     named += [("routes", name) for route in ecu.routes for name in (route.from_, route.to)]
-    named += [("frames.channel", frame.channel) for frame in ecu.frames if frame.channel is not None]
     for key, name in named:
         if name not in channels:
             raise InputError(

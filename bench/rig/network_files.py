@@ -59,7 +59,7 @@ class FrameEntry(Identified):
     period_ms: int = Field(ge=1, le=60_000)
     length: int = Field(default=8, ge=3, le=64, description="data bytes")
     offset_ms: int = Field(default=0, ge=0, le=60_000, description="from the application's start to the first one")
-    fd: bool = False
+    fd: bool = Field(default=False, validate_default=True)
     channel: Name | None = Field(default=None, description="of a gateway: on which bus; default: its own")
     inhibit_bit: int | None = Field(
         default=None, ge=FIRST_FREE_BIT, lt=64 * 8,
@@ -91,10 +91,11 @@ class PartnerEntry(Identified):
     """A frame that the ECU expects; the n-th one's absence is DTC C10087 + (n - 1) * 0x100."""
 
     timeout_ms: int = Field(ge=10, le=600_000)
+    channel: Name | None = Field(default=None, description="of a gateway: on which bus; default: its own")
 
     def spec(self) -> PartnerSpec:
         """Return it as a value."""
-        return PartnerSpec(can_id=self.id, id_29_bit=self.id_29_bit, timeout_ms=self.timeout_ms)
+        return PartnerSpec(can_id=self.id, **self.model_dump(exclude={"id"}))
 
 
 class ManagementEntry(FileModel):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
-from bench.core.car import CAR_KEYS, checked
+from bench.core.car import CAR_KEYS, CarValue
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.catalogue import CATALOGUE, check_fault
@@ -59,10 +59,13 @@ class DriveStep(FileModel):
     key: Literal[tuple(CAR_KEYS)]  # type: ignore[valid-type]
     value: bool | float | str
 
-    @model_validator(mode="after")
-    def _car_takes_it(self) -> DriveStep:
-        checked(self.key, self.value)
-        return self
+    @field_validator("value")
+    @classmethod
+    def _car_takes_it(cls, value: CarValue, info: ValidationInfo) -> CarValue:
+        key = info.data.get("key")
+        if key is not None and CAR_KEYS[key].taken(value) is None:
+            raise ValueError(CAR_KEYS[key].text())
+        return value
 
 
 class Expectation(FileModel):

@@ -28,6 +28,7 @@ class Problem(StrEnum):
     HARDWARE = "other hardware"
     RELEASE = "release counter below the floor"
     HASH = "hash or length wrong"
+    NO_BOOTLOADER = "no bootloader for its place"
     CRASH_LOOP = "crashed too often in a row"
 
 

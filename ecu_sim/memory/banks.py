@@ -10,6 +10,7 @@ from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
+from ecu_sim.memory.bootloader import BootloaderMemory
 from ecu_sim.memory.crashes import CrashCounters
 from ecu_sim.memory.dtcs import Dtc, DtcMemory, DtcStore
 from ecu_sim.memory.files import FileArea
@@ -18,7 +19,16 @@ from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord, NvmSnapshot
 from ecu_sim.memory.pages import Cell
 from ecu_sim.memory.settings import SettingsBlock
 from ecu_sim.memory.torn import TornReads
-from ecu_sim.personality.geometry import RAM, STAGING, Bank, header_region, image_region, mark_region
+from ecu_sim.memory.user_area import UserArea
+from ecu_sim.personality.geometry import (
+    BOOT_SHADOW_REGION,
+    RAM,
+    STAGING,
+    Bank,
+    header_region,
+    image_region,
+    mark_region,
+)
 from ecu_sim.personality.personality import Personality
 
 VALID_MARK = b"OTABENCH-VALID-1"
@@ -51,11 +61,17 @@ class EcuMemory:
         self.flash = Flash(world, ecu, personality.regions(), code_partition="" if code == RAM else code)
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
-        rules = personality.diagnostics
+        diagnostics = personality.diagnostics
         self.dtc_block = DtcStore(self.nvm.device)
-        self.settings = SettingsBlock(self.nvm.device, rules)
-        self.files = FileArea(self.nvm.device, rules.file_area_bytes) if rules.file_area_bytes else None
+        self.settings = SettingsBlock(self.nvm.device, diagnostics)
+        area_bytes = diagnostics.file_area_bytes
+        self.files = FileArea(self.nvm.device, area_bytes) if area_bytes else None
+        user = personality.user_data
+        self.user_area = None if user is None else UserArea(self.flash, self.nvm.device, user, ecu)
         self.crash_block = NvmBlock(self.nvm.device, CrashCounters().encode())
+        rules = personality.bootloader_update
+        self.bootloader = None if rules is None else BootloaderMemory(self.flash, self.nvm.device, rules)
+        """None where the bootloader is built in and never changes."""
         self._ecu = ecu
         self._dtcs: DtcMemory | None = None
 
@@ -68,6 +84,9 @@ class EcuMemory:
     def begin_boot(self, life: Incarnation) -> None:
         """Begin a life: what the last one was doing has left its traces, and nobody is told of errors yet."""
         self._dtcs = None
+        self.flash.lock()
+        if self.bootloader is not None:
+            self.bootloader.running = None
         self.flash.begin_boot(life.number)
         self.nvm.device.begin_boot(life.number)
 
@@ -184,11 +203,19 @@ class EcuMemory:
         return Place(header_region(bank), offset, size_bytes)
 
     def download_place(self, bank: str, address: int, size_bytes: int) -> Place | None:
-        """Return where a download may go: the header slot as a whole, or unit-aligned into the image."""
+        """Return where a download may go: the header slot as a whole, or unit-aligned into the image or the shadow."""
+        shadow = self.shadow_place(address, size_bytes)
+        if shadow is not None:
+            return None if shadow.offset % self.unit_bytes(shadow.region) else shadow
         if address == self.personality.header_address:
             return Place(header_region(bank), 0, HEADER_BYTES) if size_bytes == HEADER_BYTES else None
         place = self.image_place(bank, address, size_bytes)
         return None if place is None or place.offset % self.unit_bytes(place.region) else place
+
+    def shadow_place(self, address: int, size_bytes: int) -> Place | None:
+        """Return where linked addresses lie in the bootloader's shadow, or None."""
+        offset = None if self.bootloader is None else self.bootloader.shadow_offset(address, size_bytes)
+        return None if offset is None else Place(BOOT_SHADOW_REGION, offset, size_bytes)
 
     def verify_ns(self, bank: str, length: int) -> int:
         """Return how long the boot manager takes to verify an image of `length` bytes where it stands."""
@@ -271,6 +298,8 @@ class EcuMemory:
                 torn = tuple((at, min(length, size_bytes - at)) for at, length in flash.torn(name) if at < size_bytes)
                 base = flash.region(name).base_address
                 regions.append(MemoryRegion(name, base, flash.raw(name, 0, size_bytes), torn))
+        if self.bootloader is not None:
+            regions += self.bootloader.dumped()
         record = self.nvm.record
         return FlashDump(
             ecu=self._ecu,
@@ -280,4 +309,5 @@ class EcuMemory:
             driver_faults=tuple(flash.driver_faults),
             release_floor=record.release_floor,
             trial_bank=record.trial_bank,
+            wear=flash.worn(),
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
-from bench.core.records import FlashOperation
+from bench.core.records import FlashOperation, SectorWear
 from bench.core.world import World
 from ecu_sim.memory.pages import ERASED_BYTE, HASH_MODULUS, Cell, RegionStore, StoreSnapshot
 from ecu_sim.memory.torn import Torn, TornReads, mixed
@@ -97,6 +97,7 @@ class Flash:
         self.programs = 0
         self.erases = 0
         self.driver_faults: list[str] = []
+        self._unlocked: tuple[Incarnation, str] | None = None
         self.torn_reads = TornReads.MIXED
         """How what the next cut tears will read."""
 
@@ -106,6 +107,13 @@ class Flash:
     def wear(self) -> Mapping[tuple[str, int], int]:
         """Erases begun, per (region, sector)."""
         return self._wear
+
+    def worn(self) -> tuple[SectorWear, ...]:
+        """Return every sector that was erased."""
+        return tuple(
+            SectorWear(name, sector, n, self.region(name).endurance_cycles)
+            for (name, sector), n in sorted(self._wear.items())
+        )
 
     def region(self, name: str) -> FlashRegion:
         """Return a region; KeyError when there is none."""
@@ -221,13 +229,21 @@ class Flash:
         region = store.region
         if region.device in self._running:
             raise self._fault(f"operation on {name} while another one runs")
-        if region.protected:
+        if region.protected and self._unlocked != (life, name):
             raise self._fault(f"operation on protected region {name}")
         if region.partition and region.partition == self._code_partition:
             raise self._fault(f"operation on {name} while code runs from its partition {region.partition}")
         if offset < 0 or offset + length > region.size_bytes:
             raise self._fault(f"operation at {name} 0x{offset:X} leaves the region")
         return store
+
+    def unlock(self, life: Incarnation, name: str) -> None:
+        """Open a protected region to one life, until `lock` or the next boot: the boot manager's privilege."""
+        self._unlocked = life, name
+
+    def lock(self) -> None:
+        """Protect what was unlocked."""
+        self._unlocked = None
 
     def _fault(self, text: str) -> FlashFault:
         self.driver_faults.append(text)

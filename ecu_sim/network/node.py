@@ -50,7 +50,14 @@ class ApplicationNetwork:
             for f in parts.spec.frames
         ]
         self._partners = [
-            Partner(parts.life, port, partner, number, parts.dtcs, self._watches)
+            Partner(
+                parts.life,
+                parts.ports[partner.channel or parts.spec.channel],
+                partner,
+                number,
+                parts.dtcs,
+                self._watches,
+            )
             for number, partner in enumerate(parts.spec.partners)
         ]
 

@@ -15,7 +15,7 @@ class Sleeper:
     """Whether one ECU sleeps; it outlives the ECU's lives, but not a power cut."""
 
     def __init__(
-        self, world: World, part: str, channels: Mapping[str, CanBus], car: Car, reset: Callable[[], None]
+        self, world: World, part: str, channels: Mapping[str, CanBus], car: Car, reset: Callable[[str], None]
     ) -> None:
         self._world, self._part, self._channels, self._car, self._reset = world, part, channels, car, reset
         self._falling = False
@@ -26,7 +26,7 @@ class Sleeper:
         """End the running life; the next one only waits."""
         self._world.journal.add(self._part, "sleep", "bus sleep")
         self._falling = True
-        self._reset()
+        self._reset("bus sleep")
         self._falling = False
 
     def takes(self, life: Incarnation) -> bool:
@@ -46,4 +46,4 @@ class Sleeper:
     def _wake(self, cause: str) -> None:
         self._world.journal.add(self._part, "wake", cause)
         self._dozing = None
-        self._reset()
+        self._reset("woken")

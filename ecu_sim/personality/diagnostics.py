@@ -56,7 +56,7 @@ class RoutineIds(FileModel):
     report_progress: int = Field(default=0x0205, ge=0, le=0xFFFF)
     check_block: int = Field(default=0x0206, ge=0, le=0xFFFF)
     check_preconditions: int = Field(default=0x0207, ge=0, le=0xFFFF)
-    self_test: int = Field(default=0x0208, ge=0, le=0xFFFF, description="hashes the running image in the background")
+    self_test: int = Field(default=0x020A, ge=0, le=0xFFFF, description="hashes the running image in the background")
 
     @model_validator(mode="after")
     def _differ(self) -> RoutineIds:

@@ -35,7 +35,7 @@ class Sectors(FileModel):
 class FlashArea(FileModel):
     """Regions that are made otherwise than `[flash]` says; what is left out is as there.
 
-    `regions` are `mark:<bank>`, `header:<bank>`, `image:<bank>` and `boot`.
+    `regions` are `mark:<bank>`, `header:<bank>`, `image:<bank>`, `boot` and `boot_shadow`.
     """
 
     regions: tuple[str, ...] = Field(min_length=1)
@@ -100,6 +100,8 @@ STAGING = "staging"
 """Stands where a bank's name stands, for the regions of the external flash."""
 BOOT_REGION = "boot"
 """The bootloader's own, protected region."""
+BOOT_SHADOW_REGION = "boot_shadow"
+"""Where a new bootloader is downloaded to, on ECUs whose bootloader can be updated."""
 BOOT_BASE, BOOT_BYTES = 0x00F8_0000, 0x1_0000
 
 
@@ -127,6 +129,7 @@ class Layout:
     header_address: int
     mark_address: int
     staging: StagingFlash | None = None
+    boot_shadow_address: int | None = None
 
     def regions(self) -> Iterator[FlashRegion]:
         """Yield per bank mark, header slot and image; then the bootloader's region, then the external ones."""
@@ -136,6 +139,8 @@ class Layout:
             yield self._internal(image_region(bank.name), bank.linked_base, bank.size_bytes)
         boot_bytes = max(BOOT_BYTES, self.flash.sector_bytes)
         yield self._internal(BOOT_REGION, BOOT_BASE, boot_bytes, protected=True)
+        if self.boot_shadow_address is not None:
+            yield self._internal(BOOT_SHADOW_REGION, self.boot_shadow_address, boot_bytes)
         if self.staging is not None:
             yield from self._external(self.staging)
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
 from bench.core.clock import NS_PER_MS
@@ -16,8 +16,19 @@ from bench.core.specs import EcuSpec
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
+from ecu_sim.personality.bootloader_update import BootloaderUpdate
 from ecu_sim.personality.diagnostics import Diagnostics, Identification
-from ecu_sim.personality.geometry import BOOT_BASE, Bank, FlashTiming, Layout, StagingFlash, image_region
+from ecu_sim.personality.geometry import (
+    BOOT_BASE,
+    BOOT_BYTES,
+    Bank,
+    FlashTiming,
+    Layout,
+    StagingFlash,
+    header_region,
+    image_region,
+    mark_region,
+)
 from ecu_sim.personality.preconditions import Preconditions
 from ecu_sim.personality.region import FlashRegion
 from ecu_sim.personality.sections import (
@@ -29,6 +40,7 @@ from ecu_sim.personality.sections import (
     UdsServerTiming,
 )
 from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
+from ecu_sim.personality.user_data import UserData
 from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 
 ERASE_ROUTINE = 0xFF00
@@ -56,11 +68,20 @@ class Personality(FileModel):
     diagnostics: Diagnostics = Diagnostics()
     supply: SupplyRules = DEFAULT_SUPPLY
     watchdog: WatchdogRules = DEFAULT_WATCHDOG
+    bootloader_update: BootloaderUpdate | None = None
     resume: bool = Field(default=False, description="routine 0x0205 tells how much of a download flash holds")
     preconditions: Preconditions = Preconditions()
+    user_data: UserData | None = None
     routes_in_bootloader: bool = Field(
         default=False, description="of a gateway: its bootloader carries frames between the buses too"
     )
+
+    @field_validator("staging")
+    @classmethod
+    def _has_one_bank(cls, staging: StagingFlash | None, info: ValidationInfo) -> StagingFlash | None:
+        if staging is not None and len(info.data.get("banks", ())) > 1:
+            raise ValueError("nothing: external flash is for ECUs with one bank")
+        return staging
 
     @model_validator(mode="after")
     def _fits_together(self) -> Personality:
@@ -73,14 +94,24 @@ class Personality(FileModel):
             raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
         if len({bank.name for bank in self.banks}) != len(self.banks):
             raise ValueError("banks.name must differ")
-        spans = [(self.header_address, sector), (self.mark_address, sector), (BOOT_BASE, sector)]
+        boot_bytes = max(BOOT_BYTES, sector)
+        boots = [(BOOT_BASE, boot_bytes)]
+        if self.bootloader_update is not None:
+            boots.append((self.bootloader_update.shadow_address, boot_bytes))
         if self.uds.max_block_length > self.isotp.max_length:
             raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
-        for bank in self.banks:
-            _refuse_overlap([*spans, (bank.linked_base, bank.size_bytes)])
-        if self.staging is not None and self.dual_bank:
-            raise ValueError("staging is for ECUs with one bank")
         self._layout.check(HEADER_BYTES)
+        sizes = {region.name: region.size_bytes for region in self._regions}
+        user = self.user_data
+        if user is not None and user.size_bytes % sector:
+            raise ValueError("user_data.size_bytes must be a multiple of flash.sector_bytes")
+        owned = [] if user is None else [(user.base_address, user.size_bytes)]
+        for bank in self.banks:
+            slots = [
+                (self.header_address, sizes[header_region(bank.name)]),
+                (self.mark_address, sizes[mark_region(bank.name)]),
+            ]
+            _refuse_overlap([*slots, *boots, *owned, (bank.linked_base, bank.size_bytes)])
         return self
 
     def _has_own_sectors(self, bank: Bank) -> bool:
@@ -89,11 +120,13 @@ class Personality(FileModel):
 
     @cached_property
     def _layout(self) -> Layout:
-        return Layout(self.banks, self.flash, self.header_address, self.mark_address, self.staging)
+        shadow = None if self.bootloader_update is None else self.bootloader_update.shadow_address
+        return Layout(self.banks, self.flash, self.header_address, self.mark_address, self.staging, shadow)
 
     @cached_property
     def _regions(self) -> tuple[FlashRegion, ...]:
-        return tuple(self._layout.regions())
+        own = () if self.user_data is None else (self.user_data.region(self.flash),)
+        return (*self._layout.regions(), *own)
 
     @property
     def dual_bank(self) -> bool:
@@ -133,6 +166,7 @@ def _packing(form: DownloadFormat) -> DownloadPacking | None:
 
 def ecu_layout(spec: EcuSpec, personality: Personality, inhibit: InhibitSignal | None = None) -> EcuLayout:
     """Return what the bench knows of an ECU before a run."""
+    update = personality.bootloader_update
     return EcuLayout(
         ecu=spec.id, channel=spec.tester_channel, request_id=spec.request_id, response_id=spec.response_id,
         hardware_id=spec.hardware_id, header_address=personality.header_address,
@@ -140,6 +174,9 @@ def ecu_layout(spec: EcuSpec, personality: Personality, inhibit: InhibitSignal |
         boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE, id_29_bit=spec.id_29_bit,
         request_extension=spec.request_extension, response_extension=spec.response_extension,
         packing=_packing(personality.download), first_counter=personality.transfer.first_counter,
-        counter_after_ff=personality.transfer.counter_after_ff, demands=personality.preconditions.demands(),
-        inhibit=inhibit, check_routine=personality.diagnostics.routines.check_memory,
+        counter_after_ff=personality.transfer.counter_after_ff,
+        factory_bootloader=b"" if update is None else update.factory_header,
+        demands=personality.preconditions.demands(),
+        inhibit=inhibit,
+        check_routine=personality.diagnostics.routines.check_memory,
     )  # fmt: skip

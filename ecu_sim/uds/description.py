@@ -10,10 +10,12 @@ from bench.wire.uds_authentication import AuthenticationTask
 from bench.wire.uds_dtc import DtcReport
 from ecu_sim.memory.dtcs import Dtc
 from ecu_sim.personality.personality import ERASE_ROUTINE, Personality
+from ecu_sim.uds.bootloader_update import ACTIVATE_BOOTLOADER, CHECK_BOOTLOADER
 from ecu_sim.uds.dids import did_rules
 from ecu_sim.uds.routines import CHECK_DEPENDENCIES
 from ecu_sim.uds.services import ALL_SESSIONS, ServiceRule
 from ecu_sim.uds.tables import application_rules, bootloader_rules
+from ecu_sim.uds.user_data import titles
 
 _NAMES = {
     Sid.DIAGNOSTIC_SESSION_CONTROL: Session, Sid.ECU_RESET: ResetType, Sid.READ_DTC_INFORMATION: DtcReport,
@@ -131,17 +133,18 @@ def _key_name(sid: int, value: int) -> str:
 
 def _routines(personality: Personality, *, bootloader: bool) -> Iterable[DescribedRoutine]:
     ids = personality.diagnostics.routines
-    if not bootloader:
-        own = ("confirm", "check_preconditions", "self_test")
-        return [DescribedRoutine(getattr(ids, name), _words(name)) for name in own]
-    names = ["check_memory", "check_block"]
-    names += ["activate"] if personality.dual_bank else []
-    names += ["report_progress"] if personality.resume else []
-    return [
-        DescribedRoutine(ERASE_ROUTINE, "erase memory"),
-        DescribedRoutine(CHECK_DEPENDENCIES, "check programming dependencies"),
-        *(DescribedRoutine(getattr(ids, name), _words(name)) for name in names),
-    ]
+    if bootloader:
+        names = ["check_memory", "check_block"]
+        names += ["activate"] if personality.dual_bank else []
+        names += ["report_progress"] if personality.resume else []
+        more = {ERASE_ROUTINE: "erase memory", CHECK_DEPENDENCIES: "check programming dependencies"}
+        if personality.bootloader_update is not None:
+            more |= {CHECK_BOOTLOADER: "check bootloader", ACTIVATE_BOOTLOADER: "activate bootloader"}
+    else:
+        names = ["confirm", "check_preconditions", "self_test"]
+        more = {} if personality.user_data is None else dict(titles(personality.user_data))
+    known = {getattr(ids, name): _words(name) for name in names} | more
+    return [DescribedRoutine(routine_id, name) for routine_id, name in sorted(known.items())]
 
 
 def _sessions(sessions: Iterable[Session]) -> tuple[str, ...]:

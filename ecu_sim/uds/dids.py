@@ -47,7 +47,8 @@ _ALWAYS = (
 
 def did_rules(personality: Personality) -> tuple[DidRule, ...]:
     """Return the identifiers of an ECU, by number."""
-    return tuple(sorted((*_ALWAYS, *_identification(personality), *_configuration(personality)), key=lambda r: r.did))
+    own = (*_identification(personality), *_configuration(personality), *_user_data(personality))
+    return tuple(sorted((*_ALWAYS, *own), key=lambda rule: rule.did))
 
 
 def _identification(personality: Personality) -> Iterator[DidRule]:
@@ -68,6 +69,11 @@ def _identification(personality: Personality) -> Iterator[DidRule]:
         (told.rxswin, DidRule(told.rxswin_did, "RX software identification number (UN R156)", bootloader=False)),
     )
     yield from (rule for value, rule in optional if value is not None)
+
+
+def _user_data(personality: Personality) -> Iterator[DidRule]:
+    if personality.user_data is not None:
+        yield DidRule(personality.user_data.state_did, "user data state", bootloader=False)
 
 
 def _configuration(personality: Personality) -> Iterator[DidRule]:

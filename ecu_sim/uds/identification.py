@@ -57,13 +57,18 @@ def common_dids(identity: Identity, memory: EcuMemory, state: SessionState, dtcs
     return {
         dids.FINGERPRINT: lambda: nvm.record.fingerprint,
         dids.APPLICATION_FINGERPRINT: lambda: nvm.record.fingerprint,
-        dids.BOOT_SOFTWARE: lambda: b"\x01" + BOOT_SOFTWARE_TEXT.encode(),
+        dids.BOOT_SOFTWARE: lambda: b"\x01" + _boot_software(memory).encode(),
         dids.ACTIVE_SESSION: lambda: bytes((state.session,)),
         dids.SUPPLY_VOLTAGE: lambda: dtcs.observe().supply_mv.to_bytes(2, "big"),
         dids.UPTIME: lambda: dtcs.uptime_ms.to_bytes(4, "big"),
         **_manufacturing_date(told),
         **{did: text.encode for did, text in texts.items() if text is not None},
     }
+
+
+def _boot_software(memory: EcuMemory) -> str:
+    """Return the name of the bootloader; one that can be updated tells its own version."""
+    return BOOT_SOFTWARE_TEXT if memory.bootloader is None else memory.bootloader.version
 
 
 def _manufacturing_date(told: Identification) -> dict[int, Read]:

@@ -52,6 +52,7 @@ from ecu_sim.uds.tables import application_rules, bootloader_rules
 from ecu_sim.uds.transfer import Transfer
 from ecu_sim.uds.transfers import Transfers
 from ecu_sim.uds.upload import Upload
+from ecu_sim.uds.user_data import UserDataParts, UserDataService
 from ecu_sim.uds.voltage import refuse_by_voltage
 
 COMMUNICATION_MESSAGES = (0x01, 0x02, 0x03)
@@ -138,11 +139,15 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     personality, memory = parts.memory.personality, parts.memory
     state = SessionState(needs_security=True)
     common = _Common(parts, state, header.version)
+    owner = _owners_data(parts)
     reads = common_dids(parts.identity, memory, state, parts.dtcs) | application_dids(header) | application_data(memory)
     writes = application_writes(parts.life, memory, parts.identity.vin)
+    reads |= owner.dids() if owner else {}
     data = DataService(reads, writes, state, max_dids=personality.diagnostics.max_dids)
-    own_routines = ApplicationRoutines(parts.life, memory, bank, header, parts.surroundings)
-    routines = RoutineService(parts.life, own_routines.table(), state)
+    locked = personality.diagnostics.application_security is not None
+    own_routines = ApplicationRoutines(parts.life, memory, bank, header, parts.surroundings).table()
+    lawmo = owner.routines(unlocked=locked) if owner else {}
+    routines = RoutineService(parts.life, own_routines | lawmo, state)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
@@ -161,7 +166,18 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
         **_application_lock(parts, state),
         **_files(parts, state),
     }
-    return Mode(state, bound(application_rules(personality), handlers), lambda: state.enter(Session.DEFAULT))
+    table = bound(application_rules(personality), handlers)
+    return Mode(state, owner.guarded(table) if owner else table, lambda: state.enter(Session.DEFAULT))
+
+
+def _owners_data(parts: EcuParts) -> UserDataService | None:
+    """Return what serves the user data, where there are any."""
+    area, rules = parts.memory.user_area, parts.memory.personality.user_data
+    if area is None or rules is None:
+        return None
+    return UserDataService(
+        UserDataParts(life=parts.life, rules=rules, area=area, surroundings=parts.surroundings, dtcs=parts.dtcs)
+    )
 
 
 def _programming(parts: EcuParts, common: _Common) -> Answer:
@@ -210,6 +226,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     reads = common_dids(parts.identity, memory, state, parts.dtcs)
     writes = bootloader_writes(parts.life, memory)
     data = DataService(reads, writes, state, max_dids=personality.diagnostics.max_dids)
+    transfer = Transfer(parts.life, memory, parts.supply)
 
     def leaves_programming() -> bool:
         """Leaving the programming session restarts a valid application (ISO 14229-1, 0x10 programmingSession)."""
@@ -218,13 +235,14 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         wanted = Session(request.session)
         pdu = common.session_answer(wanted)
+        await transfer.idle()
         if wanted is Session.DEFAULT and leaves_programming():
             return Answer(pdu, lambda: parts.restart(Restart()))
         state.enter(wanted)
         return Answer(pdu)
 
     def session_timed_out() -> None:
-        if leaves_programming():
+        if not transfer.writing and leaves_programming():
             parts.restart(Restart())
         else:
             state.enter(Session.DEFAULT)
@@ -234,16 +252,15 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
         Sid.DIAGNOSTIC_SESSION_CONTROL: session_control,
         Sid.READ_DATA_BY_IDENTIFIER: data.read,
         Sid.WRITE_DATA_BY_IDENTIFIER: data.write,
-        **_memory_services(parts, state),
+        **_memory_services(parts, state, transfer),
         **_locks(parts, state),
     }
     return Mode(state, bound(bootloader_rules(personality), handlers), session_timed_out)
 
 
-def _memory_services(parts: EcuParts, state: SessionState) -> Handlers:
+def _memory_services(parts: EcuParts, state: SessionState, transfer: Transfer) -> Handlers:
     """Return what reads, erases and programs the bank that a download goes to."""
     life, memory = parts.life, parts.memory
-    transfer = Transfer(life, memory, parts.supply)
     upload = Upload(memory, transfer)
     transfers = Transfers((transfer, upload))
     access = MemoryAccess(life, memory, memory.target_bank, programming=(transfer, parts.supply))

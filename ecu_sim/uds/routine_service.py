@@ -20,10 +20,14 @@ STOPPED: Final = b"\x02"
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """A routine. One in the `background` answers at once and can be stopped; of all the results can be asked for."""
+    """A routine. One in the `background` answers at once and can be stopped; of all the results can be asked for.
+
+    `results` tells them where the routine itself keeps them, beyond this life.
+    """
 
     work: Work
     unlocked: bool = True
+    results: Callable[[], bytes] | None = None
     background: bool = False
 
     @property
@@ -67,7 +71,7 @@ class RoutineService:
         elif request.control_type == RoutineType.STOP:
             status = self._stop(request.routine_id)
         else:
-            status = self._results(request.routine_id)
+            status = self._results(request.routine_id) if routine.results is None else routine.results()
         return Answer(routine_response(request.control_type, request.routine_id, status))
 
     async def _start(self, routine_id: int, routine: Routine, option: bytes) -> bytes:

@@ -15,10 +15,11 @@ from ecu_sim.boot.manager import Problem, Trust
 from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.nvm import NvmRecord
-from ecu_sim.personality.geometry import header_region
+from ecu_sim.personality.geometry import BOOT_SHADOW_REGION, header_region
 from ecu_sim.personality.personality import ERASE_ROUTINE
 from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
+from ecu_sim.uds.bootloader_update import ACTIVATE_BOOTLOADER, CHECK_BOOTLOADER, ShadowRoutines
 from ecu_sim.uds.resume import download_progress
 from ecu_sim.uds.routine_service import Routine, Work
 from ecu_sim.uds.services import Refused
@@ -50,6 +51,8 @@ class BootloaderRoutines:
     def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, supply: Supply) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
         self._supply = supply
+        bootloader = memory.bootloader
+        self._shadow = None if bootloader is None else ShadowRoutines(life, memory, bootloader, trust)
 
     def _settled(self, work: Work) -> Work:
         """Return `work` that begins once everything the tester was told of stands in flash."""
@@ -73,6 +76,9 @@ class BootloaderRoutines:
             routines[ids.activate] = Routine(self.activate)
         if self._memory.personality.resume:
             routines[ids.report_progress] = Routine(self._settled(self.report_progress))
+        if self._shadow is not None:
+            routines[CHECK_BOOTLOADER] = Routine(self._settled(self._shadow.check))
+            routines[ACTIVATE_BOOTLOADER] = Routine(self._settled(self._shadow.activate))
         return routines
 
     async def erase(self, option: bytes) -> bytes:
@@ -80,6 +86,9 @@ class BootloaderRoutines:
         place = self._erase_place(option)
         refuse_by_voltage(self._supply)
         self._transfer.abort()
+        if self._shadow is not None and place.region == BOOT_SHADOW_REGION:
+            await self._shadow.erase(place)
+            return OK
         bank = self._memory.target_bank
         record = self._memory.nvm.record
         if record.trial_bank is not None:
@@ -104,7 +113,8 @@ class BootloaderRoutines:
     def _erase_place(self, option: bytes) -> Place:
         """Return what an erase names: linked addresses, or the header slot where downloads can be resumed."""
         wanted, bank = self._range(option), self._memory.target_bank
-        place = self._memory.image_place(bank, wanted.address, wanted.size_bytes)
+        shadow = self._memory.shadow_place(wanted.address, wanted.size_bytes)
+        place = shadow or self._memory.image_place(bank, wanted.address, wanted.size_bytes)
         if place is None and self._memory.personality.resume:
             return self._place_in_download(wanted)
         if place is None:
@@ -204,7 +214,7 @@ class ApplicationRoutines:
         }
 
     async def self_test(self, option: bytes) -> bytes:
-        """0208: hash the running image; status 00 when it is what was signed, else 04."""
+        """020A: hash the running image; status 00 when it is what was signed, else 04."""
         _no_option(option)
         memory, header = self._memory, self._header
         await self._life.sleep_ns(memory.personality.verify_ns(header.length))

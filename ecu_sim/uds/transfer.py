@@ -18,7 +18,7 @@ from bench.wire.uds import (
 )
 from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault, padded
-from ecu_sim.personality.geometry import mark_region
+from ecu_sim.personality.geometry import BOOT_SHADOW_REGION, mark_region
 from ecu_sim.supply import Supply
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.unpacking import Unpacker, UnpackError
@@ -67,6 +67,16 @@ class Transfer:
             self.abort()
             raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE)
 
+    @property
+    def writing(self) -> bool:
+        """Whether a block is being programmed beside the requests."""
+        return self._writing is not None and not self._writing.done()
+
+    async def idle(self) -> None:
+        """Wait until nothing is being programmed; what went wrong is told later."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+
     # 0x34 -------------------------------------------------------------------------------------------
 
     async def request_download(self, request: RequestDownload) -> Answer:
@@ -109,7 +119,8 @@ class Transfer:
     def _check_erased(self, place: Place) -> None:
         """Nothing is programmed over old cells, nor while the bank still counts as valid."""
         flash, bank = self._memory.flash, self._memory.target_bank
-        mark_erased = flash.is_erased(mark_region(bank), 0, self._memory.unit_bytes(mark_region(bank)))
+        mark = mark_region(bank)
+        mark_erased = place.region == BOOT_SHADOW_REGION or flash.is_erased(mark, 0, self._memory.unit_bytes(mark))
         if not mark_erased or not flash.is_erased(place.region, place.offset, place.size_bytes):
             raise Refused(Nrc.UPLOAD_DOWNLOAD_NOT_ACCEPTED)
 

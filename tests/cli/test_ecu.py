@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.wire.ecu_misbehave import KINDS
 from bench.wire.isotp_misbehave import INJECTORS
 
 Cli = Callable[..., Any]
@@ -36,6 +37,16 @@ def test_list_shows_every_ecu_with_its_identifiers(otabench: Cli) -> None:
         (["two_ecu_car", "body", "--can", VIRTUAL, "--data-bitrate", "10000"], 2, ("--data-bitrate", "500000")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--journal", "none/x"], 2, ("--journal", "none/x")),
         ([], 2, ("VEHICLE is missing", "--help")),
+        (["two_ecu_car", "body", "--all", "--can", VIRTUAL], 2, ("--all", "body")),
+        (["two_ecu_car", "--all"], 2, ("--can is missing", "none")),
+        (["two_ecu_car", "--all", "--can", VIRTUAL, "--can", VIRTUAL], 2, ("two adapters for can0",)),
+        (["two_bus_car", "--all", "--can", VIRTUAL], 2, ("names no channel", "can0=interface", "can1=interface")),
+        (["two_bus_car", "--all", "--can", f"can0={VIRTUAL}"], 2, ("--can is missing", "none for can1")),
+        (["two_ecu_car", "--all", "--can", VIRTUAL, "--misbehave", "overflow"], 2, ("which ECU", "body/overflow")),
+        (["two_ecu_car", "--all", "--can", VIRTUAL, "--misbehave", "door/overflow"], 2, ("no such ECU", "gateway/")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36:warp"], 2, ("0x36:warp", "lost_answer")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36:nrc@5"], 2, ("0x36:nrc@5", "0x01 to 0xFF")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "36:silent"], 2, ("36:silent", "SERVICE[.HEX]:DO")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "warp"], 2, ("--misbehave", "warp", "wait_for_ever")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "overflow@0"], 2, ("overflow@0", "@N..M")),
         (["two_ecu_car", "body", "--can", "interface=slcan,channel=/dev/none"], 3, ("can0", "slcan", "doctor")),
@@ -56,8 +67,12 @@ def test_misbehave_list_shows_every_injector_with_what_the_tester_ends_in(otaben
     ends = {row["name"]: row["tester_ends_in"] for row in ended.json["misbehave"]}
     assert (ended.code, list(ends)) == (0, list(INJECTORS))
     assert (ends["overflow"], ends["late_flow_control"]) == ("N_BUFFER_OVFLW", "N_TIMEOUT_Bs")
+    kinds = ended.json["ecu_misbehave"]
+    assert [each["name"] for each in kinds] == list(KINDS)
+    assert all(each["value"] and each["does"] and each["tester_sees"] for each in kinds)
     shown = otabench("ecu", "--misbehave", "list").out
-    assert all(name in shown for name in INJECTORS)
+    assert all(name in shown for name in (*INJECTORS, *KINDS))
+    assert "@everyK" in shown
 
 
 def test_doctor_says_which_transports_work_and_how_exactly_gaps_are_kept(otabench: Cli) -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bench.images.readers import read_firmware
 from bench.images.spoiling import BAD
 from bench.trust.keys import public_key, signing_key
+from bench.wire.image_behaviour import Behaviour, ImageBehaviour, behaviour_of
 from bench.wire.image_header import HEADER_BYTES, ImageHeader
 
 Cli = Callable[..., Any]
@@ -98,6 +99,9 @@ def test_bad_image_has_this_one_thing_wrong_says_so_and_is_named_so(otabench: Cl
         ([*BODY, "--release-counter", "-1"], ("--release-counter", "-1")),
         ([*BODY, "--bad", "release", "--release-counter", "1"], ("--release-counter", "below 1")),
         ([*BODY, "--bad", "colour"], ("--bad", "colour", "truncated")),
+        ([*BODY, "--behaviour", "hang", "--size", "15"], ("--size", "too short", "16 to")),
+        ([*BODY, "--after-ms", "5"], ("--after-ms", "crash or hang")),
+        ([*BODY, "--behaviour", "dance"], ("--behaviour", "dance", "crash")),
         ([*BODY, "-o", "x.vbf"], ("vbf", ".bin")),
         ([*BODY, "-o", "x.hex", "--bad", "hash"], ("--bad", "suffix .bin")),
         ([*BODY, "-o", "x.hex", "--test-key", "image"], ("--test-key", "suffix .bin")),
@@ -120,6 +124,24 @@ def test_wrong_usage_is_refused_with_key_found_and_allowed_and_nothing_is_writte
     for word in words:
         assert word in ended.err
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "after_ms"), [("crash", 0), ("hang", 250)])
+def test_image_that_behaves_badly_is_signed_and_whole_and_carries_its_marker(
+    otabench: Cli, kind: str, after_ms: int
+) -> None:
+    more = ["--after-ms", str(after_ms)] if after_ms else []
+    ended = otabench(*BODY, "--size", "2KiB", "--behaviour", kind, *more)
+    header, data = parts(f"body-2.0.0-{kind}.bin")
+    assert rightly_signed(header)
+    assert header.fits(data)
+    assert behaviour_of(data) == ImageBehaviour(Behaviour[kind.upper()], after_ms)
+    assert f"BAD ON PURPOSE ({kind})" in ended.out
+
+
+def test_image_that_crashes_is_programmed_and_found_not_to_run(otabench: Cli) -> None:
+    otabench(*BODY, "--size", "2KiB", "--behaviour", "crash", "-o", "crash.bin")
+    assert otabench("flash", "body=crash.bin").code == 1
 
 
 def test_flash_takes_what_was_made_as_it_is(otabench: Cli) -> None:

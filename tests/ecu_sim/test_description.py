@@ -26,7 +26,7 @@ def test_described_identifiers_are_those_that_are_answered(drive: Any, personali
     async def story(car: Any) -> None:
         expected = {did.did for did in mode_of(personality, mode).dids}
         told = set()
-        for did in (*range(0xF100, 0xF200), *range(0xD000, 0xD010), *range(0x0100, 0x0800)):
+        for did in (*range(0xF100, 0xF200), *range(0xD000, 0xD110), *range(0x0100, 0x0800)):
             answer = await car.ask(b"\x22" + did.to_bytes(2, "big"))
             if answer is not None and answer[0] == 0x62:
                 told.add(did)
@@ -78,9 +78,9 @@ def test_every_sub_function_is_there_in_the_sessions_described(drive: Any, perso
 @pytest.mark.parametrize("personality", PERSONALITIES)
 def test_described_routines_are_known_and_no_other(drive: Any, personality: str) -> None:
     async def story(car: Any) -> None:
-        await car.good("1003")
+        await car.unlock_application()
         expected = {routine.routine_id for routine in mode_of(personality, "application").routines}
-        for routine_id in (*range(0x0200, 0x0210), *range(0xFF00, 0xFF04)):
+        for routine_id in (*range(0x0200, 0x0220), *range(0xFF00, 0xFF04)):
             answer = await car.ask(b"\x31\x7f" + routine_id.to_bytes(2, "big"))
             assert answer == bytes((0x7F, 0x31, 0x12 if routine_id in expected else 0x31))
 

@@ -3,72 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.core.loop import VirtualLoop
-from bench.core.node import Incarnation, Node
+from bench.core.node import Incarnation
 from bench.core.points import FaultPoint
-from bench.core.world import World
-from ecu_sim.memory.flash import Flash, FlashFault
+from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.torn import mixed
-from ecu_sim.personality.region import FlashRegion, equal_sectors
-
-UNIT, SECTOR, PROGRAM_NS, ERASE_NS = 16, 64, 1_000, 50_000
-
-
-def region(name: str, size_bytes: int = 256, *, protected: bool = False) -> FlashRegion:
-    return FlashRegion(
-        name=name, base_address=0, size_bytes=size_bytes, unit_bytes=UNIT, program_ns=PROGRAM_NS,
-        runs=equal_sectors(size_bytes, SECTOR, ERASE_NS), protected=protected,
-    )  # fmt: skip
-
-
-class Chip:
-    """A flash with the node that works on it."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.flash = Flash(world, "ecu", [region("app"), region("boot", protected=True)])
-        self.node = Node(world, "ecu", lambda _life: None)
-        self.node.power_on()
-
-    @property
-    def life(self) -> Incarnation:
-        assert self.node.incarnation is not None
-        return self.node.incarnation
-
-    def start(self, work: Callable[[Incarnation], Awaitable[None]]) -> None:
-        """Run a driver call as a task of the node, so that a cut parks it."""
-        life = self.life
-
-        async def task() -> None:
-            await work(life)
-
-        life.spawn(task(), "driver")
-
-    async def after_ns(self, duration_ns: int) -> None:
-        await self.world.clock.sleep_ns(duration_ns)
-
-    def arm_cut(self, point: str) -> None:
-        self.world.points.arm(FaultPoint.parse(point), lambda: self.node.cut("test"))
-
-
-def run(story: Callable[[Chip], Awaitable[Any]], seed: int = 1) -> Any:
-    loop = VirtualLoop()
-    world = World(loop, seed)
-
-    async def main() -> Any:
-        return await story(Chip(world))
-
-    try:
-        return loop.run(main())
-    finally:
-        loop.discard()
-
+from tests.ecu_sim.chips import ERASE_NS, PROGRAM_NS, SECTOR, UNIT, Chip, run
 
 DATA = bytes(range(64, 64 + 4 * UNIT))
 

@@ -57,11 +57,11 @@ def test_0x31_routine_in_the_background_runs_is_asked_and_ends(drive: Drive, cha
     async def story(car: Any) -> None:
         await car.good("1003")
         await expect(
-            car, ("31 03 02 08", "7F 31 24"), ("31 02 02 08", "7F 31 24"), ("31 01 02 08 00", "7F 31 13"),
-            ("31 01 02 08", "71 01 02 08 01"), ("31 03 02 08", "71 03 02 08 01"), ("31 01 02 08", "7F 31 22"),
+            car, ("31 03 02 0A", "7F 31 24"), ("31 02 02 0A", "7F 31 24"), ("31 01 02 0A 00", "7F 31 13"),
+            ("31 01 02 0A", "71 01 02 0A 01"), ("31 03 02 0A", "71 03 02 0A 01"), ("31 01 02 0A", "7F 31 22"),
         )  # fmt: skip
         await car.wait_ms(100)
-        await expect(car, ("31 03 02 08", "71 03 02 08 00 00"), ("31 02 02 08", "7F 31 24"))
+        await expect(car, ("31 03 02 0A", "71 03 02 0A 00 00"), ("31 02 02 0A", "7F 31 24"))
 
     drive(story, root=changed_ecus("verify_bytes_per_ms = 4096", "verify_bytes_per_ms = 100"))
 
@@ -70,9 +70,9 @@ def test_0x31_self_test_finds_a_bit_that_flipped(drive: Drive) -> None:
     async def story(car: Any) -> None:
         car.vehicle.flip_bit("ecu", "A", 100, 3)
         await car.good("1003")
-        await car.good("31010208")
+        await car.good("3101020A")
         await car.wait_ms(100)
-        await expect(car, ("31 03 02 08", "71 03 02 08 00 04"))
+        await expect(car, ("31 03 02 0A", "71 03 02 0A 00 04"))
 
     drive(story)
 
@@ -82,15 +82,15 @@ def test_0x31_stop_ends_a_running_routine_and_a_session_change_does_too(drive: D
         await car.wait_ms(3_000)  # it verifies slowly at its boot too
         await car.good("1003")
         await expect(
-            car, ("31 01 02 08", "71 01 02 08 01"), ("31 02 02 08", "71 02 02 08 02"), ("31 02 02 08", "7F 31 24"),
-            ("31 03 02 08", "71 03 02 08 02"), ("31 01 02 08", "71 01 02 08 01"), ("10 03", "50 03 00 32 01 F4"),
-            ("31 03 02 08", "71 03 02 08 02"),
+            car, ("31 01 02 0A", "71 01 02 0A 01"), ("31 02 02 0A", "71 02 02 0A 02"), ("31 02 02 0A", "7F 31 24"),
+            ("31 03 02 0A", "71 03 02 0A 02"), ("31 01 02 0A", "71 01 02 0A 01"), ("10 03", "50 03 00 32 01 F4"),
+            ("31 03 02 0A", "71 03 02 0A 02"),
         )  # fmt: skip
         await car.wait_ms(3_000)
         await car.good("3E00")
-        await expect(car, ("31 03 02 08", "71 03 02 08 02"), ("31 01 02 08", "71 01 02 08 01"))
+        await expect(car, ("31 03 02 0A", "71 03 02 0A 02"), ("31 01 02 0A", "71 01 02 0A 01"))
         await car.wait_ms(2_500)
-        await expect(car, ("31 03 02 08", "71 03 02 08 00 00"))
+        await expect(car, ("31 03 02 0A", "71 03 02 0A 00 00"))
 
     drive(story, root=changed_ecus("verify_bytes_per_ms = 4096", "verify_bytes_per_ms = 2"))
 

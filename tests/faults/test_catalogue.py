@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.core.car import CarValue
+from bench.core.car import CarState, CarValue
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
 from bench.core.points import EVENTS, FaultPoint
@@ -71,6 +71,11 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
         ("ecu:body:request:1", {"do": "silent", "times": 0}, "faults.parameters.times", "from 1"),
         ("isotp:body:request:1", {"do": "warp"}, "faults.parameters.do", "overflow"),
         ("storage:body:boot:1", {"address": 5, "bit": 8}, "faults.parameters.bit", "from 0 to 7"),
+        ("condition:body:boot:1", {"key": "colour", "value": 1}, "faults.parameters.key", "speed_km_h"),
+        ("condition:body:boot:1", {"key": "gear", "value": "X"}, "faults.parameters.value", "P, R, N, D"),
+        ("condition:body:boot:1", {"key": "speed_km_h", "value": 900}, "faults.parameters.value", "from 0 to 400"),
+        ("condition:body:boot:1", {"key": "engine", "value": 1}, "faults.parameters.value", "true, false"),
+        ("driver:agent:http:1", {"answer": "maybe"}, "faults.parameters.answer", "postpone"),
     ],
 )
 def test_wrong_fault_is_refused_with_key_and_what_is_allowed(
@@ -88,6 +93,7 @@ class Target:
     def __init__(self, world: World) -> None:
         self.world = world
         self.done: list[tuple[int, str, str]] = []
+        self.car = CarState()
 
     def _note(self, what: str, part: str) -> None:
         self.done.append((self.world.clock.now_ns(), what, part))
@@ -105,12 +111,14 @@ class Target:
         self._note(f"{profile} x{time_scale} y{depth_scale}", part)
         return 500_000_000
 
-    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
-        self._note(f"{key} = {value}", "car")
-        return False
-
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         self._note(f"flip {area} {address:X}.{bit}", ecu)
+
+    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
+        before: CarValue = getattr(self.car, key)
+        self.car = self.car.changed(key, value)
+        self._note(f"{key} = {value}", cause)
+        return before
 
     def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
         self._note(str(how), ecu)
@@ -157,6 +165,19 @@ def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -
     record = injector.records()[0]
     assert (record.t_ns, record.restored_t_ns) == (10**9, 1_300_000_000)
     assert injector.all_struck_are_over
+
+
+def test_condition_of_the_car_is_given_back_after_its_time() -> None:
+    target, injector = struck("condition:body:erase:1", key="speed_km_h", value=30, restore_after_ms=2000)
+    point = "condition:body:erase:1"
+    assert target.done == [(10**9, "speed_km_h = 30.0", point), (3 * 10**9, "speed_km_h = 0.0", "restored")]
+    assert injector.all_struck_are_over
+    assert injector.records()[0].restored_t_ns == 3 * 10**9
+
+
+def test_answer_of_the_driver_counts_for_its_time() -> None:
+    target, _ = struck("driver:agent:transition:1", answer="postpone", restore_after_ms=500)
+    assert [what for _, what, _ in target.done] == ["driver = postpone", "driver = none"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,18 +94,20 @@ def test_points_of_all_nodes_are_those_of_counting_one_by_one(events: list[tuple
     assert told(events, one_by_one=False) == told(events, one_by_one=True)
 
 
-def test_fault_armed_at_a_frame_strikes_there_although_frames_before_it_were_only_noted() -> None:
+@pytest.mark.parametrize("armed_before", [0, 3])
+def test_fault_armed_at_a_frame_strikes_there_although_other_frames_are_only_noted(armed_before: int) -> None:
+    """Armed before the node boots, or once it runs."""
     loop = VirtualLoop()
     world = World(loop, 1)
     struck: list[int] = []
 
     async def main() -> None:
         crowd = Crowd(world)
-        for node in crowd.nodes.values():
-            node.power_on()
         for number in range(6):
-            if number == 3:
+            if number == armed_before:
                 world.points.arm(FaultPoint.parse("power.ecu:d:frame:5"), lambda: struck.append(loop.now_ns()))
+            for node in crowd.nodes.values():
+                node.power_on()
             crowd.act("send", "a", 1)
             await loop.sleep_ns(1_000_000)
 

@@ -10,7 +10,7 @@ from bench.wire import seed_key
 from tests.soak.lab import SMALL_IMAGE_BYTES, Lab, image, is_pending, quick_recipe, run_lab
 from tests.soak.requests import any_request, broken_frames, sensible
 from tests.soak.rules import Request, belongs, short
-from tests.soak.story import LOOKED_AT_BYTES, READ_SESSION, REQUESTS_PER_CASE, RESTART_SLACK_MS, Broken, Soak, Tally
+from tests.soak.story import READ_SESSION, REQUESTS_PER_CASE, RESTART_SLACK_MS, Broken, Soak, Tally
 
 # What a tester may do -------------------------------------------------------------------------------
 
@@ -216,8 +216,9 @@ async def flash_and_stop(soak: Soak) -> None:
     )
     soak.tally.events[f"flashing job {end}"] += 1
     await lab.wait_ms(draw.choice((soak.boot_limit_ms, 1_100)))
-    soak.sessions, soak.security = None, "?"
     soak.excuse_restart(begin_ns)
+    await soak.awake()
+    soak.sessions, soak.security = None, "?"
     soak.last_exchange_ns = lab.world.clock.now_ns()
     await soak.exchange(READ_SESSION)
 
@@ -249,9 +250,8 @@ async def at_the_end(soak: Soak) -> None:
     answer = await soak.exchange(READ_SESSION)
     if answer != READ_SESSION.replace(b"\x22", b"\x62") + b"\x01":
         raise Broken(f"after a minute of silence the session reads {answer and answer.hex(' ')}")
-    dump = lab.vehicle.dump(lab.id) if lab.kind.personality.banks[0].size_bytes <= LOOKED_AT_BYTES else None
     faults = lab.memory.flash.driver_faults
-    if faults or (dump is not None and dump.driver_faults):
+    if faults:
         raise Broken(f"driver faults: {faults}")
     if soak.boot_digest() != soak.bootloader:
         raise Broken("the bootloader's memory has changed")

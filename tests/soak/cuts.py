@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from bench.images.signing import SignedImage
+from ecu_sim.personality.region import FlashRegion
 from tests.soak.lab import Lab, image, kinds, run_lab
 
 IMAGE_BYTES = 32 * 1024
@@ -179,18 +180,27 @@ async def _alive_again(lab: Lab, cut: Cut) -> Outcome:
     return Outcome(answered_ms, version, torn)
 
 
+def _torn(lab: Lab) -> list[tuple[FlashRegion, int]]:
+    """Return the regions that hold torn units, and how many bytes."""
+    found = ((region, lab.memory.flash.torn(region.name)) for region in lab.kind.personality.regions())
+    return [(region, sum(length for _, length in torn)) for region, torn in found if torn]
+
+
 def _torn_bytes(lab: Lab) -> int:
-    names = [region.name for region in lab.kind.personality.regions()]
-    return sum(length for name in names for _, length in lab.memory.flash.torn(name))
+    return sum(length for _, length in _torn(lab))
 
 
 def _torn_as_it_must(lab: Lab, cut: Cut, torn_bytes: int) -> None:
     """A cut inside leaves one unit (or sector) that is neither old nor new; one before or after leaves none."""
-    flash = lab.kind.personality.flash
-    inside = {"program": flash.unit_bytes, "erase": flash.sector_bytes} if "torn" in cut.where else {}
-    expected = inside.get(cut.event, 0)
-    beside = flash.while_receiving and cut.event == "nvm"
-    assert torn_bytes == expected or beside, f"{torn_bytes} bytes are torn, not {expected}"
+    if cut.event == "nvm" and lab.kind.personality.flash.while_receiving:
+        return
+    if "torn" not in cut.where or cut.event not in ("program", "erase"):
+        assert torn_bytes == 0, f"{torn_bytes} bytes are torn"
+        return
+    assert torn_bytes, "0 bytes are torn"
+    ((region, length),) = _torn(lab)
+    allowed = {region.unit_bytes} if cut.event == "program" else {run.size_bytes for run in region.runs}
+    assert length in allowed, f"{length} bytes of {region.name} are torn, not {sorted(allowed)}"
 
 
 def _nothing_forbidden(lab: Lab) -> None:

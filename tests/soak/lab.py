@@ -7,7 +7,7 @@ as soon as a vehicle names it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -208,6 +208,18 @@ class Lab:
         self.node_lost: Callable[[], None] = lambda: None
         """Called when a story takes the ECU's power away."""
 
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Let virtual time go on until `work` is done; whatever crashed is raised."""
+        try:
+            return self.loop.run(work)
+        finally:
+            if self.world.crash is not None:
+                raise self.world.crash
+
+    def close(self) -> None:
+        """End it all."""
+        self.loop.discard()
+
     def install(self, version: str = "1.0.0", counter: int = 1, size_bytes: int = SMALL_IMAGE_BYTES) -> None:
         """Put software into the first bank, as a factory does."""
         signed = image(self.kind.name, version, counter, size_bytes)
@@ -328,24 +340,33 @@ def quick_recipe(name: str) -> Recipe:
 Story = Callable[[Lab], Awaitable[T]]
 
 
-def run_lab(name: str, story: Callable[[Lab], Any], *, seed: int = 1, bursts: bool = True) -> Any:
-    """Run a story with an ECU of that personality, its power off and its flash empty; whatever crashed is raised."""
+def open_lab(name: str, *, seed: int = 1, bursts: bool = True) -> Lab:
+    """Return an ECU of that personality, its power off and its flash empty; `do` goes on, `close` ends it."""
     kind, loop = kinds()[name], BoundedLoop()
     world = World(loop, seed)
     world.on_crash = loop.stop
-    fd = kind.personality.isotp.fd or kind.vehicle.habits(kind.entry).fd
 
-    async def main() -> Any:
-        channel = kind.entry.channel
-        bus = SimCanBus(world, channel, BITRATE_BIT_S, DATA_BITRATE_BIT_S if fd else None, bursts=bursts)
+    async def build() -> Lab:
         whole = kind.vehicle.spec()
         spec = replace(whole, ecus=tuple(ecu for ecu in whole.ecus if ecu.id == kind.entry.id))
-        vehicle = build_vehicle(world, spec, {channel: bus}, public_key("image"), {kind.name: kind.path}, {})
-        return await story(Lab(world, loop, bus, kind, vehicle))
+        own = spec.ecus[0]
+        channels = {own.channel, *(name for route in own.routes for name in (route.source, route.target))}
+        buses = {name: _bus(world, kind, name, bursts=bursts) for name in sorted(channels)}
+        vehicle = build_vehicle(world, spec, buses, public_key("image"), {kind.name: kind.path}, {})
+        return Lab(world, loop, buses[own.channel], kind, vehicle)
 
+    return loop.run(build())
+
+
+def _bus(world: World, kind: Kind, channel: str, *, bursts: bool) -> SimCanBus:
+    fd = kind.entry.channel == channel and (kind.personality.isotp.fd or kind.vehicle.habits(kind.entry).fd)
+    return SimCanBus(world, channel, BITRATE_BIT_S, DATA_BITRATE_BIT_S if fd else None, bursts=bursts)
+
+
+def run_lab(name: str, story: Callable[[Lab], Any], *, seed: int = 1, bursts: bool = True) -> Any:
+    """Run a story from beginning to end."""
+    lab = open_lab(name, seed=seed, bursts=bursts)
     try:
-        return loop.run(main())
+        return lab.do(story(lab))
     finally:
-        loop.discard()
-        if world.crash is not None:
-            raise world.crash
+        lab.close()

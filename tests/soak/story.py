@@ -19,8 +19,6 @@ BLOCK_UNITS = 1_024
 PATIENCE_MS = 700_000
 """How long a request may be pending: 64 MiB are erased in 154 s."""
 READ_SESSION = b"\x22\xf1\x86"
-LOOKED_AT_BYTES = 0x4_0000
-"""How much of an image's region is compared; no request of the soak programs behind it."""
 S3_SLACK_MS, RESTART_SLACK_MS = 150, 50
 
 
@@ -34,7 +32,7 @@ class Memory(NamedTuple):
     programs: int
     erases: int
     nvm: object
-    digests: tuple[str, ...]
+    flash: int
 
 
 @dataclass
@@ -106,20 +104,16 @@ class Soak:
         new, self.boots_seen = starts[self.boots_seen :], len(starts)
         return [t_ns for t_ns in new if not any(begin <= t_ns <= end for begin, end in self.excuses)]
 
-    def boot_digest(self) -> str:
-        regions = [region.name for region in self.lab.kind.personality.regions() if region.protected]
-        flash = self.lab.memory.flash
-        return " ".join(flash.digest(name, 0, flash.region(name).size_bytes) for name in regions)
+    def boot_digest(self) -> bytes:
+        """Return what stands in the protected regions: the bootloader."""
+        regions = [region for region in self.lab.kind.personality.regions() if region.protected]
+        return b"".join(self.lab.memory.flash.raw(region.name, 0, region.size_bytes) for region in regions)
 
     def memory(self) -> Memory:
         """Return flash and NVM as they are now, without what may count by itself."""
-        flash, regions = self.lab.memory.flash, list(self.lab.kind.personality.regions())
+        flash = self.lab.memory.flash
         record = replace(self.lab.memory.nvm.record, security_attempts=0)
-        digests = tuple(
-            flash.digest(region.name, 0, min(region.size_bytes, LOOKED_AT_BYTES))
-            for region in regions if not region.protected
-        )  # fmt: skip
-        return Memory(flash.programs, flash.erases, record, digests)
+        return Memory(flash.programs, flash.erases, record, flash.state_value())
 
     def _now_ms(self) -> int:
         return self.lab.world.clock.now_ns() // NS_PER_MS
@@ -152,10 +146,10 @@ class Soak:
         since_ns = self.last_exchange_ns + (self.timing.s3_ms - S3_SLACK_MS) * NS_PER_MS
         self.excuse_restart(since_ns)  # a bootloader leaves its programming session by a reset
         if silent_ms > self.timing.s3_ms + S3_SLACK_MS:
-            self.sessions = {1}
-        elif self.sessions is not None:
-            self.sessions |= {1}
-        self.security = "locked"
+            self.sessions, self.security = {1}, "locked"
+        else:
+            self.sessions = None if self.sessions is None else self.sessions | {1}
+            self.security = "?"
 
     # One exchange -----------------------------------------------------------------------------------
 
@@ -231,13 +225,23 @@ class Soak:
         final = next((each.pdu for each in heard if not is_pending(each.pdu)), None)
         nrc = None if final is None else nrc_of(final)
         self.tally.answers[_named(final, nrc)] += 1
+        self.tally.answers["NRC 0x78 (wait)"] += sum(is_pending(each.pdu) for each in heard)
         if nrc is not None and nrc not in PARTLY_DONE and not self._part_of_a_packed_stream(request):
             problems += self._denied_changes(before, restarted)
         problems += self._contradictions(request, mode, nrc, final)
+        if final is not None and nrc is None and self.security == "locked" and self._guarded(request.pdu):
+            problems.append("a positive response, though security is locked")
         if problems:
             raise Broken(f"{request} in {mode}, session {self.sessions}: {'; '.join(problems)}")
         self._learn(request, final, nrc)
         self.last_exchange_ns = self.lab.world.clock.now_ns()
+
+    def _guarded(self, pdu: bytes) -> bool:
+        """Return whether a request changes memory (checks and erases included)."""
+        routines, dids = self.lab.kind.recipe.routines, self.lab.kind.recipe.dids
+        return pdu[0] in (0x34, 0x36, 0x37, 0x3D) or pdu[:4].startswith(
+            (b"\x31\x01" + routines.erase.to_bytes(2, "big"), b"\x2e" + dids.fingerprint.to_bytes(2, "big"))
+        )
 
     def _part_of_a_packed_stream(self, request: Request) -> bool:
         """A packed download is known to be too long or wrong once some of it was unpacked and programmed."""
@@ -272,12 +276,13 @@ class Soak:
 
     def _learn(self, request: Request, final: bytes | None, nrc: int | None) -> None:
         sub = request.pdu[1] & 0x7F if len(request.pdu) > 1 else 0
+        if request.sid in (0x27, 0x29) and final is None:
+            self.security = "?"
         if request.sid == 0x36 and nrc is None:
             self.block_ns = self.lab.world.clock.now_ns()
         if request.sid == 0x10 and nrc is None:
             uncertain = final is None
-            self.sessions = None if uncertain else {sub}
-            self.security = "locked"
+            self.sessions, self.security = (None, "?") if uncertain else ({sub}, "locked")
         elif final is not None and nrc is None and _opens(request.sid, sub):
             self.security = "unlocked"
         if final is not None and request.pdu == READ_SESSION and final[:3] == b"\x62\xf1\x86":

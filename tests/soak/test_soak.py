@@ -150,8 +150,9 @@ def _restarts_by_itself(lab: Lab, pdu: bytes) -> list[bytes]:
         (lambda lab, pdu: [pdu[:2] + b"\x10"] if _refusal(pdu) else [pdu], "NRC 0x10"),
         (lambda lab, pdu: [pdu[:-1] + b"\x01"] if pdu[:3] == b"\x62\xf1\x86" else [pdu], "session is 1"),
         (lambda lab, pdu: [b"\x7f\x22\x11"] if pdu[:4] == b"\x62\xf1\x86\x03" else [pdu], "service was"),
+        (lambda lab, pdu: [b"\x71\x01\xff\x00\x00"] if pdu == b"\x7f\x31\x33" else [pdu], "though security is locked"),
         (_writes_though_it_refused, "nvm changed"),
-        (_forgets_flash_though_it_refused, "digests changed"),
+        (_forgets_flash_though_it_refused, "flash changed"),
         (_restarts_by_itself, "without a reason"),
     ],
 )

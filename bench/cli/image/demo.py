@@ -21,8 +21,10 @@ from bench.images.spoiling import BAD, HARDWARE, OTHER_HARDWARE, RELEASE, spoile
 from bench.images.writers import encode_chunks, written_format
 from bench.rig.demo_image import ImageTarget, check_size, target_of_ecu, target_of_kind
 from bench.rig.images import IMAGE_KEY
+from bench.wire.image_behaviour import AFTER_MAX_MS, MARKER_BYTES, WELL, Behaviour, ImageBehaviour, marked
 
 BINARY = "binary"
+BEHAVIOURS = [kind.name.lower() for kind in Behaviour if kind is not Behaviour.NORMAL]
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20}
 _SIZE = re.compile(r"(0x[0-9A-Fa-f]{1,8}|[0-9]{1,10}) ?(KiB|MiB|)\Z")
 
@@ -36,6 +38,16 @@ class Wanted(NamedTuple):
     release_counter: int
     seed: int
     bad: str | None
+    behaviour: ImageBehaviour
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What stands in the file's name beside ECU and version."""
+        kind = self.behaviour.kind
+        return (
+            *(() if kind is Behaviour.NORMAL else (kind.name.lower(),)),
+            *((f"bad-{self.bad}",) if self.bad else ()),
+        )
 
 
 @click.command("make")
@@ -49,6 +61,8 @@ class Wanted(NamedTuple):
 @click.option("--release-counter", help="Default: one more than what VEHICLE's ECU runs.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the payload.")
 @click.option("--bad", type=click.Choice(list(BAD)), help="Make it bad on purpose, in this one way.")
+@click.option("--behaviour", type=click.Choice(BEHAVIOURS), help="What it does once it runs; default: it runs well.")
+@click.option("--after-ms", type=click.IntRange(0, AFTER_MAX_MS), help="With --behaviour: when; default: at once.")
 @click.option("--key", type=FILE, metavar="KEYFILE.pem", help="Your Ed25519 private key; default: --test-key image.")
 @click.option("--test-key", metavar="NAME", help="For simulation only: a key that anybody can derive.")
 @click.option("-o", "--out", type=FILE, metavar="OUT", help="Default: <ecu>-<version>[-bad-<kind>].bin.")
@@ -65,6 +79,8 @@ def make_demo(
     release_counter: str | None,
     seed: int,
     bad: str | None,
+    behaviour: str | None,
+    after_ms: int | None,
     key: Path | None,
     test_key: str | None,
     out: Path | None,
@@ -80,19 +96,23 @@ def make_demo(
       otabench image make two_ecu_car body --size 64KiB --version 2.0.0 -o body.bin
       otabench flash body=body.bin --dry-run
       otabench image make two_ecu_car body --size 0x8000 --bad signature
+      otabench image make two_ecu_car gateway --behaviour crash --after-ms 500
       otabench image make --personality head_unit --hardware-id HU-HW-07 --software-id HU-APP --size 16MiB -o hu.bin
       otabench image make two_ecu_car gateway --size 96KiB -o gateway.hex
 
     --bad: signature, hash (a bit of the image), hardware (signed for other hardware), release (below what the ECU
-    runs), truncated (half of the image is missing).
+    runs), truncated (half of the image is missing). --behaviour: signed and whole, and it crashes or
+    hangs once it runs.
 
     Exit codes: 0 made, 2 wrong usage or input (nothing is written).
     """
     target = _target(vehicle, ecu, personality, hardware_id, software_id)
     size_bytes = _size(size_text)
-    check_size(target, size_bytes, key="--size", found=size_text)
-    wanted = Wanted(target, size_bytes, version, _release(target, release_counter, bad), seed, bad)
-    file = out or Path(f"{target.name}-{version}{f'-bad-{bad}' if bad else ''}.bin")
+    does = _behaviour(behaviour, after_ms)
+    least_bytes = 1 if does == WELL else MARKER_BYTES
+    check_size(target, size_bytes, key="--size", found=size_text, least_bytes=least_bytes)
+    wanted = Wanted(target, size_bytes, version, _release(target, release_counter, bad), seed, bad, does)
+    file = out or Path(f"{'-'.join((target.name, version, *wanted.marks))}.bin")
     chosen = written_format(file)
     private, warning = _key(key, test_key)
     if chosen == BINARY:
@@ -143,6 +163,14 @@ def _size(text: str) -> int:
     return int(found[1], 0) * UNITS[found[2]]
 
 
+def _behaviour(kind: str | None, after_ms: int | None) -> ImageBehaviour:
+    if kind is None and after_ms is not None:
+        raise InputError(
+            "--after-ms without --behaviour", key="--after-ms", found=after_ms, allowed="--behaviour crash or hang"
+        )
+    return WELL if kind is None else ImageBehaviour(Behaviour[kind.upper()], after_ms or 0)
+
+
 def _release(target: ImageTarget, text: str | None, bad: str | None) -> int:
     """Return the release counter; one that is bad on purpose lies below what the ECU runs."""
     if bad != RELEASE:
@@ -177,7 +205,8 @@ def _refuse_signing(file: Path, bad: str | None, key: Path | None, test_key: str
 
 
 def _payload(wanted: Wanted) -> bytes:
-    return demo_payload(wanted.seed, wanted.target.name, wanted.version, wanted.size_bytes)
+    payload = demo_payload(wanted.seed, wanted.target.name, wanted.version, wanted.size_bytes)
+    return payload if wanted.behaviour == WELL else marked(payload, wanted.behaviour)
 
 
 def _signed(wanted: Wanted, private: Ed25519PrivateKey) -> SignedImage:
@@ -196,7 +225,8 @@ def _tell(
     if as_json:
         values: dict[str, Any] = {
             "file": str(file), "format": chosen, "size_bytes": wanted.size_bytes, "seed": wanted.seed,
-            "bad": wanted.bad, "load_address": wanted.target.load_address,
+            "bad": wanted.bad, "behaviour": wanted.behaviour.kind.name.lower(),
+            "after_ms": wanted.behaviour.after_ms, "load_address": wanted.target.load_address,
             "signed": None if image is None else header_json(image.header),
             "public_key": None if image is None else private.public_key().public_bytes_raw().hex(),
         }  # fmt: skip
@@ -210,6 +240,9 @@ def _tell(
         ids = f"{image.header.hardware_id}, {image.header.software_id} {wanted.version}"
         click.echo(f"{file}: signed {what} for {ids}, release counter {wanted.release_counter}")
         more = ""
+    if wanted.behaviour != WELL:
+        does = wanted.behaviour
+        click.echo(f"BAD ON PURPOSE ({does.kind.name.lower()}): it does so {does.after_ms} ms after it was started")
     if wanted.bad is not None:
         click.echo(f"BAD ON PURPOSE ({wanted.bad}): {BAD[wanted.bad]}")
     click.echo(f"flash it: otabench flash {wanted.target.name}={file}{more}")

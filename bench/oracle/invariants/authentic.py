@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.core.records import EcuLayout, ExecutionRecord, RunRecord
-from bench.oracle.decode_image import NotAHeader, decode_header, is_signed
+from bench.oracle.decode_image import Header, NotAHeader, decode_header, is_signed
 from bench.oracle.decode_isotp import Bus, split
 from bench.oracle.decode_uds import Block, listen
 from bench.oracle.delivery import Delivery, deliveries
@@ -17,7 +17,7 @@ _ERASED = b"\xff"
 
 def authentic(record: RunRecord) -> InvariantVerdict:
     """Judge invariant 2: every execution, and every byte in 0x36 where the bus is known."""
-    findings = [*_executions(record), *_bus(record)]
+    findings = [*_executions(record), *_bootloaders(record), *_bus(record)]
     return conclude(
         Invariant.AUTHENTIC, findings, "only genuine images were executed, and no other one was sent to an ECU"
     )
@@ -39,6 +39,13 @@ def _executions(record: RunRecord) -> list[Finding]:
             undecided(f"{stranger.ecu} executed an image but is no ECU of this vehicle", what, blame="bench")
         )
     return findings
+
+
+def _bootloaders(record: RunRecord) -> list[Finding]:
+    """Judge bootloaders that have a header; one that is built in has nothing that could be wrong."""
+    layouts = {layout.ecu: layout for layout in record.layouts}
+    runs = [run for run in record.bootloader_runs or () if run.header and run.ecu in layouts]
+    return [_judge(record, layouts[run.ecu], run) for run in runs]
 
 
 def _none_executed(record: RunRecord, layout: EcuLayout) -> Finding:
@@ -71,6 +78,8 @@ def _what_is_wrong(record: RunRecord, layout: EcuLayout, execution: ExecutionRec
         header = decode_header(execution.header)
     except NotAHeader as error:
         return [f"the header slot holds no header ({error})"]
+    if execution.header == layout.factory_bootloader:
+        return _other_than_signed(execution, header)
     wrong = []
     if not is_signed(execution.header, record.image_public_key):
         wrong.append("the signature is not by the image key")
@@ -78,6 +87,12 @@ def _what_is_wrong(record: RunRecord, layout: EcuLayout, execution: ExecutionRec
         wrong.append(f"it is for hardware {header.hardware_id!r}, the ECU is {layout.hardware_id!r}")
     if header.release_counter < execution.release_floor:
         wrong.append(f"release counter {header.release_counter} is below the floor {execution.release_floor}")
+    return [*wrong, *_other_than_signed(execution, header)]
+
+
+def _other_than_signed(execution: ExecutionRecord, header: Header) -> list[str]:
+    """Return what was executed otherwise than the header says."""
+    wrong = []
     entry = entry_problem(execution, header)
     if entry is not None:
         wrong.append(entry)
