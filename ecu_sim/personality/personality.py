@@ -100,11 +100,11 @@ class Personality(FileModel):
             boots.append((self.bootloader_update.shadow_address, boot_bytes))
         if self.uds.max_block_length > self.isotp.max_length:
             raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
-        self._layout.check(HEADER_BYTES)
-        sizes = {region.name: region.size_bytes for region in self._regions}
         user = self.user_data
         if user is not None and user.size_bytes % sector:
             raise ValueError("user_data.size_bytes must be a multiple of flash.sector_bytes")
+        self._layout.check(HEADER_BYTES)
+        sizes = {region.name: region.size_bytes for region in self._regions}
         owned = [] if user is None else [(user.base_address, user.size_bytes)]
         for bank in self.banks:
             slots = [
