@@ -57,7 +57,7 @@ class MemoryAccess:
         if self._programming is not None:
             await self._programming[0].written()
         if place.size_bytes + 1 > MAX_PDU_BYTES:
-            raise Refused(Nrc.RESPONSE_TOO_LONG)
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return Answer(positive(Sid.READ_MEMORY_BY_ADDRESS, read_flash(self._memory, place)))
 
     async def write(self, request: WriteMemoryByAddress) -> Answer:

@@ -53,7 +53,7 @@ def test_0x23_refuses_session_security_length_range_and_too_much(drive: Drive) -
             (b"\x23", 0x13), (b"\x23\x44\x00", 0x13), (b"\x23" + at(0, 16) + b"\x00", 0x13),
             (bytes.fromhex("2322000000 10"), 0x31), (b"\x23" + at(0, 0), 0x31), (b"\x23" + at(0x3FFFF, 2), 0x31),
             (b"\x23" + at(BOOT_BASE, 16), 0x31), (b"\x23" + at(car.rules.mark_address, 16), 0x31),
-            (b"\x23" + at(car.rules.header_address, 257), 0x31), (b"\x23" + at(0, 4095), 0x14),
+            (b"\x23" + at(car.rules.header_address, 257), 0x31), (b"\x23" + at(0, 4095), 0x31),
             (b"\x23" + at(0xFFFF_FFFF, 0xFFFF_FFFF), 0x31),
         ):  # fmt: skip
             assert await nrc(car, pdu) == code, pdu.hex(" ")

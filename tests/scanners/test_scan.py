@@ -59,5 +59,5 @@ def test_silence_is_excused_by_a_restart_only() -> None:
 def test_described_tables_are_those_of_both_modes() -> None:
     tables = described("two_ecu_car", "body")
     assert set(tables) == {"application", "bootloader"}
-    assert tables["application"].sessions == {1, 2, 3}
+    assert tables["application"].sessions >= {1, 2, 3}
     assert 0xF189 in tables["application"].dids - tables["bootloader"].dids
