@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.core.car import CarState
 from bench.core.records import CanAddress
@@ -75,7 +75,8 @@ class EcuSpec:
     """One ECU of a vehicle; `personality` names its file under `ecus/`, identifiers are CAN identifiers.
 
     `addressing` is a mode of ISO 15765-2 (`normal`, `normal_fixed`, `extended`, `mixed`); the extensions are the
-    address bytes in front of the data of requests and responses that the last two modes have.
+    address bytes in front of the data of requests and responses that the last two modes have. `second_tester` are
+    the identifiers (request, response) of another tester's connection to the same server.
     """
 
     id: str
@@ -89,6 +90,7 @@ class EcuSpec:
     id_29_bit: bool = False
     request_extension: int | None = None
     response_extension: int | None = None
+    second_tester: tuple[int, int] | None = None
     reached_on: str | None = None
     """The bus on which a tester reaches it, when that is not its own."""
     frames: tuple[FrameSpec, ...] = ()
@@ -101,6 +103,14 @@ class EcuSpec:
     def tester_channel(self) -> str:
         """The bus on which a tester reaches it."""
         return self.reached_on or self.channel
+
+    def alone(self) -> EcuSpec:
+        """Return the ECU as it is on its own bus, with no other one: nothing to route, frames of that bus only."""
+        here = (None, self.channel)
+        return replace(
+            self, routes=(), reached_on=None, frames=tuple(f for f in self.frames if f.channel in here),
+            partners=tuple(p for p in self.partners if p.channel in here),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
