@@ -13,23 +13,24 @@ from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
 from bench.wire.isotp_params import FRAME_BYTES
 from bench.wire.pacer import Pacer
-from ecu_sim.uds.server import Send, UdsServer
+from ecu_sim.uds.server import FIRST_TESTER, Send, UdsServer
 
 
 class DiagConnection:
-    """The connection of one life of an ECU."""
+    """The connection of one life of an ECU to one tester; the first one's hears functional requests too."""
 
     def __init__(
         self,
         life: Incarnation,
         port: CanPort,
         address: IsoTpAddress,
-        functional: CanAddress,
+        functional: CanAddress | None,
         habits: IsoTpHabits,
         *,
         hears_fd: bool,
+        tester: int = FIRST_TESTER,
     ) -> None:
-        self._port, self._address, self._functional = port, address, functional
+        self._port, self._address, self._functional, self._tester = port, address, functional, tester
         self._deaf_to = REMOTE if hears_fd else REMOTE | FD
         self._flags = address.flags | habits.frame_flags
         pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
@@ -49,12 +50,14 @@ class DiagConnection:
         """Begin to listen."""
         self.server = server
         address, functional = self._address, self._functional
+        self._port.on_bus_off(self._endpoint.fail)
         taker = None if self._deaf_to & FD else self._endpoint
         self._port.subscribe(self._heard, (address.rx_identifier,), taker)
+        if functional is None:
+            return
         to_all = identifier(CanFrame(functional.can_id, b"", EXTENDED if functional.id_29_bit else 0))
         if to_all != address.rx_identifier:  # else the address byte tells them apart
             self._port.subscribe(self._heard, (to_all,))
-        self._port.on_bus_off(self._endpoint.fail)
 
     def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
         self._send_frame(CanFrame(self._address.tx_id, data, self._flags), sent, run)
@@ -65,7 +68,7 @@ class DiagConnection:
             return
         if can_id == self._address.rx_id and self._address.accepts(frame):
             self._endpoint.on_frame(frame.data, t_ns)
-        elif can_id == self._functional.can_id and self.server is not None:
+        elif self._functional is not None and can_id == self._functional.can_id and self.server is not None:
             pdu = functional_request(frame, self._functional)
             if pdu is not None:
                 self._asked()
@@ -81,7 +84,7 @@ class DiagConnection:
         """See `IsoTpListener`."""
         if self.server is not None:
             self._asked()
-            self.server.received(payload, functional=False)
+            self.server.received(payload, functional=False, tester=self._tester)
 
     def on_error(self, name: str) -> None:
         """See `IsoTpListener`."""

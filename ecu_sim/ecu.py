@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from bench.core.clock import NS_PER_MS
@@ -10,13 +10,14 @@ from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports import CanBus, CanPort
 from bench.wire.image_behaviour import MARKER_BYTES, WELL, behaviour_of
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress
-from bench.wire.uds import Session
+from bench.wire.uds import Session, session_response
 from ecu_sim.boot import bootloader_update, manager, staging
 from ecu_sim.boot.manager import Trust
+from ecu_sim.boot.remains import programming_interrupted
 from ecu_sim.boot.watchdog import Watchdog
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
@@ -31,10 +32,16 @@ from ecu_sim.supply import Supply, VoltageMonitor
 from ecu_sim.surroundings import Car, Surroundings
 from ecu_sim.uds.identification import Identity
 from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode
-from ecu_sim.uds.server import UdsServer
+from ecu_sim.uds.restart import Restart
+from ecu_sim.uds.server import FIRST_TESTER, Send, UdsServer
+from ecu_sim.uds.sessions import SessionState
 
 BOOT_STAGES = 2
 """Units of a boot point: the boot manager, then what it starts."""
+
+
+POWER_ON = Restart()
+"""What a boot finds after the power was off: nothing is asked of it."""
 
 
 def _address(spec: EcuSpec) -> IsoTpAddress:
@@ -42,6 +49,17 @@ def _address(spec: EcuSpec) -> IsoTpAddress:
     return IsoTpAddress(
         mode=AddressingMode(spec.addressing), tx_id=spec.response_id, rx_id=spec.request_id,
         tx_extension=spec.response_extension, rx_extension=spec.request_extension, id_29_bit=spec.id_29_bit,
+    )  # fmt: skip
+
+
+def _addresses(spec: EcuSpec) -> tuple[IsoTpAddress, ...]:
+    """Return the connection of the first tester, and that of the second where there is one (normal addressing)."""
+    first = _address(spec)
+    if spec.second_tester is None:
+        return (first,)
+    request_id, response_id = spec.second_tester
+    return first, IsoTpAddress(
+        mode=AddressingMode.NORMAL, tx_id=response_id, rx_id=request_id, id_29_bit=spec.id_29_bit
     )  # fmt: skip
 
 
@@ -76,10 +94,14 @@ class SimEcu:
         self._sleeper = Sleeper(world, spec.id, self._buses, car, self.node.reset)
         self._network: ApplicationNetwork | None = None
         car.on_change(self._car_changed)
-        self._address = _address(spec)
+        self._addresses = _addresses(spec)
+        self.server: UdsServer | None = None
+        self.state: SessionState | None = None
+        self.dtcs: DtcMemory | None = None
+        """Server, session and DTCs of the life that began to listen last."""
         self._trust = Trust(image_public_key, spec.hardware_id)
         self._points = world.points.counter(spec.id, "boot")
-        self._programming_asked = False  # RAM that survives a reset, but not a power cut
+        self._asked: Restart | None = None  # RAM that survives a reset, but not a power cut
 
     # Boot -------------------------------------------------------------------------------------------
 
@@ -87,15 +109,16 @@ class SimEcu:
         self._network = None
         if self._sleeper.takes(life):
             return
-        programming, self._programming_asked = self._programming_asked, False
-        life.spawn(self._stages(life, programming), "boot")
+        asked, self._asked = self._asked, None
+        life.spawn(self._stages(life, asked), "boot")
 
-    async def _stages(self, life: Incarnation, programming: bool) -> None:
+    async def _stages(self, life: Incarnation, asked: Restart | None) -> None:
+        programming = asked is not None and asked.programming
         n = self._points.begin(BOOT_STAGES)
         life.check()
         bite = self.watchdog.take()
         self.memory.begin_boot(life)
-        dtcs = DtcMemory(life, self.memory.dtc_block)
+        dtcs = DtcMemory(life, self.memory.dtc_block, new_cycle=asked is None or asked.new_cycle)
         self.memory.report_to(dtcs)
         timing = self.personality.boot
         cause = "programming asked" if programming else "start"
@@ -112,6 +135,8 @@ class SimEcu:
             choice = manager.Choice(None, "programming asked")
         else:
             choice = await manager.choose(life, self.memory, self._trust)
+            dtcs.report(Dtc.NOT_PROGRAMMED, failed=choice.bank is None)
+            dtcs.report(Dtc.PROGRAMMING_INTERRUPTED, failed=programming_interrupted(self.memory))
         header = None if choice.bank is None else self.memory.decoded_header(choice.bank)
         if choice.bank is None or header is None:
             if not bootloader_update.find(self.memory, self._trust):
@@ -124,7 +149,7 @@ class SimEcu:
         self._tell_crash_loop(dtcs)
         self._points.inside(n, 1)
         life.check()
-        await self._serve(life, dtcs, choice.bank, header, Session.PROGRAMMING if programming else Session.DEFAULT)
+        await self._serve(life, dtcs, choice.bank, header, asked or POWER_ON)
         self._points.end(n)
 
     def _record_stage(self, stage: str, bank: str | None, reason: str) -> None:
@@ -176,51 +201,71 @@ class SimEcu:
             dtcs.report(Dtc.CRASH_LOOP, failed=loops)
 
     async def _serve(
-        self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, session: Session
+        self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, asked: Restart
     ) -> None:
         """Start the application or the bootloader, and its diagnostic server."""
         parts = EcuParts(
             life=life, world=self._world, identity=self._identity, memory=self.memory, trust=self._trust,
-            restart=lambda programming: self._restart(life, programming), surroundings=self.surroundings, dtcs=dtcs,
-            supply=self.supply,
+            restart=lambda restart: self._restart(life, restart), requester=self._requester,
+            surroundings=self.surroundings, dtcs=dtcs, supply=self.supply,
         )  # fmt: skip
         timing = self.personality.boot
         if bank is None or header is None:
             await life.sleep_ns(timing.bootloader_ms * NS_PER_MS)
-            self._listen(parts, bootloader_mode(parts, session), bootloader=True)
+            session = Session.PROGRAMMING if asked.programming else Session.DEFAULT
+            server = self._listen(parts, bootloader_mode(parts, session), bootloader=True)
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
-            self._listen(parts, application_mode(parts, bank, header), bootloader=False)
+            server = self._listen(parts, application_mode(parts, bank, header), bootloader=False)
+        if asked.answer_due_to is not None:
+            uds = self.personality.uds
+            server.owe(session_response(Session.PROGRAMMING, uds.p2_ms, uds.p2_star_ms), asked.answer_due_to)
         self._watch_voltage(life, dtcs)
 
     def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
         stored = any(dtc.code == Dtc.UNDERVOLTAGE for dtc in dtcs.stored)
         VoltageMonitor(life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored)
 
-    def _listen(self, parts: EcuParts, mode: Mode, *, bootloader: bool) -> None:
-        isotp, life = self.personality.isotp, parts.life
-        ports = {name: bus.attach(life) for name, bus in self._buses.items()}
-        connection = DiagConnection(
-            life, ports[self.spec.channel], self._address, self._functional, isotp.of_mode(bootloader=bootloader),
-            hears_fd=isotp.hears_fd(bootloader=bootloader),
-        )  # fmt: skip
-        connection.open(
-            UdsServer(
-                life, self._world, self.personality.uds, mode.state, mode.table, connection.send,
-                mode.on_session_timeout,
-                MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(False)),
-            )
-        )  # fmt: skip
+    def _listen(self, parts: EcuParts, mode: Mode, *, bootloader: bool) -> UdsServer:
+        ports = {name: bus.attach(parts.life) for name, bus in self._buses.items()}
+        connections = self._connections(parts.life, ports[self.spec.channel], bootloader=bootloader)
+        server = self._server(parts.life, mode, [connection.send for connection in connections])
+        for connection in connections:
+            connection.open(server)
+        self.server, self.state, self.dtcs = server, mode.state, parts.dtcs
         network = NetworkParts(
-            life=life, world=self._world, spec=self.spec, ports=ports, state=mode.state, car=self.surroundings.car,
-            dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
+            life=parts.life, world=self._world, spec=self.spec, ports=ports, state=mode.state,
+            car=self.surroundings.car, dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
         )  # fmt: skip
         if bootloader:
             start_bootloader(network, routes=self.personality.routes_in_bootloader, unsafe=self._unsafe)
         else:
             self._network = ApplicationNetwork(network)
-            connection.on_request(self._network.busy)
+            for connection in connections:
+                connection.on_request(self._network.busy)
             self._network.start()
+        return server
+
+    def _connections(self, life: Incarnation, port: CanPort, *, bootloader: bool) -> list[DiagConnection]:
+        """Return the connections to all testers; the first one's hears functional requests too."""
+        isotp = self.personality.isotp
+        return [
+            DiagConnection(
+                life, port, address, self._functional if n == FIRST_TESTER else None,
+                isotp.of_mode(bootloader=bootloader), tester=n, hears_fd=isotp.hears_fd(bootloader=bootloader),
+            )
+            for n, address in enumerate(self._addresses)
+        ]  # fmt: skip
+
+    def _server(self, life: Incarnation, mode: Mode, sends: Sequence[Send]) -> UdsServer:
+        conduct = MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(Restart()))
+        return UdsServer(
+            life, self._world, self.personality.uds, mode.state, mode.table, sends, mode.on_session_timeout, conduct,
+            ignores_others=self.personality.diagnostics.second_tester == "ignored",
+        )  # fmt: skip
+
+    def _requester(self) -> int:
+        return FIRST_TESTER if self.server is None else self.server.requester
 
     def _unsafe(self) -> bool:
         """Return whether the ECU has no application that could be started: it was erased, or only half written."""
@@ -232,11 +277,11 @@ class SimEcu:
 
     # Reset ------------------------------------------------------------------------------------------
 
-    def _restart(self, life: Incarnation, programming: bool) -> None:
+    def _restart(self, life: Incarnation, restart: Restart) -> None:
         """Reset a little later: the answer is on the wire, what is in the controller goes out."""
         due_ns = life.now_ns() + self.personality.boot.reset_delay_ms * NS_PER_MS
-        life.call_at_ns(due_ns, self._reset, programming)
+        life.call_at_ns(due_ns, self._reset, restart)
 
-    def _reset(self, programming: bool) -> None:
-        self._programming_asked = programming
-        self.node.reset("programming asked" if programming else "reset")
+    def _reset(self, restart: Restart) -> None:
+        self._asked = restart
+        self.node.reset("programming asked" if restart.programming else "reset")

@@ -75,7 +75,8 @@ class EcuSpec:
     """One ECU of a vehicle; `personality` names its file under `ecus/`, identifiers are CAN identifiers.
 
     `addressing` is a mode of ISO 15765-2 (`normal`, `normal_fixed`, `extended`, `mixed`); the extensions are the
-    address bytes in front of the data of requests and responses that the last two modes have.
+    address bytes in front of the data of requests and responses that the last two modes have. `second_tester` are
+    the identifiers (request, response) of another tester's connection to the same server.
     """
 
     id: str
@@ -89,6 +90,7 @@ class EcuSpec:
     id_29_bit: bool = False
     request_extension: int | None = None
     response_extension: int | None = None
+    second_tester: tuple[int, int] | None = None
     reached_on: str | None = None
     """The bus on which a tester reaches it, when that is not its own."""
     frames: tuple[FrameSpec, ...] = ()

@@ -15,13 +15,15 @@ from bench.oracle.decode_packing import StreamReader, Unreadable, unpacked
 SESSION, RESET, COMMUNICATION, ROUTINE, DOWNLOAD, TRANSFER, TRANSFER_EXIT, DTC_SETTING = (
     0x10, 0x11, 0x28, 0x31, 0x34, 0x36, 0x37, 0x85,
 )  # fmt: skip
+UPLOAD, FILE_TRANSFER, WRITE_MEMORY = 0x35, 0x38, 0x3D
 START_ROUTINE = 0x01
 NEGATIVE = 0x7F
 RESPONSE_PENDING = 0x78
-_ECHO_BYTES = {SESSION: 1, RESET: 1, 0x22: 2, 0x27: 1, COMMUNICATION: 1, 0x29: 1, 0x2E: 2, ROUTINE: 3, TRANSFER: 1,
-               0x3E: 1, DTC_SETTING: 1}  # fmt: skip
-"""How many bytes after the service a positive answer repeats."""
-_WITH_SUB_FUNCTION = (SESSION, RESET, 0x27, COMMUNICATION, 0x29, ROUTINE, 0x3E, DTC_SETTING)
+_ECHO_BYTES = {SESSION: 1, RESET: 1, 0x19: 1, 0x22: 2, 0x27: 1, COMMUNICATION: 1, 0x29: 1, 0x2E: 2, ROUTINE: 3,
+               TRANSFER: 1, FILE_TRANSFER: 1, 0x3E: 1, DTC_SETTING: 1}  # fmt: skip
+"""How many bytes after the service a positive answer repeats; 0x3D repeats its range, whose length it tells."""
+_WITH_SUB_FUNCTION = (SESSION, RESET, 0x19, 0x27, COMMUNICATION, 0x29, ROUTINE, 0x3E, DTC_SETTING)
+_DELETE_FILE = 0x02
 _UNANSWERED_KEPT = 8
 """An answer is looked for among that many requests back."""
 
@@ -67,7 +69,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The data of one 0x36; `stored` when the ECU took it as new data.
+    """The data of one 0x36 of a download, or of one 0x3D; `stored` when the ECU took it as new data.
 
     Of a packed download it is what the block adds to the image, unpacked; the bytes of the bus when they cannot be
     unpacked (`readable` then says whether the judge knows the format at all).
@@ -108,6 +110,10 @@ class EcuTraffic:
     def download_requests(self) -> tuple[Exchange, ...]:
         """Return the 0x34 requests, whether obeyed or not, complete or not."""
         return tuple(e for e in self.exchanges if e.service == DOWNLOAD)
+
+    def memory_writes(self) -> tuple[Exchange, ...]:
+        """Return the 0x3D requests, whether obeyed or not, complete or not."""
+        return tuple(e for e in self.exchanges if e.service == WRITE_MEMORY)
 
     def checks_passed(self) -> tuple[Exchange, ...]:
         """Return the checks of a downloaded image that the ECU answered with status 00."""
@@ -162,10 +168,15 @@ def _answers(request: Message, answer: bytes) -> bool:
         return False
     if answer[0] == NEGATIVE:
         return len(answer) == 3 and answer[1] == asked[0] and answer[2] != RESPONSE_PENDING
-    echo = bytearray(asked[1 : 1 + _ECHO_BYTES.get(asked[0], 0)])
+    echo = bytearray(asked[1 : 1 + (_range_bytes(asked) if asked[0] == WRITE_MEMORY else _ECHO_BYTES.get(asked[0], 0))])
     if echo and asked[0] in _WITH_SUB_FUNCTION:
         echo[0] &= 0x7F
     return answer[0] == asked[0] + 0x40 and answer[1 : 1 + len(echo)] == echo
+
+
+def _range_bytes(write: bytes) -> int:
+    """Return how many bytes format, address and size take that stand behind the service id of a 0x3D."""
+    return 1 + (write[1] >> 4) + (write[1] & 0x0F) if len(write) > 1 else 0
 
 
 @dataclass(slots=True)
@@ -221,13 +232,13 @@ class _Open:
 
 
 def _downloads(layout: EcuLayout, exchanges: Sequence[Exchange]) -> tuple[tuple[Download, ...], tuple[Block, ...]]:
+    """Follow the transfers; the 0x36 of an upload or a file are no blocks of an image."""
     downloads: list[Download] = []
     blocks: list[Block] = []
     running: _Open | None = None
+    elsewhere = False
     for exchange in exchanges:
-        if exchange.service == TRANSFER:
-            stray = Block(exchange.request.t_end_ns, exchange.request.payload[2:], stored=False)
-            blocks.append(stray if running is None else running.take(exchange))
+        blocks += _blocks(exchange, running, elsewhere=elsewhere)
         ended = exchange.positive and exchange.service in (SESSION, RESET, TRANSFER_EXIT)
         started = _start(layout.ecu, exchange)
         if running is not None and (ended or started is not None):
@@ -235,9 +246,27 @@ def _downloads(layout: EcuLayout, exchanges: Sequence[Exchange]) -> tuple[tuple[
             downloads.append(running.close(exchange.answered_t_ns if whole else None))
             running = None
         running = _Open.of(started, layout) if started is not None else running
+        elsewhere = _begins_elsewhere(exchange) or (elsewhere and not ended and started is None)
     if running is not None:
         downloads.append(running.close(None))
     return tuple(downloads), tuple(blocks)
+
+
+def _blocks(exchange: Exchange, running: _Open | None, *, elsewhere: bool) -> list[Block]:
+    """Return what one exchange brings of an image, if anything."""
+    payload, t_ns = exchange.request.payload, exchange.request.t_end_ns
+    if exchange.service == WRITE_MEMORY:
+        return [Block(t_ns, payload[1 + _range_bytes(payload) :], stored=exchange.positive)]
+    if exchange.service != TRANSFER or (elsewhere and running is None):
+        return []
+    return [Block(t_ns, payload[2:], stored=False) if running is None else running.take(exchange)]
+
+
+def _begins_elsewhere(exchange: Exchange) -> bool:
+    """Return whether an upload or the transfer of a file begins."""
+    if exchange.service == FILE_TRANSFER:
+        return exchange.positive and exchange.sub_function != _DELETE_FILE
+    return exchange.service == UPLOAD and exchange.positive
 
 
 def _start(ecu: str, exchange: Exchange) -> Download | None:

@@ -123,10 +123,36 @@ class HabitKeys(FunctionalHabitKeys):
     )
 
 
+class SecondTester(FileModel):
+    """Identifiers of another tester's connection to the same ECU: normal addressing, as wide as the ECU's own."""
+
+    request_id: CanId
+    response_id: CanId
+
+
 class AddressedEcu(Addressed):
     """Where one ECU is reached, and the tester's habits towards it."""
 
     isotp: HabitKeys = HabitKeys()
+    second_tester: SecondTester | None = Field(
+        default=None, description="where the simulated ECU answers another tester too"
+    )
+
+    @field_validator("second_tester")
+    @classmethod
+    def _as_wide_as_the_ecus_own(cls, value: SecondTester | None, info: ValidationInfo) -> SecondTester | None:
+        bits_29 = bool(info.data.get("id_29_bit"))
+        if value is not None and not bits_29 and max(value.request_id, value.response_id) > MAX_BASE_ID:
+            raise ValueError(f"identifiers up to {MAX_BASE_ID} (0x{MAX_BASE_ID:X}), or id_29_bit = true")
+        return value
+
+    def places(self) -> tuple[CanAddress, ...]:
+        """Return where requests and responses of all testers go."""
+        own = destinations(self.address())
+        if self.second_tester is None:
+            return own
+        ids, bits_29 = self.second_tester, bool(self.id_29_bit)
+        return *own, *destinations(IsoTpAddress.normal(ids.request_id, ids.response_id, id_29_bit=bits_29))
 
     def address(self) -> IsoTpAddress:
         """Return the tester's view of the connection."""
@@ -143,7 +169,7 @@ class AddressedEcu(Addressed):
 
     def spec_keys(self) -> dict[str, Any]:
         """Return the address as the keys of `EcuSpec`."""
-        address = self.address()
+        address, second = self.address(), self.second_tester
         return {
             "addressing": self.addressing.value,
             "id_29_bit": address.id_29_bit,
@@ -151,6 +177,7 @@ class AddressedEcu(Addressed):
             "response_id": address.rx_id,
             "request_extension": address.tx_extension,
             "response_extension": address.rx_extension,
+            "second_tester": None if second is None else (second.request_id, second.response_id),
         }
 
 

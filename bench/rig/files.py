@@ -253,7 +253,7 @@ class VehicleFile(FileModel):
     def _ids_differ(cls, ecus: tuple[EcuEntry, ...]) -> tuple[EcuEntry, ...]:
         _refuse_repeats("ECU", (ecu.id for ecu in ecus))
         for channel in dict.fromkeys(name for ecu in ecus for name in (ecu.channel, ecu.tester_channel)):
-            places = (destinations(e.address()) for e in ecus if channel in (e.channel, e.tester_channel))
+            places = (ecu.places() for ecu in ecus if channel in (ecu.channel, ecu.tester_channel))
             refuse_collisions(channel, chain.from_iterable(places))
         return ecus
 
@@ -263,7 +263,7 @@ class VehicleFile(FileModel):
             for channel in dict.fromkeys((ecu.channel, ecu.tester_channel)):
                 functional = destinations(self.functional_address(channel))[0]
                 try:
-                    for place in destinations(ecu.address()):
+                    for place in ecu.places():
                         refuse_collisions(channel, (place, functional))
                 except ValueError:
                     key = f"functional.{channel}" if channel in self.functional else "functional_id"

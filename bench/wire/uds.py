@@ -24,15 +24,20 @@ class Sid(IntEnum):
     DIAGNOSTIC_SESSION_CONTROL = 0x10
     ECU_RESET = 0x11
     CLEAR_DIAGNOSTIC_INFORMATION = 0x14
+    READ_DTC_INFORMATION = 0x19
     READ_DATA_BY_IDENTIFIER = 0x22
+    READ_MEMORY_BY_ADDRESS = 0x23
     SECURITY_ACCESS = 0x27
     COMMUNICATION_CONTROL = 0x28
     AUTHENTICATION = 0x29
     WRITE_DATA_BY_IDENTIFIER = 0x2E
     ROUTINE_CONTROL = 0x31
     REQUEST_DOWNLOAD = 0x34
+    REQUEST_UPLOAD = 0x35
     TRANSFER_DATA = 0x36
     REQUEST_TRANSFER_EXIT = 0x37
+    REQUEST_FILE_TRANSFER = 0x38
+    WRITE_MEMORY_BY_ADDRESS = 0x3D
     TESTER_PRESENT = 0x3E
     CONTROL_DTC_SETTING = 0x85
 
@@ -84,6 +89,7 @@ class Session(IntEnum):
     DEFAULT = 0x01
     PROGRAMMING = 0x02
     EXTENDED = 0x03
+    SAFETY = 0x04
 
 
 class ResetType(IntEnum):
@@ -95,12 +101,18 @@ class ResetType(IntEnum):
 
 
 class CommunicationType(IntEnum):
-    """Control types of 0x28 that carry no node identification."""
+    """Control types of 0x28; the last two name a node behind the ECU."""
 
     ENABLE_RX_TX = 0x00
     ENABLE_RX_DISABLE_TX = 0x01
     DISABLE_RX_ENABLE_TX = 0x02
     DISABLE_RX_TX = 0x03
+    ENABLE_RX_DISABLE_TX_OF_NODE = 0x04
+    ENABLE_RX_TX_OF_NODE = 0x05
+
+
+OF_NODE = frozenset((CommunicationType.ENABLE_RX_DISABLE_TX_OF_NODE, CommunicationType.ENABLE_RX_TX_OF_NODE))
+"""Control types with enhanced address information: a nodeIdentificationNumber follows."""
 
 
 class RoutineType(IntEnum):
@@ -122,8 +134,8 @@ class DecodeError(ValueError):
     """These bytes are not a request of that service: incorrectMessageLengthOrInvalidFormat."""
 
 
-def _need(pdu: bytes, sid: int, length: int, *, more: bool = False) -> None:
-    """Check service id and length (`more`: the length is a minimum)."""
+def need(pdu: bytes, sid: int, length: int, *, more: bool = False) -> None:
+    """Check service id and length (`more`: the length is a minimum); `DecodeError`."""
     if not pdu or pdu[0] != sid or len(pdu) < length or (len(pdu) > length and not more):
         raise DecodeError(
             f"not a request 0x{sid:02X} of {length} bytes{' or more' if more else ''}: {pdu[:16].hex(' ')}"
@@ -145,7 +157,7 @@ class DiagnosticSessionControl:
     @classmethod
     def decode(cls, pdu: bytes) -> DiagnosticSessionControl:
         """Read 2 bytes."""
-        _need(pdu, cls.SID, 2)
+        need(pdu, cls.SID, 2)
         return cls(*_sub_function(pdu[1]))
 
 
@@ -160,7 +172,7 @@ class EcuReset:
     @classmethod
     def decode(cls, pdu: bytes) -> EcuReset:
         """Read 2 bytes."""
-        _need(pdu, cls.SID, 2)
+        need(pdu, cls.SID, 2)
         return cls(*_sub_function(pdu[1]))
 
 
@@ -174,7 +186,7 @@ class ClearDiagnosticInformation:
     @classmethod
     def decode(cls, pdu: bytes) -> ClearDiagnosticInformation:
         """Read 4 bytes."""
-        _need(pdu, cls.SID, 4)
+        need(pdu, cls.SID, 4)
         return cls(int.from_bytes(pdu[1:4], "big"))
 
 
@@ -188,7 +200,7 @@ class ReadDataByIdentifier:
     @classmethod
     def decode(cls, pdu: bytes) -> ReadDataByIdentifier:
         """Read the service id and one or more pairs of bytes."""
-        _need(pdu, cls.SID, 3, more=True)
+        need(pdu, cls.SID, 3, more=True)
         if len(pdu) % 2 == 0:
             raise DecodeError(f"half a data identifier at the end: {pdu[-2:].hex(' ')}")
         return cls(tuple(int.from_bytes(pdu[i : i + 2], "big") for i in range(1, len(pdu), 2)))
@@ -206,26 +218,28 @@ class SecurityAccess:
     @classmethod
     def decode(cls, pdu: bytes) -> SecurityAccess:
         """Read 2 bytes or more."""
-        _need(pdu, cls.SID, 2, more=True)
+        need(pdu, cls.SID, 2, more=True)
         access_type, suppress = _sub_function(pdu[1])
         return cls(access_type, pdu[2:], suppress)
 
 
 @dataclass(frozen=True, slots=True)
 class CommunicationControl:
-    """Service 0x28 with control types 0x00 to 0x03: bits 0-1 of `communication_type` choose the messages."""
+    """Service 0x28: bits 0-1 of `communication_type` choose the messages; types 0x04 and 0x05 name a `node`."""
 
     SID: ClassVar[int] = Sid.COMMUNICATION_CONTROL
     control_type: int
     communication_type: int
     suppress: bool = False
+    node: int | None = None
 
     @classmethod
     def decode(cls, pdu: bytes) -> CommunicationControl:
-        """Read 3 bytes."""
-        _need(pdu, cls.SID, 3)
+        """Read 3 bytes, and 2 more of a control type with a nodeIdentificationNumber."""
+        of_node = len(pdu) > 1 and pdu[1] & ~SUPPRESS in OF_NODE
+        need(pdu, cls.SID, 5 if of_node else 3)
         control_type, suppress = _sub_function(pdu[1])
-        return cls(control_type, pdu[2], suppress)
+        return cls(control_type, pdu[2], suppress, int.from_bytes(pdu[3:5], "big") if of_node else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +253,7 @@ class WriteDataByIdentifier:
     @classmethod
     def decode(cls, pdu: bytes) -> WriteDataByIdentifier:
         """Read 4 bytes or more."""
-        _need(pdu, cls.SID, 4, more=True)
+        need(pdu, cls.SID, 4, more=True)
         return cls(int.from_bytes(pdu[1:3], "big"), pdu[3:])
 
 
@@ -256,7 +270,7 @@ class RoutineControl:
     @classmethod
     def decode(cls, pdu: bytes) -> RoutineControl:
         """Read 4 bytes or more."""
-        _need(pdu, cls.SID, 4, more=True)
+        need(pdu, cls.SID, 4, more=True)
         control_type, suppress = _sub_function(pdu[1])
         return cls(control_type, int.from_bytes(pdu[2:4], "big"), pdu[4:], suppress)
 
@@ -272,15 +286,29 @@ class MemoryRange:
     @classmethod
     def decode(cls, raw: bytes) -> MemoryRange:
         """Read the format byte and as many bytes as its nibbles say (high: size, low: address)."""
+        decoded, rest = cls.split(raw)
+        if rest:
+            raise DecodeError(f"{len(rest)} bytes behind the range: {raw[:16].hex(' ')}")
+        return decoded
+
+    @classmethod
+    def split(cls, raw: bytes) -> tuple[MemoryRange, bytes]:
+        """Read a range, and return what stands behind it too."""
         if not raw:
             raise DecodeError("no addressAndLengthFormatIdentifier")
         address_bytes, size_bytes = raw[0] & 0xF, raw[0] >> 4
-        if len(raw) != 1 + address_bytes + size_bytes:
+        begin, end = 1 + address_bytes, 1 + address_bytes + size_bytes
+        if len(raw) < end:
             raise DecodeError(
                 f"format 0x{raw[0]:02X} asks for {address_bytes} + {size_bytes} bytes: {raw[:16].hex(' ')}"
             )
-        split = 1 + address_bytes
-        return cls(raw[0], int.from_bytes(raw[1:split], "big"), int.from_bytes(raw[split:], "big"))
+        return cls(raw[0], int.from_bytes(raw[1:begin], "big"), int.from_bytes(raw[begin:end], "big")), raw[end:]
+
+    def encode(self) -> bytes:
+        """Return format, address and size as they were read."""
+        address_bytes, size_bytes = self.address_and_length_format & 0xF, self.address_and_length_format >> 4
+        numbers = self.address.to_bytes(address_bytes, "big") + self.size_bytes.to_bytes(size_bytes, "big")
+        return bytes((self.address_and_length_format,)) + numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,13 +325,13 @@ class RequestDownload:
     @classmethod
     def decode(cls, pdu: bytes) -> RequestDownload:
         """Read 3 bytes and what the format asks for."""
-        _need(pdu, cls.SID, 3, more=True)
+        need(pdu, cls.SID, 3, more=True)
         return cls(pdu[1], MemoryRange.decode(pdu[2:]))
 
 
 @dataclass(frozen=True, slots=True)
 class TransferData:
-    """Service 0x36: one block of a download; `counter` is the blockSequenceCounter."""
+    """Service 0x36: one block of a transfer; `counter` is the blockSequenceCounter. An upload's brings no data."""
 
     SID: ClassVar[int] = Sid.TRANSFER_DATA
     counter: int
@@ -311,8 +339,8 @@ class TransferData:
 
     @classmethod
     def decode(cls, pdu: bytes) -> TransferData:
-        """Read 3 bytes or more: a download's block carries data."""
-        _need(pdu, cls.SID, 3, more=True)
+        """Read 2 bytes or more."""
+        need(pdu, cls.SID, 2, more=True)
         return cls(pdu[1], pdu[2:])
 
 
@@ -325,7 +353,7 @@ class RequestTransferExit:
     @classmethod
     def decode(cls, pdu: bytes) -> RequestTransferExit:
         """Read 1 byte."""
-        _need(pdu, cls.SID, 1)
+        need(pdu, cls.SID, 1)
         return cls()
 
 
@@ -340,7 +368,7 @@ class TesterPresent:
     @classmethod
     def decode(cls, pdu: bytes) -> TesterPresent:
         """Read 2 bytes."""
-        _need(pdu, cls.SID, 2)
+        need(pdu, cls.SID, 2)
         return cls(*_sub_function(pdu[1]))
 
 
@@ -355,7 +383,7 @@ class ControlDtcSetting:
     @classmethod
     def decode(cls, pdu: bytes) -> ControlDtcSetting:
         """Read 2 bytes (no DTCSettingControlOptionRecord)."""
-        _need(pdu, cls.SID, 2)
+        need(pdu, cls.SID, 2)
         return cls(*_sub_function(pdu[1]))
 
 
@@ -367,11 +395,11 @@ DECODERS: Mapping[int, Callable[[bytes], Any]] = {
         RequestTransferExit, TesterPresent, ControlDtcSetting,
     )
 }  # fmt: skip
-"""How each service is read."""
+"""How each service of this module is read; `bench.wire.uds_services` has them all."""
 
 WITH_SUB_FUNCTION = (
-    Sid.DIAGNOSTIC_SESSION_CONTROL, Sid.ECU_RESET, Sid.SECURITY_ACCESS, Sid.COMMUNICATION_CONTROL,
-    Sid.ROUTINE_CONTROL, Sid.TESTER_PRESENT, Sid.CONTROL_DTC_SETTING,
+    Sid.DIAGNOSTIC_SESSION_CONTROL, Sid.ECU_RESET, Sid.READ_DTC_INFORMATION, Sid.SECURITY_ACCESS,
+    Sid.COMMUNICATION_CONTROL, Sid.AUTHENTICATION, Sid.ROUTINE_CONTROL, Sid.TESTER_PRESENT, Sid.CONTROL_DTC_SETTING,
 )  # fmt: skip
 """Services whose second byte is a sub-function with the suppress bit."""
 
@@ -392,11 +420,11 @@ def session_response(session: int, p2_ms: int, p2_star_ms: int) -> bytes:
     return positive(Sid.DIAGNOSTIC_SESSION_CONTROL, bytes((session,)), timing)
 
 
-def download_response(max_block_length: int) -> bytes:
-    """Return the answer to 0x34: maxNumberOfBlockLength (with SID and counter) in two bytes, or in four."""
+def download_response(max_block_length: int, sid: int = Sid.REQUEST_DOWNLOAD) -> bytes:
+    """Return the answer to 0x34 or 0x35: maxNumberOfBlockLength (with SID and counter) in two bytes, or in four."""
     length_bytes = 2 if max_block_length <= 0xFFFF else 4
     length = max_block_length.to_bytes(length_bytes, "big")
-    return positive(Sid.REQUEST_DOWNLOAD, bytes((length_bytes << 4,)), length)
+    return positive(sid, bytes((length_bytes << 4,)), length)
 
 
 def routine_response(control_type: int, routine_id: int, status: bytes) -> bytes:

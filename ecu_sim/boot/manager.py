@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from bench.core.node import Incarnation
 from bench.wire.image_header import SIGNED_BYTES, ImageHeader
 from ecu_sim.memory.banks import VALID_MARK, EcuMemory
-from ecu_sim.memory.nvm import FLAG_NO_APPLICATION, NvmRecord
+from ecu_sim.memory.nvm import NvmRecord
 
 
 class Problem(StrEnum):
@@ -141,7 +141,7 @@ def after_choice(record: NvmRecord, bank: str | None, role: Role | None) -> NvmR
     A trial counts its boots; a trial that was passed over is given up; a fallback becomes the active bank.
     """
     if bank is None:
-        return replace(record, trial_bank=None, trial_boots=0, flags=record.flags | FLAG_NO_APPLICATION)
+        return replace(record, trial_bank=None, trial_boots=0)
     if role is Role.TRIAL:
         return replace(record, trial_boots=record.trial_boots + 1)
     return replace(record, active_bank=bank, trial_bank=None, trial_boots=0)

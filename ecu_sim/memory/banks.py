@@ -12,10 +12,12 @@ from bench.core.world import World
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
 from ecu_sim.memory.bootloader import BootloaderMemory
 from ecu_sim.memory.crashes import CrashCounters
-from ecu_sim.memory.dtcs import Dtc, DtcMemory, factory_block
+from ecu_sim.memory.dtcs import Dtc, DtcMemory, DtcStore
+from ecu_sim.memory.files import FileArea
 from ecu_sim.memory.flash import Flash, FlashFault, FlashSnapshot, padded
 from ecu_sim.memory.nvm import Nvm, NvmBlock, NvmRecord, NvmSnapshot
 from ecu_sim.memory.pages import Cell
+from ecu_sim.memory.settings import SettingsBlock
 from ecu_sim.memory.torn import TornReads
 from ecu_sim.memory.user_area import UserArea
 from ecu_sim.personality.geometry import (
@@ -59,7 +61,11 @@ class EcuMemory:
         self.flash = Flash(world, ecu, personality.regions(), code_partition="" if code == RAM else code)
         factory = NvmRecord(active_bank=personality.banks[0].name)
         self.nvm = Nvm(world, ecu, factory, personality.nvm.record_us)
-        self.dtc_block = NvmBlock(self.nvm.device, factory_block())
+        diagnostics = personality.diagnostics
+        self.dtc_block = DtcStore(self.nvm.device)
+        self.settings = SettingsBlock(self.nvm.device, diagnostics)
+        area_bytes = diagnostics.file_area_bytes
+        self.files = FileArea(self.nvm.device, area_bytes) if area_bytes else None
         user = personality.user_data
         self.user_area = None if user is None else UserArea(self.flash, self.nvm.device, user, ecu)
         self.crash_block = NvmBlock(self.nvm.device, CrashCounters().encode())
@@ -188,6 +194,13 @@ class EcuMemory:
         if size_bytes <= 0 or offset < 0 or offset + size_bytes > known.size_bytes:
             return None
         return Place(image_region(bank), offset, size_bytes)
+
+    def header_place(self, bank: str, address: int, size_bytes: int) -> Place | None:
+        """Return where addresses lie in the header slot of `bank`, or None when they leave its header."""
+        offset = address - self.personality.header_address
+        if size_bytes <= 0 or offset < 0 or offset + size_bytes > HEADER_BYTES:
+            return None
+        return Place(header_region(bank), offset, size_bytes)
 
     def download_place(self, bank: str, address: int, size_bytes: int) -> Place | None:
         """Return where a download may go: the header slot as a whole, or unit-aligned into the image or the shadow."""

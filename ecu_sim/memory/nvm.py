@@ -20,11 +20,8 @@ from ecu_sim.memory.torn import Torn, TornReads, mixed
 RECORD_BYTES = 16
 FINGERPRINT_BYTES = 10
 _SEQUENCE_BYTES = _CRC_BYTES = 4
-_FIXED = struct.Struct(">1s1sBBBxxxI10s18s")
+_FIXED = struct.Struct(">1s1sBBxxxxI10s18s")
 COPY_BYTES = _SEQUENCE_BYTES + _FIXED.size + _CRC_BYTES
-
-FLAG_NO_APPLICATION = 0x01
-"""DTC: a boot found no image that it may run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +33,22 @@ class NvmRecord:
     trial_boots: int = 0
     release_floor: int = 0
     security_attempts: int = 0
-    flags: int = 0
     fingerprint: bytes = bytes(FINGERPRINT_BYTES)
 
     def encode(self) -> bytes:
         """Return the block's content."""
         return _FIXED.pack(
             self.active_bank.encode(), (self.trial_bank or "\x00").encode(), self.trial_boots,
-            self.security_attempts, self.flags, self.release_floor, self.fingerprint, bytes(18),
+            self.security_attempts, self.release_floor, self.fingerprint, bytes(18),
         )  # fmt: skip
 
     @classmethod
     def decode(cls, content: bytes) -> NvmRecord:
         """Read a block's content."""
-        active, trial, trial_boots, attempts, flags, floor, fingerprint, _ = _FIXED.unpack(content)
+        active, trial, trial_boots, attempts, floor, fingerprint, _ = _FIXED.unpack(content)
         return cls(
             active_bank=active.decode("latin-1"), trial_bank=None if trial == b"\x00" else trial.decode("latin-1"),
-            trial_boots=trial_boots, release_floor=floor, security_attempts=attempts, flags=flags,
+            trial_boots=trial_boots, release_floor=floor, security_attempts=attempts,
             fingerprint=fingerprint,
         )  # fmt: skip
 

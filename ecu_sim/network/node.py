@@ -9,7 +9,7 @@ from bench.core.node import Incarnation
 from bench.core.specs import EcuSpec
 from bench.core.world import World
 from bench.ports import CanPort
-from bench.wire.uds import CommunicationType, Session
+from bench.wire.uds import Session
 from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.network.cyclic import CyclicFrame
 from ecu_sim.network.management import NetworkManagement
@@ -17,11 +17,6 @@ from ecu_sim.network.partners import Partner
 from ecu_sim.network.routing import Route
 from ecu_sim.surroundings import Car
 from ecu_sim.uds.sessions import SessionState
-
-NORMAL_MESSAGES, MANAGEMENT_MESSAGES = 0x01, 0x02
-"""communicationType of 0x28: what a control type is about."""
-_TX_OFF = (CommunicationType.ENABLE_RX_DISABLE_TX, CommunicationType.DISABLE_RX_TX)
-_RX_OFF = (CommunicationType.DISABLE_RX_ENABLE_TX, CommunicationType.DISABLE_RX_TX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +43,7 @@ class ApplicationNetwork:
         self._management: NetworkManagement | None = None
         if parts.spec.management is not None:
             self._management = NetworkManagement(
-                parts.life, port, parts.spec.management, lambda: self._allowed(MANAGEMENT_MESSAGES), parts.asleep
+                parts.life, port, parts.spec.management, lambda: self._state.sends_network_management, parts.asleep
             )
         self._frames = [
             CyclicFrame(parts.life, parts.ports[f.channel or parts.spec.channel], f, self._sends_frames, _calm)
@@ -91,16 +86,12 @@ class ApplicationNetwork:
         car = self._parts.car.state
         return car.ignition or car.engine or self._state.session is not Session.DEFAULT
 
-    def _allowed(self, messages: int) -> bool:
-        return self._state.communication_type not in _TX_OFF or not self._state.communication_messages & messages
-
     def _sends_frames(self) -> bool:
-        return (self._management is None or self._management.sends_frames) and self._allowed(NORMAL_MESSAGES)
+        return (self._management is None or self._management.sends_frames) and self._state.sends_normal
 
     def _watches(self) -> bool:
         """Partners are missed while they should be there and could be heard."""
-        deaf = self._state.communication_type in _RX_OFF and self._state.communication_messages & NORMAL_MESSAGES
-        return self._parts.car.state.ignition and not deaf
+        return self._parts.car.state.ignition and self._state.hears_normal
 
 
 def _calm() -> bool:

@@ -33,6 +33,7 @@ class Partner:
         self._name = identifier(CanFrame(spec.can_id, b"", EXTENDED if spec.id_29_bit else 0))
         self._timeout_ns = spec.timeout_ms * NS_PER_MS
         self._code = Dtc.LOST_COMMUNICATION + number * DTC_STEP
+        dtcs.declare((self._code,))
         self._since_ns = 0
         self._unheeded = False
         self._passed: bool | None = None

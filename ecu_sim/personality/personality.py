@@ -17,6 +17,7 @@ from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
 from ecu_sim.personality.bootloader_update import BootloaderUpdate
+from ecu_sim.personality.diagnostics import Diagnostics, Identification
 from ecu_sim.personality.geometry import (
     BOOT_BASE,
     BOOT_BYTES,
@@ -63,6 +64,8 @@ class Personality(FileModel):
     authentication: AuthenticationRules | None = None
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
+    identification: Identification = Identification()
+    diagnostics: Diagnostics = Diagnostics()
     supply: SupplyRules = DEFAULT_SUPPLY
     watchdog: WatchdogRules = DEFAULT_WATCHDOG
     bootloader_update: BootloaderUpdate | None = None
@@ -175,4 +178,5 @@ def ecu_layout(spec: EcuSpec, personality: Personality, inhibit: InhibitSignal |
         factory_bootloader=b"" if update is None else update.factory_header,
         demands=personality.preconditions.demands(),
         inhibit=inhibit,
+        check_routine=personality.diagnostics.routines.check_memory,
     )  # fmt: skip

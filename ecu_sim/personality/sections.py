@@ -72,13 +72,26 @@ class EcuIsoTpHabits(IsoTpHabits):
 
 
 class SecurityRules(FileModel):
-    """SecurityAccess: algorithm and secret by name, attempts before the delay."""
+    """SecurityAccess: level, algorithm and secret by name, attempts before the delay.
 
+    `level` is the sub-function that requests the seed (odd); the next one sends the key.
+    """
+
+    level: int = Field(default=0x01, ge=0x01, le=0x7D)
     algorithm: str
     secret_name: str = Field(min_length=1)
     seed_bytes: int = Field(ge=2, le=64)
+    static_seed: bool = Field(default=False, description="the seed stays the same until its key came or a reset")
     max_attempts: int = Field(ge=1, le=100)
     delay_ms: int = Field(ge=0)
+    delay_at_power_on: bool = Field(default=False, description="the delay runs after each start, not only a locked one")
+
+    @field_validator("level")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("odd: the even sub-function after it sends the key")
+        return value
 
     @field_validator("algorithm")
     @classmethod

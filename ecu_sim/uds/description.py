@@ -1,37 +1,28 @@
-"""What an ECU's diagnostic server offers, as values: read from the very tables that its two modes serve from."""
+"""What an ECU's diagnostic server offers, as values made from its personality alone: no ECU has to run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 
-from bench.core.car import CarState
-from bench.core.loop import VirtualLoop
-from bench.core.node import Incarnation, Node
-from bench.core.specs import EcuSpec
-from bench.core.world import World
-from bench.wire.image_header import ImageHeader
 from bench.wire.uds import CommunicationType, DtcSetting, ResetType, RoutineType, Session, Sid
 from bench.wire.uds_authentication import AuthenticationTask
-from ecu_sim.boot.manager import Trust
-from ecu_sim.memory.banks import EcuMemory
-from ecu_sim.memory.dtcs import Dtc, DtcMemory
-from ecu_sim.personality.personality import Personality
-from ecu_sim.supply import Supply
-from ecu_sim.surroundings import Car, Surroundings
-from ecu_sim.uds.identification import Identity
-from ecu_sim.uds.modes import EcuParts, Mode, application_mode, bootloader_mode, never
-from ecu_sim.uds.services import Service, ServiceTable
+from bench.wire.uds_dtc import DtcReport
+from ecu_sim.memory.dtcs import Dtc
+from ecu_sim.personality.personality import ERASE_ROUTINE, Personality
+from ecu_sim.uds.bootloader_update import ACTIVATE_BOOTLOADER, CHECK_BOOTLOADER
+from ecu_sim.uds.dids import did_rules
+from ecu_sim.uds.routines import CHECK_DEPENDENCIES
+from ecu_sim.uds.services import ALL_SESSIONS, ServiceRule
+from ecu_sim.uds.tables import application_rules, bootloader_rules
+from ecu_sim.uds.user_data import titles
 
-_NAMES: Mapping[int, type[IntEnum]] = {
-    Sid.DIAGNOSTIC_SESSION_CONTROL: Session, Sid.ECU_RESET: ResetType, Sid.COMMUNICATION_CONTROL: CommunicationType,
-    Sid.AUTHENTICATION: AuthenticationTask, Sid.ROUTINE_CONTROL: RoutineType, Sid.CONTROL_DTC_SETTING: DtcSetting,
+_NAMES = {
+    Sid.DIAGNOSTIC_SESSION_CONTROL: Session, Sid.ECU_RESET: ResetType, Sid.READ_DTC_INFORMATION: DtcReport,
+    Sid.COMMUNICATION_CONTROL: CommunicationType, Sid.AUTHENTICATION: AuthenticationTask,
+    Sid.ROUTINE_CONTROL: RoutineType, Sid.CONTROL_DTC_SETTING: DtcSetting,
 }  # fmt: skip
 """Enumerations whose members name the sub-functions of a service."""
-_SHOWN_HEADER = ImageHeader(
-    hardware_id="SHOWN", software_id="SHOWN", version="0", release_counter=0, load_address=0, length=0, sha256=bytes(32)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,69 +88,67 @@ class EcuDescription:
 
 def described(personality: Personality) -> EcuDescription:
     """Return what application and bootloader of this kind of ECU offer."""
-    loop = VirtualLoop()
-    try:
-        parts = _parts(World(loop, 1), personality)
-        application = application_mode(parts, personality.banks[0].name, _SHOWN_HEADER)
-        bootloader = bootloader_mode(parts, Session.DEFAULT)
-        modes = (_mode("application", application), _mode("bootloader", bootloader))
-    finally:
-        loop.discard()
+    modes = tuple(_mode(personality, bootloader=bootloader) for bootloader in (False, True))
     return EcuDescription(modes, tuple((int(code), _words(code.name)) for code in Dtc))
 
 
-def _parts(world: World, personality: Personality) -> EcuParts:
-    """Return an ECU of this kind that is never given power: its tables are made, nothing of it runs."""
-    life, memory = Incarnation(world, "shown", 1), EcuMemory(world, "shown", personality)
-    spec = EcuSpec(
-        id="shown", personality=personality.name, channel="", request_id=0, response_id=0, hardware_id="",
-        software_id="",
-    )  # fmt: skip
-    node, car = Node(world, "shown", lambda _life: None), Car(world, CarState())
-    return EcuParts(
-        life=life, world=world, identity=Identity(spec, ""), memory=memory, trust=Trust(bytes(32), ""),
-        restart=lambda _programming: None, surroundings=Surroundings(car, personality.preconditions.demands()),
-        dtcs=DtcMemory(life, memory.dtc_block), supply=Supply(world, node, personality.supply),
-    )  # fmt: skip
-
-
-def _mode(name: str, mode: Mode) -> DescribedMode:
-    services = tuple(_service(sid, row) for sid, row in sorted(mode.table.items()))
+def _mode(personality: Personality, *, bootloader: bool) -> DescribedMode:
+    rules = bootloader_rules(personality) if bootloader else application_rules(personality)
+    services = tuple(sorted((_service(rule) for rule in rules), key=lambda service: service.sid))
     sessions = next(service for service in services if service.sid == Sid.DIAGNOSTIC_SESSION_CONTROL)
+    dids = (rule for rule in did_rules(personality) if (rule.bootloader if bootloader else rule.application))
+    mode_writes = Session.PROGRAMMING if bootloader else Session.EXTENDED
     return DescribedMode(
-        name=name,
+        name="bootloader" if bootloader else "application",
         sessions=sessions.sub_functions,
         services=services,
-        dids=tuple(DescribedDid(did, title, _written_in(mode.table, did, mode)) for did, title in mode.dids.items()),
-        routines=tuple(DescribedRoutine(routine_id, title) for routine_id, title in mode.routines.items()),
+        dids=tuple(
+            DescribedDid(rule.did, rule.title, _words(mode_writes.name) if rule.written_in is mode_writes else None)
+            for rule in dids
+        ),
+        routines=tuple(_routines(personality, bootloader=bootloader)),
     )
 
 
-def _written_in(table: ServiceTable, did: int, mode: Mode) -> str | None:
-    sessions = table[Sid.WRITE_DATA_BY_IDENTIFIER].sessions
-    return ", ".join(_sessions(sessions)) if did in mode.writable else None
-
-
-def _service(sid: int, row: Service) -> DescribedService:
+def _service(rule: ServiceRule) -> DescribedService:
+    names = _NAMES.get(Sid(rule.sid))
     sub_functions = tuple(
-        DescribedSubFunction(value, _sub_name(sid, value), _sessions(row.sessions & rule.sessions), rule.unlocked)
-        for value, rule in sorted((row.sub_functions or {}).items())
+        DescribedSubFunction(
+            value, _words(names(value).name) if names else _key_name(rule.sid, value),
+            _sessions(rule.sessions & sub.sessions), sub.unlocked,
+        )
+        for value, sub in sorted((rule.sub_functions or {}).items())
+    )  # fmt: skip
+    return DescribedService(
+        rule.sid, _words(Sid(rule.sid).name), _sessions(rule.sessions), rule.unlocked, rule.served, sub_functions
     )
-    served = row.handle is not never
-    return DescribedService(sid, _words(Sid(sid).name), _sessions(row.sessions), row.unlocked, served, sub_functions)
 
 
-def _sub_name(sid: int, value: int) -> str:
-    """Return the name of a sub-function, also of one that is a number by nature."""
-    if sid in _NAMES:
-        return _words(_NAMES[sid](value).name)
+def _key_name(sid: int, value: int) -> str:
+    """Return the name of a sub-function that is a number by nature."""
     if sid == Sid.SECURITY_ACCESS:
         return "request seed" if value % 2 else "send key"
     return "zero sub-function"
 
 
+def _routines(personality: Personality, *, bootloader: bool) -> Iterable[DescribedRoutine]:
+    ids = personality.diagnostics.routines
+    if bootloader:
+        names = ["check_memory", "check_block"]
+        names += ["activate"] if personality.dual_bank else []
+        names += ["report_progress"] if personality.resume else []
+        more = {ERASE_ROUTINE: "erase memory", CHECK_DEPENDENCIES: "check programming dependencies"}
+        if personality.bootloader_update is not None:
+            more |= {CHECK_BOOTLOADER: "check bootloader", ACTIVATE_BOOTLOADER: "activate bootloader"}
+    else:
+        names = ["confirm", "check_preconditions", "self_test"]
+        more = {} if personality.user_data is None else dict(titles(personality.user_data))
+    known = {getattr(ids, name): _words(name) for name in names} | more
+    return [DescribedRoutine(routine_id, name) for routine_id, name in sorted(known.items())]
+
+
 def _sessions(sessions: Iterable[Session]) -> tuple[str, ...]:
-    return tuple(_words(session.name) for session in sorted(sessions))
+    return tuple(_words(session.name) for session in sorted(sessions) if session in ALL_SESSIONS)
 
 
 def _words(name: str) -> str:

@@ -1,9 +1,9 @@
-"""Data identifiers (0x22, 0x2E): what an ECU says of itself."""
+"""Data identifiers (0x22, 0x2E): what an ECU says of itself, and what a tester may change."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.core.node import Incarnation
@@ -18,20 +18,19 @@ from bench.wire.uds import (
     data_response,
     positive,
 )
-from ecu_sim.memory.nvm import FINGERPRINT_BYTES, Nvm
+from ecu_sim.memory.banks import EcuMemory
+from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.memory.nvm import FINGERPRINT_BYTES
+from ecu_sim.personality.diagnostics import Identification
+from ecu_sim.uds import dids
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.sessions import SessionState
 
-FINGERPRINT, BOOT_SOFTWARE, ACTIVE_SESSION = 0xF15A, 0xF180, 0xF186
-SOFTWARE_ID, SOFTWARE_VERSION, SERIAL_NUMBER, VIN, HARDWARE_ID = 0xF188, 0xF189, 0xF18C, 0xF190, 0xF191
-TITLES: dict[int, str] = {
-    FINGERPRINT: "fingerprint", BOOT_SOFTWARE: "boot software id", ACTIVE_SESSION: "active session",
-    SOFTWARE_ID: "software id", SOFTWARE_VERSION: "software version", SERIAL_NUMBER: "serial number", VIN: "VIN",
-    HARDWARE_ID: "hardware id",
-}  # fmt: skip
 BOOT_SOFTWARE_TEXT = "OTABENCH-BOOT-1.0"
 
 Read = Callable[[], bytes]
+Write = Callable[[bytes], Awaitable[None]]
+"""Takes the data of a 0x2E that security let through; raises `Refused`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,53 +46,121 @@ class Identity:
         return f"SN{hashlib.sha256(f'{self.vin}|{self.spec.id}'.encode()).hexdigest()[:10].upper()}"
 
 
-def common_dids(identity: Identity, nvm: Nvm, state: SessionState) -> dict[int, Read]:
+def common_dids(identity: Identity, memory: EcuMemory, state: SessionState, dtcs: DtcMemory) -> dict[int, Read]:
     """Return what bootloader and application both answer."""
-    spec = identity.spec
+    nvm, told = memory.nvm, memory.personality.identification
+    texts = {
+        dids.SERIAL_NUMBER: identity.serial_number, dids.VIN: identity.vin,
+        dids.HARDWARE_ID: identity.spec.hardware_id, dids.PART_NUMBER: told.part_number,
+        dids.SUPPLIER: told.supplier, dids.HARDWARE_VERSION: told.hardware_version,
+    }  # fmt: skip
     return {
-        FINGERPRINT: lambda: nvm.record.fingerprint,
-        BOOT_SOFTWARE: lambda: b"\x01" + BOOT_SOFTWARE_TEXT.encode(),
-        ACTIVE_SESSION: lambda: bytes((state.session,)),
-        SERIAL_NUMBER: identity.serial_number.encode,
-        VIN: identity.vin.encode,
-        HARDWARE_ID: spec.hardware_id.encode,
+        dids.FINGERPRINT: lambda: nvm.record.fingerprint,
+        dids.APPLICATION_FINGERPRINT: lambda: nvm.record.fingerprint,
+        dids.BOOT_SOFTWARE: lambda: b"\x01" + _boot_software(memory).encode(),
+        dids.ACTIVE_SESSION: lambda: bytes((state.session,)),
+        dids.SUPPLY_VOLTAGE: lambda: dtcs.observe().supply_mv.to_bytes(2, "big"),
+        dids.UPTIME: lambda: dtcs.uptime_ms.to_bytes(4, "big"),
+        **_manufacturing_date(told),
+        **{did: text.encode for did, text in texts.items() if text is not None},
     }
 
 
+def _boot_software(memory: EcuMemory) -> str:
+    """Return the name of the bootloader; one that can be updated tells its own version."""
+    return BOOT_SOFTWARE_TEXT if memory.bootloader is None else memory.bootloader.version
+
+
+def _manufacturing_date(told: Identification) -> dict[int, Read]:
+    date = told.manufacturing_date
+    if date is None:
+        return {}
+    return {dids.MANUFACTURING_DATE: lambda: bytes.fromhex(date.replace("-", ""))}
+
+
 def application_dids(header: ImageHeader) -> dict[int, Read]:
-    """Return what only a running application answers."""
-    return {SOFTWARE_ID: header.software_id.encode, SOFTWARE_VERSION: header.version.encode}
+    """Return what only a running application answers: its image's identity."""
+    return {
+        dids.APPLICATION_SOFTWARE: lambda: b"\x01" + f"{header.software_id} {header.version}".encode(),
+        dids.SOFTWARE_ID: header.software_id.encode,
+        dids.SOFTWARE_VERSION: header.version.encode,
+    }
+
+
+def application_data(memory: EcuMemory) -> dict[int, Read]:
+    """Return what a running application answers from its personality and its configuration."""
+    told, settings = memory.personality.identification, memory.settings
+    texts = {
+        dids.SUPPLIER_SOFTWARE_NUMBER: told.supplier_software_number,
+        dids.SUPPLIER_SOFTWARE_VERSION: told.supplier_software_version, told.rxswin_did: told.rxswin,
+    }  # fmt: skip
+
+    def configured(did: int) -> Read:
+        return lambda: settings.configured(did)
+
+    configuration = {entry.did: configured(entry.did) for entry in memory.personality.diagnostics.configuration}
+    return {did: text.encode for did, text in texts.items() if text is not None} | configuration
 
 
 class DataService:
-    """Serves 0x22 and 0x2E."""
+    """Serves 0x22 and 0x2E, each in the order of refusals of ISO 14229-1 (figures of both services)."""
 
-    def __init__(self, life: Incarnation, dids: Mapping[int, Read], nvm: Nvm, state: SessionState) -> None:
-        self._life, self._dids, self._nvm, self._state = life, dids, nvm, state
-
-    def titles(self, more: Mapping[int, str]) -> dict[int, str]:
-        """Return what can be read, in words; `more` are those of identifiers that a personality names."""
-        return {did: more.get(did) or TITLES[did] for did in sorted(self._dids)}
+    def __init__(
+        self, reads: Mapping[int, Read], writes: Mapping[int, Write], state: SessionState, *, max_dids: int | None
+    ) -> None:
+        self._reads, self._writes, self._state, self._max_dids = reads, writes, state, max_dids
 
     async def read(self, request: ReadDataByIdentifier) -> Answer:
         """Answer all identifiers that are known; out of range when none is."""
-        known = [did for did in request.dids if did in self._dids]
+        if self._max_dids is not None and len(request.dids) > self._max_dids:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+        known = [did for did in request.dids if did in self._reads]
         if not known:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        pdu = positive(Sid.READ_DATA_BY_IDENTIFIER, *(data_response(did, self._dids[did]()) for did in known))
+        pdu = positive(Sid.READ_DATA_BY_IDENTIFIER, *(data_response(did, self._reads[did]()) for did in known))
         if len(pdu) > MAX_PDU_BYTES:
             raise Refused(Nrc.RESPONSE_TOO_LONG)
         return Answer(pdu)
 
     async def write(self, request: WriteDataByIdentifier) -> Answer:
-        """Write the fingerprint (date in BCD, yymmdd, and 7 bytes of the tester)."""
-        if request.did != FINGERPRINT:
+        """Check identifier, then security; what writes it checks length, conditions and data."""
+        write = self._writes.get(request.did)
+        if write is None:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         if self._state.missing is not None:
             raise Refused(self._state.missing)
-        if len(request.data) != FINGERPRINT_BYTES:
-            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
-        if not request.data[:3].hex().isdecimal():
-            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        await self._nvm.store(self._life, replace(self._nvm.record, fingerprint=request.data))
+        await write(request.data)
         return Answer(positive(Sid.WRITE_DATA_BY_IDENTIFIER, request.did.to_bytes(2, "big")))
+
+
+def bootloader_writes(life: Incarnation, memory: EcuMemory) -> dict[int, Write]:
+    """Return what may be written while programming: the fingerprint (date in BCD, yymmdd, and 7 bytes of a tester)."""
+
+    async def fingerprint(data: bytes) -> None:
+        if len(data) != FINGERPRINT_BYTES:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+        if not data[:3].hex().isdecimal():
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        await memory.nvm.store(life, replace(memory.nvm.record, fingerprint=data))
+
+    return {dids.FINGERPRINT: fingerprint}
+
+
+def application_writes(life: Incarnation, memory: EcuMemory, vin: str) -> dict[int, Write]:
+    """Return what may be written in the extended session: configuration; a VIN that stands is not written again."""
+
+    def configuration(did: int, size_bytes: int) -> Write:
+        async def write(data: bytes) -> None:
+            if len(data) != size_bytes:
+                raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+            await memory.settings.configure(life, did, data)
+
+        return write
+
+    async def vin_again(data: bytes) -> None:
+        if len(data) != len(vin):
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+        raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+
+    rules = memory.personality.diagnostics.configuration
+    return {entry.did: configuration(entry.did, entry.size_bytes) for entry in rules} | {dids.VIN: vin_again}

@@ -1,91 +1,76 @@
-"""The two modes of an ECU, application and bootloader: each a table of services with what serves them."""
+"""The two modes of an ECU, application and bootloader: the rules of each bound to what serves them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire.image_header import ImageHeader
 from bench.wire.uds import (
-    ClearDiagnosticInformation,
     CommunicationControl,
-    CommunicationType,
     ControlDtcSetting,
     DiagnosticSessionControl,
     DtcSetting,
     EcuReset,
     Nrc,
+    RequestDownload,
     ResetType,
-    RoutineType,
     Session,
     Sid,
     TesterPresent,
     positive,
     session_response,
 )
-from bench.wire.uds_authentication import Authentication, AuthenticationTask
 from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.banks import EcuMemory
-from ecu_sim.memory.dtcs import DtcMemory
+from ecu_sim.memory.dtcs import DtcMemory, Snapshot
 from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.authentication import AuthenticationLock
+from ecu_sim.uds.dtc_service import DtcService
+from ecu_sim.uds.file_transfer import FileTransfer
 from ecu_sim.uds.identification import (
-    BOOT_SOFTWARE,
-    FINGERPRINT,
     DataService,
     Identity,
-    Read,
+    application_data,
     application_dids,
+    application_writes,
+    bootloader_writes,
     common_dids,
 )
-from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines, RoutineService
-from ecu_sim.uds.security import REQUEST_SEED, SEND_KEY, SecurityLock
-from ecu_sim.uds.services import (
-    NOT_DEFAULT,
-    ONLY_EXTENDED,
-    ONLY_PROGRAMMING,
-    Answer,
-    Handler,
-    Refused,
-    Service,
-    ServiceTable,
-    SubFunction,
-    service,
-)
+from ecu_sim.uds.memory_access import MemoryAccess
+from ecu_sim.uds.restart import Restart, RestartCallback
+from ecu_sim.uds.routine_service import RoutineService
+from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines
+from ecu_sim.uds.security import ApplicationAttempts, BootloaderAttempts, SecurityLock
+from ecu_sim.uds.services import Answer, Handler, Refused, ServiceTable, bound, pending_answer
 from ecu_sim.uds.sessions import SessionState
+from ecu_sim.uds.tables import application_rules, bootloader_rules
 from ecu_sim.uds.transfer import Transfer
-from ecu_sim.uds.user_data import UserDataParts, UserDataService, titles
+from ecu_sim.uds.transfers import Transfers
+from ecu_sim.uds.upload import Upload
+from ecu_sim.uds.user_data import UserDataParts, UserDataService
 from ecu_sim.uds.voltage import refuse_by_voltage
 
-ANY = SubFunction()
-ALL_GROUPS = 0xFF_FFFF
 COMMUNICATION_MESSAGES = (0x01, 0x02, 0x03)
 """communicationType: normal messages, network management, both; of this network."""
-
-
-def each(values: Iterable[int]) -> dict[int, SubFunction]:
-    """Return a rule for each sub-function: in every session of the service, without security."""
-    return dict.fromkeys(values, ANY)
-
-
-Restart = Callable[[bool], None]
-"""Resets the ECU after its answer is out; True: into the bootloader, for programming."""
+Handlers = dict[int, Handler]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcuParts:
-    """What both modes are built from."""
+    """What both modes are built from. `requester` tells which tester's request is being served (0: the first)."""
 
     life: Incarnation
     world: World
     identity: Identity
     memory: EcuMemory
     trust: Trust
-    restart: Restart
+    restart: RestartCallback
+    requester: Callable[[], int]
     surroundings: Surroundings
     dtcs: DtcMemory
     supply: Supply
@@ -98,20 +83,17 @@ class Mode:
     state: SessionState
     table: ServiceTable
     on_session_timeout: Callable[[], None]
-    dids: Mapping[int, str]
-    """What 0x22 answers, in words."""
-    writable: frozenset[int]
-    """What 0x2E writes."""
-    routines: Mapping[int, str]
-    """What 0x31 knows, in words."""
 
 
 class _Common:
     """The services that both modes serve alike."""
 
-    def __init__(self, parts: EcuParts, state: SessionState) -> None:
+    def __init__(self, parts: EcuParts, state: SessionState, version: str = "") -> None:
         self._parts, self._state = parts, state
         state.on_change(self._session_changed)
+        dtcs = parts.dtcs
+        dtcs.observe = lambda: Snapshot(min(parts.supply.millivolts, 0xFFFF), state.session, dtcs.uptime_ms, version)
+        self._dtc_service = DtcService(dtcs)
 
     def _session_changed(self) -> None:
         if self._state.session is Session.DEFAULT:
@@ -122,103 +104,70 @@ class _Common:
         return session_response(session, timing.p2_ms, timing.p2_star_ms)
 
     async def ecu_reset(self, request: EcuReset) -> Answer:
-        return Answer(positive(request.SID, bytes((request.reset_type,))), lambda: self._parts.restart(False))
+        restart = Restart(reset_type=ResetType(request.reset_type))
+        return Answer(positive(request.SID, bytes((request.reset_type,))), lambda: self._parts.restart(restart))
 
     async def tester_present(self, request: TesterPresent) -> Answer:
         return Answer(positive(request.SID, bytes((request.zero,))))
 
     async def communication_control(self, request: CommunicationControl) -> Answer:
-        if request.communication_type not in COMMUNICATION_MESSAGES:
+        nodes = self._parts.memory.personality.diagnostics.node_ids
+        unknown_node = request.node is not None and request.node not in nodes
+        if request.communication_type not in COMMUNICATION_MESSAGES or unknown_node:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        self._state.communication_type = request.control_type
-        self._state.communication_messages = request.communication_type
+        self._state.control_communication(request.control_type, request.communication_type, request.node)
         return Answer(positive(request.SID, bytes((request.control_type,))))
 
     async def control_dtc_setting(self, request: ControlDtcSetting) -> Answer:
         self._parts.dtcs.setting_on = request.setting == DtcSetting.ON
         return Answer(positive(request.SID, bytes((request.setting,))))
 
-    async def clear_diagnostic_information(self, request: ClearDiagnosticInformation) -> Answer:
-        if request.group != ALL_GROUPS:
-            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        nvm = self._parts.memory.nvm
-        await self._parts.dtcs.clear()
-        if nvm.record.flags:
-            await nvm.store(self._parts.life, replace(nvm.record, flags=0))
-        return Answer(positive(request.SID))
-
-    def table(self) -> ServiceTable:
-        """Return the rows that do not depend on the mode."""
-        return dict(
-            (
-                service(Sid.ECU_RESET, self.ecu_reset, 2, sub_functions=each(ResetType)),
-                service(Sid.CLEAR_DIAGNOSTIC_INFORMATION, self.clear_diagnostic_information, 4),
-                service(Sid.TESTER_PRESENT, self.tester_present, 2, sub_functions={0: ANY}),
-                service(
-                    Sid.COMMUNICATION_CONTROL, self.communication_control, 2, NOT_DEFAULT,
-                    sub_functions=each(CommunicationType),
-                ),
-                service(
-                    Sid.CONTROL_DTC_SETTING, self.control_dtc_setting, 2, NOT_DEFAULT,
-                    sub_functions=each(DtcSetting),
-                ),
-            )
-        )  # fmt: skip
-
-
-def _common_dids(parts: EcuParts, state: SessionState) -> dict[int, Read]:
-    """Return what both modes answer; a bootloader that can be updated tells its own version."""
-    known = common_dids(parts.identity, parts.memory.nvm, state)
-    bootloader = parts.memory.bootloader
-    return known if bootloader is None else known | {BOOT_SOFTWARE: lambda: b"\x01" + bootloader.version.encode()}
-
-
-async def never(_request: object) -> Answer:
-    """Stand for a service that this mode knows but has in none of its sessions."""
-    raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+    def handlers(self) -> Handlers:
+        """Return what serves the rows that do not depend on the mode."""
+        return {
+            Sid.ECU_RESET: self.ecu_reset,
+            Sid.CLEAR_DIAGNOSTIC_INFORMATION: self._dtc_service.clear,
+            Sid.READ_DTC_INFORMATION: self._dtc_service.read,
+            Sid.TESTER_PRESENT: self.tester_present,
+            Sid.COMMUNICATION_CONTROL: self.communication_control,
+            Sid.CONTROL_DTC_SETTING: self.control_dtc_setting,
+        }
 
 
 def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     """Return the application that runs from `bank`; programming is asked of it, done by the bootloader."""
-    state = SessionState()
-    common = _Common(parts, state)
-    nvm = parts.memory.nvm
+    personality, memory = parts.memory.personality, parts.memory
+    state = SessionState(needs_security=True)
+    common = _Common(parts, state, header.version)
     owner = _owners_data(parts)
-    dids = _common_dids(parts, state) | application_dids(header) | (owner.dids() if owner else {})
-    data = DataService(parts.life, dids, nvm, state)
-    own_routines = ApplicationRoutines(parts.life, parts.memory, bank, header, parts.surroundings)
-    lawmo = owner.routines(unlocked=False) if owner else {}
-    routines = RoutineService(own_routines.table() | lawmo, state)
+    reads = common_dids(parts.identity, memory, state, parts.dtcs) | application_dids(header) | application_data(memory)
+    writes = application_writes(parts.life, memory, parts.identity.vin)
+    reads |= owner.dids() if owner else {}
+    data = DataService(reads, writes, state, max_dids=personality.diagnostics.max_dids)
+    locked = personality.diagnostics.application_security is not None
+    own_routines = ApplicationRoutines(parts.life, memory, bank, header, parts.surroundings).table()
+    lawmo = owner.routines(unlocked=locked) if owner else {}
+    routines = RoutineService(parts.life, own_routines | lawmo, state)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         session = Session(request.session)
-        if session is Session.PROGRAMMING and parts.surroundings.unmet:
-            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         if session is Session.PROGRAMMING:
-            refuse_by_voltage(parts.supply)
-            return Answer(common.session_answer(session), lambda: parts.restart(True))
+            return _programming(parts, common)
         state.enter(session)
         return Answer(common.session_answer(session))
 
-    sessions = each(Session) | {Session.PROGRAMMING: SubFunction(ONLY_EXTENDED)}
-    own = dict(
-        (
-            service(Sid.DIAGNOSTIC_SESSION_CONTROL, session_control, 2, sub_functions=sessions),
-            service(Sid.READ_DATA_BY_IDENTIFIER, data.read, 3),
-            service(Sid.ROUTINE_CONTROL, routines.control, 4, ONLY_EXTENDED, sub_functions=each(RoutineType)),
-            service(Sid.WRITE_DATA_BY_IDENTIFIER, never, 4, ONLY_PROGRAMMING),
-            service(Sid.REQUEST_DOWNLOAD, never, 3, ONLY_PROGRAMMING),
-            service(Sid.TRANSFER_DATA, never, 3, ONLY_PROGRAMMING),
-            service(Sid.REQUEST_TRANSFER_EXIT, never, 1, ONLY_PROGRAMMING),
-        )
-    )
-    table = {**common.table(), **own, **_known_locks(parts)}
-    rules = parts.memory.personality.user_data
-    more_dids, more_routines = ({}, {}) if rules is None else ({rules.state_did: "user data state"}, titles(rules))
-    return Mode(
-        state, owner.guarded(table) if owner else table, lambda: state.enter(Session.DEFAULT),
-        data.titles(more_dids), frozenset(), routines.titles(more_routines),
-    )  # fmt: skip
+    handlers: Handlers = {
+        **common.handlers(),
+        Sid.DIAGNOSTIC_SESSION_CONTROL: session_control,
+        Sid.READ_DATA_BY_IDENTIFIER: data.read,
+        Sid.WRITE_DATA_BY_IDENTIFIER: data.write,
+        Sid.ROUTINE_CONTROL: routines.control,
+        Sid.READ_MEMORY_BY_ADDRESS: MemoryAccess(parts.life, memory, bank).read,
+        **_application_lock(parts, state),
+        **_files(parts, state),
+    }
+    table = bound(application_rules(personality), handlers)
+    return Mode(state, owner.guarded(table) if owner else table, lambda: state.enter(Session.DEFAULT))
 
 
 def _owners_data(parts: EcuParts) -> UserDataService | None:
@@ -231,81 +180,118 @@ def _owners_data(parts: EcuParts) -> UserDataService | None:
     )
 
 
-def _known_locks(parts: EcuParts) -> ServiceTable:
-    """Return the locks that the application knows of, but has in none of its sessions."""
-    rules = parts.memory.personality
-    table: dict[int, Service] = {}
-    if rules.security is not None:
-        keys = each((REQUEST_SEED, SEND_KEY))
-        table |= [service(Sid.SECURITY_ACCESS, never, 2, ONLY_PROGRAMMING, sub_functions=keys)]
-    if rules.authentication is not None:
-        table[Sid.AUTHENTICATION] = _authentication(never, each(AuthenticationTask))
-    return table
+def _programming(parts: EcuParts, common: _Common) -> Answer:
+    """Go to the bootloader: answered before the reset, or, as the personality says, by the bootloader after it."""
+    if parts.surroundings.unmet:
+        raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+    refuse_by_voltage(parts.supply)
+    if parts.memory.personality.diagnostics.programming_answer == "before_reset":
+        restart = Restart(programming=True)
+        return Answer(common.session_answer(Session.PROGRAMMING), lambda: parts.restart(restart))
+    owed = Restart(programming=True, answer_due_to=parts.requester())
+    return pending_answer(Sid.DIAGNOSTIC_SESSION_CONTROL, lambda: parts.restart(owed))
+
+
+def _application_lock(parts: EcuParts, state: SessionState) -> Handlers:
+    rules = parts.memory.personality.diagnostics.application_security
+    if rules is None:
+        return {}
+    counter = ApplicationAttempts(parts.memory)
+    return {Sid.SECURITY_ACCESS: SecurityLock(parts.life, parts.world, counter, rules, state).access}
+
+
+def _files(parts: EcuParts, state: SessionState) -> Handlers:
+    """Return what serves the directory, where there is one."""
+    memory, personality = parts.memory, parts.memory.personality
+    if memory.files is None:
+        return {}
+    files = FileTransfer(parts.life, memory.files, personality.transfer, personality.uds.max_block_length)
+    state.on_change(files.abort)
+    transfers = Transfers((files,))
+    return {
+        Sid.REQUEST_FILE_TRANSFER: files.request_file_transfer,
+        Sid.TRANSFER_DATA: transfers.transfer_data,
+        Sid.REQUEST_TRANSFER_EXIT: transfers.request_transfer_exit,
+    }
 
 
 def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     """Return the bootloader, in the programming session at once when the application was asked for it."""
-    rules = parts.memory.personality
-    state = SessionState(
-        session, needs_security=rules.security is not None, needs_authentication=rules.authentication is not None
-    )
-    common = _Common(parts, state)
     personality, memory = parts.memory.personality, parts.memory
-    transfer = Transfer(parts.life, memory, personality.uds.max_block_length, parts.supply)
-    state.on_change(transfer.abort)
-    data = DataService(parts.life, _common_dids(parts, state), memory.nvm, state)
-    programming = BootloaderRoutines(parts.life, memory, parts.trust, transfer, parts.supply)
-    routines = RoutineService(programming.table(), state)
+    state = SessionState(
+        session, needs_security=personality.security is not None,
+        needs_authentication=personality.authentication is not None,
+    )  # fmt: skip
+    common = _Common(parts, state)
+    reads = common_dids(parts.identity, memory, state, parts.dtcs)
+    writes = bootloader_writes(parts.life, memory)
+    data = DataService(reads, writes, state, max_dids=personality.diagnostics.max_dids)
+    transfer = Transfer(parts.life, memory, parts.supply)
 
     def leaves_programming() -> bool:
         """Leaving the programming session restarts a valid application (ISO 14229-1, 0x10 programmingSession)."""
         return state.session is Session.PROGRAMMING and manager.any_bootable(memory, parts.trust)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
-        session = Session(request.session)
-        pdu = common.session_answer(session)
+        wanted = Session(request.session)
+        pdu = common.session_answer(wanted)
         await transfer.idle()
-        if session is Session.DEFAULT and leaves_programming():
-            return Answer(pdu, lambda: parts.restart(False))
-        state.enter(session)
+        if wanted is Session.DEFAULT and leaves_programming():
+            return Answer(pdu, lambda: parts.restart(Restart()))
+        state.enter(wanted)
         return Answer(pdu)
 
     def session_timed_out() -> None:
         if not transfer.writing and leaves_programming():
-            parts.restart(False)
+            parts.restart(Restart())
         else:
             state.enter(Session.DEFAULT)
 
-    own = dict(
-        (
-            service(Sid.DIAGNOSTIC_SESSION_CONTROL, session_control, 2, sub_functions=each(Session)),
-            service(Sid.READ_DATA_BY_IDENTIFIER, data.read, 3),
-            service(Sid.WRITE_DATA_BY_IDENTIFIER, data.write, 4, ONLY_PROGRAMMING),
-            service(Sid.ROUTINE_CONTROL, routines.control, 4, ONLY_PROGRAMMING, sub_functions=each(RoutineType)),
-            service(Sid.REQUEST_DOWNLOAD, transfer.request_download, 3, ONLY_PROGRAMMING, unlocked=True),
-            service(Sid.TRANSFER_DATA, transfer.transfer_data, 3, ONLY_PROGRAMMING),
-            service(Sid.REQUEST_TRANSFER_EXIT, transfer.request_transfer_exit, 1, ONLY_PROGRAMMING),
-        )
-    )
-    table = {**common.table(), **own, **_locks(parts, state)}
-    return Mode(state, table, session_timed_out, data.titles({}), frozenset((FINGERPRINT,)), routines.titles({}))
+    handlers: Handlers = {
+        **common.handlers(),
+        Sid.DIAGNOSTIC_SESSION_CONTROL: session_control,
+        Sid.READ_DATA_BY_IDENTIFIER: data.read,
+        Sid.WRITE_DATA_BY_IDENTIFIER: data.write,
+        **_memory_services(parts, state, transfer),
+        **_locks(parts, state),
+    }
+    return Mode(state, bound(bootloader_rules(personality), handlers), session_timed_out)
 
 
-def _locks(parts: EcuParts, state: SessionState) -> ServiceTable:
+def _memory_services(parts: EcuParts, state: SessionState, transfer: Transfer) -> Handlers:
+    """Return what reads, erases and programs the bank that a download goes to."""
+    life, memory = parts.life, parts.memory
+    upload = Upload(memory, transfer)
+    transfers = Transfers((transfer, upload))
+    access = MemoryAccess(life, memory, memory.target_bank, programming=(transfer, parts.supply))
+    for abort in (transfer.abort, upload.abort):
+        state.on_change(abort)
+    programming = BootloaderRoutines(life, memory, parts.trust, transfer, parts.supply)
+    routines = RoutineService(life, programming.table(), state)
+
+    async def request_download(request: RequestDownload) -> Answer:
+        transfers.check_none_open(but=transfer)
+        return await transfer.request_download(request)
+
+    return {
+        Sid.ROUTINE_CONTROL: routines.control,
+        Sid.REQUEST_DOWNLOAD: request_download,
+        Sid.REQUEST_UPLOAD: upload.request_upload,
+        Sid.TRANSFER_DATA: transfers.transfer_data,
+        Sid.REQUEST_TRANSFER_EXIT: transfers.request_transfer_exit,
+        Sid.READ_MEMORY_BY_ADDRESS: access.read,
+        Sid.WRITE_MEMORY_BY_ADDRESS: access.write,
+    }
+
+
+def _locks(parts: EcuParts, state: SessionState) -> Mapping[int, Handler]:
     """Return what opens the bootloader: 0x27, 0x29, or both."""
     rules = parts.memory.personality
-    table: dict[int, Service] = {}
+    handlers: Handlers = {}
     if rules.security is not None:
-        lock = SecurityLock(parts.life, parts.world, parts.memory.nvm, rules.security, state)
-        keys = each((REQUEST_SEED, SEND_KEY))
-        table |= [service(Sid.SECURITY_ACCESS, lock.access, 2, ONLY_PROGRAMMING, sub_functions=keys)]
+        counter = BootloaderAttempts(parts.memory)
+        lock = SecurityLock(parts.life, parts.world, counter, rules.security, state)
+        handlers[Sid.SECURITY_ACCESS] = lock.access
     if rules.authentication is not None:
-        door = AuthenticationLock(parts.life, parts.world, rules.authentication, state)
-        table[Sid.AUTHENTICATION] = _authentication(door.serve, each(door.tasks()))
-    return table
-
-
-def _authentication(handle: Handler, tasks: dict[int, SubFunction]) -> Service:
-    return Service(
-        handle=handle, decode=Authentication.decode, minimum_bytes=2, sessions=ONLY_PROGRAMMING, sub_functions=tasks
-    )  # fmt: skip
+        handlers[Sid.AUTHENTICATION] = AuthenticationLock(parts.life, parts.world, rules.authentication, state).serve
+    return handlers

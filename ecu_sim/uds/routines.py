@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, NoReturn
 
 from bench.core.node import Incarnation
 from bench.wire.image_header import ImageHeader
-from bench.wire.uds import DecodeError, MemoryRange, Nrc, RoutineControl, RoutineType, routine_response
+from bench.wire.uds import DecodeError, MemoryRange, Nrc
 from ecu_sim.boot import manager, staging
 from ecu_sim.boot.manager import Problem, Trust
 from ecu_sim.memory.banks import EcuMemory, Place
@@ -21,19 +21,12 @@ from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.bootloader_update import ACTIVATE_BOOTLOADER, CHECK_BOOTLOADER, ShadowRoutines
 from ecu_sim.uds.resume import download_progress
-from ecu_sim.uds.services import Answer, Refused
-from ecu_sim.uds.sessions import SessionState
+from ecu_sim.uds.routine_service import Routine, Work
+from ecu_sim.uds.services import Refused
 from ecu_sim.uds.transfer import Transfer
 from ecu_sim.uds.voltage import refuse_by_voltage
 
-CHECK_MEMORY, ACTIVATE, CONFIRM, REPORT_PROGRESS = 0x0202, 0x0203, 0x0204, 0x0205
-CHECK_BLOCK, CHECK_PRECONDITIONS, CHECK_DEPENDENCIES = 0x0206, 0x0207, 0xFF01
-TITLES: Mapping[int, str] = {
-    ERASE_ROUTINE: "erase memory", CHECK_DEPENDENCIES: "check programming dependencies", CHECK_MEMORY: "check memory",
-    ACTIVATE: "activate", CONFIRM: "confirm", REPORT_PROGRESS: "report progress", CHECK_BLOCK: "check block",
-    CHECK_PRECONDITIONS: "check preconditions",
-    CHECK_BOOTLOADER: "check bootloader", ACTIVATE_BOOTLOADER: "activate bootloader",
-}  # fmt: skip
+CHECK_DEPENDENCIES = 0xFF01
 CRC_BYTES = 4
 OK: Final = b"\x00"
 CHECK_STATUS: Mapping[Problem, bytes] = {
@@ -43,47 +36,8 @@ CHECK_STATUS: Mapping[Problem, bytes] = {
     Problem.HASH: b"\x04",
     Problem.NO_IMAGE: b"\x05",
 }
-"""What 0x0202 answers."""
+"""What the check of memory answers."""
 DEPENDENCIES_WRONG: Final = b"\x01"
-
-Work = Callable[[bytes], Awaitable[bytes]]
-"""Takes the routineControlOptionRecord, returns the routineStatusRecord (first byte: status); raises `Refused`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Routine:
-    """A routine that is started; it has no stop, and results where they are told."""
-
-    work: Work
-    unlocked: bool = True
-    results: Callable[[], bytes] | None = None
-
-
-class RoutineService:
-    """Serves 0x31 from a table of routine ids, in the standard's order of refusals."""
-
-    def __init__(self, routines: Mapping[int, Routine], state: SessionState) -> None:
-        self._routines, self._state = routines, state
-
-    def titles(self, more: Mapping[int, str]) -> dict[int, str]:
-        """Return the routines, in words; `more` are those of routines that a personality names."""
-        return {routine_id: more.get(routine_id) or TITLES[routine_id] for routine_id in sorted(self._routines)}
-
-    async def control(self, request: RoutineControl) -> Answer:
-        """Check routine id, security, sub-function, then run the routine."""
-        routine = self._routines.get(request.routine_id)
-        if routine is None:
-            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        if routine.unlocked and self._state.missing is not None:
-            raise Refused(self._state.missing)
-        if request.control_type == RoutineType.RESULTS and routine.results is not None:
-            _no_option(request.option)
-            status = routine.results()
-        elif request.control_type == RoutineType.START:
-            status = await routine.work(request.option)
-        else:
-            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
-        return Answer(routine_response(request.control_type, request.routine_id, status))
 
 
 def _no_option(option: bytes) -> None:
@@ -111,16 +65,17 @@ class BootloaderRoutines:
 
     def table(self) -> dict[int, Routine]:
         """Return the routines of this ECU; only A/B has `activate`."""
+        ids = self._memory.personality.diagnostics.routines
         routines = {
             ERASE_ROUTINE: Routine(self._settled(self.erase)),
-            CHECK_MEMORY: Routine(self._settled(self.check_memory)),
-            CHECK_BLOCK: Routine(self._settled(self.check_block)),
+            ids.check_memory: Routine(self._settled(self.check_memory)),
+            ids.check_block: Routine(self._settled(self.check_block)),
             CHECK_DEPENDENCIES: Routine(self._settled(self.check_dependencies)),
         }
         if self._memory.personality.dual_bank:
-            routines[ACTIVATE] = Routine(self.activate)
+            routines[ids.activate] = Routine(self.activate)
         if self._memory.personality.resume:
-            routines[REPORT_PROGRESS] = Routine(self._settled(self.report_progress))
+            routines[ids.report_progress] = Routine(self._settled(self.report_progress))
         if self._shadow is not None:
             routines[CHECK_BOOTLOADER] = Routine(self._settled(self._shadow.check))
             routines[ACTIVATE_BOOTLOADER] = Routine(self._settled(self._shadow.activate))
@@ -141,8 +96,12 @@ class BootloaderRoutines:
         try:
             await self._erase(bank, place)
         except FlashFault:
-            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+            self._memory_fault()
         return OK
+
+    def _memory_fault(self) -> NoReturn:
+        self._memory.report_fault()
+        raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
 
     async def _erase(self, bank: str, place: Place) -> None:
         """Erase mark and header, and the image's sectors unless the header slot alone was named."""
@@ -203,7 +162,7 @@ class BootloaderRoutines:
             if memory.personality.staging is not None:
                 problem = await staging.install(self._life, memory, self._trust)
         except FlashFault:
-            raise Refused(Nrc.GENERAL_PROGRAMMING_FAILURE) from None
+            self._memory_fault()
         return OK if problem is None else CHECK_STATUS[problem]
 
     async def check_block(self, option: bytes) -> bytes:
@@ -247,10 +206,20 @@ class ApplicationRoutines:
 
     def table(self) -> dict[int, Routine]:
         """Return the routines of the application."""
+        ids = self._memory.personality.diagnostics.routines
         return {
-            CONFIRM: Routine(self.confirm, unlocked=False),
-            CHECK_PRECONDITIONS: Routine(self.check_preconditions, unlocked=False),
+            ids.confirm: Routine(self.confirm, unlocked=False),
+            ids.check_preconditions: Routine(self.check_preconditions, unlocked=False),
+            ids.self_test: Routine(self.self_test, unlocked=False, background=True),
         }
+
+    async def self_test(self, option: bytes) -> bytes:
+        """020A: hash the running image; status 00 when it is what was signed, else 04."""
+        _no_option(option)
+        memory, header = self._memory, self._header
+        await self._life.sleep_ns(memory.personality.verify_ns(header.length))
+        whole = manager.hash_ok(header, memory.image_sha256(self._bank, header))
+        return OK if whole else CHECK_STATUS[Problem.HASH]
 
     async def check_preconditions(self, option: bytes) -> bytes:
         """0207: status, then one byte for each condition of the car that is not met."""

@@ -4,35 +4,83 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
+from typing import Protocol
 
 from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire import seed_key
 from bench.wire.uds import Nrc, SecurityAccess, Sid, positive
-from ecu_sim.memory.nvm import Nvm
+from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.personality.sections import SecurityRules
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.sessions import SessionState
 
-REQUEST_SEED, SEND_KEY = 0x01, 0x02
 ATTEMPTS_LIMIT = 255
 
 
-class SecurityLock:
-    """The lock of one life."""
+class AttemptCounter(Protocol):
+    """Failed attempts at one lock, in NVM."""
 
-    def __init__(self, life: Incarnation, world: World, nvm: Nvm, rules: SecurityRules, state: SessionState) -> None:
-        self._life, self._world, self._nvm, self._rules, self._state = life, world, nvm, rules, state
+    @property
+    def attempts(self) -> int:
+        """How many there were since the right key."""
+        ...
+
+    async def count(self, life: Incarnation, attempts: int) -> None:
+        """Write; returns when it counts."""
+        ...
+
+
+class BootloaderAttempts:
+    """The counter of the programming level, in the boot record."""
+
+    def __init__(self, memory: EcuMemory) -> None:
+        self._nvm = memory.nvm
+
+    @property
+    def attempts(self) -> int:
+        """See `AttemptCounter`."""
+        return self._nvm.record.security_attempts
+
+    async def count(self, life: Incarnation, attempts: int) -> None:
+        """See `AttemptCounter`."""
+        await self._nvm.store(life, replace(self._nvm.record, security_attempts=attempts))
+
+
+class ApplicationAttempts:
+    """The counter of the application's level, in the settings."""
+
+    def __init__(self, memory: EcuMemory) -> None:
+        self._settings = memory.settings
+
+    @property
+    def attempts(self) -> int:
+        """See `AttemptCounter`."""
+        return self._settings.value.application_attempts
+
+    async def count(self, life: Incarnation, attempts: int) -> None:
+        """See `AttemptCounter`."""
+        await self._settings.store(life, replace(self._settings.value, application_attempts=attempts))
+
+
+class SecurityLock:
+    """The lock of one level, in one life."""
+
+    def __init__(
+        self, life: Incarnation, world: World, counter: AttemptCounter, rules: SecurityRules, state: SessionState
+    ) -> None:
+        self._life, self._world, self._counter, self._rules, self._state = life, world, counter, rules, state
         self._seed: bytes | None = None
+        self._static_seed: bytes | None = None
         self._closed_until_ns = 0
         state.on_change(self._forget_seed)
-        if nvm.record.security_attempts >= rules.max_attempts:
+        if rules.delay_at_power_on or counter.attempts >= rules.max_attempts:
             self._close()
 
     async def access(self, request: SecurityAccess) -> Answer:
-        """Serve 27 01 and 27 02."""
-        if request.access_type == REQUEST_SEED:
+        """Serve requestSeed and sendKey of this level."""
+        if request.access_type == self._rules.level:
             return self._request_seed(request)
         return await self._send_key(request)
 
@@ -40,11 +88,16 @@ class SecurityLock:
         if request.data:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if self._state.security_open:
-            return Answer(positive(Sid.SECURITY_ACCESS, bytes((REQUEST_SEED,)), bytes(self._rules.seed_bytes)))
+            return self._answer(request, bytes(self._rules.seed_bytes))
         if self._life.now_ns() < self._closed_until_ns:
             raise Refused(Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
-        self._seed = self._new_seed()
-        return Answer(positive(Sid.SECURITY_ACCESS, bytes((REQUEST_SEED,)), self._seed))
+        self._seed = self._static_seed or self._new_seed()
+        if self._rules.static_seed:
+            self._static_seed = self._seed
+        return self._answer(request, self._seed)
+
+    def _answer(self, request: SecurityAccess, data: bytes = b"") -> Answer:
+        return Answer(positive(Sid.SECURITY_ACCESS, bytes((request.access_type,)), data))
 
     def _new_seed(self) -> bytes:
         seed = self._world.seeds.draw(self._life.part, "security seed", self._rules.seed_bytes)
@@ -60,13 +113,14 @@ class SecurityLock:
         self._seed = None
         if not hmac.compare_digest(expected, request.data):
             await self._wrong_key()
+        self._static_seed = None
         await self._count(0)
         self._state.security_open = True
-        return Answer(positive(Sid.SECURITY_ACCESS, bytes((SEND_KEY,))))
+        return self._answer(request)
 
     async def _wrong_key(self) -> None:
         """Count the attempt before it is answered, so that a power cut does not give it back."""
-        attempts = min(self._nvm.record.security_attempts + 1, ATTEMPTS_LIMIT)
+        attempts = min(self._counter.attempts + 1, ATTEMPTS_LIMIT)
         await self._count(attempts)
         if attempts < self._rules.max_attempts:
             raise Refused(Nrc.INVALID_KEY)
@@ -74,9 +128,8 @@ class SecurityLock:
         raise Refused(Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS)
 
     async def _count(self, attempts: int) -> None:
-        record = self._nvm.record
-        if record.security_attempts != attempts:
-            await self._nvm.store(self._life, replace(record, security_attempts=attempts))
+        if self._counter.attempts != attempts:
+            await self._counter.count(self._life, attempts)
 
     def _close(self) -> None:
         self._closed_until_ns = self._life.now_ns() + self._rules.delay_ms * NS_PER_MS

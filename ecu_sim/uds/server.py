@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
 from ecu_sim.personality.sections import UdsServerTiming
 from ecu_sim.uds.conduct import Conduct
-from ecu_sim.uds.services import Answer, Refused, Service, ServiceTable
+from ecu_sim.uds.services import Answer, Refused, Service, ServiceRule, ServiceTable
 from ecu_sim.uds.sessions import SessionState
 
 Done = Callable[[str | None], None]
@@ -32,6 +32,27 @@ FUNCTIONALLY_SILENT = frozenset(
 )
 """Negative responses that are not sent to a functional request."""
 SILENT_TESTER_PRESENT = bytes((Sid.TESTER_PRESENT, SUPPRESS))
+FIRST_TESTER = 0
+
+
+class _Outbox:
+    """The way back to one tester: one response at a time."""
+
+    def __init__(self, life: Incarnation, send: Send) -> None:
+        self._life, self._send = life, send
+        self._queue: deque[tuple[bytes, Done]] = deque()
+
+    def put(self, pdu: bytes, done: Done) -> None:
+        self._queue.append((pdu, done))
+        if len(self._queue) == 1:
+            self._send(pdu, self._sent)
+
+    def _sent(self, error: str | None) -> None:
+        _, done = self._queue.popleft()
+        waiting = self._queue[0][0] if self._queue else None
+        done(error)
+        if waiting is not None and self._life.alive:
+            self._send(waiting, self._sent)
 
 
 @dataclass(slots=True)
@@ -40,6 +61,7 @@ class _Exchange:
 
     pdu: bytes
     functional: bool
+    tester: int
     pending_sent: bool = False
     """Whether a 0x78 went out: then the final answer is never left out."""
 
@@ -49,7 +71,11 @@ class _Exchange:
 
 
 class UdsServer:
-    """The server of one life of an ECU, in one mode (application or bootloader)."""
+    """The server of one life of an ECU, in one mode (application or bootloader).
+
+    `sends` are the ways back to the testers it knows: each has an address of its own, and they share one session.
+    While a request is served, another tester gets 0x21, or nothing where `ignores_others`.
+    """
 
     def __init__(
         self,
@@ -58,15 +84,17 @@ class UdsServer:
         timing: UdsServerTiming,
         state: SessionState,
         table: ServiceTable,
-        send: Send,
+        sends: Sequence[Send],
         on_session_timeout: Callable[[], None],
         conduct: Conduct | None = None,
+        *,
+        ignores_others: bool = False,
     ) -> None:
         self._conduct = conduct or Conduct()
         self._life, self._timing, self._state, self._table = life, timing, state, table
-        self._send, self._on_session_timeout = send, on_session_timeout
+        self._on_session_timeout, self._ignores_others = on_session_timeout, ignores_others
+        self._outboxes = [_Outbox(life, send) for send in sends]
         self._points = world.points.counter(life.part, "request")
-        self._outbox: deque[tuple[bytes, Done]] = deque()
         self._exchange: _Exchange | None = None
         self._closing = False
         self._s3 = Deadline(life, self._session_timed_out)
@@ -84,14 +112,19 @@ class UdsServer:
         if self._exchange is None:
             self._restart_s3()
 
-    def received(self, pdu: bytes, *, functional: bool) -> None:
-        """Serve a complete request."""
+    @property
+    def requester(self) -> int:
+        """The tester whose request is being served."""
+        return FIRST_TESTER if self._exchange is None else self._exchange.tester
+
+    def received(self, pdu: bytes, *, functional: bool, tester: int = FIRST_TESTER) -> None:
+        """Serve a complete request of the n-th tester; functional ones count as the first one's."""
         if self._closing or not pdu:
             return
         if self._exchange is not None:
-            self._received_while_busy(pdu)
+            self._received_while_busy(pdu, tester)
             return
-        self._exchange = _Exchange(pdu, functional)
+        self._exchange = _Exchange(pdu, functional, tester)
         self._s3.clear()
         self._life.spawn(self._serve(self._exchange), "request")
 
@@ -100,13 +133,18 @@ class UdsServer:
         self._closing = True
         self._s3.clear()
 
-    def _received_while_busy(self, pdu: bytes) -> None:
+    def owe(self, pdu: bytes, tester: int) -> None:
+        """Send the final answer to a request that another life of the ECU answered with 0x78."""
+        self._outboxes[tester].put(pdu, _ignore)
+
+    def _received_while_busy(self, pdu: bytes, tester: int) -> None:
         """A silent tester present is served at once, anything else has to be repeated."""
         n = self._points.begin()
         if not self._life.alive:
             return
-        if pdu != SILENT_TESTER_PRESENT:
-            self._transmit(negative(pdu[0], Nrc.BUSY_REPEAT_REQUEST), _ignore)
+        ignored = self._ignores_others and tester != self.requester
+        if pdu != SILENT_TESTER_PRESENT and not ignored:
+            self._outboxes[tester].put(negative(pdu[0], Nrc.BUSY_REPEAT_REQUEST), _ignore)
         self._points.end(n)
 
     # One request ------------------------------------------------------------------------------------
@@ -124,10 +162,10 @@ class UdsServer:
 
     async def _answer(self, pdu: bytes) -> Answer:
         service = self._supported(pdu)
-        self._check_session(service)
-        self._check_security(service.unlocked)
-        self._check_minimum_length(service, pdu)
-        self._check_sub_function(service, pdu)
+        self._check_session(service.rule)
+        self._check_security(service.rule.unlocked)
+        self._check_minimum_length(service.rule, pdu)
+        self._check_sub_function(service.rule, pdu)
         return await service.handle(self._decoded(service, pdu))
 
     def _supported(self, pdu: bytes) -> Service:
@@ -136,7 +174,7 @@ class UdsServer:
             raise Refused(Nrc.SERVICE_NOT_SUPPORTED)
         return service
 
-    def _check_session(self, service: Service) -> None:
+    def _check_session(self, service: ServiceRule) -> None:
         if self._state.session not in service.sessions:
             raise Refused(Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION)
 
@@ -144,12 +182,12 @@ class UdsServer:
         if needs_unlocked and self._state.missing is not None:
             raise Refused(self._state.missing)
 
-    def _check_minimum_length(self, service: Service, pdu: bytes) -> None:
+    def _check_minimum_length(self, service: ServiceRule, pdu: bytes) -> None:
         if len(pdu) < service.minimum_bytes:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
 
-    def _check_sub_function(self, service: Service, pdu: bytes) -> None:
-        if service.sub_functions is None:
+    def _check_sub_function(self, service: ServiceRule, pdu: bytes) -> None:
+        if service.sub_functions is None or service.own_order:
             return
         rule = service.sub_functions.get(pdu[1] & ~SUPPRESS)
         if rule is None:
@@ -168,8 +206,9 @@ class UdsServer:
 
     def _positive(self, exchange: _Exchange, answer: Answer) -> bytes | None:
         """Return what is sent: nothing when suppressed, unless the tester was told to wait."""
-        has_sub_function = self._table[exchange.sid].sub_functions is not None
-        suppressed = has_sub_function and exchange.pdu[1] & SUPPRESS and not exchange.pending_sent
+        has_sub_function = self._table[exchange.sid].rule.sub_functions is not None
+        told_to_wait = exchange.pending_sent or answer.interim
+        suppressed = has_sub_function and exchange.pdu[1] & SUPPRESS and not told_to_wait
         return None if suppressed else answer.pdu
 
     def _negative(self, exchange: _Exchange, nrc: Nrc) -> bytes | None:
@@ -193,30 +232,18 @@ class UdsServer:
         if pdu is None:
             over(None)
         else:
-            self._transmit(pdu, over)
+            self._outboxes[exchange.tester].put(pdu, over)
 
     def _answer_pending(self) -> None:
         """Tell the tester to wait (0x78): once before P2, then before each P2* runs out."""
         exchange = self._exchange
         if exchange is not None and self._conduct.says_pending(again=exchange.pending_sent):
             exchange.pending_sent = True
-            self._transmit(negative(exchange.sid, Nrc.RESPONSE_PENDING), _ignore)
+            self._outboxes[exchange.tester].put(negative(exchange.sid, Nrc.RESPONSE_PENDING), _ignore)
             self._pending.set(self._due_ns(self._timing.p2_star_ms))
 
     def _due_ns(self, limit_ms: int) -> int:
         return self._life.now_ns() + (limit_ms - self._timing.pending_margin_ms) * NS_PER_MS
-
-    def _transmit(self, pdu: bytes, done: Done) -> None:
-        self._outbox.append((pdu, done))
-        if len(self._outbox) == 1:
-            self._send(pdu, self._transmitted)
-
-    def _transmitted(self, error: str | None) -> None:
-        _, done = self._outbox.popleft()
-        waiting = self._outbox[0][0] if self._outbox else None
-        done(error)
-        if waiting is not None and self._life.alive:
-            self._send(waiting, self._transmitted)
 
     # S3 ---------------------------------------------------------------------------------------------
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.wire.uds import Nrc, Session
+from bench.wire.uds import OF_NODE, CommunicationType, Nrc, Session
+
+NORMAL_MESSAGES, NETWORK_MANAGEMENT = 0x01, 0x02
+"""Bits of communicationType."""
+SILENT = frozenset((CommunicationType.ENABLE_RX_DISABLE_TX, CommunicationType.DISABLE_RX_TX))
+"""Control types under which an ECU does not send."""
+DEAF = frozenset((CommunicationType.DISABLE_RX_ENABLE_TX, CommunicationType.DISABLE_RX_TX))
+"""Control types under which an ECU does not listen."""
 
 
 class SessionState:
@@ -19,11 +26,43 @@ class SessionState:
         """Whether a right key came (0x27)."""
         self.authenticated = False
         """Whether a certificate's owner was proven (0x29)."""
-        self.communication_type = 0
-        """Control type of the last 0x28; 0 is normal communication."""
-        self.communication_messages = 0x03
-        """Which messages it was about: 1 normal ones, 2 network management, 3 both."""
         self._on_change: list[Callable[[], None]] = []
+        self._restore_communication()
+
+    # Communication (0x28) ---------------------------------------------------------------------------
+
+    def _restore_communication(self) -> None:
+        self.communication_type = self.network_management_type = int(CommunicationType.ENABLE_RX_TX)
+        self.silent_nodes: set[int] = set()
+        """Nodes behind the ECU that shall not send (control type 0x04)."""
+
+    def control_communication(self, control_type: int, messages: int, node: int | None = None) -> None:
+        """Obey a 0x28: `messages` are bits of communicationType."""
+        if control_type in OF_NODE and node is not None:
+            silent = control_type == CommunicationType.ENABLE_RX_DISABLE_TX_OF_NODE
+            (self.silent_nodes.add if silent else self.silent_nodes.discard)(node)
+            return
+        if messages & NORMAL_MESSAGES:
+            self.communication_type = control_type
+        if messages & NETWORK_MANAGEMENT:
+            self.network_management_type = control_type
+
+    @property
+    def sends_normal(self) -> bool:
+        """Whether application frames may be sent."""
+        return self.communication_type not in SILENT
+
+    @property
+    def sends_network_management(self) -> bool:
+        """Whether network management frames may be sent."""
+        return self.network_management_type not in SILENT
+
+    @property
+    def hears_normal(self) -> bool:
+        """Whether application frames of others are listened to; a partner that is not heard then is not missing."""
+        return self.communication_type not in DEAF
+
+    # Guards -----------------------------------------------------------------------------------------
 
     @property
     def missing(self) -> Nrc | None:
@@ -45,4 +84,4 @@ class SessionState:
         for callback in self._on_change:
             callback()
         if session is Session.DEFAULT:
-            self.communication_type = 0
+            self._restore_communication()

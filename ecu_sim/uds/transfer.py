@@ -46,9 +46,9 @@ class _Download:
 class Transfer:
     """The downloads of one life; at most one at a time."""
 
-    def __init__(self, life: Incarnation, memory: EcuMemory, max_block_length: int, supply: Supply) -> None:
-        self._life, self._memory, self._max_block_length = life, memory, max_block_length
-        self._supply = supply
+    def __init__(self, life: Incarnation, memory: EcuMemory, supply: Supply) -> None:
+        self._life, self._memory, self._supply = life, memory, supply
+        self._max_block_length = memory.personality.uds.max_block_length
         self._download: _Download | None = None
         self._writing: asyncio.Task[None] | None = None
         self._failed = False
@@ -84,7 +84,7 @@ class Transfer:
         form = self._format(request)
         place = self._place(request)
         await self.written()
-        self._check_idle()
+        self.check_idle()
         self._check_erased(place)
         refuse_by_voltage(self._supply)
         self._download = _Download(place, form)
@@ -106,8 +106,13 @@ class Transfer:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return place
 
-    def _check_idle(self) -> None:
-        """A download that already brought data is not replaced by another one."""
+    @property
+    def open(self) -> bool:
+        """See `TransferParty`."""
+        return self._download is not None
+
+    def check_idle(self) -> None:
+        """A download that already brought data is not replaced by another one: 0x22."""
         if self._download is not None and self._download.received:
             raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
 
@@ -124,6 +129,8 @@ class Transfer:
     async def transfer_data(self, request: TransferData) -> Answer:
         """Take one block; a repeated counter is answered and not written twice."""
         download = self._active()
+        if not request.data:
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if request.counter != download.last_counter:
             self._check_counter(download, request.counter)
             self._check_amount(download, len(request.data))
@@ -185,6 +192,7 @@ class Transfer:
             await self._memory.flash.program(self._life, region, offset, data)
         except FlashFault:
             self._failed = True
+            self._memory.report_fault()
 
     # 0x37 -------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.user_area import Job, UserArea
 from ecu_sim.personality.user_data import UserData
 from ecu_sim.surroundings import Surroundings
-from ecu_sim.uds.routines import Routine
+from ecu_sim.uds.routine_service import Routine
 from ecu_sim.uds.services import Answer, Refused, Service, ServiceTable
 
 LOCKED, JOB_RUNS = 0x30, 0x31

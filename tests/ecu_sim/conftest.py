@@ -22,35 +22,37 @@ from bench.trust.keys import public_key, signing_key
 from bench.wire import seed_key
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from ecu_sim.personality.personality import load_personality
+from ecu_sim.personality.sections import SecurityRules
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
 FUNCTIONAL_ID, REQUEST_ID, RESPONSE_ID = 0x7DF, 0x7A0, 0x7A8
-HEADER_ADDRESS = 0x00F0_0000
-HARDWARE = {"body_controller": "BCM-HW-03", "gateway": "GW-HW-02", "head_unit": "HU-HW-07"}
-LOAD_ADDRESS = {"head_unit": 0x1000_0000}
-FD = ("head_unit",)
-RECIPE_SECRET = {"body_controller": "body_controller", "gateway": "gateway", "head_unit": "head_unit"}
+SECOND_REQUEST_ID, SECOND_RESPONSE_ID = 0x7B0, 0x7B8
+HARDWARE = {"body_controller": "BCM-HW-03", "gateway": "GW-HW-02", "head_unit": "HU-HW-07", "adas": "ADAS-HW-01",
+            "door_module": "DOOR-HW-01", "ev_battery": "EVB-HW-01"}  # fmt: skip
 
 
 class Tester:
     """A UDS tester: its own node, one physical and one functional address."""
 
-    def __init__(self, world: World, bus: SimCanBus) -> None:
-        self._world, self._bus = world, bus
+    def __init__(
+        self, world: World, bus: SimCanBus, ids: tuple[int, int] = (REQUEST_ID, RESPONSE_ID), name: str = "tester"
+    ) -> None:
+        self._world, self._bus, self._ids = world, bus, ids
         self.answers: list[tuple[int, bytes]] = []
         self._waiting: asyncio.Future[None] | None = None
-        Node(world, "tester", self._boot).power_on()
+        Node(world, name, self._boot).power_on()
 
     def _boot(self, life: Incarnation) -> None:
         self._port = self._bus.attach(life)
-        self._endpoint = IsoTpEndpoint(life, IsoTpParams(), self._transmit, self)
+        self._endpoint = IsoTpEndpoint(life, IsoTpParams(max_length=70_000), self._transmit, self)
         self._port.subscribe(self._heard)
 
     def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
-        self._port.send(CanFrame(REQUEST_ID, data), sent)
+        self._port.send(CanFrame(self._ids[0], data), sent)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
-        if frame.can_id == RESPONSE_ID:
+        if frame.can_id == self._ids[1]:
             self._endpoint.on_frame(frame.data, t_ns)
 
     def on_start(self, length: int) -> None:
@@ -118,15 +120,16 @@ class Car:
     def __init__(self, world: World, vehicle: SimVehicle, tester: Tester, personality: str) -> None:
         self.world, self.vehicle, self.tester, self.personality = world, vehicle, tester, personality
         self.node = vehicle.nodes["ecu"]
+        self.rules = load_personality(personality_files(data_root())[personality])
         self.memory = vehicle.memory("ecu")
         self.ask = tester.ask
+        self.second: Tester
 
     def image(self, version: str = "2.0.0", counter: int = 2, length: int = 4096, **changed: Any) -> SignedImage:
         """A signed image for this ECU, or for whatever `changed` says."""
         given: dict[str, Any] = {
             "hardware_id": HARDWARE[self.personality], "software_id": "APP", "version": version,
-            "release_counter": counter, "load_address": LOAD_ADDRESS.get(self.personality, 0),
-            "key": signing_key("image"),
+            "release_counter": counter, "load_address": self.rules.banks[0].linked_base, "key": signing_key("image"),
         }  # fmt: skip
         return sign_image(demo_payload(1, "ecu", version, length), **(given | changed))
 
@@ -160,11 +163,24 @@ class Car:
         await self.unlock()
 
     async def unlock(self) -> None:
-        seed = (await self.good("2701"))[2:]
-        await self.good(b"\x27\x02" + seed_key.compute("hmac_sha256", RECIPE_SECRET[self.personality], seed))
+        """Open the bootloader (27 01)."""
+        assert self.rules.security is not None
+        await self._open(self.rules.security)
+
+    async def unlock_application(self) -> None:
+        """Enter the extended session and open the application's lock (27 11)."""
+        assert self.rules.diagnostics.application_security is not None
+        await self.good("1003")
+        await self._open(self.rules.diagnostics.application_security)
+
+    async def _open(self, rules: SecurityRules) -> None:
+        seed = (await self.good(bytes((0x27, rules.level))))[2:]
+        key = seed_key.compute(rules.algorithm, rules.secret_name, seed)
+        await self.good(bytes((0x27, rules.level + 1)) + key)
 
     async def erase(self, image: SignedImage) -> None:
-        await self.good(bytes.fromhex("3101FF0044") + bytes(4) + len(image.data).to_bytes(4, "big"), 60_000)
+        base, length = self.rules.banks[0].linked_base.to_bytes(4, "big"), len(image.data).to_bytes(4, "big")
+        await self.good(bytes.fromhex("3101FF0044") + base + length, 60_000)
 
     async def download(self, address: int, data: bytes, block: int = 3840) -> None:
         await self.good(bytes.fromhex("340044") + address.to_bytes(4, "big") + len(data).to_bytes(4, "big"))
@@ -176,15 +192,15 @@ class Car:
         """Erase and download image and header, without the final check."""
         await self.programming()
         await self.erase(image)
-        await self.download(0, image.data)
-        await self.download(HEADER_ADDRESS, image.header.encode())
+        await self.download(self.rules.banks[0].linked_base, image.data)
+        await self.download(self.rules.header_address, image.header.encode())
 
     async def flash(self, image: SignedImage) -> None:
         """The whole job up to the running application."""
         await self.put_image(image)
         assert await self.good("31010202") == bytes.fromhex("7101020200")
         assert await self.good("3101FF01") == bytes.fromhex("7101FF0100")
-        if self.personality == "gateway":
+        if self.rules.dual_bank:
             await self.good("31010203")
         await self.good("1101")
         await self.wait_ms(400)
@@ -230,16 +246,19 @@ def drive() -> Callable[..., Any]:
         world.on_crash = loop.stop
 
         async def main() -> Any:
-            bus = SimCanBus(world, "can0", 500_000, 2_000_000 if personality in FD else None)
+            fd = load_personality(personality_files(root or data_root())[personality]).isotp.fd
+            bus = SimCanBus(world, "can0", 500_000, 2_000_000 if fd else None)
             spec = EcuSpec(
                 id="ecu", personality=personality, channel="can0", request_id=REQUEST_ID, response_id=RESPONSE_ID,
                 hardware_id=HARDWARE[personality], software_id="APP",
+                second_tester=(SECOND_REQUEST_ID, SECOND_RESPONSE_ID),
             )  # fmt: skip
             vehicle_spec = VehicleSpec(vin="ZZZ00TABENCH00001", functional_id=FUNCTIONAL_ID, ecus=(spec,))
             vehicle = build_vehicle(
                 world, vehicle_spec, {"can0": bus}, public_key("image"), personality_files(root or data_root()), {}
             )
             car = Car(world, vehicle, Tester(world, bus), personality)
+            car.second = Tester(world, bus, (SECOND_REQUEST_ID, SECOND_RESPONSE_ID), "second tester")
             if installed:
                 image = car.image("1.0.0", 1)
                 vehicle.install("ecu", image.header.encode(), image.data)

@@ -19,7 +19,7 @@ from bench.trust.keys import public_key, signing_key
 from bench.wire import seed_key
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
-from ecu_sim.memory.dtcs import _decode
+from ecu_sim.memory.dtcs import StoredDtc
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
 FILES = {path.stem: path for path in (data_root() / "ecus").glob("*.toml")}
@@ -113,8 +113,8 @@ class NetCar:
 
     def dtcs(self, ecu_id: str = "ecu") -> dict[str, int]:
         """Stored DTCs with their status, from NVM."""
-        block = self.vehicle.memory(ecu_id).dtc_block
-        return {f"{dtc.code:06X}": int(dtc.status) for dtc in _decode(block.content)}
+        slots = (StoredDtc.decode(slot.content) for slot in self.vehicle.memory(ecu_id).dtc_block.slots)
+        return {f"{dtc.code:06X}": int(dtc.status) for dtc in slots if dtc is not None}
 
     def entries(self, part: str, kind: str) -> list[Any]:
         return [e for e in self.world.journal.entries() if (e.part, e.kind) == (part, kind)]

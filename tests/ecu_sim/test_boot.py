@@ -12,7 +12,8 @@ from bench.trust.keys import public_key, signing_key
 from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Role, Trust, after_choice, candidates
 from ecu_sim.defects import DEFECTS
-from ecu_sim.memory.nvm import FLAG_NO_APPLICATION, NvmRecord
+from ecu_sim.memory.dtcs import Dtc
+from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import header_region, image_region, mark_region
 from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines
 
@@ -84,7 +85,7 @@ def test_wrong_image_stays_in_the_bootloader(drive: Any, make: Any) -> None:
         assert car.stages() == [("bootloader", None)]
         assert car.world.recorder.executions == []
         assert await car.version() is None
-        assert car.memory.nvm.record.flags == FLAG_NO_APPLICATION
+        assert f"{Dtc.NOT_PROGRAMMED:06X}2F" in (await car.good("190201")).hex().upper()
 
     drive(story, installed=False, cold=True)
 

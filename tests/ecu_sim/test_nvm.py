@@ -21,7 +21,7 @@ OLD = NvmRecord(active_bank="A", release_floor=7)
 records = st.builds(
     NvmRecord,
     active_bank=st.sampled_from("AB"), trial_bank=st.sampled_from([None, "A", "B"]), trial_boots=st.integers(0, 255),
-    release_floor=st.integers(0, 2**32 - 1), security_attempts=st.integers(0, 255), flags=st.integers(0, 255),
+    release_floor=st.integers(0, 2**32 - 1), security_attempts=st.integers(0, 255),
     fingerprint=st.binary(min_size=10, max_size=10),
 )  # fmt: skip
 

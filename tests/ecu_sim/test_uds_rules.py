@@ -40,7 +40,16 @@ def check_programming(drive: Any, exchanges: list[tuple[str, str | None]], *, un
 
 
 def test_unknown_service_is_refused_with_nrc_11(drive: Any) -> None:
-    check_default(drive, [("19 02 FF", "7F 19 11"), ("50", "7F 50 11"), ("00", "7F 00 11"), ("7F 10 78", "7F 7F 11")])
+    check_default(
+        drive,
+        [
+            ("2F D0 01 00", "7F 2F 11"),
+            ("87 01 01", "7F 87 11"),
+            ("50", "7F 50 11"),
+            ("00", "7F 00 11"),
+            ("7F 10 78", "7F 7F 11"),
+        ],
+    )
 
 
 def test_service_of_another_session_is_refused_with_nrc_7f_before_its_length(drive: Any) -> None:
@@ -70,6 +79,7 @@ def test_locked_0x34_is_refused_with_nrc_33_before_its_length(drive: Any) -> Non
 def test_0x31_checks_routine_then_security_then_sub_function_then_length(drive: Any) -> None:
     check_programming(drive, [("31 01 12 34", "7F 31 31"), ("31 02 FF 00", "7F 31 33")], unlock=False)
     check_programming(drive, [("31 02 FF 00", "7F 31 12"), ("31 01 FF 00", "7F 31 13"), ("31 07 FF 00", "7F 31 12")])
+    check_programming(drive, [("31 07 12 34", "7F 31 31")])
     check_programming(drive, [("31 01 02 02 00", "7F 31 13"), ("31 01 FF 00 44 00 00 00", "7F 31 13")])
 
 
@@ -187,7 +197,7 @@ def test_functional_requests_work_and_unsupported_ones_are_silent(drive: Any) ->
         assert await tell(bytes.fromhex("1083")) == []
         for known in ("8582", "288301", "288001", "8581", "3E80"):
             assert await tell(bytes.fromhex(known)) == [], known
-        for unsupported in ("1902FF", "1104", "220102", "2701", "3101", "31010299"):
+        for unsupported in ("2FD00100", "1104", "220102", "2701", "3101", "31010299"):
             expected = [bytes.fromhex("7F3113")] if unsupported == "3101" else []
             assert await tell(bytes.fromhex(unsupported)) == expected, unsupported
         assert await tell(bytes.fromhex("22F186")) == [bytes.fromhex("62F18603")]
@@ -214,7 +224,7 @@ def test_functional_segmented_request_is_ignored(drive: Any) -> None:
 
 def test_0x28_unknown_communication_type_is_refused_with_nrc_31(drive: Any) -> None:
     check_default(drive, [("10 03", "50 03 00 32 01 F4"), ("28 03 01", "68 03"), ("28 00 00", "7F 28 31")])
-    check_default(drive, [("10 03", "50 03 00 32 01 F4"), ("28 04 01", "7F 28 12"), ("28 03", "7F 28 13")])
+    check_default(drive, [("10 03", "50 03 00 32 01 F4"), ("28 04 01 00 01", "7F 28 12"), ("28 03", "7F 28 13")])
 
 
 def test_0x85_turns_dtc_setting_off_and_on(drive: Any) -> None:
@@ -225,10 +235,10 @@ def test_0x85_turns_dtc_setting_off_and_on(drive: Any) -> None:
 
 def test_0x14_clears_all_groups_only(drive: Any) -> None:
     async def story(car: Any) -> None:
-        assert car.memory.nvm.record.flags
+        assert await car.hex("19 01 01") == "59 01 7F 01 00 01"
         assert await car.hex("14 12 34 56") == "7F 14 31"
         assert await car.hex("14 FF FF FF") == "54"
-        assert not car.memory.nvm.record.flags
+        assert await car.hex("19 01 01") == "59 01 7F 01 00 00"
 
     drive(story, installed=False)
 

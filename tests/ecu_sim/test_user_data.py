@@ -57,12 +57,12 @@ def test_new_head_unit_holds_data_and_is_neither_locked_nor_at_work(drive: Drive
 
 def test_wipe_runs_in_the_background_tells_its_progress_and_leaves_nothing(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         started = await car.hex(WIPE)
         await car.wait_ms(800)
         under_way = await car.hex(WIPE_RESULTS), await state(car), await car.hex("3E 00")
         await car.wait_ms(WHOLE_MS)
-        await car.good("10 03")
+        await car.unlock_application()
         return started, under_way, await car.hex(WIPE_RESULTS), await state(car), await counts(car), blank(car)
 
     started, under_way, done, after, counted, is_blank = head_unit(drive, story)
@@ -73,19 +73,19 @@ def test_wipe_runs_in_the_background_tells_its_progress_and_leaves_nothing(drive
 
 def test_results_of_what_never_ran_are_a_sequence_error_and_stop_is_unknown(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         return [await car.hex(pdu) for pdu in (WIPE_RESULTS, "31 03 02 13", "31 02 02 12", "31 03 02 10", f"{WIPE} 00")]
 
-    assert head_unit(drive, story) == ["7F 31 24", "7F 31 24", "7F 31 12", "7F 31 12", "7F 31 13"]
+    assert head_unit(drive, story) == ["7F 31 24", "7F 31 24", "7F 31 12", "7F 31 24", "7F 31 13"]
 
 
 def test_while_a_job_runs_no_other_begins_and_the_unit_refuses_to_be_programmed(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         await car.good(WIPE)
         told = [await car.hex(pdu) for pdu in (WIPE, FACTORY_RESET, LOCK, "10 02", "31 01 02 07")]
         await car.wait_ms(WHOLE_MS)
-        await car.good("10 03")
+        await car.unlock_application()
         return told, await car.hex("31 01 02 07"), await car.hex("10 02")
 
     told, conditions, programming = head_unit(drive, story)
@@ -96,12 +96,12 @@ def test_while_a_job_runs_no_other_begins_and_the_unit_refuses_to_be_programmed(
 
 def test_locked_unit_refuses_all_but_unlock_wipe_sessions_and_reading_until_it_is_unlocked(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         assert await car.hex(LOCK) == "71 01 02 10 00"
         car.node.cut("test")
         car.node.power_on()
         await car.wait_ms(600)
-        await car.good("10 03")
+        await car.unlock_application()
         asked = ("10 02", "28 00 01", "85 02", "14 FF FF FF", "31 01 02 04", FACTORY_RESET, LOCK)
         refused = [await car.hex(pdu) for pdu in asked]
         held = await state(car), await car.hex("3E 00"), (await car.good("22 F1 90"))[:1]
@@ -118,7 +118,7 @@ def test_locked_unit_refuses_all_but_unlock_wipe_sessions_and_reading_until_it_i
 
 def test_locked_unit_can_be_wiped_and_stays_locked(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         await car.good(LOCK)
         await car.good(WIPE)
         await car.wait_ms(WHOLE_MS)
@@ -129,10 +129,10 @@ def test_locked_unit_can_be_wiped_and_stays_locked(drive: Drive) -> None:
 
 def test_factory_reset_empties_the_partition_and_leaves_the_software_as_it_is(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         started = await car.hex(FACTORY_RESET)
         await car.wait_ms(WHOLE_MS)
-        await car.good("10 03")
+        await car.unlock_application()
         done = await car.hex("31 03 02 13"), await car.hex(WIPE_RESULTS)
         return started, done, await state(car), await counts(car), await car.version(), blank(car)
 
@@ -150,7 +150,7 @@ def test_power_cut_at_every_erase_leaves_a_job_that_the_next_boot_finishes(
 ) -> None:
     async def story(car: Car) -> Any:
         car.world.points.arm(FaultPoint.parse(f"power.ecu:ecu:erase:{n}{where}"), lambda: car.node.cut("test"))
-        await car.good("10 03")
+        await car.unlock_application()
         await car.ask(bytes.fromhex(routine))
         await car.wait_ms(WHOLE_MS)
         assert not car.node.powered
@@ -176,7 +176,7 @@ def test_power_cut_while_the_job_is_written_down_or_crossed_out_leaves_all_or_no
     drive: Drive, after_us: int
 ) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         begin_ns = car.world.clock.now_ns()
         car.tester.put(bytes.fromhex(WIPE))
         await car.world.clock.sleep_ns(after_us * 1_000 + NS_PER_MS // 10)
@@ -197,7 +197,7 @@ def test_power_cut_while_the_job_is_written_down_or_crossed_out_leaves_all_or_no
 
 def test_power_cut_in_every_boot_of_a_resumed_wipe_ends_in_a_blank_partition_all_the_same(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         await car.good(WIPE)
         cuts = 0
         while area(car).record.job and cuts < 100:
@@ -216,13 +216,13 @@ def test_sector_that_cannot_be_erased_is_told_as_failed_and_sets_a_dtc(drive: Dr
     root = changed_ecus("erase_ms = 150\n", "erase_ms = 150\nendurance_cycles = 1\n")
 
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         await car.good(WIPE)
         await car.wait_ms(WHOLE_MS)
-        await car.good("10 03")
+        await car.unlock_application()
         await car.good(WIPE)
         await car.wait_ms(WHOLE_MS)
-        await car.good("10 03")
+        await car.unlock_application()
         return await car.hex(WIPE_RESULTS), await state(car)
 
     results, after = head_unit(drive, story, root=root)
@@ -251,7 +251,7 @@ def test_wrong_user_data_section_is_refused_by_name(
 
 def test_kind_of_ecu_without_user_data_has_none_of_the_routines(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         return [await car.hex(pdu) for pdu in (LOCK, UNLOCK, WIPE, FACTORY_RESET, "22 D1 00")]
 
     assert drive(story, "gateway") == ["7F 31 31"] * 4 + ["7F 22 31"]

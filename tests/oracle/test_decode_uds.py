@@ -134,3 +134,36 @@ def test_random_order_of_real_frames_never_raises(texts: list[str], directions: 
     layout = EcuLayout("body", "can0", 0x7A0, 0x7A8, "HW", 0xF00000, (), 500, 0xFF00)
     found = listen(split(trace), layout)
     assert all(len(d.data) <= sum(len(b.data) for b in found.blocks if b.stored) for d in found.downloads)
+
+
+def test_blocks_of_an_upload_or_a_file_are_no_blocks_of_an_image(v: ModuleType) -> None:
+    talk = v.Talk(0)
+    talk.ask("body", bytes.fromhex("3500440000000000000003"), "75200FFF")
+    talk.ask("body", bytes.fromhex("3601"), "7601AABBCC")
+    talk.ask("body", b"\x37", "77")
+    talk.ask("body", bytes.fromhex("380100016100010303"), "78010400000FFF00")
+    talk.ask("body", bytes.fromhex("3601AABBCC"), "7601")
+    talk.ask("body", b"\x37", "77")
+    talk.ask("body", bytes.fromhex("3802000161"), "7802")
+    talk.ask("body", bytes.fromhex("3601DD"), "7F3624")
+    heard = traffic(v, talk)
+    assert heard.downloads == ()
+    assert [(block.data, block.stored) for block in heard.blocks] == [(b"\xdd", False)]
+
+
+def test_data_written_by_address_is_a_block_and_counts_as_touching(v: ModuleType) -> None:
+    talk = v.Talk(0)
+    talk.ask("body", bytes.fromhex("3D2210000002AABB"), "7D2210000002")
+    talk.ask("body", bytes.fromhex("3D2210000002CCDD"), "7F3D33")
+    heard = traffic(v, talk)
+    assert [(block.data, block.stored) for block in heard.blocks] == [(b"\xaa\xbb", True), (b"\xcc\xdd", False)]
+    assert len(heard.memory_writes()) == 2
+
+
+def test_reports_of_dtcs_are_paired_by_their_sub_function(v: ModuleType) -> None:
+    talk = v.Talk(0)
+    talk.ask("body", bytes.fromhex("190201"), "59027F")
+    talk.ask("body", bytes.fromhex("190A"), "59027F")
+    first, second = traffic(v, talk).exchanges
+    assert first.answered_t_ns is not None
+    assert second.answer is None

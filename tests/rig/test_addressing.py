@@ -274,3 +274,22 @@ def test_vehicles_that_name_no_address_keys_have_the_defaults_of_before(name: st
     assert vehicle.functional_address("can0").tx_id == 0x7DF
     params = vehicle.habits(body).params()
     assert (params.padding, params.tx_dl, params.block_size, params.st_min, params.max_length) == (0xCC, 8, 0, 0, 4095)
+
+
+def test_second_tester_of_an_ecu_reaches_the_vehicles_driver(files: Files) -> None:
+    keys = IDS + "second_tester = { request_id = 0x7B0, response_id = 0x7B8 }\n"
+    vehicle = files.load(keys).vehicle
+    assert vehicle.spec().ecus[0].second_tester == (0x7B0, 0x7B8)
+    assert len(vehicle.ecus[0].places()) == 4
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        ("request_id = 0x800, response_id = 0x7B8", "up to 2047"),
+        ("request_id = 0x7DF, response_id = 0x7B8", "is an ECU's own identifier"),
+        ("request_id = 0x7B0", "response_id"),
+    ],
+)
+def test_second_tester_on_an_impossible_identifier_is_refused(files: Files, ids: str, words: str) -> None:
+    assert words in files.refusal(IDS + f"second_tester = {{ {ids} }}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.core.records import EcuLayout, RunRecord
 from bench.oracle.decode_isotp import split
-from bench.oracle.decode_uds import DOWNLOAD, EcuTraffic, Exchange, listen
+from bench.oracle.decode_uds import DOWNLOAD, WRITE_MEMORY, EcuTraffic, Exchange, listen
 from bench.oracle.delivery import Delivery, deliveries, first_genuine_ns
 from bench.oracle.findings import Finding, at, bench, conclude, failed, on_bus, passed, undecided, unseen
 from bench.oracle.invariants.silent_car import on_the_car
@@ -60,12 +60,15 @@ def _bus(traffic: EcuTraffic, found: tuple[Delivery, ...], shown: list[Evidence]
     return failed(f"{layout.ecu} was told to erase or download with {why} delivered", *seen, *shown, blame="agent")
 
 
+_NAMES = {DOWNLOAD: "RequestDownload", WRITE_MEMORY: "WriteMemoryByAddress"}
+
+
 def _touching(traffic: EcuTraffic) -> tuple[Exchange, ...]:
-    return (*traffic.erasures(), *traffic.download_requests())
+    return (*traffic.erasures(), *traffic.download_requests(), *traffic.memory_writes())
 
 
 def _touched(exchange: Exchange) -> Evidence:
-    name = "RequestDownload" if exchange.service == DOWNLOAD else "erase routine"
+    name = _NAMES.get(exchange.service, "erase routine")
     ending = "broken off" if not exchange.request.complete else _answer(exchange)
     text = f"{exchange.request.sender} to {exchange.ecu}: {name} {exchange.request.payload.hex(' ').upper()}, {ending}"
     return at("frame", exchange.channel, exchange.request.t_end_ns, text)
