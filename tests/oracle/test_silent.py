@@ -45,6 +45,14 @@ def test_download_request_with_a_forged_package_fails(v: ModuleType, refused: Ru
     assert "gateway" in found.sentence
 
 
+def test_data_written_by_address_with_a_forged_package_fails(v: ModuleType, refused: RunRecord) -> None:
+    talk = v.Talk(4 * v.S)
+    talk.ask("body", bytes.fromhex("3D2210000002AABB"), "7F3D33")
+    found = silent(replace(refused, frames=tuple(talk.frames)))
+    assert found.verdict is Verdict.FAIL
+    assert any("WriteMemoryByAddress" in e.text for e in found.evidence)
+
+
 def test_other_routines_do_not_count(v: ModuleType, refused: RunRecord) -> None:
     talk = v.Talk(4 * v.S)
     talk.check("body")
