@@ -17,7 +17,7 @@ scan() {
         --no-dumpcap --no-properties --timeout 1 >"$work/$name" 2>&1
     echo "$name ended with $?" | tee -a "$work/ended"
 }
-scan services services --sessions 1 2 3 --check-session
+scan services services --sessions 1 3 --check-session
 scan sessions sessions --depth 2
 scan identifiers identifiers --sessions 1 3 --start 0xF100 --end 0xF1FF
 scan reset reset --sessions 1 3

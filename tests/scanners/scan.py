@@ -25,6 +25,8 @@ LIMIT_S = 900
 ECUS = (("two_ecu_car", "body"), ("two_ecu_car", "gateway"))
 PROGRAMMING_STATE = "session2"
 NOT_KNOWN, BUSY = 0x11, 0x21
+FEWEST_SERVICES = 2
+"""A scanner that asks for fewer ids in a mode did not look for its services."""
 
 
 class Row(NamedTuple):
@@ -93,8 +95,9 @@ def judge(rows: list[Row], tables: dict[str, Tables]) -> Iterator[Found]:
     yield Found("kinds of reset", _positive(_where(rows, "UDS_EREnumerator"), slice(1, 2)), resets)
     for bootloader, name in ((False, "application"), (True, "bootloader")):
         mode = tables[name]
-        services = _known(_where(rows, "UDS_ServiceEnumerator", bootloader=bootloader), slice(0, 1), unknown=NOT_KNOWN)
-        yield Found(f"services of the {name}", services, mode.services)
+        asked = list(_where(rows, "UDS_ServiceEnumerator", bootloader=bootloader))
+        if len({row.request[0] for row in asked}) >= FEWEST_SERVICES:
+            yield Found(f"services of the {name}", _known(asked, slice(0, 1), unknown=NOT_KNOWN), mode.services)
         if reads := list(_where(rows, "UDS_RDBIEnumerator", bootloader=bootloader)):
             scanned = frozenset(did for did in mode.dids if 0xF100 <= did < 0xF200)
             yield Found(f"data identifiers F1xx of the {name}", _positive(reads, slice(1, 3)), scanned)
@@ -171,10 +174,16 @@ def gallia_rows(database: Path) -> list[Row]:
         found = opened.execute("select state, request_pdu, response_pdu from scan_result order by id").fetchall()
     rows: list[Row] = []
     for state, request, response in found:
+        asked, got = _raw(request), None if response is None else _raw(response)
         session = f"session{json.loads(state)['session'] if state else '?'}"
-        names = ["UDS_ServiceEnumerator", *([CASES[request[0]]] if request[0] in CASES else [])]
-        rows += [Row(name, session, bytes(request), response and bytes(response)) for name in names]
+        names = ["UDS_ServiceEnumerator", *([CASES[asked[0]]] if asked[0] in CASES else [])]
+        rows += [Row(name, session, asked, got) for name in names]
     return rows
+
+
+def _raw(pdu: str | bytes) -> bytes:
+    """Return a message as gallia keeps it: hexadecimal text."""
+    return bytes.fromhex(pdu) if isinstance(pdu, str) else bytes(pdu)
 
 
 def judge_gallia(folder: Path, vehicle: str, ecu: str) -> bool:
