@@ -98,6 +98,7 @@ nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the 
 	@$(MAKE) fuzz
 	@$(MAKE) soak
 	@$(MAKE) cuts
+	@$(MAKE) scanners
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
 
@@ -124,6 +125,20 @@ soak: $(VENV)/.installed-test ## any requests to every simulated ECU; SOAK_RUNS 
 .PHONY: cuts
 cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update; CUTS_ECU, CUTS_AT
 	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at $(CUTS_AT))
+
+SCANNERS := scapy==2.8.0 gallia==2.1.1 py-uds==4.0.0 python-can==4.6.1 msgpack==1.2.4
+.PHONY: scanners
+scanners: $(VENV)/.installed-test build/scanners/.installed ## foreign UDS scanners against `otabench ecu`
+	@$(BIN)/python -m tests.scanners.scan
+	@rm -f $(SOCKETCAN_OUT)/gallia.sqlite $(SOCKETCAN_OUT)/ended
+	@$(call in_socketcan,bash tests/scanners/gallia.sh $(BIN)/python two_ecu_car body 0x7A0 0x7A8)
+	@$(BIN)/python -m tests.scanners.scan --gallia $(SOCKETCAN_OUT)
+
+build/scanners/.installed: | $(VENV)/.made
+	@echo "installing $(SCANNERS) into build/scanners (a minute) ..."
+	@mkdir -p build && $(BIN)/python -m venv build/scanners
+	@build/scanners/bin/python -m pip -qq --disable-pip-version-check install $(SCANNERS)
+	@touch $@
 
 .PHONY: browser
 browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromium

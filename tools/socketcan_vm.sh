@@ -103,7 +103,7 @@ boot() {
         -machine q35 -accel "${OTABENCH_VM_ACCEL:-tcg,thread=multi}" -cpu "${OTABENCH_VM_CPU:-max}" -smp 2 -m 2048 \
         -nodefaults -no-reboot -display none -monitor none -serial stdio \
         -kernel "$CACHE/kernel/boot/vmlinuz-$(ls "$CACHE/kernel/lib/modules")" -initrd "$work/initrd" \
-        -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off" \
+        -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off no_timer_check" \
         -fsdev local,id=machine,path=/,security_model=none,readonly=on,multidevs=remap \
         -device virtio-9p-pci,fsdev=machine,mount_tag=machine \
         -fsdev local,id=results,path="$work/results",security_model=none \

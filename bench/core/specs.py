@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.core.car import CarState
 from bench.core.records import CanAddress
@@ -103,6 +103,14 @@ class EcuSpec:
     def tester_channel(self) -> str:
         """The bus on which a tester reaches it."""
         return self.reached_on or self.channel
+
+    def alone(self) -> EcuSpec:
+        """Return the ECU as it is on its own bus, with no other one: nothing to route, frames of that bus only."""
+        here = (None, self.channel)
+        return replace(
+            self, routes=(), reached_on=None, frames=tuple(f for f in self.frames if f.channel in here),
+            partners=tuple(p for p in self.partners if p.channel in here),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,12 @@ RESETS = {1: "hard", 2: "key off/on", 3: "soft"}
 ROUTINES = {
     0xFF00: "erase memory", 0xFF01: "check dependencies", 0x0202: "check memory", 0x0203: "activate", 0x0204: "confirm",
     0x0205: "report progress", 0x0206: "check block", 0x0207: "check preconditions",
+    0x0210: "lock", 0x0211: "unlock", 0x0212: "wipe user data", 0x0213: "factory reset",
 }  # fmt: skip
 DIDS = {
     0xF15A: "fingerprint", 0xF180: "boot software id", 0xF186: "active session", 0xF188: "software id",
     0xF189: "software version", 0xF18C: "serial number", 0xF190: "VIN", 0xF191: "hardware id",
+    0xD100: "user data state",
 }  # fmt: skip
 NRCS = {
     0x10: "generalReject", 0x11: "serviceNotSupported", 0x12: "subFunctionNotSupported",

@@ -97,7 +97,7 @@ class ServedVehicle:
         ids = {ecu.entry.id for ecu in self.ecus}
         here = tuple(ecu for ecu in whole.ecus if ecu.id in ids)
         if len(here) == 1:
-            here = (replace(here[0], routes=(), reached_on=None),)
+            here = (here[0].alone(),)
         return replace(whole, ecus=here)
 
     def build(self, world: World, buses: Mapping[str, CanBus]) -> Any:

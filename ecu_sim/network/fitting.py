@@ -20,11 +20,21 @@ def refuse_unfit(spec: EcuSpec, personality: Personality, buses: Mapping[str, Ca
                 found=f"personality {personality.name!r} with tx_dl = {personality.isotp.tx_dl}",
                 allowed="a personality with tx_dl = 8, or data_bitrate_bit_s for that channel in the bench file",
             )
-    for frame in spec.frames:
-        channel = frame.channel or spec.channel
-        if frame.fd and not buses[channel].fd:
+    own = {spec.channel, *(name for route in spec.routes for name in (route.source, route.target))}
+    named = [(frame.can_id, frame.channel) for frame in spec.frames]
+    for can_id, name in (*named, *((partner.can_id, partner.channel) for partner in spec.partners)):
+        if name not in (None, *own):
             raise InputError(
-                f"ECU {spec.id!r} has a CAN FD frame on {channel}, which is a classic bus",
+                f"ECU {spec.id!r} has a frame or a partner on a bus that is none of its own",
+                key=f"ecus.{spec.id}",
+                found=f"id = 0x{can_id:X}, channel = {name!r}",
+                allowed=", ".join(sorted(own)),
+            )
+    for frame in spec.frames:
+        bus = frame.channel or spec.channel
+        if frame.fd and not buses[bus].fd:
+            raise InputError(
+                f"ECU {spec.id!r} has a CAN FD frame on {bus}, which is a classic bus",
                 key=f"ecus.{spec.id}.frames",
                 found=f"id = 0x{frame.can_id:X}, fd = true",
                 allowed="fd = false, or data_bitrate_bit_s for that channel in the bench file",

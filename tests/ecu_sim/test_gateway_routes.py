@@ -162,12 +162,24 @@ async def nothing(_car: NetCar) -> None:
     [
         ((gateway(route("can1", 0x200)),), ["routes from can1, a CAN FD bus, to can0", 'frames = "classic"']),
         ((gateway(route("can0", 0x200, target="can7")),), ["unknown bus", "can7"]),
+        ((gateway(frames=(frame(channel="can1"),)),), ["none of its own", "can1"]),
+        ((gateway(frames=(frame(length=12, fd=True),)),), ["classic bus", "fd = false"]),
     ],
 )
 def test_route_that_no_bus_can_carry_is_refused(ecus: tuple[Any, ...], words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         drive(nothing, ecus, buses={"can0": None, "can1": 2_000_000})
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_gateway_alone_on_its_bus_keeps_the_frames_of_that_bus_only() -> None:
+    spec = gateway(*DIAGNOSTICS, frames=(frame(0x120), frame(0x121, channel="can1")))
+
+    async def story(car: NetCar) -> None:
+        await car.wait_ms(300)
+        assert {f.can_id for _, f in car.can0.frames} == {0x120}
+
+    drive(story, [spec.alone()])
 
 
 def test_route_counts_what_is_under_way_and_not_what_was_sent() -> None:

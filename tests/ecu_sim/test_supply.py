@@ -149,6 +149,27 @@ def test_undervoltage_sets_its_dtc_after_the_debounce_and_passes_when_it_is_over
     drive(story)
 
 
+def test_undervoltage_sets_its_dtc_in_the_bootloader_too(drive: Any) -> None:
+    async def story(car: Any) -> None:
+        await car.programming()
+        supplied(car, (0, 8_000))
+        await car.wait_ms(600)
+        assert await undervoltage(car) is not None
+
+    drive(story)
+
+
+def test_later_profile_takes_the_place_of_an_earlier_one(drive: Any) -> None:
+    async def story(car: Any) -> None:
+        supplied(car, (0, 13_500), (50, 13_500), (50, 0), (80, 0), (80, 13_500))
+        await car.wait_ms(40)
+        supplied(car, (0, 13_500), (50, 12_000))
+        await car.wait_ms(100)
+        assert [on for _, on, _ in power(car)] == [True]
+
+    drive(story)
+
+
 def test_undervoltage_shorter_than_the_debounce_sets_no_dtc(drive: Any) -> None:
     async def story(car: Any) -> None:
         supplied(car, (0, 8_000), (400, 8_000), (400, 13_500), (500, 13_500), (500, 8_000), (900, 8_000), (900, 13_500))

@@ -255,3 +255,22 @@ def test_kind_of_ecu_without_user_data_has_none_of_the_routines(drive: Drive) ->
         return [await car.hex(pdu) for pdu in (LOCK, UNLOCK, WIPE, FACTORY_RESET, "22 D1 00")]
 
     assert drive(story, "gateway") == ["7F 31 31"] * 4 + ["7F 22 31"]
+
+
+def test_snapshot_of_the_memory_holds_lock_job_and_data(drive: Drive) -> None:
+    async def story(car: Car) -> Any:
+        await car.good("10 03")
+        await car.good(LOCK)
+        kept = car.memory.snapshot()
+        await car.good(WIPE)
+        await car.wait_ms(WHOLE_MS)
+        wiped = await state(car)
+        car.node.cut("test")
+        car.memory.restore(kept)
+        car.node.power_on()
+        await car.wait_ms(300)
+        return wiped, await state(car), await counts(car), blank(car)
+
+    wiped, restored, counted, is_blank = head_unit(drive, story)
+    assert wiped == (1, 0, 2, 100)
+    assert (restored, counted, is_blank) == ((1, 0, 0, 100), (0, 0), False)

@@ -12,7 +12,7 @@ from bench.core.records import ExecutionRecord, FlashOperation, MemoryRegion, Ru
 from bench.oracle.invariants.authentic import authentic
 from bench.oracle.invariants.whole import whole
 from bench.oracle.result import Verdict
-from tests.oracle.oracle_vectors import MS, NEW, S, healthy
+from tests.oracle.oracle_vectors import MS, NEW, S, healthy, key
 
 
 def with_run(record: RunRecord, n: int, **changed: Any) -> RunRecord:
@@ -121,3 +121,44 @@ def test_bootloader_whose_hash_the_flash_does_not_have_breaks_whole() -> None:
     lying = replace(base, bootloader_runs=(built_in(b"another"),))
     assert whole(lying).verdict is Verdict.FAIL
     assert "boot holds" in str(whole(lying).evidence)
+
+
+def with_header(text: bytes, *, hardware: str = "BCM-HW-03", key_name: str = "image", entry: int = 0xF80100) -> Any:
+    """A run of a bootloader that has a header."""
+    raw = header(text, hardware=hardware, key_name=key_name)
+    return ExecutionRecord(3 * S, "body", "boot", entry, raw, hashlib.sha256(text).hexdigest(), 0, 4 * S, "reset")
+
+
+def header(text: bytes, *, hardware: str, key_name: str) -> bytes:
+    """A header by hand (docs/contracts.md, "Package and image")."""
+    texts = b"".join(word.encode().ljust(32, b"\0") for word in (hardware, "BOOT", "BOOT-2"))
+    numbers = b"".join(number.to_bytes(4, "big") for number in (2, 0xF80100, len(text)))
+    signed = b"OTBIMG1\0" + texts + numbers + bytes(44) + hashlib.sha256(text).digest()
+    return signed + key(key_name).sign(signed)
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (with_header(b"code"), None),
+        (with_header(b"code", key_name="somebody"), "signature"),
+        (with_header(b"code", hardware="OTHER"), "hardware"),
+        (with_header(b"code", entry=0xF80104), "outside the image"),
+        (replace(with_header(b"code"), image_sha256="00" * 32), "not the signed ones"),
+        (built_in(b"rom"), None),
+    ],
+)
+def test_bootloader_is_judged_like_an_image_where_it_has_a_header(run: ExecutionRecord, why: str | None) -> None:
+    found = authentic(replace(healthy(), bootloader_runs=(run,)))
+    assert found.verdict is (Verdict.PASS if why is None else Verdict.FAIL)
+    assert why is None or why in found.sentence
+
+
+def test_factory_bootloader_needs_no_signature_but_its_own_bytes() -> None:
+    base = healthy()
+    run = with_header(b"code", key_name="somebody", hardware="FACTORY")
+    layouts = tuple(replace(layout, factory_bootloader=run.header) for layout in base.layouts)
+    base = replace(base, layouts=layouts)
+    assert authentic(replace(base, bootloader_runs=(run,))).verdict is Verdict.PASS
+    other = replace(run, image_sha256="00" * 32)
+    assert authentic(replace(base, bootloader_runs=(other,))).verdict is Verdict.FAIL
