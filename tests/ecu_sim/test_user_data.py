@@ -259,7 +259,7 @@ def test_kind_of_ecu_without_user_data_has_none_of_the_routines(drive: Drive) ->
 
 def test_snapshot_of_the_memory_holds_lock_job_and_data(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         await car.good(LOCK)
         kept = car.memory.snapshot()
         await car.good(WIPE)
