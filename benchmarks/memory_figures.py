@@ -62,12 +62,13 @@ class _Bench:
         self.loop = VirtualLoop()
         self.world = World(self.loop, seed=1)
         self.bus = SimCanBus(self.world, "can0", 500_000)
+        self.image_key = public_key("image")
 
     def ecu(self) -> SimEcu:
         identity = Identity(SPEC, "ZZZ00TABENCH00001")
         return SimEcu(
             self.world, SPEC, _personality(), {"can0": self.bus}, Car(self.world, CarState()), identity,
-            CanAddress(0x7DF), public_key("image"),
+            CanAddress(0x7DF), self.image_key,
         )  # fmt: skip
 
     def with_image(self, image: SignedImage) -> SimEcu:

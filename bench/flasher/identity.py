@@ -37,15 +37,16 @@ async def read_identity(ecu: str, link: DiagLink, recipe: Recipe, clock: Clock) 
 async def confirm_ecu(ecu: str, version: str, link: DiagLink, recipe: Recipe, clock: Clock) -> None:
     """Tell the running image that it may stay: the release floor rises, a trial bank becomes the active one.
 
-    Nothing is done unless the ECU runs `version` (VersionMismatch). Other failures are tried again with the job's
-    retries and pauses; the last one is raised. A recipe without a confirm routine needs no confirmation.
+    Nothing is done unless the ECU runs `version` (VersionMismatch) and keeps its extended session, so does not restart,
+    for `timing.confirm_after_ms`. Other failures are tried again with the job's retries and pauses; the last one is
+    raised. A recipe without a confirm routine needs no confirmation.
     """
     if recipe.routines.confirm is None:
         return
     client = UdsClient(link, recipe, clock, Tally(ecu, clock))
     for tries_left in range(recipe.retries.job - 1, -1, -1):
         try:
-            await _confirm(client, recipe, recipe.routines.confirm, version)
+            await _confirm(client, recipe, recipe.routines.confirm, version, clock)
         except (UdsError, CheckFailed):
             if not tries_left:
                 raise
@@ -57,13 +58,22 @@ async def confirm_ecu(ecu: str, version: str, link: DiagLink, recipe: Recipe, cl
         await clock.sleep_ns(recipe.retries.job_pause_ms * NS_PER_MS)
 
 
-async def _confirm(client: UdsClient, recipe: Recipe, routine_id: int, version: str) -> None:
+async def _confirm(client: UdsClient, recipe: Recipe, routine_id: int, version: str, clock: Clock) -> None:
     running = await identify(client, recipe)
     if running.version != version:
         raise VersionMismatch(version, running.version)
     client.adopt(await client.call(session_control(recipe.sessions.extended)))
+    await _watch(client, recipe, clock)
     check_status(routine_id, await client.call(start_routine(routine_id)), recipe.check)
     await client.call(session_control(recipe.sessions.default))
+
+
+async def _watch(client: UdsClient, recipe: Recipe, clock: Clock) -> None:
+    """Give new software time to fail: a restart ends the session, and with it the confirm routine's permission."""
+    deadline_ns = clock.now_ns() + recipe.timing.confirm_after_ms * NS_PER_MS
+    while (left_ns := deadline_ns - clock.now_ns()) > 0:
+        await clock.sleep_ns(min(left_ns, recipe.timing.tester_present_interval_ms * NS_PER_MS))
+        await client.call(read_did(recipe.dids.version))
 
 
 def check_status(routine_id: int, record: bytes, check: Check) -> None:

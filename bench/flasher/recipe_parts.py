@@ -157,6 +157,9 @@ class Timing(FileModel):
     reboot_settle_ms: Milliseconds = 50
     reboot_poll_ms: Annotated[int, Field(ge=1, le=60_000)] = 20
     reboot_wait_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000
+    confirm_after_ms: Annotated[
+        int, Field(ge=0, le=600_000, description="new software must run so long without a restart to be confirmed")
+    ] = 0
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -30,8 +30,8 @@ class SettingsBlock:
 
     def __init__(self, device: NvmDevice, rules: Diagnostics) -> None:
         self._entries = rules.configuration
-        factory = b"".join(bytes.fromhex(entry.default) for entry in rules.configuration)
-        self._block = NvmBlock(device, Settings(configuration=factory).encode())
+        self._factory = b"".join(bytes.fromhex(entry.default) for entry in rules.configuration)
+        self._block = NvmBlock(device, Settings(configuration=self._factory).encode())
 
     @property
     def value(self) -> Settings:
@@ -55,6 +55,10 @@ class SettingsBlock:
         settings = self.value
         changed = settings.configuration[:begin] + value + settings.configuration[end:]
         await self.store(life, replace(settings, configuration=changed))
+
+    async def restore_factory(self, life: Incarnation) -> None:
+        """Write the factory's configuration; attempts at the lock stay counted. Twice is as good as once."""
+        await self.store(life, replace(self.value, configuration=self._factory))
 
     def _span(self, did: int) -> tuple[int, int]:
         begin = 0

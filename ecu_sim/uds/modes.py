@@ -176,8 +176,11 @@ def _owners_data(parts: EcuParts) -> UserDataService | None:
     if area is None or rules is None:
         return None
     return UserDataService(
-        UserDataParts(life=parts.life, rules=rules, area=area, surroundings=parts.surroundings, dtcs=parts.dtcs)
-    )
+        UserDataParts(
+            life=parts.life, rules=rules, area=area, surroundings=parts.surroundings, dtcs=parts.dtcs,
+            restore=lambda: parts.memory.settings.restore_factory(parts.life),
+        )
+    )  # fmt: skip
 
 
 def _programming(parts: EcuParts, common: _Common) -> Answer:

@@ -172,8 +172,9 @@ class BootloaderRoutines:
         if place is None:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         await self._life.sleep_ns(self._memory.personality.verify_ns(place.size_bytes))
-        held = self._memory.flash.read(place.region, place.offset, place.size_bytes)
-        return OK if zlib.crc32(held) == int.from_bytes(option[-CRC_BYTES:], "big") else CHECK_STATUS[Problem.HASH]
+        held = self._memory.readable(place.region, place.offset, place.size_bytes)
+        right = held is not None and zlib.crc32(held) == int.from_bytes(option[-CRC_BYTES:], "big")
+        return OK if right else CHECK_STATUS[Problem.HASH]
 
     async def check_dependencies(self, option: bytes) -> bytes:
         """FF01: the programmed bank is checked and marked."""

@@ -5,14 +5,14 @@
 | lock | refuses programming and all but unlock, wipe, sessions, reading and resets | while a job runs |
 | unlock | ends that | never |
 | wipe | erases the user data in the background; locked or not | while a job runs |
-| factory reset | erases the user data; the software stays as it is | locked; while a job runs |
+| factory reset | erases the user data, restores the configuration; the software stays | locked; while a job runs |
 
 Results (sub-function 3) of wipe and factory reset: 00 done, 01 running, 02 failed; then the percentage that is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -46,6 +46,8 @@ class UserDataParts:
     area: UserArea
     surroundings: Surroundings
     dtcs: DtcMemory
+    restore: Callable[[], Awaitable[None]]
+    """Writes the factory's configuration; twice is as good as once."""
 
 
 class UserDataService:
@@ -53,7 +55,7 @@ class UserDataService:
 
     def __init__(self, parts: UserDataParts) -> None:
         self._life, self._rules, self._area = parts.life, parts.rules, parts.area
-        self._surroundings, self._dtcs = parts.surroundings, parts.dtcs
+        self._surroundings, self._dtcs, self._restore = parts.surroundings, parts.dtcs, parts.restore
         self._failed = False
         self._percent = 0
         self._conditions()
@@ -151,6 +153,8 @@ class UserDataService:
             self._failed = True
             self._dtcs.report(Dtc.MEMORY_FAULT, failed=True)
             return
+        if self._area.record.job is Job.FACTORY_RESET:
+            await self._restore()
         await self._area.store(self._life, self._area.record.done())
         self._conditions()
 

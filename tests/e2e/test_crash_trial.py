@@ -26,6 +26,18 @@ def test_trial_that_crashes_is_reverted_and_the_order_ends_as_failed() -> None:
     assert {run.release_floor for run in runs} == {1}
 
 
+@pytest.mark.parametrize("after_ms", [100, 300, 700, 950])
+def test_image_that_crashes_before_it_is_confirmed_is_reverted_with_the_floor_where_it_was(
+    tmp_path: Path, after_ms: int
+) -> None:
+    path = tmp_path / "late.toml"
+    path.write_text(SCENARIO.read_text().replace("behaviour_after_ms = 40 ", f"behaviour_after_ms = {after_ms} "))
+    result = Runner().run(make_job(path, BENCH))
+    assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
+    last = [run for run in result.record.executions or () if run.ecu == "gateway"][-1]
+    assert (last.bank, last.release_floor) == ("A", 1)
+
+
 def test_image_too_small_to_be_marked_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text(SCENARIO.read_text().replace("size_bytes = 32768", "size_bytes = 8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench.wire.uds import WITH_SUB_FUNCTION, Nrc, Sid
@@ -147,6 +147,13 @@ async def led_to(car: Any, state: str) -> None:
         await car.programming()
 
 
+NEARLY_RIGHT = (
+    "2E020001", "2E0200010203", "2EF15A00", "2EF1905A5A5A3030544142454E43483030303032", "2802", "280304", "2804010099",
+    "8503", "850200", "3D4400000000000001000000", "3101FF00440000000000", "3101FF0044F000000000001000",
+    "340044F0000000",
+    "27120000000000000000", "27020000000000000000", "140000", "14123456", "3801000161", "3802000162", "1105", "100200",
+)  # fmt: skip
+"""Requests that are refused wherever they are asked, after most of them would have been taken."""
 STATES = {
     "application": True, "extended": True, "safety": True, "unlocked application": True,
     "bootloader": False, "programming": False, "unlocked": False,
@@ -162,6 +169,7 @@ STATES = {
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(conversation=conversations)
+@example(conversation=[(bytes.fromhex(text), False) for text in NEARLY_RIGHT])
 def test_any_conversation_gets_allowed_answers_and_the_ecu_stays_alive(
     drive: Any, personality: str, state: str, conversation: list[tuple[bytes, bool]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -192,6 +193,27 @@ def test_image_with_an_ecc_error_never_boots(drive: Any) -> None:
         await car.awake()
         assert car.stages()[-1] == ("bootloader", None)
         assert "hash or length wrong" in car.world.recorder.boots[-1].reason
+        assert memory_faults(car)
+
+    drive(story)
+
+
+def test_check_block_over_an_ecc_error_answers_that_the_block_is_wrong(drive: Any) -> None:
+    async def story(car: Any) -> None:
+        image = car.image(length=2048)
+        await car.programming()
+        await car.erase(image)
+        await car.good("3400440000000000000800")
+        car.memory.tear_as(TornReads.ECC_ERROR)
+        car.arm_cut("power.ecu:ecu:program:1:torn=3")
+        await car.ask(b"\x36\x01" + image.data)
+        await car.wait_ms(100)
+        await car.awake()
+        await car.programming()
+        block = bytes.fromhex("310102064400000000") + (2048).to_bytes(4, "big")
+        answer = await car.good(block + zlib.crc32(image.data).to_bytes(4, "big"))
+        assert answer == bytes.fromhex("7101020604")
+        await car.wait_ms(50)
         assert memory_faults(car)
 
     drive(story)

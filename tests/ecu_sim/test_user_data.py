@@ -259,7 +259,7 @@ def test_kind_of_ecu_without_user_data_has_none_of_the_routines(drive: Drive) ->
 
 def test_snapshot_of_the_memory_holds_lock_job_and_data(drive: Drive) -> None:
     async def story(car: Car) -> Any:
-        await car.good("10 03")
+        await car.unlock_application()
         await car.good(LOCK)
         kept = car.memory.snapshot()
         await car.good(WIPE)
@@ -274,3 +274,46 @@ def test_snapshot_of_the_memory_holds_lock_job_and_data(drive: Drive) -> None:
     wiped, restored, counted, is_blank = head_unit(drive, story)
     assert wiped == (1, 0, 2, 100)
     assert (restored, counted, is_blank) == ((1, 0, 0, 100), (0, 0), False)
+
+
+CONFIGURED, WRITE_IT, FACTORY_VALUE = "22 04 00", "2E 04 00 55 53 65 6E", "62 04 00 45 55 65 6E"
+
+
+async def configured(car: Car) -> str | None:
+    return await car.hex(CONFIGURED)
+
+
+@pytest.mark.parametrize(("routine", "kept"), [(WIPE, True), (FACTORY_RESET, False)])
+def test_factory_reset_alone_restores_the_configuration(drive: Drive, routine: str, kept: bool) -> None:
+    async def story(car: Car) -> Any:
+        await car.unlock_application()
+        await car.good(WRITE_IT)
+        written = await configured(car)
+        await car.good(routine)
+        await car.wait_ms(WHOLE_MS)
+        return written, await configured(car)
+
+    written, after = head_unit(drive, story)
+    assert written == "62 04 00 55 53 65 6E"
+    assert after == (written if kept else FACTORY_VALUE)
+
+
+@pytest.mark.parametrize("late_us", range(0, 6_000, 500))
+def test_power_cut_while_the_configuration_is_restored_is_finished_by_the_next_boot(drive: Drive, late_us: int) -> None:
+    async def story(car: Car) -> Any:
+        await car.unlock_application()
+        await car.good(WRITE_IT)
+        clock = car.world.clock
+
+        def erased() -> None:
+            clock.call_at_ns(clock.now_ns() + late_us * 1_000, car.node.cut, "test")
+
+        car.world.points.arm(FaultPoint.parse(f"power.ecu:ecu:erase:{SECTORS}:after"), erased)
+        await car.good(FACTORY_RESET)
+        await car.wait_ms(WHOLE_MS)
+        assert not car.node.powered
+        car.node.power_on()
+        await car.wait_ms(300 + WHOLE_MS)
+        return await state(car), await counts(car), await configured(car), blank(car)
+
+    assert head_unit(drive, story) == ((0, 0, 2, 100), (1, 1), FACTORY_VALUE, True)
