@@ -114,6 +114,8 @@ class NvmDevice:
         """How what the next cut tears will read."""
         self._life: Incarnation | None = None
         self._free_ns = 0
+        self._hashed: tuple[tuple[tuple[tuple[NvmCopy, ...], ...], int], bytes] | None = None
+        """What was hashed last (copies of all blocks, boot) and its hash: NVM rests while flash is programmed."""
 
     def reserve(self, life: Incarnation, records: int) -> int:
         """Return how long the device is still busy (ns), and keep it busy for `records` more after that."""
@@ -135,7 +137,10 @@ class NvmDevice:
 
     def snapshot(self) -> NvmSnapshot:
         """Return the blocks as they are now. ValueError while one is written."""
-        return NvmSnapshot(tuple(block.settled_copies() for block in self.blocks), self.boot, self.torn_reads)
+        return NvmSnapshot(self._settled(), self.boot, self.torn_reads)
+
+    def _settled(self) -> tuple[tuple[NvmCopy, ...], ...]:
+        return tuple([block.settled_copies() for block in self.blocks])
 
     def restore(self, snapshot: NvmSnapshot) -> None:
         """Go back to a snapshot of a device with the same blocks."""
@@ -146,11 +151,14 @@ class NvmDevice:
 
     def state_value(self) -> bytes:
         """Return the hash of all blocks, torn records as symbols. ValueError while one is written."""
-        digest = hashlib.sha256()
-        for block in self.blocks:
-            for part in block.state():
-                digest.update(len(part).to_bytes(4, "big") + part)
-        return digest.digest()
+        held = self._settled(), self.boot
+        if self._hashed is None or self._hashed[0] != held:
+            digest = hashlib.sha256()
+            for block in self.blocks:
+                for part in block.state():
+                    digest.update(len(part).to_bytes(4, "big") + part)
+            self._hashed = held, digest.digest()
+        return self._hashed[1]
 
 
 class NvmBlock:
