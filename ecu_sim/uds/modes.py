@@ -140,7 +140,8 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     state = SessionState(needs_security=True)
     common = _Common(parts, state, header.version)
     owner = _owners_data(parts)
-    reads = common_dids(parts.identity, memory, state, parts.dtcs) | application_dids(header) | application_data(memory)
+    reads = common_dids(parts.identity, memory, state, parts.dtcs) | application_dids(header)
+    reads |= application_data(memory, header.version)
     writes = application_writes(parts.life, memory, parts.identity.vin)
     reads |= owner.dids() if owner else {}
     data = DataService(reads, writes, state, max_dids=personality.diagnostics.max_dids)
