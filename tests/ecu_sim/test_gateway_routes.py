@@ -13,6 +13,7 @@ from bench.core.errors import InputError
 from bench.core.records import BRS, FD
 from bench.core.specs import RouteSpec
 from bench.wire.can import CanFrame
+from bench.wire.can_errors import Disturbance
 from tests.ecu_sim.network_world import NetCar, drive, ecu, frame
 
 TWO_BUSES: dict[str, int | None] = {"can0": None, "can1": None}
@@ -197,6 +198,28 @@ def test_route_of_a_node_that_the_gateway_does_not_know_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         drive(nothing, [gateway(route("can1", 0x110, node=0x23))], buses=TWO_BUSES)
     assert all(word in str(caught.value) for word in ("0x23", "node_ids", "0x21, 0x22"))
+
+
+def test_capacity_of_a_route_is_the_same_after_its_controller_was_bus_off() -> None:
+    """What waited in the controller is lost; what the gateway still held back is under way, and counts once."""
+
+    async def story(car: NetCar) -> None:
+        inner = car.listeners["can1"]
+        troubles = [Disturbance(at_bit=10)] * 32
+        inner.bus.disturb = lambda _frame, _part: troubles.pop() if troubles else None
+        car.can0.send(0x200, "00")
+        await car.wait_ms(19)
+        for n in range(1, 4):
+            car.can0.send(0x200, bytes((n,)))
+        await car.wait_ms(200)
+        assert not troubles
+        before = len(inner.of(0x200))
+        for n in range(12):
+            car.can0.send(0x200, bytes((n,)))
+        await car.wait_ms(100)
+        assert len(inner.of(0x200)) - before == 4
+
+    drive(story, [gateway(route("can0", 0x200, delay_us=20_000, capacity=4))], buses=TWO_BUSES)
 
 
 def second_gateway(*routes: RouteSpec) -> Any:

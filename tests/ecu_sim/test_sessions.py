@@ -246,3 +246,41 @@ def test_0x85_off_keeps_dtcs_from_being_set_until_on_or_the_default_session(driv
         assert await car.hex("19 02 01") == "59 02 7F F0 03 16 2F"
 
     drive(story)
+
+
+# Out of the bootloader ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leave", ["1001", None], ids=["10 01", "S3"])
+def test_bootloader_led_to_the_extended_session_restarts_a_valid_application_all_the_same(
+    drive: Drive, leave: str | None
+) -> None:
+    """As a functional 10 03 for others does to it; else it would stay in the bootloader until somebody resets it."""
+
+    async def story(car: Any) -> None:
+        await car.programming()
+        await car.good("1003")
+        if leave is None:
+            await car.wait_ms(5_100)
+        else:
+            await car.good(leave)
+        await car.wait_ms(300)
+        assert await car.version() == "1.0.0"
+
+    drive(story)
+
+
+@pytest.mark.parametrize("request_", ["31 01 FF 00 44 00 00 00 00 00 00 10 00", "22 F1 86"])
+def test_s3_expiry_in_the_bootloader_ends_the_session_before_the_reset_comes(drive: Drive, request_: str) -> None:
+    """The 5 ms until the reset belong to the default session: nothing is erased in them."""
+
+    async def story(car: Any) -> None:
+        await car.programming()
+        erases = car.memory.flash.erases
+        await car.wait_ms(5_001)
+        assert await car.hex(request_, 100) in ("62 F1 86 01", "7F 31 7F")
+        await car.wait_ms(300)
+        assert await car.version() == "1.0.0"
+        assert car.memory.flash.erases == erases
+
+    drive(story)
