@@ -245,6 +245,11 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
         state.enter(wanted)
         return Answer(pdu)
 
+    async def ecu_reset(request: EcuReset) -> Answer:
+        """Reset once the flash stands still: no unit is torn by the ECU itself."""
+        await transfer.idle()
+        return await common.ecu_reset(request)
+
     def session_timed_out() -> None:
         """Lock at once; a request that comes before the reset finds the default session."""
         leaves = not transfer.writing and leaves_bootloader()
@@ -255,6 +260,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     handlers: Handlers = {
         **common.handlers(),
         Sid.DIAGNOSTIC_SESSION_CONTROL: session_control,
+        Sid.ECU_RESET: ecu_reset,
         Sid.READ_DATA_BY_IDENTIFIER: data.read,
         Sid.WRITE_DATA_BY_IDENTIFIER: data.write,
         **_memory_services(parts, state, transfer),
