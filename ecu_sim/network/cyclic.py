@@ -71,7 +71,7 @@ class CyclicFrame:
     def _send(self, due_ns: int) -> None:
         if self._may_send():
             ring = self._calm if self._warning is None or not self._inhibits() else self._warning
-            if self._slot.send(ring[self._count]):
+            if self._slot.send(ring[self._count], due_ns):
                 self._count = (self._count + 1) % COUNTS
         due_ns += self._period_ns
         self._life.call_at_ns(due_ns, self._send, due_ns)

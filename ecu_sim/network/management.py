@@ -104,6 +104,7 @@ class NetworkManagement:
         if self.state not in SENDS_ALIVE:
             return
         if self._may_send():
-            self._slot.send(CanFrame(self._spec.base_id + self._spec.node, bytes((self._spec.node, 0)) + USER_DATA))
+            alive = CanFrame(self._spec.base_id + self._spec.node, bytes((self._spec.node, 0)) + USER_DATA)
+            self._slot.send(alive, due_ns)
         due_ns += self._spec.cycle_ms * NS_PER_MS
         self._cycle = self._life.call_at_ns(due_ns, self._alive, due_ns)
