@@ -81,14 +81,14 @@ class EcuMemory:
         """Say how what the next power cut tears will read; the boot after it goes back to `mixed`."""
         self.flash.torn_reads = self.nvm.device.torn_reads = reads
 
-    def begin_boot(self, life: Incarnation) -> None:
+    def begin_boot(self) -> None:
         """Begin a life: what the last one was doing has left its traces, and nobody is told of errors yet."""
         self._dtcs = None
         self.flash.lock()
         if self.bootloader is not None:
             self.bootloader.running = None
-        self.flash.begin_boot(life.number)
-        self.nvm.device.begin_boot(life.number)
+        self.flash.begin_boot()
+        self.nvm.device.begin_boot()
 
     def report_to(self, dtcs: DtcMemory) -> None:
         """Have cells that cannot be read set a DTC in this life."""

@@ -231,7 +231,7 @@ def nvm_after_cut(reads: TornReads, cut_ns: int) -> tuple[list[NvmRecord], bool]
     loop = VirtualLoop()
     world = World(loop, 1)
     nvm = Nvm(world, "ecu", BEFORE, 500)
-    node = Node(world, "ecu", lambda life: nvm.device.begin_boot(life.number))
+    node = Node(world, "ecu", lambda _life: nvm.device.begin_boot())
 
     async def main() -> tuple[list[NvmRecord], bool]:
         node.power_on()
