@@ -162,6 +162,16 @@ class EcuMemory:
         """Return whether the validity mark was programmed to its end."""
         return self.mark_cells(bank) == {Cell.PROGRAMMED} and self.mark(bank) == VALID_MARK
 
+    def firm(self, region: str, offset: int, length: int) -> bool:
+        """Return whether none of the units that a range touches is torn, whatever they read as."""
+        return Cell.TORN not in self.flash.cells(region, offset, length)
+
+    def image_firm(self, bank: str, header: ImageHeader) -> bool:
+        """Return whether neither the header slot of a bank nor what the header names has a torn unit."""
+        place = self.image_place(bank, header.load_address, header.length)
+        whole = self.firm(header_region(bank), 0, HEADER_BYTES)
+        return whole and (place is None or self.firm(place.region, place.offset, place.size_bytes))
+
     def header(self, bank: str) -> bytes:
         """Return the 256 bytes of the header slot; none when they cannot be read."""
         return self.readable(header_region(bank), 0, HEADER_BYTES) or b""

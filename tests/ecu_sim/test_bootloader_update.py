@@ -19,6 +19,7 @@ from bench.wire.image_header import HEADER_BYTES
 from ecu_sim.boot.bootloader_update import examine
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.bootloader import CopyState
+from ecu_sim.memory.torn import TornReads
 from ecu_sim.personality.bootloader_update import LINKED_AT
 from ecu_sim.personality.geometry import BOOT_REGION, BOOT_SHADOW_REGION
 from ecu_sim.personality.personality import load_personality
@@ -316,6 +317,37 @@ def test_cut_at_every_boot_stage_keeps_a_bootloader(drive: Any, n: int, where: s
         except AssertionError:
             assert not car.node.powered
         assert await still_whole(car) == (NEW if n == 3 else OLD)
+
+    drive(story, GATEWAY)
+
+
+@pytest.mark.parametrize("reads", [TornReads.VALID, TornReads.CHANGING])
+def test_shadow_with_torn_cells_is_not_activated_though_it_reads_well(drive: Any, reads: TornReads) -> None:
+    """A copy that begins in one boot could find another shadow in the next, and no bootloader would be left."""
+
+    async def story(car: Any) -> None:
+        image = new_bootloader()
+        await car.programming()
+        await car.good(bytes.fromhex("3101FF0044") + span(len(image.file)), 10_000)
+        car.memory.tear_as(reads)
+        last = -(-len(image.file) // 1024)
+        car.arm_cut(f"power.ecu:ecu:program:{last}:torn=0")
+        with pytest.raises(AssertionError, match="no answer"):
+            await car.download(SHADOW, image.file, block=1024)
+        read_well = 0
+        for _ in range(2):
+            car.node.cut("test")
+            await car.awake()
+            read_well += examine(car.memory.bootloader, BOOT_SHADOW_REGION, TRUST) is None
+        for _ in range(2):
+            car.node.cut("test")
+            await car.awake()
+            await car.programming()
+            assert await car.hex("31010208") == "71 01 02 08 04"
+            assert await car.hex("31010209") == "7F 31 22"
+            await car.good("1101")
+            await car.wait_ms(400)
+        assert read_well == (2 if reads is TornReads.VALID else 1)
 
     drive(story, GATEWAY)
 

@@ -178,6 +178,61 @@ def test_torn_mark_that_reads_as_valid_is_refused_by_the_check_and_programmed_an
     drive(story)
 
 
+@pytest.mark.parametrize("reads", [TornReads.VALID, TornReads.CHANGING])
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("operation", [1, 2])
+def test_check_refuses_an_image_or_header_with_torn_cells_though_it_reads_well(
+    drive: Any, reads: TornReads, operation: int, seed: int
+) -> None:
+    """Marked, activated and confirmed, it might read otherwise at the next boot."""
+
+    async def story(car: Any) -> None:
+        image = car.image(length=2048)
+        await car.programming()
+        await car.erase(image)
+        car.memory.tear_as(reads)
+        if operation == 1:
+            car.arm_cut(f"power.ecu:ecu:program:1:torn={2048 // car.memory.unit_bytes('image:B') - 1}")
+            await car.good("340044" + "00000000" + "00000800")
+            await car.ask(b"\x36\x01" + image.data)
+            await car.awake()
+            await car.programming()
+            await car.download(car.rules.header_address, image.header.encode())
+        else:
+            await car.download(0, image.data)
+            car.arm_cut("power.ecu:ecu:program:2:torn=0")
+            with pytest.raises(AssertionError, match="no answer"):
+                await car.download(car.rules.header_address, image.header.encode())
+            await car.awake()
+            await car.programming()
+        reads_well = car.memory.image_sha256("B", image.header) == image.header.sha256.hex()
+        reads_well = reads_well and car.memory.header("B") == image.header.encode()
+        assert reads_well or reads is TornReads.CHANGING
+        answer = await car.hex("31 01 02 02")
+        assert answer in ("71 01 02 02 04", "71 01 02 02 05", "71 01 02 02 01")
+        assert not reads_well or answer == "71 01 02 02 04"
+        assert await car.hex("31 01 02 03") == "7F 31 22"
+
+    drive(story, "gateway", seed=seed)
+
+
+@pytest.mark.parametrize("reads", [TornReads.VALID, TornReads.CHANGING])
+def test_bank_with_a_torn_mark_is_neither_activated_nor_said_to_be_right(drive: Any, reads: TornReads) -> None:
+    async def story(car: Any) -> None:
+        await car.put_image(car.image(length=2048))
+        car.memory.tear_as(reads)
+        car.arm_cut(f"power.ecu:ecu:program:{MARK_PROGRAM}:torn=0")
+        assert await car.ask(bytes.fromhex("31010202")) is None
+        for _ in range(2):
+            await car.awake()
+            await car.programming()
+            assert await car.hex("31 01 FF 01") == "71 01 FF 01 01"
+            assert await car.hex("31 01 02 03") == "7F 31 22"
+            car.node.cut("test")
+
+    drive(story, "gateway")
+
+
 def test_image_with_an_ecc_error_never_boots(drive: Any) -> None:
     async def story(car: Any) -> None:
         image = car.image(length=2048)
