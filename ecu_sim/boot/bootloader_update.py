@@ -83,6 +83,7 @@ async def finish_copy(life: Incarnation, memory: EcuMemory, trust: Trust) -> Non
     try:
         await _copy(life, memory.flash, bootloader, header)
     except FlashFault:
+        memory.flash.lock()
         memory.report_fault()
         return
     if examine(bootloader, BOOT_REGION, trust) is None:

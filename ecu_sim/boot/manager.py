@@ -188,8 +188,7 @@ async def choose(life: Incarnation, memory: EcuMemory, trust: Trust) -> Choice:
             break
         problems.append(f"{bank}: {problem}")
     updated = after_choice(record, *(chosen or (None, None)))
-    if updated != record:
-        await memory.nvm.store(life, updated)
+    await memory.nvm.keep(life, updated)
     if chosen is None:
         return Choice(None, "; ".join(problems))
     return Choice(chosen[0], _reason(chosen[1], updated))

@@ -251,9 +251,9 @@ class EcuMemory:
         await self.crash_block.store(life, self.crashes.after_crash(number).encode())
 
     async def forgive_crashes(self, life: Incarnation, bank: str) -> None:
-        """Begin a bank's row anew; nothing is written when there is none."""
-        if self.crashes_in_row(bank):
-            await self.crash_block.store(life, self.crashes.forgiven(self._number(bank)).encode())
+        """Begin a bank's row anew; nothing is written when there is none, nor for staging flash."""
+        if bank != STAGING:
+            await self.crash_block.keep(life, self.crashes.forgiven(self._number(bank)).encode())
 
     def _number(self, bank: str) -> int:
         return [known.name for known in self.personality.banks].index(bank)

@@ -203,6 +203,19 @@ class NvmBlock:
             await self._write(life, self._weak_copy)
         await self._write(life, lambda: self._next_copy(content))
 
+    async def keep(self, life: Incarnation, content: bytes) -> None:
+        """Have a value count, now and at every boot that follows; writes nothing when it stands and no copy is torn.
+
+        A value that counts only because a torn copy reads well today, or ill, may be another one tomorrow.
+        """
+        life.check()
+        if content != self.content:
+            await self.store(life, content)
+        elif self._weak_copy() is not None:
+            await self._write(life, self._weak_copy)
+        elif any(copy.torn is not None for copy in self.copies):
+            await self.store(life, content)
+
     def _weak_copy(self) -> tuple[int, bytes] | None:
         """Return the newest copy and its bytes when it is torn and reads well all the same."""
         found = self._current()
@@ -316,3 +329,7 @@ class Nvm:
     async def store(self, life: Incarnation, record: NvmRecord) -> None:
         """Write `record`; returns when it counts. A cut before leaves the old value."""
         await self._block.store(life, record.encode())
+
+    async def keep(self, life: Incarnation, record: NvmRecord) -> None:
+        """Have `record` count at every boot that follows; writes only what needs it (`NvmBlock.keep`)."""
+        await self._block.keep(life, record.encode())

@@ -234,6 +234,5 @@ class ApplicationRoutines:
         record = self._memory.nvm.record
         floor = max(record.release_floor, self._header.release_counter)
         confirmed = replace(record, active_bank=self._bank, trial_bank=None, trial_boots=0, release_floor=floor)
-        if confirmed != record:
-            await self._memory.nvm.store(self._life, confirmed)
+        await self._memory.nvm.keep(self._life, confirmed)
         return OK

@@ -19,6 +19,7 @@ from bench.wire.image_header import HEADER_BYTES
 from ecu_sim.boot.bootloader_update import examine
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.bootloader import CopyState
+from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.torn import RULES, TornReads
 from ecu_sim.personality.bootloader_update import LINKED_AT
 from ecu_sim.personality.geometry import BOOT_REGION, BOOT_SHADOW_REGION
@@ -359,6 +360,20 @@ def test_shadow_with_torn_cells_is_not_activated_though_it_reads_well(drive: Any
         assert read_well == (2 if reads is TornReads.VALID else 1)
 
     drive(story, GATEWAY)
+
+
+def test_bootloader_region_is_protected_again_after_a_copy_that_failed(drive: Any, changed_ecus: Any) -> None:
+    worn = '[[flash.areas]]\nregions = ["boot"]\nendurance_cycles = 1\n\n[bootloader_update]'
+
+    async def story(car: Any) -> None:
+        await update(car, new_bootloader())
+        await update(car, new_bootloader("BOOT-3.0", release_counter=3))
+        assert "worn out" in car.memory.flash.driver_faults[-1]
+        assert await bootloader_that_runs(car) == NEW
+        with pytest.raises(FlashFault, match="protected"):
+            await car.memory.flash.erase(car.node.incarnation, BOOT_REGION, 0, 1)
+
+    drive(story, GATEWAY, root=changed_ecus("[bootloader_update]", worn))
 
 
 def test_active_region_that_rots_is_replaced_by_the_shadow_at_once(drive: Any) -> None:

@@ -13,7 +13,7 @@ from bench.core.node import Node
 from bench.core.world import World
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.flash import EccError, FlashFault
-from ecu_sim.memory.nvm import COPY_BYTES, Nvm, NvmRecord
+from ecu_sim.memory.nvm import COPY_BYTES, Nvm, NvmBlock, NvmDevice, NvmRecord
 from ecu_sim.memory.pages import Cell
 from ecu_sim.memory.torn import RULES, TornReads
 from tests.ecu_sim.chips import ERASE_NS, PROGRAM_NS, SECTOR, UNIT, Chip, run
@@ -347,3 +347,71 @@ def test_unreadable_nvm_copy_sets_a_dtc_and_the_old_value_counts(drive: Any) -> 
         assert memory_faults(car)
 
     drive(story)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("reads", RULES)
+def test_confirmation_that_was_cut_and_is_repeated_holds_in_every_boot_that_follows(
+    drive: Any, reads: TornReads, seed: int
+) -> None:
+    """A record may read as confirmed today because a torn copy reads well; the answer must be true tomorrow too."""
+
+    async def story(car: Any) -> None:
+        await car.flash(car.image())
+        record_ns = car.rules.nvm.record_us * 1_000
+        written = [e.t_ns for e in car.world.journal.entries() if e.kind == "nvm.write"]
+        await car.good("1003")
+        car.tester.put(bytes.fromhex("31010204"))
+        while [e.t_ns for e in car.world.journal.entries() if e.kind == "nvm.write"] == written:
+            await car.world.clock.sleep_ns(record_ns // 10)
+        await car.world.clock.sleep_ns(COPY_BYTES // 16 * record_ns - record_ns // 2)
+        car.memory.tear_as(reads)
+        car.node.cut("test")
+        await car.awake()
+        assert await car.version() == "2.0.0"
+        await car.good("1003")
+        await car.good("31010204")
+        for _ in range(BOOTS):
+            car.node.cut("test")
+            await car.awake()
+            assert (car.memory.nvm.record.release_floor, car.memory.nvm.record.trial_bank) == (2, None)
+            assert await car.version() == "2.0.0"
+
+    drive(story, "gateway", seed=seed)
+
+
+@pytest.mark.parametrize("reads", RULES)
+def test_value_that_is_kept_as_it_is_does_not_change_later_though_a_copy_was_torn(reads: TornReads) -> None:
+    loop = VirtualLoop()
+    world = World(loop, 1)
+    device = NvmDevice(world, "ecu", 500)
+    block = NvmBlock(device, bytes(24))
+    node = Node(world, "ecu", lambda _life: device.begin_boot())
+
+    async def main(boots: int) -> None:
+        node.power_on()
+        assert node.incarnation is not None
+        node.incarnation.spawn(block.store(node.incarnation, b"\x01" * 24), "store")
+        await loop.sleep_ns(2 * RECORD_NS - RECORD_NS // 2)
+        device.torn_reads = reads
+        node.cut("test")
+        for _ in range(boots):
+            node.power_on()
+            kept = block.content
+            node.cut("test")
+        node.power_on()
+        kept = block.content
+        await block.keep(node.incarnation, kept)
+        writes = len(list(world.journal.entries()))
+        await block.keep(node.incarnation, kept)
+        assert len(list(world.journal.entries())) == writes, "what is firm is not written again"
+        for _ in range(BOOTS):
+            node.reset()
+            assert block.content == kept
+
+    try:
+        for boots in range(2):
+            loop.run(main(boots))
+            node.cut("test")
+    finally:
+        loop.discard()
