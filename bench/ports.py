@@ -271,8 +271,10 @@ class FaultTarget(Protocol):
     def restore_power(self, part: str, cause: str) -> None:
         """Give it back."""
 
-    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
-        """Let the voltage at an ECU (`vehicle`: at each) follow a profile from now on; returns its duration in ns."""
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
+        """Let the voltage at an ECU (`vehicle`: at each) follow a profile from now on; returns its duration in ns.
+
+        What its brown-outs tear reads as `torn_reads` says (see `tear_as`), however many there are."""
 
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         """Flip one bit of what the ECU would boot next: `image` (linked address) or `header` (offset)."""

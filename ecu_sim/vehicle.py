@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from bench.core.car import CarValue
@@ -96,9 +97,10 @@ class SimVehicle:
         """Close the ECU's supply line again; it boots if it had lost power."""
         self._ecus[ecu_id].supply.restore(cause)
 
-    def apply_supply(self, ecu_id: str, waveform: Waveform, name: str) -> None:
-        """Let the voltage at an ECU follow a waveform from now on."""
-        self._ecus[ecu_id].supply.apply(waveform, name)
+    def apply_supply(self, ecu_id: str, waveform: Waveform, name: str, torn_reads: str = TornReads.MIXED) -> None:
+        """Let the voltage at an ECU follow a waveform from now on; cells that its brown-outs tear read as told."""
+        tear = partial(self.memory(ecu_id).tear_as, TornReads(torn_reads))
+        self._ecus[ecu_id].supply.apply(waveform, name, brown_out=tear)
 
     def hang(self, ecu_id: str) -> None:
         """Let what an ECU executes now stand still, until its watchdog bites."""
