@@ -144,7 +144,7 @@ def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Pa
             allowed="--describe PERSONALITY, or VEHICLE ECU --describe",
         )  # fmt: skip
     if kind:
-        return show_description(find("ecus", kind), {}, svg=svg, as_json=as_json)
+        return show_description(find("ecus", kind), {}, None, svg=svg, as_json=as_json)
     if vehicle is None or ecu_id is None:
         names = ", ".join(path.stem for path in built_in("ecus"))
         raise InputError(
@@ -153,7 +153,7 @@ def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Pa
         )  # fmt: skip
     served = ServedEcu(find("vehicles", vehicle), ecu_id)
     known = {"vehicle": served.vehicle.name, **ecu_ids(served.vehicle, served.entry)}
-    return show_description(served.personality_path, known, svg=svg, as_json=as_json)
+    return show_description(served.personality_path, known, served.network(), svg=svg, as_json=as_json)
 
 
 def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
