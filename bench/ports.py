@@ -85,6 +85,8 @@ class ChannelSpec:
     bitrate_bit_s: int
     data_bitrate_bit_s: int | None
     options: Mapping[str, str | int | float | bool]
+    named_by: str = "channels"
+    """What the user named it with: a key of the bench file, or an option."""
 
     @property
     def fd(self) -> bool:

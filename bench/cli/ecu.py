@@ -12,7 +12,7 @@ import click
 from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, adapters
 from bench.cli.ecu_describe import describe as show_description
 from bench.cli.ecu_list import built_in, ecu_ids, list_all, list_ecus
-from bench.cli.ecu_misbehave import orders_by_ecu, show_all
+from bench.cli.ecu_misbehave import orders_by_ecu, show_all, warnings
 from bench.cli.ecu_output import print_json
 from bench.cli.options import debug_only, find
 from bench.cli.output import messages
@@ -109,6 +109,9 @@ def ecu(
         return list_ecus(load_vehicle(path), as_json=as_json)
     served = _served(path, vehicle, ecu_id, misbehave, serves_all=serves_all)
     specs = adapters(served, can, bitrate, data_bitrate)
+
+    for line in warnings(served):
+        messages().print(line, markup=False, soft_wrap=True)
 
     def ready() -> None:
         _tell_ready(served, specs, serves_all=serves_all, as_json=as_json)

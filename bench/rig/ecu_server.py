@@ -51,8 +51,9 @@ class ServedEcu:
         ecus = {ecu.id: ecu for ecu in self.vehicle.ecus}
         if ecu_id not in ecus:
             raise InputError(
-                "the vehicle has no such ECU", file=str(vehicle_path), found=ecu_id, allowed=", ".join(ecus)
-            )
+                "the vehicle has no such ECU", file=str(vehicle_path), key="ECU", found=ecu_id, allowed=", ".join(ecus),
+                hint="name one of these ECUs",
+            )  # fmt: skip
         self.entry: EcuEntry = ecus[ecu_id]
         catalogue = Catalogue.around(vehicle_path)
         self.personality_path = catalogue.path("ecus", self.entry.personality, named_by=vehicle_path)
