@@ -20,7 +20,7 @@ from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.torn import TornReads
-from ecu_sim.network.fitting import refuse_unfit
+from ecu_sim.network.fitting import refuse_loops, refuse_unfit
 from ecu_sim.network.starter import StarterControl, inhibit_signal
 from ecu_sim.personality.geometry import header_region, image_region
 from ecu_sim.personality.personality import Personality, ecu_layout, load_personality
@@ -142,6 +142,7 @@ def build_vehicle(
     `InputError` when a personality, a bus or an image cannot be used.
     """
     personalities = {ecu.id: load_personality(personality_files[ecu.personality]) for ecu in vehicle.ecus}
+    refuse_loops(vehicle.ecus)
     car = Car(world, vehicle.car)
     built = SimVehicle(
         vehicle,

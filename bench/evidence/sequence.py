@@ -109,7 +109,7 @@ class _Drawing:
 
     def _to_all(self, step: Step, y: float) -> None:
         here = self.places.get(step.source)
-        ecus = [x for name, x in self.places.items() if name not in ("server", "agent", "tester")]
+        ecus = [x for name, x in self.places.items() if name not in ("server", "agent", "tester", "car")]
         if here is None or not ecus:
             return
         self.svg.add("line", x1=here, x2=max(ecus), y1=y, y2=y, class_="q-functional q-info")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence as Seq
 from itertools import pairwise
 
-from bench.core.records import BootRecord, PowerRecord, RunRecord
+from bench.core.records import BootRecord, ConditionRecord, PowerRecord, RunRecord
 from bench.evidence import dm_story, uds_story
 from bench.evidence.uds_story import Talk
 from bench.evidence.view import Outcome, Sequence, Step
 
 MAX_STEPS = 260
 """More lines than this nobody reads; the middle of a longer run is left out and counted."""
+CAR = "car"
+"""The participant whose state the conditions are."""
 ORDER = {"power": 0, "boot": 1, "event": 3}
 
 
@@ -20,6 +22,7 @@ def sequence_of(record: RunRecord, talks: Seq[Talk]) -> Sequence:
     happened = [
         *(_power_step(power) for power in record.power if power.t_ns > 0),
         *(_boot_step(boot) for boot in record.boots or () if boot.t_ns > 0 and boot.stage != "boot_manager"),
+        *(_condition_step(condition) for condition in record.conditions or () if condition.t_ns > 0),
     ]
     steps = [
         *dm_story.http_steps(record.http),
@@ -49,6 +52,20 @@ def _power_step(power: PowerRecord) -> Step:
 def _boot_step(boot: BootRecord) -> Step:
     where = f" in bank {boot.bank}" if boot.bank else ""
     return _note(boot.t_ns, "boot", boot.ecu, f"{boot.stage}{where}", boot.reason, "info")
+
+
+def _condition_step(condition: ConditionRecord) -> Step:
+    """A change of the car's state; one that the car refused changed nothing."""
+    text = f"car: {condition.key} = {_value(condition.value)}"
+    if condition.accepted:
+        return _note(condition.t_ns, "event", CAR, text, condition.cause, "info")
+    return _note(condition.t_ns, "event", CAR, f"{text} refused", condition.cause, "bad")
+
+
+def _value(value: bool | float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _note(t_ns: int, kind: str, source: str, text: str, detail: str, outcome: Outcome) -> Step:

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.clock import NS_PER_S
-from bench.core.records import BRS, FD, EcuLayout, FrameRecord, HttpRecord, Limits, PowerRecord, RunRecord, ServerEvent
+from bench.core.records import (
+    BRS,
+    FD,
+    ConditionRecord,
+    EcuLayout,
+    FrameRecord,
+    HttpRecord,
+    Limits,
+    PowerRecord,
+    RunRecord,
+    ServerEvent,
+)
 from bench.evidence.axis import Ruler, make_axis
 from bench.evidence.build import view_of
 from bench.evidence.bus_view import bit_rates_of, buses_of
@@ -92,6 +103,23 @@ def test_quiet_polls_are_one_block_however_many() -> None:
     assert len(folded) == 1
     assert folded[0].count == 50
     assert folded[0].end_t_ns == 49 * 30 * NS_PER_S
+
+
+def test_changes_of_the_car_are_told_and_a_refused_one_by_name(result: RunResult) -> None:
+    at_ns = result.record.power[-1].t_ns
+    conditions = (
+        ConditionRecord(0, "ignition", True, True, "as the run begins"),
+        ConditionRecord(at_ns, "speed_km_h", 3.0, True, "condition:body:request:5"),
+        ConditionRecord(at_ns + 1, "engine", True, False, "inhibited by body"),
+    )
+    told = sequence_of(replace(result.record, conditions=conditions), ())
+    lines = [(step.text, step.detail, step.outcome) for step in told.steps if step.source == "car"]
+    assert lines == [
+        ("car: speed_km_h = 3", "condition:body:request:5", "info"),
+        ("car: engine = yes refused", "inhibited by body", "bad"),
+    ]
+    assert "car" in told.participants
+    assert "car" not in sequence_of(result.record, ()).participants
 
 
 def test_long_sequence_leaves_out_its_middle_but_no_cut(result: RunResult) -> None:
@@ -269,6 +297,16 @@ def test_bus_load_comes_from_the_bit_rate_of_the_bench_file(result: RunResult) -
     unknown = buses_of(result.record, {})
     assert unknown is not None
     assert unknown[0].mean_load is None
+
+
+def test_bus_behind_a_gateway_has_a_row_and_a_lane_of_its_own(result: RunResult) -> None:
+    assert result.record.frames is not None
+    inner = [frame._replace(channel="inner") for frame in result.record.frames[:3]]
+    record = replace(result.record, frames=(*result.record.frames, *inner))
+    rows = buses_of(record, {})
+    assert rows is not None
+    assert [(row.channel, row.frames) for row in rows][-1] == ("inner", 3)
+    assert "inner" in [lane.id for lane in view_of(replace(result, record=record)).timeline.lanes]
 
 
 def test_bus_load_of_an_fd_bus_counts_both_bit_rates_and_no_window_beyond_its_end(result: RunResult) -> None:
