@@ -84,6 +84,16 @@ def test_interruption_is_noticed_once_the_capacitor_is_empty(drive: Any, held: P
     drive(story, root=held)
 
 
+def test_capacitor_bridges_each_of_two_dips_by_itself(drive: Any, held: Path) -> None:
+    async def story(car: Any) -> None:
+        dips = [(at + after, mv) for at in (1, 8.1) for after, mv in ((0, 13_500), (0, 4_999), (7, 4_999), (7, 13_500))]
+        supplied(car, *dips)
+        await car.wait_ms(100)
+        assert [on for _, on, _ in power(car)] == [True]
+
+    drive(story, root=held)
+
+
 @pytest.mark.parametrize(("away_ms", "dies"), [(7, False), (9, True)])
 def test_cut_line_is_noticed_once_the_capacitor_is_empty(drive: Any, held: Path, away_ms: int, dies: bool) -> None:
     async def story(car: Any) -> None:
