@@ -27,6 +27,7 @@ from bench.rig.addressing import (
     refuse_fd_on_classic,
 )
 from bench.rig.can_drivers import PYTHON_CAN, SIM, driver_names
+from bench.rig.identifier_clashes import refuse_clashing_frames
 from bench.rig.network_files import CarEntry, FrameEntry, ManagementEntry, PartnerEntry, RouteEntry, refuse_unfit_routes
 from bench.wire.isotp import IsoTpAddress
 
@@ -276,6 +277,11 @@ class VehicleFile(FileModel):
         _refuse_repeats("nm_node", (f"{node} on {channel}" for channel, node in nodes))
         if nodes and self.network is None:
             raise ValueError("[network] must be there when an ECU has nm_node; an empty table takes the defaults")
+        return self
+
+    @model_validator(mode="after")
+    def _frames_have_identifiers_of_their_own(self) -> VehicleFile:
+        refuse_clashing_frames(self)
         return self
 
     @model_validator(mode="after")
