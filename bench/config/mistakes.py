@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.config.misfit import MISFIT
 from bench.config.toml_text import Spelled, spelled
-from bench.config.words import allowed_at, allowed_key, keys_of
+from bench.config.words import added, allowed_at, allowed_key, keys_of
 from bench.core.errors import InputError
 
 Path = tuple[str | int, ...]
@@ -148,7 +148,7 @@ class _Mistake:
         """What to do about it."""
         name = str(self._path[-1]) if self._path else "the file"
         if not self._there:
-            return f"add {name} = … {self._table()}"
+            return added(self._schema, self._path, self._source.above) or f"add {name} = … {self._table()}"
         if self._kind == "extra_forbidden":
             close = difflib.get_close_matches(name, keys_of(self._schema, self._path[:-1]), 1)
             return f"write {close[0]} in its place" if close else "remove it, or correct its name"
