@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.config.kinds import kind_of
 from bench.config.mistakes import Source, explained
-from bench.config.toml_text import syntax_place
+from bench.config.toml_text import shortened, syntax_place
 from bench.core.errors import InputError
 
 Model = TypeVar("Model", bound="FileModel")
@@ -74,7 +75,22 @@ def load_toml(path: Path, model: type[Model], what: str) -> Model:
     try:
         return model.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
+        _refuse_another_kind(path, values, model, what)
         raise explained(error, model, Source(what, str(path), text, values)) from None
+
+
+def _refuse_another_kind(path: Path, values: dict[str, object], model: type[Model], what: str) -> None:
+    """Raise `InputError` when a file that does not fit `model` is one of another kind; its keys are not looked at."""
+    given, wanted = kind_of(values), kind_of(model.model_json_schema().get("properties", {}))
+    if given is not None and wanted is not None and given != wanted:
+        raise InputError(
+            f"{what} is {given}, not {wanted}",
+            file=str(path),
+            key="(the whole file)",
+            found=f"{given}, with the keys {shortened(', '.join(values))}",
+            allowed=wanted,
+            hint=f"name {wanted} in its place",
+        )
 
 
 def _text(raw: bytes, path: Path, what: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from bench.config.misfit import MISFIT
 from bench.config.toml_text import Spelled, spelled
-from bench.config.words import allowed_at, allowed_key, keys_of
+from bench.config.words import added, allowed_at, allowed_key, keys_of
 from bench.core.errors import InputError
 
 Path = tuple[str | int, ...]
@@ -87,7 +88,11 @@ class _Mistake:
         self._source, self._input = source, error["input"]
         self._schema = model.model_json_schema()
         self._names_a_key = error["loc"][-1:] == ("[key]",)
-        self._path, self._there = _real_path(source.values, error["loc"], self._schema)
+        self._told: Mapping[str, str] = error["ctx"] if self._kind == MISFIT else {}
+        location = (*error["loc"], *_parts(self._told["key"])) if self._told else error["loc"]
+        self._path, self._there = _real_path(source.values, location, self._schema)
+        if self._told:
+            self._input = _value_at(source.values, self._path)
         self._spelled = spelled(source.toml, self._path, self._input)
         self._sentence = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
         self._involved = [*_mentioned(source, self._path, self._input, self._sentence)][:SHOWN_KEYS]
@@ -100,6 +105,8 @@ class _Mistake:
 
     def problem(self) -> str:
         """What is wrong, after the name of the file."""
+        if self._told:
+            return f"has values that do not fit each other: {self._sentence}"
         if not self._there:
             return "lacks a key"
         if self._names_a_key:
@@ -114,6 +121,8 @@ class _Mistake:
 
     def found(self) -> str | None:
         """What stands there, as the user wrote it."""
+        if self._told.get("found"):
+            return self._told["found"]
         if not self._there:  # a default, or what is taken over from elsewhere, may not fit either
             default = self._kind != "missing" and self._input is not None
             return f"{self._spelled.text}, not given here" if default else "no such key"
@@ -123,6 +132,8 @@ class _Mistake:
 
     def allowed(self) -> str | None:
         """What may stand there."""
+        if self._told:
+            return self._told["allowed"]
         if self._names_a_key:
             return allowed_key(self._schema, self._path[:-1])
         if self._kind == "extra_forbidden":
@@ -137,7 +148,7 @@ class _Mistake:
         """What to do about it."""
         name = str(self._path[-1]) if self._path else "the file"
         if not self._there:
-            return f"add {name} = … {self._table()}"
+            return added(self._schema, self._path, self._source.above) or f"add {name} = … {self._table()}"
         if self._kind == "extra_forbidden":
             close = difflib.get_close_matches(name, keys_of(self._schema, self._path[:-1]), 1)
             return f"write {close[0]} in its place" if close else "remove it, or correct its name"
@@ -180,6 +191,21 @@ def _real_path(values: object, loc: Sequence[str | int], schema: Mapping[str, An
         elif isinstance(here, Mapping) and part in keys_of(schema, path):
             return (*path, part), False
     return tuple(path), True
+
+
+def _parts(key: str) -> Path:
+    return tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+
+
+def _value_at(values: object, path: Path) -> object:
+    """Return what stands at `path`; None where nothing does."""
+    here: Any = values
+    for part in path:
+        known = part in here if isinstance(here, Mapping) else isinstance(here, list) and isinstance(part, int)
+        if not known:
+            return None
+        here = here[part]
+    return here
 
 
 def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iterator[tuple[str, Spelled]]:

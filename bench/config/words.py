@@ -37,6 +37,24 @@ def allowed_key(root: Schema, path: Sequence[str | int]) -> str | None:
     return " or ".join([_text(name) for name in names] + patterns) or None
 
 
+def added(root: Schema, path: Sequence[str | int], above: str) -> str | None:
+    """Return how a missing table is added, with the keys that it needs; None where `path` is none."""
+    for node in _at(root, path):
+        many = node.get("type") == "array"
+        tables = _expanded(root, node.get("items", {})) if many else iter((node,))
+        required = next((table.get("required", []) for table in tables if table.get("type") == "object"), None)
+        if required is None or ("properties" not in node and not many):
+            continue
+        values = ", ".join(f"{key} = …" for key in required)
+        if above or any(isinstance(part, int) for part in path):  # headers of tables in lists depend on their place
+            name, inner = path[-1], f"{{ {values} }}" if values else "{}"
+            table = ".".join(str(part) for part in (above, *path[:-1]) if part != "")
+            return f"add {name} = {f'[{inner}]' if many else inner} to the table {table}"
+        header = ".".join(map(str, path))
+        return f"add a table {f'[[{header}]]' if many else f'[{header}]'}{f' with {values}' if values else ''}"
+    return None
+
+
 def _patterns(node: Schema) -> Iterator[str]:
     yield from node.get("patternProperties", {})
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.rig.server import plug_in
+from bench.rig.plugs import plug_in
 
 Describe = Callable[[Path], dict[str, Any]]
 """Reads a personality file; returns what `EcuDescription` holds. InputError names what is wrong in the file."""

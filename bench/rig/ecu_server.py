@@ -29,7 +29,8 @@ from bench.rig.can_drivers import PYTHON_CAN, open_adapter
 from bench.rig.channels import senders
 from bench.rig.files import Catalogue, EcuEntry, VehicleFile
 from bench.rig.images import IMAGE_KEY
-from bench.rig.server import plug_in
+from bench.rig.plugs import plug_in
+from bench.rig.recipe_fit import refuse_unfit_recipe
 from bench.trust.keys import public_key, signing_key
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
@@ -59,6 +60,7 @@ class ServedEcu:
         self.personality_path = catalogue.path("ecus", self.entry.personality, named_by=vehicle_path)
         recipe_path = catalogue.path("recipes", self.entry.recipe, named_by=vehicle_path)
         self.recipe = load_toml(recipe_path, Recipe, "recipe")
+        refuse_unfit_recipe(ecu_id, self.recipe, recipe_path, self.personality_path)
 
     def installed(self, seed: int) -> SignedImage:
         """Return the software that it runs."""

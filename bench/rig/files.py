@@ -27,7 +27,9 @@ from bench.rig.addressing import (
     refuse_fd_on_classic,
 )
 from bench.rig.can_drivers import PYTHON_CAN, SIM, driver_names
+from bench.rig.identifier_clashes import refuse_clashing_frames
 from bench.rig.network_files import CarEntry, FrameEntry, ManagementEntry, PartnerEntry, RouteEntry, refuse_unfit_routes
+from bench.rig.recipe_fit import refuse_unfit_recipe
 from bench.wire.isotp import IsoTpAddress
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -141,6 +143,10 @@ class BenchFile(FileModel):
         if self.clock == "virtual" and real:
             raise ValueError(f"clock = 'virtual' allows driver = 'sim' only; {', '.join(real)} needs clock = 'real'")
         return self
+
+    def simulates(self, ecu: str) -> bool:
+        """Return whether the bench simulates that ECU; else it is physically there."""
+        return self.ecus.real != "all" and ecu not in self.ecus.real
 
 
 class InstalledImage(FileModel):
@@ -279,6 +285,11 @@ class VehicleFile(FileModel):
         return self
 
     @model_validator(mode="after")
+    def _frames_have_identifiers_of_their_own(self) -> VehicleFile:
+        refuse_clashing_frames(self)
+        return self
+
+    @model_validator(mode="after")
     def _habits_fit_together(self) -> VehicleFile:
         refuse_contradictions(self.isotp, FunctionalHabitKeys(), ("isotp",))
         for number, ecu in enumerate(self.ecus):
@@ -347,8 +358,7 @@ class BenchFiles:
     @property
     def simulated(self) -> tuple[EcuEntry, ...]:
         """The ECUs that the bench simulates; the others are physically there."""
-        real = self.bench.ecus.real
-        return tuple(ecu for ecu in self.vehicle.ecus if real != "all" and ecu.id not in real)
+        return tuple(ecu for ecu in self.vehicle.ecus if self.bench.simulates(ecu.id))
 
 
 def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
@@ -377,6 +387,8 @@ def load_bench(path: Path, vehicle_name: str | None = None) -> BenchFiles:
         ecu_path = catalogue.path("ecus", ecu.personality, named_by=vehicle_path)
         recipes[ecu.id] = load_toml(recipe_path, Recipe, "recipe")
         _check_habits(bench, vehicle, ecu, recipes[ecu.id], (vehicle_path, recipe_path))
+        if bench.simulates(ecu.id):
+            refuse_unfit_recipe(ecu.id, recipes[ecu.id], recipe_path, ecu_path)
         inputs[f"recipes/{recipe_path.name}"] = read_bytes(recipe_path, limit_bytes=MAX_FILE_BYTES, what="recipe")
         inputs[f"ecus/{ecu_path.name}"] = read_bytes(ecu_path, limit_bytes=MAX_FILE_BYTES, what="personality")
         personality_files[ecu.personality] = ecu_path

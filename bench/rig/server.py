@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-from bench.core.errors import EquipmentError
 from bench.core.world import World
 from bench.link.http import InlineServer
 from bench.link.tls_server import TlsServer, client_context
 from bench.ports import ServerPorts
 from bench.rig.files import Server
+from bench.rig.plugs import plug_in
 from bench.trust.keys import (
     certificate_authority,
     client_certificate,
@@ -25,14 +23,6 @@ from bench.trust.keys import (
 
 SIM_BASE_URL = "https://dm.otabench.test"
 SERVER_KEY = "server"
-
-
-def plug_in(group: str, name: str) -> Any:
-    """Return what the entry point `name` of `group` names; `EquipmentError` lists the installed ones."""
-    found = {point.name: point for point in entry_points(group=group)}
-    if name not in found:
-        raise EquipmentError(f"no driver {name!r} in {group}; installed: {', '.join(sorted(found)) or 'none'}")
-    return found[name].load()
 
 
 class BenchServer:

@@ -11,7 +11,7 @@ from bench.images.signing import SignedImage
 from bench.ports import CanBus
 from bench.rig.files import BenchFiles
 from bench.rig.images import IMAGE_KEY
-from bench.rig.server import plug_in
+from bench.rig.plugs import plug_in
 from bench.trust.keys import public_key
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import Field, field_validator
 
 from bench.config import FileModel
+from bench.config.misfit import misfit
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from ecu_sim.personality.region import FlashRegion, SectorRun, equal_sectors
 
@@ -122,7 +123,7 @@ def mark_region(bank: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the regions of an ECU are worked out from. ValueError when sectors do not make up a region."""
+    """What the regions of an ECU are worked out from. `misfit` when sectors do not make up a region."""
 
     banks: tuple[Bank, ...]
     flash: FlashTiming
@@ -152,6 +153,12 @@ class Layout:
     def _internal(self, name: str, base_address: int, size_bytes: int, *, protected: bool = False) -> FlashRegion:
         flash = self.flash
         area = flash.area(name) or FlashArea(regions=(name,))
+        sectors_bytes = sum(run.count * run.size_bytes for run in area.sectors)
+        if area.sectors and sectors_bytes != size_bytes:
+            raise misfit(
+                f"{name}: the sectors make up {sectors_bytes} bytes, the region has {size_bytes}",
+                key=self.key_of(name), found=f"{sectors_bytes} bytes in all", allowed=f"{size_bytes} bytes in all",
+            )  # fmt: skip
         erase_ns = (area.erase_ms or flash.erase_ms) * NS_PER_MS
         runs = tuple(
             SectorRun(run.count, run.size_bytes, erase_ns if run.erase_ms is None else run.erase_ms * NS_PER_MS)
@@ -178,17 +185,42 @@ class Layout:
             )  # fmt: skip
             at += size_bytes
 
+    def key_of(self, region: str) -> str:
+        """Return the key that makes a region's sectors what they are."""
+        for number, area in enumerate(self.flash.areas):
+            if region in area.regions and (area.sectors or area.unit_bytes is not None):
+                return f"flash.areas.{number}.{'sectors' if area.sectors else 'unit_bytes'}"
+        return "staging.sector_bytes" if region.endswith(f":{STAGING}") else "flash.sector_bytes"
+
     def check(self, least_slot_bytes: int) -> None:
-        """Raise ValueError when a region's sectors do not fit, or an area names what there is not."""
+        """Raise `misfit` when a region's sectors do not fit, or an area names what there is not."""
         regions = {region.name: region for region in self.regions()}
-        unknown = {name for area in self.flash.areas for name in area.regions} - set(regions)
-        if unknown:
-            raise ValueError(f"flash.areas.regions names {sorted(unknown)[0]!r}; there are {', '.join(regions)}")
+        self._refuse_unknown_regions(", ".join(regions))
         for region in regions.values():
-            if any(run.size_bytes % region.unit_bytes for run in region.runs):
-                raise ValueError(f"{region.name}: every sector must be a multiple of its unit_bytes")
+            odd = next((run.size_bytes for run in region.runs if run.size_bytes % region.unit_bytes), None)
+            if odd is not None:
+                raise misfit(
+                    f"{region.name}: every sector must be a multiple of its unit_bytes",
+                    key=self.key_of(region.name), found=f"a sector of {odd} bytes, units of {region.unit_bytes}",
+                    allowed=f"sectors that are multiples of {region.unit_bytes} bytes",
+                )  # fmt: skip
             if region.size_bytes < least_slot_bytes:
-                raise ValueError(f"{region.name}: its sectors must hold {least_slot_bytes} bytes")
+                raise misfit(
+                    f"{region.name}: its sectors must hold {least_slot_bytes} bytes",
+                    key=self.key_of(region.name), found=f"{region.size_bytes} bytes in all",
+                    allowed=f"at least {least_slot_bytes} bytes in all",
+                )  # fmt: skip
         partitions = {region.partition for region in regions.values() if region.partition}
         if self.flash.code_runs_from not in {RAM, *partitions}:
-            raise ValueError(f"flash.code_runs_from must be one of: {', '.join(sorted({RAM, *partitions}))}")
+            names = ", ".join(sorted({RAM, *partitions}))
+            sentence = f"flash.code_runs_from must be one of: {names}"
+            raise misfit(sentence, key="flash.code_runs_from", allowed=names)
+
+    def _refuse_unknown_regions(self, known: str) -> None:
+        for number, area in enumerate(self.flash.areas):
+            for name in area.regions:
+                if name not in known.split(", "):
+                    raise misfit(
+                        f"flash.areas.regions names {name!r}; there are {known}",
+                        key=f"flash.areas.{number}.regions", found=f'"{name}"', allowed=known,
+                    )  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
+from bench.config.misfit import misfit
 from bench.core.clock import NS_PER_MS
 from bench.core.records import BankLayout, DownloadPacking, EcuLayout, InhibitSignal
 from bench.core.specs import EcuSpec
@@ -21,6 +21,7 @@ from ecu_sim.personality.diagnostics import Diagnostics, Identification
 from ecu_sim.personality.geometry import (
     BOOT_BASE,
     BOOT_BYTES,
+    BOOT_REGION,
     Bank,
     FlashTiming,
     Layout,
@@ -29,6 +30,7 @@ from ecu_sim.personality.geometry import (
     image_region,
     mark_region,
 )
+from ecu_sim.personality.overlaps import Span, refuse_overlap
 from ecu_sim.personality.preconditions import Preconditions
 from ecu_sim.personality.region import FlashRegion
 from ecu_sim.personality.sections import (
@@ -85,34 +87,54 @@ class Personality(FileModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Personality:
-        sector, unit = self.flash.sector_bytes, self.flash.unit_bytes
-        if sector % unit or sector < HEADER_BYTES:
-            raise ValueError(f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes")
         if self.security is None and self.authentication is None:
-            raise ValueError("neither security nor authentication: nothing would guard the flash")
-        if any(bank.size_bytes % sector for bank in self.banks if not self._has_own_sectors(bank)):
-            raise ValueError("banks.size_bytes must be a multiple of flash.sector_bytes")
-        if len({bank.name for bank in self.banks}) != len(self.banks):
-            raise ValueError("banks.name must differ")
-        boot_bytes = max(BOOT_BYTES, sector)
-        boots = [(BOOT_BASE, boot_bytes)]
-        if self.bootloader_update is not None:
-            boots.append((self.bootloader_update.shadow_address, boot_bytes))
+            raise misfit(
+                "neither security nor authentication: nothing would guard the flash",
+                key="security", allowed="[security] or [authentication], or both",
+            )  # fmt: skip
         if self.uds.max_block_length > self.isotp.max_length:
-            raise ValueError(f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}")
-        user = self.user_data
-        if user is not None and user.size_bytes % sector:
-            raise ValueError("user_data.size_bytes must be a multiple of flash.sector_bytes")
+            raise misfit(
+                f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}",
+                key="uds.max_block_length", allowed=f"up to {self.isotp.max_length}: isotp.max_length",
+            )  # fmt: skip
+        self._refuse_unfit_sizes()
         self._layout.check(HEADER_BYTES)
         sizes = {region.name: region.size_bytes for region in self._regions}
-        owned = [] if user is None else [(user.base_address, user.size_bytes)]
-        for bank in self.banks:
-            slots = [
-                (self.header_address, sizes[header_region(bank.name)]),
-                (self.mark_address, sizes[mark_region(bank.name)]),
-            ]
-            _refuse_overlap([*slots, *boots, *owned, (bank.linked_base, bank.size_bytes)])
+        for number, bank in enumerate(self.banks):
+            refuse_overlap([
+                Span("mark_address", self.mark_address, sizes[mark_region(bank.name)]),
+                Span("header_address", self.header_address, sizes[header_region(bank.name)]),
+                *self._spans_of_no_bank(),
+                Span(f"banks.{number}.linked_base", bank.linked_base, bank.size_bytes),
+                Span("", BOOT_BASE, sizes[BOOT_REGION]),
+            ])  # fmt: skip
         return self
+
+    def _spans_of_no_bank(self) -> Iterator[Span]:
+        if self.bootloader_update is not None:
+            shadow_bytes = max(BOOT_BYTES, self.flash.sector_bytes)
+            yield Span("bootloader_update.shadow_address", self.bootloader_update.shadow_address, shadow_bytes)
+        if self.user_data is not None:
+            yield Span("user_data.base_address", self.user_data.base_address, self.user_data.size_bytes)
+
+    def _refuse_unfit_sizes(self) -> None:
+        """Raise `misfit` where sectors are not whole units, parts not whole sectors, or two banks have one name."""
+        sector, unit = self.flash.sector_bytes, self.flash.unit_bytes
+        if sector % unit or sector < HEADER_BYTES:
+            raise misfit(
+                f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes",
+                key="flash.sector_bytes", allowed=f"a multiple of {unit} (flash.unit_bytes), from {HEADER_BYTES}",
+            )  # fmt: skip
+        names: dict[str, int] = {}
+        for number, bank in enumerate(self.banks):
+            if bank.size_bytes % sector and not self._has_own_sectors(bank):
+                raise _no_whole_sectors("banks", f"banks.{number}", sector)
+            if bank.name in names:
+                other = f"another name than that of banks.{names[bank.name]}"
+                raise misfit("banks.name must differ", key=f"banks.{number}.name", allowed=other)
+            names[bank.name] = number
+        if self.user_data is not None and self.user_data.size_bytes % sector:
+            raise _no_whole_sectors("user_data", "user_data", sector)
 
     def _has_own_sectors(self, bank: Bank) -> bool:
         area = self.flash.area(image_region(bank.name))
@@ -146,11 +168,11 @@ class Personality(FileModel):
         return -(-length // self.boot.verify_bytes_per_ms) * NS_PER_MS
 
 
-def _refuse_overlap(spans: list[tuple[int, int]]) -> None:
-    ordered = sorted(spans)
-    for (base, size_bytes), (following, _) in pairwise(ordered):
-        if base + size_bytes > following:
-            raise ValueError(f"memory at 0x{following:08X} overlaps the one that begins at 0x{base:08X}")
+def _no_whole_sectors(what: str, table: str, sector_bytes: int) -> ValueError:
+    return misfit(
+        f"{what}.size_bytes must be a multiple of flash.sector_bytes",
+        key=f"{table}.size_bytes", allowed=f"a multiple of {sector_bytes} (flash.sector_bytes)",
+    )  # fmt: skip
 
 
 def load_personality(path: Path) -> Personality:

@@ -1,0 +1,16 @@
+"""What an installed package brings to the bench by entry points."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from bench.core.errors import EquipmentError
+
+
+def plug_in(group: str, name: str) -> Any:
+    """Return what the entry point `name` of `group` names; `EquipmentError` lists the installed ones."""
+    found = {point.name: point for point in entry_points(group=group)}
+    if name not in found:
+        raise EquipmentError(f"no driver {name!r} in {group}; installed: {', '.join(sorted(found)) or 'none'}")
+    return found[name].load()
