@@ -124,7 +124,7 @@ soak: $(VENV)/.installed-test ## any requests to every simulated ECU; SOAK_RUNS 
 
 .PHONY: cuts
 cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update; CUTS_ECU, CUTS_AT
-	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at $(CUTS_AT))
+	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at '$(CUTS_AT)')
 
 SCANNERS := scapy==2.8.0 gallia==2.1.1 py-uds==4.0.0 python-can==4.6.1 msgpack==1.2.4
 .PHONY: scanners

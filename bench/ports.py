@@ -85,6 +85,8 @@ class ChannelSpec:
     bitrate_bit_s: int
     data_bitrate_bit_s: int | None
     options: Mapping[str, str | int | float | bool]
+    named_by: str = "channels"
+    """What the user named it with: a key of the bench file, or an option."""
 
     @property
     def fd(self) -> bool:
@@ -271,8 +273,10 @@ class FaultTarget(Protocol):
     def restore_power(self, part: str, cause: str) -> None:
         """Give it back."""
 
-    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
-        """Let the voltage at an ECU (`vehicle`: at each) follow a profile from now on; returns its duration in ns."""
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
+        """Let the voltage at an ECU (`vehicle`: at each) follow a profile from now on; returns its duration in ns.
+
+        What its brown-outs tear reads as `torn_reads` says (see `tear_as`), however many there are."""
 
     def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
         """Flip one bit of what the ECU would boot next: `image` (linked address) or `header` (offset)."""

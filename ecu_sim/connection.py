@@ -84,7 +84,7 @@ class DiagConnection:
         """See `IsoTpListener`."""
         if self.server is not None:
             self._asked()
-            self.server.received(payload, functional=False, tester=self._tester)
+            self.server.reception_completed(payload, tester=self._tester)
 
     def on_error(self, name: str) -> None:
         """See `IsoTpListener`."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.config import FileModel
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from ecu_sim.memory.nvm import RECORD_BYTES
 from ecu_sim.personality.personality import Personality, load_personality
@@ -37,6 +38,12 @@ def describe(path: Path) -> dict[str, Any]:
         "download": personality.download.model_dump(mode="json"),
         "transfer": personality.transfer.model_dump(mode="json"),
         "resume": personality.resume,
+        "preconditions": personality.preconditions.model_dump(exclude_none=True),
+        "supply": personality.supply.model_dump(),
+        "watchdog": personality.watchdog.model_dump(),
+        "staging": _section(personality.staging),
+        "bootloader_update": _section(personality.bootloader_update),
+        "user_data": _section(personality.user_data),
     }
 
 
@@ -57,8 +64,12 @@ def _region(region: FlashRegion) -> dict[str, Any]:
 
 def _guard(personality: Personality) -> dict[str, Any]:
     """Return what stands before programming: SecurityAccess, Authentication, or both."""
-    security, authentication = personality.security, personality.authentication
     return {
-        "security": None if security is None else security.model_dump(mode="json"),
-        "authentication": None if authentication is None else authentication.model_dump(mode="json"),
+        "security": _section(personality.security),
+        "authentication": _section(personality.authentication),
     }
+
+
+def _section(section: FileModel | None) -> dict[str, Any] | None:
+    """Return an optional section of the file."""
+    return None if section is None else section.model_dump(mode="json")

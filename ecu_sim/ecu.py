@@ -117,7 +117,7 @@ class SimEcu:
         n = self._points.begin(BOOT_STAGES)
         life.check()
         bite = self.watchdog.take()
-        self.memory.begin_boot(life)
+        self.memory.begin_boot()
         dtcs = DtcMemory(life, self.memory.dtc_block, new_cycle=asked is None or asked.new_cycle)
         self.memory.report_to(dtcs)
         timing = self.personality.boot

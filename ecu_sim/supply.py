@@ -16,6 +16,10 @@ from bench.wire.uds import Nrc
 from ecu_sim.personality.supply import SupplyRules
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Supply:
     """What feeds one ECU: a line that can be cut, a waveform upon it, and a capacitor that holds for a while.
 
@@ -28,6 +32,7 @@ class Supply:
         self._waveform, self._origin_ns = STEADY, 0
         self._dies_ns: int | None = None
         self._cause = ""
+        self._brown_out: Callable[[], None] = _nothing
         self._took_down = False
         self._timer: Timer | None = None
         self._watcher: Callable[[], None] | None = None
@@ -59,8 +64,12 @@ class Supply:
 
     # What happens to it -----------------------------------------------------------------------------
 
-    def apply(self, waveform: Waveform, name: str) -> None:
-        """Let the voltage follow `waveform` from now on; after its last point it stays there."""
+    def apply(self, waveform: Waveform, name: str, *, brown_out: Callable[[], None] | None = None) -> None:
+        """Let the voltage follow `waveform` from now on; after its last point it stays there.
+
+        `brown_out` is called just before each brown-out that the waveform causes.
+        """
+        self._brown_out = brown_out or _nothing
         self._world.journal.add(self._node.part, "supply", name)
         self._waveform, self._origin_ns = waveform, self._world.clock.now_ns()
         self._changed(f"brown-out in {name}")
@@ -108,6 +117,8 @@ class Supply:
             self._dies_ns = now_ns + self.rules.hold_ms * NS_PER_MS
         if self._dies_ns <= now_ns:
             self._dies_ns, self._took_down = None, True
+            if self._connected:
+                self._brown_out()
             self._node.cut(self._cause)
 
 

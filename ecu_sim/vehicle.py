@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from bench.core.car import CarValue
@@ -19,7 +20,7 @@ from ecu_sim.boot.manager import candidates
 from ecu_sim.ecu import SimEcu
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.torn import TornReads
-from ecu_sim.network.fitting import refuse_unfit
+from ecu_sim.network.fitting import refuse_loops, refuse_unfit
 from ecu_sim.network.starter import StarterControl, inhibit_signal
 from ecu_sim.personality.geometry import header_region, image_region
 from ecu_sim.personality.personality import Personality, ecu_layout, load_personality
@@ -96,9 +97,10 @@ class SimVehicle:
         """Close the ECU's supply line again; it boots if it had lost power."""
         self._ecus[ecu_id].supply.restore(cause)
 
-    def apply_supply(self, ecu_id: str, waveform: Waveform, name: str) -> None:
-        """Let the voltage at an ECU follow a waveform from now on."""
-        self._ecus[ecu_id].supply.apply(waveform, name)
+    def apply_supply(self, ecu_id: str, waveform: Waveform, name: str, torn_reads: str = TornReads.MIXED) -> None:
+        """Let the voltage at an ECU follow a waveform from now on; cells that its brown-outs tear read as told."""
+        tear = partial(self.memory(ecu_id).tear_as, TornReads(torn_reads))
+        self._ecus[ecu_id].supply.apply(waveform, name, brown_out=tear)
 
     def hang(self, ecu_id: str) -> None:
         """Let what an ECU executes now stand still, until its watchdog bites."""
@@ -140,6 +142,7 @@ def build_vehicle(
     `InputError` when a personality, a bus or an image cannot be used.
     """
     personalities = {ecu.id: load_personality(personality_files[ecu.personality]) for ecu in vehicle.ecus}
+    refuse_loops(vehicle.ecus)
     car = Car(world, vehicle.car)
     built = SimVehicle(
         vehicle,

@@ -37,6 +37,7 @@ def can_channel(name: str, text: str, bitrate_bit_s: int, data_bitrate_bit_s: in
         bitrate_bit_s=bitrate_bit_s,
         data_bitrate_bit_s=data_bitrate_bit_s,
         options={key: _value(value) for key, value in values.items()},
+        named_by="--can",
     )
 
 

@@ -12,7 +12,7 @@ import click
 from bench.cli.can_option import DEFAULT_BITRATE_BIT_S, adapters
 from bench.cli.ecu_describe import describe as show_description
 from bench.cli.ecu_list import built_in, ecu_ids, list_all, list_ecus
-from bench.cli.ecu_misbehave import orders_by_ecu, show_all
+from bench.cli.ecu_misbehave import orders_by_ecu, show_all, warnings
 from bench.cli.ecu_output import print_json
 from bench.cli.options import debug_only, find
 from bench.cli.output import messages
@@ -110,6 +110,9 @@ def ecu(
     served = _served(path, vehicle, ecu_id, misbehave, serves_all=serves_all)
     specs = adapters(served, can, bitrate, data_bitrate)
 
+    for line in warnings(served):
+        messages().print(line, markup=False, soft_wrap=True)
+
     def ready() -> None:
         _tell_ready(served, specs, serves_all=serves_all, as_json=as_json)
 
@@ -144,7 +147,7 @@ def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Pa
             allowed="--describe PERSONALITY, or VEHICLE ECU --describe",
         )  # fmt: skip
     if kind:
-        return show_description(find("ecus", kind), {}, svg=svg, as_json=as_json)
+        return show_description(find("ecus", kind), {}, None, svg=svg, as_json=as_json)
     if vehicle is None or ecu_id is None:
         names = ", ".join(path.stem for path in built_in("ecus"))
         raise InputError(
@@ -153,7 +156,7 @@ def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Pa
         )  # fmt: skip
     served = ServedEcu(find("vehicles", vehicle), ecu_id)
     known = {"vehicle": served.vehicle.name, **ecu_ids(served.vehicle, served.entry)}
-    return show_description(served.personality_path, known, svg=svg, as_json=as_json)
+    return show_description(served.personality_path, known, served.network(), svg=svg, as_json=as_json)
 
 
 def _open(journal: Path, opened: ExitStack) -> IO[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,37 @@ from rich.table import Table
 
 from bench.cli.ecu_map import drawn, size_words
 from bench.cli.ecu_output import print_json
+from bench.cli.ecu_settings import settings
 from bench.cli.ecu_svg import memory_map_svg
 from bench.cli.image.common import write_whole
 from bench.cli.output import answers
-from bench.rig.ecu_description import EcuDescription, Mode, Service, describe_ecu
+from bench.rig.ecu_description import EcuDescription, Mode, Service, SubFunction, describe_ecu
+
+LINE_LETTERS = 100
 
 
-def describe(path: Path, ids: Mapping[str, object], *, svg: Path | None, as_json: bool) -> int:
-    """Describe the personality in `path`; `ids` are those of the ECU of a vehicle, if it was one that was named."""
+def describe(
+    path: Path, ids: Mapping[str, object], network: Mapping[str, Any] | None, *, svg: Path | None, as_json: bool
+) -> int:
+    """Describe the personality in `path`.
+
+    `ids` and `network` (frames, partners, routes, management) are those of the ECU of a vehicle, if one was named.
+    """
     description = describe_ecu(path)
     if svg is not None:
-        write_whole(svg, (memory_map_svg(description).encode(),))
+        write_whole(svg, (memory_map_svg(description).encode(),), option="--svg")
     if as_json:
-        print_json({**ids, "described": description.model_dump(mode="json"), "svg": None if svg is None else str(svg)})
+        told = {} if network is None else {"network": network}
+        described = description.model_dump(mode="json")
+        print_json({**ids, "described": described, **told, "svg": None if svg is None else str(svg)})
         return 0
-    _show(description, ids)
+    _show(description, ids, network)
     if svg is not None:
         click.echo(f"\n{svg}: the memory map as a picture", err=True)
     return 0
 
 
-def _show(description: EcuDescription, ids: Mapping[str, object]) -> None:
+def _show(description: EcuDescription, ids: Mapping[str, object], network: Mapping[str, Any] | None) -> None:
     console = answers()
     _head(console, f"{description.title} ({description.name}), {description.bus}")
     for name, value in ids.items():
@@ -46,26 +56,33 @@ def _show(description: EcuDescription, ids: Mapping[str, object]) -> None:
     for mode in description.modes:
         _show_mode(console, mode)
     _show_settings(console, description)
+    if network is not None:
+        _show_network(console, network)
 
 
 def _show_mode(console: Console, mode: Mode) -> None:
     _head(console, f"\n{mode.name.capitalize()}")
-    sessions = (f"{session.value:02X} {session.name} (from {_from(session.sessions)})" for session in mode.sessions)
-    _line(console, "sessions", ", ".join(sessions))
+    for number, session in enumerate(mode.sessions):
+        told = f"{session.value:02X} {session.name} (from {', '.join(session.sessions)})"
+        _line(console, "" if number else "sessions", told)
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name in ("  service", "", "sessions", "security", "sub-functions"):
         table.add_column(name, no_wrap=name != "sub-functions")
     for service in mode.services:
-        subs = ", ".join(f"{sub.value:02X} {sub.name}" for sub in service.sub_functions)
+        subs = ", ".join(_sub_function(sub, service) for sub in service.sub_functions)
         table.add_row(
             f"  0x{service.sid:02X}", service.name, _sessions(service), "yes" if service.unlocked else "", subs
         )
     console.print(table)
-    dids = (
-        f"{did.did:04X} {did.title}{f' (written in {did.written_in})' if did.written_in else ''}" for did in mode.dids
-    )
-    _line(console, "DIDs", ", ".join(dids))
-    _line(console, "routines", ", ".join(f"{each.routine_id:04X} {each.name}" for each in mode.routines))
+    for number, did in enumerate(mode.dids):
+        written = f" (written in {did.written_in})" if did.written_in else ""
+        _line(console, "" if number else "DIDs", f"{did.did:04X} {did.title}{written}")
+    _list(console, "routines", [f"{each.routine_id:04X} {each.name}" for each in mode.routines])
+
+
+def _sub_function(sub: SubFunction, service: Service) -> str:
+    never = service.served and not set(sub.sessions) & set(service.sessions)
+    return f"{sub.value:02X} {sub.name}{' (never here)' if never else ''}"
 
 
 def _sessions(service: Service) -> str:
@@ -74,10 +91,6 @@ def _sessions(service: Service) -> str:
 
 def _short(names: Iterable[str]) -> str:
     return " ".join(name.split()[0] for name in names)
-
-
-def _from(names: Iterable[str]) -> str:
-    return ", ".join(names)
 
 
 def _show_settings(console: Console, description: EcuDescription) -> None:
@@ -89,11 +102,30 @@ def _show_settings(console: Console, description: EcuDescription) -> None:
     }  # fmt: skip
     for name, values in sections.items():
         if values is not None:
-            _line(console, name, ", ".join(f"{key} {value}" for key, value in values.items() if value is not None))
+            _list(console, name, settings(values))
     _line(console, "resume", "yes" if description.resume else "no")
-    _line(console, "DTCs", ", ".join(f"{dtc.code:06X} {dtc.name}" for dtc in description.dtcs))
-    banks = (f"{bank.name} {size_words(bank.size_bytes)} at 0x{bank.linked_base:08X}" for bank in description.banks)
-    _line(console, "banks", ", ".join(banks))
+    _list(console, "DTCs", [f"{dtc.code:06X} {dtc.name}" for dtc in description.dtcs])
+    banks = [f"{bank.name} {size_words(bank.size_bytes)} at 0x{bank.linked_base:08X}" for bank in description.banks]
+    _list(console, "banks", banks)
+    _head(console, "\nSupply, watchdog and what it demands")
+    _list(console, "supply", settings(description.supply))
+    _list(console, "watchdog", settings(description.watchdog))
+    _list(console, "preconditions", settings(description.preconditions) or ["none"])
+    parts = (description.staging, description.bootloader_update, description.user_data)
+    for name, values in zip(("staging", "boot update", "user data"), parts, strict=True):
+        _list(console, name, ["none"] if values is None else settings(values))
+
+
+def _show_network(console: Console, network: Mapping[str, Any]) -> None:
+    """Print what the vehicle file says of the ECU on its buses."""
+    _head(console, "\nIn this vehicle")
+    for name, values in network.items():
+        rows = [values] if isinstance(values, Mapping) else values or []
+        for number, row in enumerate(rows):
+            told = {key: value for key, value in row.items() if value is not False}
+            _list(console, "" if number else name, settings(told))
+        if not rows:
+            _line(console, name, "none")
 
 
 def _head(console: Console, text: str) -> None:
@@ -102,6 +134,18 @@ def _head(console: Console, text: str) -> None:
 
 def _line(console: Console, name: str, value: str) -> None:
     console.print(f"  {name:<14}{value}", markup=False, soft_wrap=True)
+
+
+def _list(console: Console, name: str, values: Sequence[str]) -> None:
+    """Print values behind their name, wrapped between two of them."""
+    line = ""
+    for value in values:
+        if line and len(line) + len(value) > LINE_LETTERS:
+            _line(console, name, f"{line},")
+            name, line = "", value
+        else:
+            line = f"{line}, {value}" if line else value
+    _line(console, name, line)
 
 
 def _speaks_unicode() -> bool:

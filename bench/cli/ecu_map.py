@@ -8,7 +8,7 @@ from itertools import groupby
 
 from bench.rig.ecu_description import EcuDescription, Region
 
-INNER_WIDTH = 22
+INNER_WIDTH = 24
 KIB, MIB = 1 << 10, 1 << 20
 
 

@@ -9,9 +9,10 @@ from rich.table import Table
 from bench.cli.ecu_output import print_json
 from bench.cli.output import answers
 from bench.core.errors import InputError
-from bench.rig.ecu_server import AnyMisbehaviour
+from bench.rig.ecu_description import describe_ecu
+from bench.rig.ecu_server import AnyMisbehaviour, ServedEcu, ServedVehicle
 from bench.wire import ecu_misbehave, isotp_misbehave, occasions
-from bench.wire.ecu_misbehave import KINDS, WrongOrder
+from bench.wire.ecu_misbehave import KINDS, EcuMisbehaviour, WrongOrder
 from bench.wire.isotp_misbehave import INJECTORS
 
 HINT = "otabench ecu --misbehave list"
@@ -28,14 +29,17 @@ def orders_by_ecu(texts: Sequence[str], ecus: Sequence[str]) -> dict[str, list[A
         ecu, separator, what = text.rpartition("/")
         if not separator and len(ecus) > 1:
             raise InputError(
-                "which ECU misbehaves?", key="--misbehave", found=text, allowed=f"{ecus[0]}/{text}", hint=HINT
-            )
+                "which ECU misbehaves?", key="--misbehave", found=text,
+                allowed=" or ".join(f"{each}/{text}" for each in ecus), hint=HINT,
+            )  # fmt: skip
         ecu = ecu if separator else ecus[0]
         if ecu not in ecus:
             raise InputError(
                 "no such ECU is served", key="--misbehave", found=text, allowed=", ".join(f"{each}/…" for each in ecus)
             )
-        orders.setdefault(ecu, []).append(_of_server(what) if ":" in what else _of_transport(what))
+        orders.setdefault(ecu, []).append(
+            _of_server(what) if ecu_misbehave.names_service(what) else _of_transport(what)
+        )
     return orders
 
 
@@ -47,13 +51,29 @@ def _of_server(text: str) -> AnyMisbehaviour:
 
 
 def _of_transport(text: str) -> AnyMisbehaviour:
+    name, separator, when = text.partition("@")
     try:
         return isotp_misbehave.chosen(text)
     except ValueError as error:
-        raise InputError(
-            "no such way to misbehave", key="--misbehave", found=text,
-            allowed=f"{error}; or of the server, {ecu_misbehave.GRAMMAR}" if "@" not in text else str(error), hint=HINT,
-        ) from None  # fmt: skip
+        problem, allowed = "no such way to misbehave", f"{error}; or of the server, {ecu_misbehave.GRAMMAR}"
+        if separator and name in INJECTORS:
+            problem, allowed = f"when it strikes is not readable: @{when}", str(error)
+        raise InputError(problem, key="--misbehave", found=text, allowed=allowed, hint=HINT) from None
+
+
+def warnings(served: ServedVehicle) -> list[str]:
+    """Return a line for each order that waits for a service which the ECU does not know."""
+    return [
+        f"warning: {ecu.entry.id} knows no service 0x{order.starts_with[0]:02X}: {order} strikes only if a tester asks "
+        "for it all the same"
+        for ecu in served.ecus
+        for order in ecu.misbehave
+        if isinstance(order, EcuMisbehaviour) and order.starts_with and order.starts_with[0] not in _known(ecu)
+    ]
+
+
+def _known(ecu: ServedEcu) -> set[int]:
+    return {service.sid for mode in describe_ecu(ecu.personality_path).modes for service in mode.services}
 
 
 def show_all(*, as_json: bool) -> int:

@@ -31,22 +31,26 @@ class InputError(OtabenchError):
     ) -> None:
         self.problem, self.file, self.key = problem, file, key
         self.found, self.allowed, self.hint = found, allowed, hint
-        super().__init__(self._text())
-
-    def _text(self) -> str:
-        lines = [self.problem]
-        rows = (
-            ("file", self.file),
-            ("key", self.key),
-            ("found", None if self.found is None else str(self.found)),
-            ("allowed", self.allowed),
-            ("next", self.hint),
-        )
-        lines += [f"  {name:<8}{value}" for name, value in rows if value is not None]
-        return "\n".join(lines)
+        super().__init__(_text(problem, file=file, key=key, found=found, allowed=allowed, next=hint))
 
 
 class EquipmentError(OtabenchError):
-    """A part of the bench (not of the vehicle under test) does not work."""
+    """A part of the bench (not of the vehicle under test) does not work; told like an `InputError` where that helps."""
 
     exit_code = 3
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        key: str | None = None,
+        found: object = None,
+        allowed: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(_text(problem, key=key, found=found, allowed=allowed, next=hint))
+
+
+def _text(problem: str, **rows: object) -> str:
+    lines = (f"  {name:<8}{value}" for name, value in rows.items() if value is not None)
+    return "\n".join((problem, *lines))

@@ -18,6 +18,10 @@ class Seeds:
         self._drawn[part, purpose] = n + 1
         return keyed_bytes(self.seed, part, purpose, n, length)
 
+    def of(self, part: str, purpose: str, length: int) -> bytes:
+        """Return bytes that depend on the purpose alone, however often they are asked for."""
+        return keyed_bytes(self.seed, part, purpose, 0, length)
+
     def state(self) -> dict[tuple[str, str], int]:
         """Return how often each stream was drawn from: all that must be kept to go on equally."""
         return dict(self._drawn)

@@ -57,6 +57,8 @@ class RouteSpec:
     """What a gateway carries from one bus to another: identifiers `first_id` to `last_id`, sent on from `to_id` on.
 
     `capacity` frames may be under way at once, further ones are lost; `classic_only` leaves CAN FD frames out.
+    `node` is the node behind the gateway that the frames come from or go to: 0x28 with types 0x04 and 0x05 stops and
+    resumes them, as application frames or (`management`) as network management; None: nothing stops them.
     """
 
     source: str
@@ -68,6 +70,8 @@ class RouteSpec:
     capacity: int
     id_29_bit: bool = False
     classic_only: bool = False
+    node: int | None = None
+    management: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,13 @@ def buses_of(record: RunRecord, inputs: Mapping[str, bytes]) -> tuple[BusRow, ..
     """Return a row per channel of the vehicle, or None when no bus was observed."""
     if record.frames is None:
         return None
-    channels = dict.fromkeys(layout.channel for layout in record.layouts)
-    return tuple(_row(record, channel, bit_rates_of(inputs, channel)) for channel in channels)
+    return tuple(_row(record, channel, bit_rates_of(inputs, channel)) for channel in channels_of(record))
+
+
+def channels_of(record: RunRecord) -> tuple[str, ...]:
+    """Return the channels that the tester talks on, then those that only the vehicle itself uses."""
+    talked = [layout.channel for layout in record.layouts]
+    return tuple(dict.fromkeys((*talked, *sorted({frame.channel for frame in record.frames or ()}))))
 
 
 def _row(record: RunRecord, channel: str, rates: BitRates | None) -> BusRow:

@@ -29,9 +29,21 @@ def flash_counts(record: RunRecord) -> tuple[FlashCount, ...] | None:
     if record.flash is None:
         return None
     return tuple(
-        FlashCount(ecu=dump.ecu, erases=dump.erases, programs=dump.programs, driver_faults=dump.driver_faults)
+        FlashCount(
+            ecu=dump.ecu, erases=dump.erases, programs=dump.programs, driver_faults=dump.driver_faults,
+            most_worn=_most_worn(dump),
+        )
         for dump in record.flash
-    )
+    )  # fmt: skip
+
+
+def _most_worn(dump: FlashDump) -> str:
+    """Return the sector nearest to its rating (where none is rated: the one erased most), and how often it was."""
+    if not dump.wear:
+        return ""
+    worst = max(dump.wear, key=lambda sector: (sector.erases / sector.rated if sector.rated else 0, sector.erases))
+    rating = "" if worst.rated is None else f" of {worst.rated}"
+    return f"{worst.region} sector {worst.sector}, {worst.erases}{rating} times"
 
 
 def _bank(record: RunRecord, layout: EcuLayout, bank: BankLayout, dump: FlashDump) -> Bank:

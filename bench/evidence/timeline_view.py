@@ -10,6 +10,7 @@ from typing import NamedTuple
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.records import EcuLayout, PowerRecord, RunRecord
 from bench.evidence.axis import Ruler, make_axis
+from bench.evidence.bus_view import channels_of
 from bench.evidence.dm_story import path_of
 from bench.evidence.uds_story import Talk
 from bench.evidence.view import AXIS_WIDTH, Lane, Mark, Span, Timeline
@@ -244,9 +245,8 @@ def activity(talk: Talk, layout: EcuLayout) -> str:
 def _bus_lanes(record: RunRecord, ruler: Ruler) -> list[Lane]:
     if record.frames is None:
         return []
-    channels = dict.fromkeys(layout.channel for layout in record.layouts)
     lanes = []
-    for channel in channels:
+    for channel in channels_of(record):
         density = ruler.density("frame", "frames", (f.t_ns for f in record.frames if f.channel == channel))
         lanes.append(Lane(id=channel, title=channel, subtitle=f"{density.total:,} frames", densities=(density,)))
     return lanes

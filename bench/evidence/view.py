@@ -158,6 +158,8 @@ class FlashCount(OutputModel):
     erases: int
     programs: int
     driver_faults: tuple[str, ...]
+    most_worn: str = ""
+    """The sector that was erased most often, how often, and its rating; empty where nobody counts."""
 
 
 class FaultRow(OutputModel):

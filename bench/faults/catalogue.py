@@ -33,19 +33,26 @@ class AgentCutParameters(FileModel):
     restore_after_ms: int = Field(default=200, ge=1, le=3_600_000)
 
 
+TornReading = Literal["mixed", "valid", "invalid", "changing", "ecc_error"]
+
+
 class PowerCutParameters(AgentCutParameters):
     """How long an ECU is without power, and how the flash and NVM cells read that the cut tears."""
 
-    torn_reads: Literal["mixed", "valid", "invalid", "changing", "ecc_error"] = "mixed"
+    torn_reads: TornReading = "mixed"
 
 
 class SupplyParameters(FileModel):
-    """Which profile (`fixtures/supply/`) the voltage follows, how slowly, how deep, and at whom."""
+    """Which profile (`fixtures/supply/`) the voltage follows, how slowly, how deep, and at whom.
+
+    `torn_reads` says how the cells read that its brown-outs tear, each of them.
+    """
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
     time_scale: float = Field(default=1.0, ge=0.001, le=1_000)
     depth_scale: float = Field(default=1.0, ge=0, le=4)
     every_ecu: bool = False
+    torn_reads: TornReading = "mixed"
 
 
 class PackageParameters(FileModel):
@@ -147,7 +154,7 @@ def _cut_ecu_power(strike: Strike) -> None:
 def _vary_supply(strike: Strike) -> None:
     how = strike.parameters
     part = "vehicle" if how.every_ecu else strike.point.part
-    duration_ns = strike.target.vary_supply(part, how.profile, how.time_scale, how.depth_scale)
+    duration_ns = strike.target.vary_supply(part, how.profile, how.time_scale, how.depth_scale, how.torn_reads)
     strike.clock.call_at_ns(strike.clock.now_ns() + duration_ns, strike.restored)
 
 

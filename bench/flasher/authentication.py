@@ -65,7 +65,7 @@ async def authenticate(ctx: FlashContext) -> None:
     own = _challenge(ctx, identity.credential) if bidirectional else b""
     chain = identity.credential.chain
     call = verify_certificate(chain, own, rules.communication_configuration, bidirectional=bidirectional)
-    said = await ctx.client.call(call)
+    said = await ctx.client.call_newest(call)
     _expect(said, CERTIFICATE_VERIFIED)
     if len(said.challenge) < SHORTEST_CHALLENGE_BYTES:
         raise ProtocolViolation(f"0x29: a challenge of {len(said.challenge)} bytes proves nothing")

@@ -79,6 +79,39 @@ class UdsClient:
                 raise self._too_late(call)
             return call.decode(answer)
 
+    async def call_newest(self, call: Call[T]) -> T:
+        """Like `call`, for an answer that holds only once (a seed, a challenge).
+
+        As long as an earlier request of the same kind is owed an answer, the first one to come may be that one's: then
+        another one is waited for, P2 long, and the last counts.
+        """
+        with self.reserved():
+            answer = await self._answered(call, call.payload)
+            if answer is None:
+                raise self._too_late(call)
+            while (owed := self._owed_to(call)) is not None:
+                self._owed.remove(owed)
+                answer = await self._newer_than(call, answer)
+            return call.decode(answer)
+
+    async def _newer_than(self, call: Call[T], answer: bytes) -> bytes:
+        """Return the next answer of a kind, or `answer` when no other came; NegativeResponse when that one refuses."""
+        self.pending = False
+        try:
+            newer = await self._final_answer(call)
+        except LinkError as error:
+            raise TransportError(error.name, f"{_named(call)}: {error}") from None
+        if newer is None:
+            if self.pending:
+                raise self._too_late(call)
+            return answer
+        if newer[0] != NEGATIVE:
+            self._tally.count("late_answer", answer=_shown(answer))
+            return newer
+        if newer[2] == BUSY_REPEAT_REQUEST:
+            return answer
+        raise NegativeResponse(call.sid, newer[2], call.payload[:HEAD_BYTES])
+
     async def call_suppressed(self, call: Call[T]) -> T | None:
         """Send one request with the suppress bit; None when the ECU is silent, which means that it obeyed.
 
@@ -227,6 +260,11 @@ class UdsClient:
         """Remember that a late answer may come: for one P2*, which is the longest that an ECU may let wait."""
         until_ns = self._clock.now_ns() + max(self._timing.p2_star_ms, self._told.p2_star_ms) * NS_PER_MS
         self._owed.append(_Owed(call.expected, until_ns))
+
+    def _owed_to(self, call: Call[T]) -> _Owed | None:
+        """Return what an earlier request of the same kind is still owed."""
+        self._forget_overdue()
+        return next((owed for owed in self._owed if owed.prefix == call.expected), None)
 
     def _forget_overdue(self) -> None:
         now_ns = self._clock.now_ns()

@@ -147,7 +147,7 @@ async def security_access(ctx: FlashContext) -> None:
 async def _seed_and_key(ctx: FlashContext) -> None:
     security = ctx.recipe.security
     assert security is not None, "the recipe was checked: the step has its table"
-    seed = await ctx.client.call(request_seed(security.level))
+    seed = await ctx.client.call_newest(request_seed(security.level))
     if any(seed):
         await ctx.client.call(send_key(security.level, await key_for(security, seed, ctx.clock)))
 

@@ -19,7 +19,7 @@ MAX_COUNT = 0xFFFFFF
 """A count record has 24 bits at most; above it there is none."""
 
 
-def written_format(path: Path) -> str:
+def written_format(path: Path, *, hint: str = "choose one with --to") -> str:
     """Return the format that a file of this name gets; `InputError` when its suffix says none that is written."""
     chosen = format_of_suffix(path)
     if chosen not in WRITTEN_FORMATS:
@@ -28,7 +28,7 @@ def written_format(path: Path) -> str:
             file=str(path),
             found=path.suffix or "no suffix",
             allowed=".hex, .srec, .txt, .bin and their other suffixes",
-            hint="choose one with --to",
+            hint=hint,
         )
     return chosen
 

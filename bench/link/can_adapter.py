@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import heapq
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ FAILURES_MAX = 20
 CAN_ERR_BUSOFF = 0x40
 """The class of an error frame of SocketCAN that says: the controller is off the bus."""
 FULL_QUEUE = (errno.ENOBUFS, errno.EAGAIN)
+# python-can's driver complains once that its timestamps are relative; nobody here uses them.
+logging.getLogger("can.pcan").addFilter(lambda record: not record.getMessage().startswith("uptime library"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +300,20 @@ def open_bus(spec: ChannelSpec) -> can.BusABC:
             f"{where} does not take these options: {error}", key="options", found=", ".join(spec.options) or "none"
         ) from None
     except (can.CanError, OSError, ValueError, ImportError, AttributeError) as error:
-        raise EquipmentError(f"{where} cannot be opened: {error}\n  next    otabench doctor") from None
+        raise EquipmentError(
+            f"{where} cannot be opened", key=spec.named_by, found=str(error) or type(error).__name__,
+            allowed="an adapter that is there and up; without hardware, the interface udp_multicast",
+            hint=f"{_remedy(spec)}; otabench doctor says what works here",
+        ) from None  # fmt: skip
+
+
+def _remedy(spec: ChannelSpec) -> str:
+    """Return what to do about an adapter that cannot be opened."""
+    if spec.interface != "socketcan":
+        return f"plug it in, install its maker's driver for {spec.interface}, check the channel's name"
+    if spec.channel.startswith("vcan"):
+        return f"sudo modprobe vcan, sudo ip link add dev {spec.channel} type vcan, sudo ip link set {spec.channel} up"
+    return f"sudo ip link set {spec.channel} up type can bitrate {spec.bitrate_bit_s}"
 
 
 def to_message(frame: CanFrame) -> can.Message:

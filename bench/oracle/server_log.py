@@ -9,7 +9,8 @@ from bench.core.records import RunRecord, ServerEvent
 
 SUCCESS, FAILED, REFUSED = "success", "failed", "refused"
 """The final statuses of an order."""
-_SUCCESSES = range(1200, 1300)
+SUCCESSES = range(1200, 1300)
+"""SCOMO result codes of a component that was installed."""
 _REFUSALS = (1407, 1455)
 INSTALL_FAILED = 1405
 """SCOMO result codes: validation failed, device or version mismatch; installing failed."""
@@ -17,7 +18,7 @@ INSTALL_FAILED = 1405
 
 def is_success(result_code: int) -> bool:
     """Return whether a SCOMO result code says that the component was installed."""
-    return result_code in _SUCCESSES
+    return result_code in SUCCESSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,10 @@ class SubFunction(_Value):
 
 
 class Service(_Value):
-    """A service of a mode. Not `served`: it is known, but never in one of the mode's sessions."""
+    """A service with those of the mode's sessions in which it exists.
+
+    Not `served`: the mode knows it, but is never in one of its sessions.
+    """
 
     sid: int
     name: str
@@ -145,6 +148,14 @@ class EcuDescription(_Value):
     download: Settings
     transfer: Settings
     resume: bool
+    preconditions: Settings
+    """What it demands of the car before it is programmed; empty: nothing."""
+    supply: Settings
+    watchdog: Settings
+    staging: Settings | None
+    """Its external flash; None, as in the next two: it has none."""
+    bootloader_update: Settings | None
+    user_data: Settings | None
 
     @property
     def session_names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -52,8 +52,9 @@ class ServedEcu:
         ecus = {ecu.id: ecu for ecu in self.vehicle.ecus}
         if ecu_id not in ecus:
             raise InputError(
-                "the vehicle has no such ECU", file=str(vehicle_path), found=ecu_id, allowed=", ".join(ecus)
-            )
+                "the vehicle has no such ECU", file=str(vehicle_path), key="ECU", found=ecu_id, allowed=", ".join(ecus),
+                hint="name one of these ECUs",
+            )  # fmt: skip
         self.entry: EcuEntry = ecus[ecu_id]
         catalogue = Catalogue.around(vehicle_path)
         self.personality_path = catalogue.path("ecus", self.entry.personality, named_by=vehicle_path)
@@ -73,6 +74,12 @@ class ServedEcu:
             load_address=self.recipe.memory.region_base,
             key=signing_key(IMAGE_KEY),
         )
+
+    def network(self) -> dict[str, Any]:
+        """Return what the vehicle file says of its cyclic frames, partners, routes and network management."""
+        spec = next(ecu for ecu in self.vehicle.spec().ecus if ecu.id == self.entry.id)
+        told = asdict(spec)
+        return {name: told[name] for name in ("frames", "partners", "routes", "management")}
 
     def between(self, world: World, bus: CanBus) -> CanBus:
         """Return the bus as its ISO-TP is to be heard there."""

@@ -62,6 +62,8 @@ class IdealEcu:
         self._image_bytes = entry.installed.size_bytes
         self._unprogrammed_bytes = self._missing_bytes = self._written_ns = 0
         self._busy_in: Incarnation | None = None
+        self._owed: bytes | None = None
+        """The final answer to 10 02 that the bootloader gives."""
 
     # Life -------------------------------------------------------------------------------------------
 
@@ -75,7 +77,11 @@ class IdealEcu:
         life.call_at_ns(life.now_ns() + ms * NS_PER_MS, self._listen, life)
 
     def _listen(self, life: Incarnation) -> None:
-        _Ear(life, self._bus.attach(life), mirrored(self._entry.address()), self._times.isotp, self._received)
+        address = mirrored(self._entry.address())
+        ear = _Ear(life, self._bus.attach(life), address, self._times.isotp, self._received)
+        owed, self._owed = self._owed, None
+        if owed is not None:
+            life.spawn(_sent(ear.send, owed), "owed answer")
 
     def _restart(self, session: Session) -> None:
         if session is Session.DEFAULT:
@@ -155,6 +161,8 @@ class IdealEcu:
         session = Session(pdu[1])
         answer = session_response(session, self._times.uds.p2_ms, self._times.uds.p2_star_ms)
         if session is Session.PROGRAMMING and self._session is not Session.PROGRAMMING:
+            if self._times.answers_after_reset:
+                self._owed, answer = answer, negative(Sid.DIAGNOSTIC_SESSION_CONTROL, Nrc.RESPONSE_PENDING)
             return answer, 0, session
         self._session = session
         return answer, 0, None
@@ -243,6 +251,7 @@ class _Ear:
         self._endpoint = IsoTpEndpoint(
             life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit
         )
+        self.send: Send = self._endpoint.send
         port.subscribe(self._heard, (address.rx_identifier,), self._endpoint)
 
     def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:

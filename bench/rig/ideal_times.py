@@ -115,6 +115,12 @@ class ServerTimes(_Part):
     max_block_length: int = 4095
 
 
+class ServerHabits(_Part):
+    """Where the standard leaves a choice that takes time."""
+
+    programming_answer: str = "before_reset"
+
+
 class EcuTimes(_Part):
     """What a personality file says of an ECU's times; without it, nothing takes any time."""
 
@@ -123,7 +129,13 @@ class EcuTimes(_Part):
     nvm: NvmTimes = NvmTimes()
     boot: BootTimes = BootTimes()
     uds: ServerTimes = ServerTimes()
+    diagnostics: ServerHabits = ServerHabits()
     isotp: IsoTpHabits = IsoTpHabits()
+
+    @property
+    def answers_after_reset(self) -> bool:
+        """Return whether 10 02 is finally answered by the bootloader, once it has booted."""
+        return self.diagnostics.programming_answer == "after_reset"
 
     @property
     def download_flash(self) -> FlashTimes:

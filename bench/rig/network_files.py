@@ -130,6 +130,12 @@ class RouteEntry(FileModel):
     frames: Literal["all", "classic"] = Field(default="all", description='"classic": CAN FD frames are left out')
     delay_ms: float = Field(default=0.1, ge=0, le=10_000)
     capacity: int = Field(default=64, ge=1, le=4000, description="frames under way; further ones are lost")
+    node: int | None = Field(
+        default=None, ge=1, le=0xFFFF, description="node whose frames these are: 28 04 stops them, 28 05 resumes them"
+    )
+    messages: Literal["normal", "network_management"] = Field(
+        default="normal", description="which of communicationType's bits counts for a `node`"
+    )
 
     @model_validator(mode="after")
     def _range_is_one(self) -> RouteEntry:
@@ -151,6 +157,7 @@ class RouteEntry(FileModel):
             last_id=self.id if self.last_id is None else self.last_id,
             to_id=self.id if self.to_id is None else self.to_id, id_29_bit=self.id_29_bit,
             classic_only=self.frames == "classic", delay_us=round(self.delay_ms * 1000), capacity=self.capacity,
+            node=self.node, management=self.messages == "network_management",
         )  # fmt: skip
 
 

@@ -207,12 +207,12 @@ class BenchRig:
             else:
                 self._vehicle.restore_power(name, cause)
 
-    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
         """Let the voltage at ECUs follow a profile from now on; the agent's computer has a supply of its own."""
         waveform = self._supplies[profile].waveform().scaled(time_scale, depth_scale)
         for name in self._parts(part):
             if name != "agent":
-                self._vehicle.apply_supply(name, waveform, profile)
+                self._vehicle.apply_supply(name, waveform, profile, torn_reads)
         return waveform.end_ns
 
     def _parts(self, part: str) -> list[str]:

@@ -13,6 +13,7 @@ from bench.faults.catalogue import check_fault
 from bench.faults.inject import ArmedFault
 from bench.oracle.judge import judge
 from bench.oracle.result import FaultSummary, RunResult, RunVerdict, Verdict
+from bench.oracle.server_log import SUCCESSES
 from bench.runs.defects import planted
 from bench.runs.execute import Execution, execute, live_limits
 from bench.runs.ids import REAL_TIME, SHORT, RunId, inputs_hash
@@ -75,8 +76,17 @@ def _resolved(job: Job, golden: Execution, point: str) -> FaultPoint:
             key="faults.point",
             found=point,
             allowed=error.allowed,
-            hint=error.hint or "choose a point that the golden run announces",
+            hint=_already_failing(golden) or error.hint or "choose a point that the golden run announces",
         ) from None
+
+
+def _already_failing(golden: Execution) -> str | None:
+    """Return what to do when a point is missing because the order fails without any fault, or None."""
+    results = [event.data for event in golden.record.server_events if event.kind == "component_result"]
+    failed = [f"{data['ecu']}: {data['text']}" for data in results if data["result_code"] not in SUCCESSES]
+    if not failed:
+        return None
+    return f"mend this first, since the order fails without any fault too: {'; '.join(failed)}"
 
 
 def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution: Execution) -> RunResult:

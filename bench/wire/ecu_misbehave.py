@@ -27,6 +27,7 @@ MAX_MS = 86_400_000
 WITHOUT_ECHO = (0x14, 0x34, 0x37)
 """Services whose positive response repeats nothing of the request."""
 Value = int | str | None
+_SERVICE = re.compile(r"any|0x[0-9A-Fa-f]{1,2}")
 _HEAD = re.compile(r"(any|0x[0-9A-Fa-f]{1,2})(?:\.((?:[0-9A-Fa-f]{2}){1,16}))?\Z")
 
 
@@ -136,11 +137,16 @@ def checked(starts_with: bytes, kind: str, value: Value, when: Occasions) -> Ecu
     try:
         read = known.read(value)
     except ValueError:
-        found = "no value" if value is None else repr(value)
-        raise WrongOrder(f"{kind} cannot take {found}", known.value) from None
+        problem = f"{kind} needs a value" if value is None else f"{kind} cannot take {value!r}"
+        raise WrongOrder(problem, known.value) from None
     if kind == "wrong_echo" and starts_with[:1] and starts_with[0] in WITHOUT_ECHO:
         raise WrongOrder(f"the answer to 0x{starts_with[0]:02X} repeats nothing", "wrong_echo of another service")
     return EcuMisbehaviour(starts_with, kind, read, when)
+
+
+def names_service(text: str) -> bool:
+    """Return whether an order begins with a service: it is meant for the diagnostic server, not for ISO-TP."""
+    return ":" in text or _SERVICE.fullmatch(text.partition("@")[0].partition(".")[0]) is not None
 
 
 def parse(text: str) -> EcuMisbehaviour:
@@ -151,7 +157,14 @@ def parse(text: str) -> EcuMisbehaviour:
         raise WrongOrder(f"when it strikes is not readable: @{text.partition('@')[2]}", str(error)) from None
     head, separator, do = order.partition(":")
     found = _HEAD.match(head)
-    if not separator or not found:
+    if not separator:
+        raise WrongOrder(":DO is missing", f"{head}:DO, DO one of {', '.join(KINDS)}")
+    if not found:
+        service, dot, follows = head.partition(".")
+        if dot and _SERVICE.fullmatch(service):
+            raise WrongOrder(
+                f".HEX is wrong: {follows!r}", "1 to 16 bytes, each of two hexadecimal digits, as 0x22.F190"
+            )
         raise WrongOrder(f"no service in front of the colon: {head!r}", GRAMMAR)
     service, more = found[1], bytes.fromhex(found[2] or "")
     if service == ANY and more:

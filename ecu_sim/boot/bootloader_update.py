@@ -40,6 +40,17 @@ def examine(bootloader: BootloaderMemory, region: str, trust: Trust) -> Problem 
     return None
 
 
+def programmed_problem(memory: EcuMemory, bootloader: BootloaderMemory, trust: Trust) -> Problem | None:
+    """Return what is wrong with the bootloader in the shadow, or None: torn cells that read well today count too.
+
+    Else a copy that began in one boot could find another shadow in the next, with the active region erased.
+    """
+    problem, header = examine(bootloader, BOOT_SHADOW_REGION, trust), bootloader.header(BOOT_SHADOW_REGION)
+    if problem is None and header is not None and not memory.firm(BOOT_SHADOW_REGION, 0, HEADER_BYTES + header.length):
+        return Problem.TORN
+    return problem
+
+
 def find(memory: EcuMemory, trust: Trust) -> bool:
     """Find the bootloader that this life runs; False when there is none. A built-in one is always there."""
     bootloader = memory.bootloader
@@ -72,6 +83,7 @@ async def finish_copy(life: Incarnation, memory: EcuMemory, trust: Trust) -> Non
     try:
         await _copy(life, memory.flash, bootloader, header)
     except FlashFault:
+        memory.flash.lock()
         memory.report_fault()
         return
     if examine(bootloader, BOOT_REGION, trust) is None:

@@ -29,6 +29,7 @@ class Problem(StrEnum):
     RELEASE = "release counter below the floor"
     HASH = "hash or length wrong"
     NO_BOOTLOADER = "no bootloader for its place"
+    TORN = "cells torn by a power cut"
     CRASH_LOOP = "crashed too often in a row"
 
 
@@ -103,6 +104,23 @@ def examine(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
     return None
 
 
+def programmed_problem(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
+    """Return what is wrong with an image that was just programmed, or None: torn cells that read well today count too.
+
+    A boot does not look at the margin of cells; so nothing that may read otherwise next time gets a mark or a trial.
+    """
+    problem, header = examine(memory, bank, trust), memory.decoded_header(bank)
+    if problem is None and header is not None and not memory.image_firm(bank, header):
+        return Problem.TORN
+    return problem
+
+
+def ready_to_run(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
+    """Return what keeps a programmed bank from being the next to run, or None: `bootable`, and nothing of it torn."""
+    problem = bootable(memory, bank, trust) or programmed_problem(memory, bank, trust)
+    return problem if problem is not None or memory.mark_stands(bank) else Problem.TORN
+
+
 def bootable(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
     """Return what keeps `bank` from being booted, or None."""
     if not may_run_again(memory.crashes_in_row(bank), memory.personality.watchdog.resets_max):
@@ -170,8 +188,7 @@ async def choose(life: Incarnation, memory: EcuMemory, trust: Trust) -> Choice:
             break
         problems.append(f"{bank}: {problem}")
     updated = after_choice(record, *(chosen or (None, None)))
-    if updated != record:
-        await memory.nvm.store(life, updated)
+    await memory.nvm.keep(life, updated)
     if chosen is None:
         return Choice(None, "; ".join(problems))
     return Choice(chosen[0], _reason(chosen[1], updated))

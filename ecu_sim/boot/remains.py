@@ -12,9 +12,10 @@ def programming_interrupted(memory: EcuMemory) -> bool:
     """Return whether a bank holds a part of an image, or was erased for one, without a valid mark.
 
     A single bank that is blank counts when the fingerprint says that a tester began; a second bank may be blank, and so
-    may external flash, where an image without a header counts.
+    may external flash: between a whole erase and the first unit no cell tells them from new ones. In external flash
+    counts whatever is not the image that was copied into the bank, which stays there without its mark.
     """
-    if memory.personality.staging is not None and memory.decoded_header(STAGING) is None and _in_use(memory, STAGING):
+    if memory.personality.staging is not None and _not_installed(memory) and _in_use(memory, STAGING):
         return True
     banks = [bank.name for bank in memory.personality.banks]
     unmarked = [bank for bank in banks if not manager.mark_ok(memory.mark(bank))]
@@ -22,6 +23,11 @@ def programming_interrupted(memory: EcuMemory) -> bool:
         return True
     began = memory.nvm.record.fingerprint != bytes(FINGERPRINT_BYTES)
     return began and len(banks) == len(unmarked)
+
+
+def _not_installed(memory: EcuMemory) -> bool:
+    staged = memory.header(STAGING)
+    return memory.decoded_header(STAGING) is None or staged != memory.header(memory.next_bank)
 
 
 def _in_use(memory: EcuMemory, bank: str) -> bool:

@@ -81,14 +81,14 @@ class EcuMemory:
         """Say how what the next power cut tears will read; the boot after it goes back to `mixed`."""
         self.flash.torn_reads = self.nvm.device.torn_reads = reads
 
-    def begin_boot(self, life: Incarnation) -> None:
+    def begin_boot(self) -> None:
         """Begin a life: what the last one was doing has left its traces, and nobody is told of errors yet."""
         self._dtcs = None
         self.flash.lock()
         if self.bootloader is not None:
             self.bootloader.running = None
-        self.flash.begin_boot(life.number)
-        self.nvm.device.begin_boot(life.number)
+        self.flash.begin_boot()
+        self.nvm.device.begin_boot()
 
     def report_to(self, dtcs: DtcMemory) -> None:
         """Have cells that cannot be read set a DTC in this life."""
@@ -161,6 +161,16 @@ class EcuMemory:
     def mark_stands(self, bank: str) -> bool:
         """Return whether the validity mark was programmed to its end."""
         return self.mark_cells(bank) == {Cell.PROGRAMMED} and self.mark(bank) == VALID_MARK
+
+    def firm(self, region: str, offset: int, length: int) -> bool:
+        """Return whether none of the units that a range touches is torn, whatever they read as."""
+        return Cell.TORN not in self.flash.cells(region, offset, length)
+
+    def image_firm(self, bank: str, header: ImageHeader) -> bool:
+        """Return whether neither the header slot of a bank nor what the header names has a torn unit."""
+        place = self.image_place(bank, header.load_address, header.length)
+        whole = self.firm(header_region(bank), 0, HEADER_BYTES)
+        return whole and (place is None or self.firm(place.region, place.offset, place.size_bytes))
 
     def header(self, bank: str) -> bytes:
         """Return the 256 bytes of the header slot; none when they cannot be read."""
@@ -241,9 +251,9 @@ class EcuMemory:
         await self.crash_block.store(life, self.crashes.after_crash(number).encode())
 
     async def forgive_crashes(self, life: Incarnation, bank: str) -> None:
-        """Begin a bank's row anew; nothing is written when there is none."""
-        if self.crashes_in_row(bank):
-            await self.crash_block.store(life, self.crashes.forgiven(self._number(bank)).encode())
+        """Begin a bank's row anew; nothing is written when there is none, nor for staging flash."""
+        if bank != STAGING:
+            await self.crash_block.keep(life, self.crashes.forgiven(self._number(bank)).encode())
 
     def _number(self, bank: str) -> int:
         return [known.name for known in self.personality.banks].index(bank)

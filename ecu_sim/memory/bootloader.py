@@ -120,6 +120,5 @@ class BootloaderMemory:
         return CopyState.decode(self._block.content)
 
     async def store(self, life: Incarnation, state: CopyState) -> None:
-        """Write the state unless it is the one that stands; a cut before the end leaves the old one."""
-        if state != self.state:
-            await self._block.store(life, state.encode())
+        """Write the state unless it is the one that stands firm; a cut before the end leaves the old one."""
+        await self._block.keep(life, state.encode())

@@ -11,13 +11,14 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import FlashOperation, SectorWear
 from bench.core.world import World
 from ecu_sim.memory.pages import ERASED_BYTE, HASH_MODULUS, Cell, RegionStore, StoreSnapshot
-from ecu_sim.memory.torn import Torn, TornReads, mixed
+from ecu_sim.memory.torn import TornReads, torn_cells
 from ecu_sim.personality.region import FlashRegion
 
 DIGESTS_KEPT = 1024
@@ -291,13 +292,13 @@ class Flash:
             if begun:
                 self._tear(operation, done)
 
-    def begin_boot(self, boot: int) -> None:
-        """Begin the life of that number: what changes between boots reads anew."""
+    def begin_boot(self) -> None:
+        """Begin another boot: what changes between boots reads anew."""
         self.settle()
-        self._boot, self.torn_reads = boot, TornReads.MIXED
+        self._boot, self.torn_reads = self._boot + 1, TornReads.MIXED
         for store in self._stores.values():
             if store.torn:
-                store.begin_boot(boot)
+                store.begin_boot(self._boot)
 
     def _apply(self, operation: _Operation, count: int) -> None:
         store, region = operation.store, operation.store.region
@@ -312,18 +313,18 @@ class Flash:
         store, region, index = operation.store, operation.store.region, operation.first + done
         if operation.erase:
             begin, end = region.begins[index], region.begins[index + 1]
-            new, purpose = bytes((ERASED_BYTE,)) * (end - begin), "torn erase"
+            new = bytes((ERASED_BYTE,)) * (end - begin)
         else:
             begin, end = index * region.unit_bytes, (index + 1) * region.unit_bytes
             at = done * region.unit_bytes
-            new, purpose = operation.data[at : at + region.unit_bytes], "torn program"
+            new = operation.data[at : at + region.unit_bytes]
         old = b"".join(store.pieces(begin, end - begin))
-        mask = self._world.seeds.draw(self._ecu, purpose, end - begin)
-        torn = Torn(
-            *region.units_of(begin, end - begin), old, new, mixed(old, new, mask), operation.erase, self.torn_reads,
-            mask[0] & 1,
+        torn = torn_cells(
+            partial(self._world.seeds.of, self._ecu), f"{region.name} {begin:08X}",
+            *region.units_of(begin, end - begin), old, new, erase=operation.erase, reads=self.torn_reads,
         )  # fmt: skip
         store.tear(torn, self._boot)
+        purpose = "torn erase" if operation.erase else "torn program"
         self._journal("flash.torn", f"{region.name} 0x{begin:08X} {end - begin} {purpose}{self._rule()}")
 
     def _rule(self) -> str:
@@ -337,7 +338,7 @@ class Flash:
         What was counted only (programs, erases, faults) is history, not state. ValueError while an operation runs.
         """
         self._refuse_running()
-        total = sum(store.total() for store in self._stores.values())
+        total = sum(store.total(self._boot) for store in self._stores.values())
         counts = self._counted_wear()
         if counts:
             total += int.from_bytes(hashlib.sha256(repr(counts).encode()).digest(), "big")

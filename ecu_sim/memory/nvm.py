@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bench.core.clock import NS_PER_US
 from bench.core.node import Incarnation
 from bench.core.world import World
-from ecu_sim.memory.torn import Torn, TornReads, mixed
+from ecu_sim.memory.torn import Torn, TornReads, torn_cells
 
 RECORD_BYTES = 16
 FINGERPRINT_BYTES = 10
@@ -94,12 +96,12 @@ class NvmCopy:
         at = torn.first_unit * RECORD_BYTES
         return self.raw[:at] + torn.reading(boot) + self.raw[at + RECORD_BYTES :]
 
-    def symbols(self) -> bytes:
+    def symbols(self, boot: int) -> bytes:
         """Return the copy for a hash: the torn record as a symbol, never as it reads."""
         if self.torn is None:
             return self.raw
         at = self.torn.first_unit * RECORD_BYTES
-        return b"|".join((self.raw[:at], b"TORN", self.torn.reads.encode(), self.raw[at + RECORD_BYTES :]))
+        return b"|".join((self.raw[:at], b"TORN", self.torn.state(boot), self.raw[at + RECORD_BYTES :]))
 
 
 class NvmDevice:
@@ -124,11 +126,11 @@ class NvmDevice:
         self._life, self._free_ns = life, start_ns + records * self.step_ns
         return start_ns - now_ns
 
-    def begin_boot(self, boot: int) -> None:
-        """Begin the life of that number: writes that were cut have left what they left."""
+    def begin_boot(self) -> None:
+        """Begin another boot: writes that were cut have left what they left."""
         for block in self.blocks:
             block.settle()
-        self.boot, self.torn_reads = boot, TornReads.MIXED
+        self.boot, self.torn_reads = self.boot + 1, TornReads.MIXED
 
     @property
     def unreadable(self) -> bool:
@@ -189,19 +191,56 @@ class NvmBlock:
         return self._factory if found is None else found[2]
 
     async def store(self, life: Incarnation, content: bytes) -> None:
-        """Write; returns when it counts. A cut before leaves the old value."""
+        """Write; returns when it counts. A cut before leaves the old value.
+
+        A newest copy that a cut left weak (the device can tell by its margin) is written again in place first, so that
+        there is a firm copy at every instant.
+        """
         life.check()
         if len(content) != len(self._factory):
             raise ValueError(f"{len(content)} bytes for a block of {len(self._factory)}")
-        wait_ns = self._device.reserve(life, self._copy_bytes // RECORD_BYTES)
-        if wait_ns:
-            await life.sleep_ns(wait_ns)
+        if self._weak_copy() is not None:
+            await self._write(life, self._weak_copy)
+        await self._write(life, lambda: self._next_copy(content))
+
+    async def keep(self, life: Incarnation, content: bytes) -> None:
+        """Have a value count, now and at every boot that follows; writes nothing when it stands and no copy is torn.
+
+        A value that counts only because a torn copy reads well today, or ill, may be another one tomorrow.
+        """
+        life.check()
+        if content != self.content:
+            await self.store(life, content)
+        elif self._weak_copy() is not None:
+            await self._write(life, self._weak_copy)
+        elif any(copy.torn is not None for copy in self.copies):
+            await self.store(life, content)
+
+    def _weak_copy(self) -> tuple[int, bytes] | None:
+        """Return the newest copy and its bytes when it is torn and reads well all the same."""
+        found = self._current()
+        if found is None or self.copies[found[0]].torn is None:
+            return None
+        return found[0], encode_copy(*found[1:])
+
+    def _next_copy(self, content: bytes) -> tuple[int, bytes]:
+        """Return the copy that is not the newest, and what makes it so."""
         found = self._current()
         current, sequence = (1, 0) if found is None else found[:2]
-        write = _Write(life, 1 - current, encode_copy((sequence + 1) & 0xFFFF_FFFF, content), life.now_ns())
-        self._running = write
+        return 1 - current, encode_copy((sequence + 1) & 0xFFFF_FFFF, content)
+
+    async def _write(self, life: Incarnation, plan: Callable[[], tuple[int, bytes] | None]) -> None:
+        """Write a copy once the device is free; what to write where is asked then, and may be nothing."""
+        records = self._copy_bytes // RECORD_BYTES
+        wait_ns = self._device.reserve(life, records)
+        if wait_ns:
+            await life.sleep_ns(wait_ns)
+        planned = plan()
+        if planned is None:
+            return
+        write = self._running = _Write(life, *planned, life.now_ns())
         self._device.world.journal.add(self._device.ecu, "nvm.write", write.data)
-        await life.sleep_ns(self._copy_bytes // RECORD_BYTES * self._device.step_ns)
+        await life.sleep_ns(records * self._device.step_ns)
         self._running = None
         self._set(write.copy, NvmCopy(write.data))
 
@@ -232,10 +271,10 @@ class NvmBlock:
         raw, torn = write.data[:split] + old[split:], None
         if into_next_ns and split < self._copy_bytes:
             end = split + RECORD_BYTES
-            mask = device.world.seeds.draw(device.ecu, "torn nvm", RECORD_BYTES)
-            mix = mixed(old[split:end], write.data[split:end], mask)
-            torn = Torn(
-                done, 1, old[split:end], write.data[split:end], mix, False, device.torn_reads, mask[0] & 1
+            place = f"nvm {device.blocks.index(self)} {write.copy} {done}"
+            torn = torn_cells(
+                partial(device.world.seeds.of, device.ecu), place, done, 1, old[split:end], write.data[split:end],
+                erase=False, reads=device.torn_reads,
             )  # fmt: skip
         self._set(write.copy, NvmCopy(raw, torn))
 
@@ -252,13 +291,14 @@ class NvmBlock:
         How often the block was written (its sequence numbers) and which copy is the newer one is no difference.
         """
         copies, current = self.settled_copies(), self._current()
+        boot = self._device.boot
         if current is None:
-            return copies[0].symbols(), copies[1].symbols()
+            return copies[0].symbols(boot), copies[1].symbols(boot)
         other = copies[1 - current[0]]
         older = decode_copy(other.raw) if other.torn is None else None
         counts = copies[current[0]]
-        newest = current[2] if counts.torn is None else counts.symbols()
-        return newest, other.symbols() if older is None else older[1]
+        newest = current[2] if counts.torn is None else counts.symbols(boot)
+        return newest, other.symbols(boot) if older is None else older[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,3 +329,7 @@ class Nvm:
     async def store(self, life: Incarnation, record: NvmRecord) -> None:
         """Write `record`; returns when it counts. A cut before leaves the old value."""
         await self._block.store(life, record.encode())
+
+    async def keep(self, life: Incarnation, record: NvmRecord) -> None:
+        """Have `record` count at every boot that follows; writes only what needs it (`NvmBlock.keep`)."""
+        await self._block.keep(life, record.encode())

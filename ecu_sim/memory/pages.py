@@ -181,14 +181,19 @@ class RegionStore:
                 self.write(torn.first_unit * self.region.unit_bytes, torn.reading(boot), torn_cell(torn.reads))
 
     def flip(self, offset: int, bit: int) -> None:
-        """Flip one bit; the unit's state stays."""
+        """Flip one bit; the unit's state stays, and a torn one has it flipped whatever it reads as."""
         self._change()
+        self.torn = tuple(self._flipped(torn, offset, bit) for torn in self.torn)
         index, at = divmod(offset, self.region.page_bytes)
         old = self.pages.get(index) or Page(self._blank, bytes(self._per_page))
         data = bytearray(old.data)
         data[at] ^= 1 << bit
         blank = data == self._blank and not any(old.cells)
         self._put(index, None if blank else Page(bytes(data), old.cells))
+
+    def _flipped(self, torn: Torn, offset: int, bit: int) -> Torn:
+        at = offset - torn.first_unit * self.region.unit_bytes
+        return torn.flipped(at, bit) if 0 <= at < len(torn.old) else torn
 
     def _change(self) -> None:
         if self._shared:
@@ -212,8 +217,15 @@ class RegionStore:
 
     # State ------------------------------------------------------------------------------------------
 
-    def total(self) -> int:
-        """Return the hash of the region: a sum over its pages, so that only changed ones are hashed."""
+    def total(self, boot: int) -> int:
+        """Return the hash of the region: a sum over pages and torn stretches, so that only changed pages are hashed."""
+        total = self._pages_total()
+        for torn in self.torn:
+            place = f"{self.region.name}|{torn.first_unit}|".encode()
+            total += int.from_bytes(hashlib.sha256(place + torn.state(boot)).digest(), "big")
+        return total % HASH_MODULUS
+
+    def _pages_total(self) -> int:
         if self._pending:
             name, total = self.region.name, self._total
             for index, old in self._pending.items():
@@ -233,7 +245,7 @@ class RegionStore:
     def snapshot(self) -> StoreSnapshot:
         """Return the region as it is now."""
         if self._snapshot is None:
-            self._snapshot = StoreSnapshot(self.pages, self.torn, self.total(), self.version)
+            self._snapshot = StoreSnapshot(self.pages, self.torn, self._pages_total(), self.version)
             self._shared = True
         return self._snapshot
 

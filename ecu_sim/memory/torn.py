@@ -6,7 +6,9 @@ below, and a sweep goes through all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -41,6 +43,27 @@ class Torn:
     reads: TornReads
     phase: int
     """0 or 1: which of two following boots reads the new value, when it changes."""
+    symbol: bytes = field(init=False, repr=False, compare=False)
+    """Stands for the stretch in a hash: its rule, what was there and what should have come, but not the mix."""
+
+    def __post_init__(self) -> None:
+        kind = b"erase" if self.erase else b"program"
+        values = (hashlib.sha256(value).digest() for value in (self.old, self.new))
+        object.__setattr__(self, "symbol", b"|".join((b"torn", kind, self.reads.encode(), *values)))
+
+    def state(self, boot: int) -> bytes:
+        """Return the symbol, and which of two boots this one is where that makes a difference."""
+        if self.reads is not TornReads.CHANGING:
+            return self.symbol
+        return self.symbol + bytes(((boot + self.phase) % 2,))
+
+    def flipped(self, offset: int, bit: int) -> Torn:
+        """Return it with one bit flipped, whatever the stretch reads as."""
+
+        def flip(value: bytes) -> bytes:
+            return value[:offset] + bytes((value[offset] ^ 1 << bit,)) + value[offset + 1 :]
+
+        return replace(self, old=flip(self.old), new=flip(self.new), mix=flip(self.mix))
 
     def reading(self, boot: int) -> bytes:
         """Return what is read in the given boot (ECC errors are the driver's to raise)."""
@@ -51,6 +74,20 @@ class Torn:
         if self.reads is TornReads.CHANGING and (boot + self.phase) % 2:
             return self.new
         return self.mix
+
+
+def torn_cells(
+    bytes_of: Callable[[str, int], bytes], place: str, first_unit: int, count: int, old: bytes, new: bytes, *,
+    erase: bool, reads: TornReads,
+) -> Torn:  # fmt: skip
+    """Return what a cut leaves of `old` on its way to `new`.
+
+    The mix and the phase follow from place, kind and both values (and from the run's seed, by `bytes_of`), not from
+    how many cuts there were before: states with equal symbols read alike within a run.
+    """
+    contents = hashlib.sha256(old).hexdigest() + hashlib.sha256(new).hexdigest()
+    mask = bytes_of(f"torn {'erase' if erase else 'program'} {place} {contents}", len(old))
+    return Torn(first_unit, count, old, new, mixed(old, new, mask), erase, reads, mask[0] & 1)
 
 
 def mixed(old: bytes, new: bytes, mask: bytes) -> bytes:

@@ -79,8 +79,7 @@ class UserArea:
 
     async def store(self, life: Incarnation, record: UserRecord) -> None:
         """Write; returns when it counts."""
-        if record != self.record:
-            await self._block.store(life, record.encode())
+        await self._block.keep(life, record.encode())
 
     @property
     def held(self) -> Held:

@@ -10,6 +10,7 @@ from bench.core.records import BRS, EXTENDED, FD
 from bench.core.specs import FrameSpec
 from bench.ports import CanPort
 from bench.wire.can import CanFrame
+from ecu_sim.network.slot import TransmitSlot
 
 COUNTS = 15
 """The counter has the values 0 to 14; 15 means that there is none."""
@@ -54,7 +55,8 @@ class CyclicFrame:
         may_send: Callable[[], bool],
         inhibits: Callable[[], bool],
     ) -> None:
-        self._life, self._port, self._may_send, self._inhibits = life, port, may_send, inhibits
+        self._life, self._may_send, self._inhibits = life, may_send, inhibits
+        self._slot = TransmitSlot(port)
         self._calm = frames_of(spec, inhibit=False)
         self._warning = None if spec.inhibit_bit is None else frames_of(spec, inhibit=True)
         self._period_ns = spec.period_ms * NS_PER_MS
@@ -69,7 +71,7 @@ class CyclicFrame:
     def _send(self, due_ns: int) -> None:
         if self._may_send():
             ring = self._calm if self._warning is None or not self._inhibits() else self._warning
-            self._port.send(ring[self._count])
-            self._count = (self._count + 1) % COUNTS
+            if self._slot.send(ring[self._count], due_ns):
+                self._count = (self._count + 1) % COUNTS
         due_ns += self._period_ns
         self._life.call_at_ns(due_ns, self._send, due_ns)

@@ -10,6 +10,7 @@ from bench.core.specs import ManagementSpec
 from bench.ports import CanPort
 from bench.wire.can import CanFrame
 from bench.wire.isotp import Deadline
+from ecu_sim.network.slot import TransmitSlot
 from ecu_sim.network.states import SENDS_ALIVE, SENDS_FRAMES, NmEvent, NmState, next_state
 
 NODES = 64
@@ -33,6 +34,7 @@ class NetworkManagement:
         """Begin without frames; `may_send` says whether alive messages are allowed (0x28)."""
         self._life, self._port, self._spec = life, port, spec
         self._may_send, self._asleep = may_send, asleep
+        self._slot = TransmitSlot(port)
         self.state = NmState.BUS_SLEEP
         self._requested = False
         self._cycle: Timer | None = None
@@ -57,9 +59,11 @@ class NetworkManagement:
             self._happened(NmEvent.REQUESTED if requested else NmEvent.RELEASED)
 
     def busy(self) -> None:
-        """Somebody asks something of this ECU: it stays awake a little longer."""
+        """Somebody asks something of this ECU: it stays awake a little longer, or comes back to the network."""
         if self.state is NmState.READY_SLEEP:
             self._wait_ms(self._spec.timeout_ms)
+        elif self.state is NmState.PREPARE_BUS_SLEEP:
+            self._happened(NmEvent.HEARD)
 
     def _heard(self, frame: CanFrame, _t_ns: int) -> None:
         asked = len(frame.data) > 1 and frame.data[1] & REPEAT_MESSAGE_REQUEST
@@ -100,6 +104,7 @@ class NetworkManagement:
         if self.state not in SENDS_ALIVE:
             return
         if self._may_send():
-            self._port.send(CanFrame(self._spec.base_id + self._spec.node, bytes((self._spec.node, 0)) + USER_DATA))
+            alive = CanFrame(self._spec.base_id + self._spec.node, bytes((self._spec.node, 0)) + USER_DATA)
+            self._slot.send(alive, due_ns)
         due_ns += self._spec.cycle_ms * NS_PER_MS
         self._cycle = self._life.call_at_ns(due_ns, self._alive, due_ns)

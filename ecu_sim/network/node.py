@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from bench.core.node import Incarnation
-from bench.core.specs import EcuSpec
+from bench.core.specs import EcuSpec, RouteSpec
 from bench.core.world import World
 from bench.ports import CanPort
 from bench.wire.uds import Session
@@ -101,8 +102,14 @@ def _calm() -> bool:
 
 def open_routes(parts: NetworkParts) -> None:
     """Begin to route, as the data say."""
+    state = parts.state
     for route in parts.spec.routes:
-        Route(parts.life, parts.world, parts.ports, route).open()
+        Route(parts.life, parts.world, parts.ports, route, partial(_stopped, state, route)).open()
+
+
+def _stopped(state: SessionState, route: RouteSpec) -> bool:
+    """Return whether 0x28 silenced the node whose frames a route carries."""
+    return route.node in (state.unmanaged_nodes if route.management else state.silent_nodes)
 
 
 def start_bootloader(parts: NetworkParts, *, routes: bool, unsafe: Callable[[], bool]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bench.core.clock import NS_PER_US
 from bench.core.node import Incarnation
@@ -16,10 +16,19 @@ from bench.wire.can import CanFrame, identifier
 class Route:
     """One route in one life: what is under way is lost with the life (D3)."""
 
-    def __init__(self, life: Incarnation, world: World, ports: Mapping[str, CanPort], spec: RouteSpec) -> None:
-        self._life, self._world, self._spec = life, world, spec
+    def __init__(
+        self,
+        life: Incarnation,
+        world: World,
+        ports: Mapping[str, CanPort],
+        spec: RouteSpec,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`stopped` tells whether a tester keeps these frames back (0x28 with a node)."""
+        self._life, self._world, self._spec, self._stopped = life, world, spec, stopped
         self._source, self._target = ports[spec.source], ports[spec.target]
-        self._under_way = 0
+        self._held_back = self._waiting = 0
+        """Frames that wait for the delay to end, and in the controller of the other bus."""
 
     def open(self) -> None:
         """Begin to route."""
@@ -29,22 +38,24 @@ class Route:
         self._target.on_bus_off(self._emptied)
 
     def _heard(self, frame: CanFrame, _t_ns: int) -> None:
-        if frame.flags & FD and self._spec.classic_only:
+        if (frame.flags & FD and self._spec.classic_only) or self._stopped():
             return
-        if self._under_way >= self._spec.capacity:
+        if self._held_back + self._waiting >= self._spec.capacity:
             self._world.journal.add(self._life.part, "route.lost", f"{self._spec.target} 0x{frame.can_id:X}")
             return
-        self._under_way += 1
+        self._held_back += 1
         can_id = frame.can_id - self._spec.first_id + self._spec.to_id
         onward = CanFrame(can_id, frame.data, frame.flags)
         self._life.call_at_ns(self._life.now_ns() + self._spec.delay_us * NS_PER_US, self._forward, onward)
 
     def _forward(self, frame: CanFrame) -> None:
+        self._held_back -= 1
+        self._waiting += 1
         self._target.send(frame, self._sent)
 
     def _sent(self, _t_ns: int) -> None:
-        self._under_way -= 1
+        self._waiting -= 1
 
     def _emptied(self) -> None:
         """The other bus's controller went off: what waited there is gone."""
-        self._under_way = 0
+        self._waiting = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,8 @@ from ecu_sim.personality.sections import SecurityRules
 CONFIGURATION_BYTES = 32
 """Room for all writable configuration of an ECU."""
 RXSWIN_DID = 0xF1EF
+RxswinText = Annotated[str, Field(min_length=1, max_length=64)]
+VersionBeginning = Annotated[str, Field(pattern=r"^[0-9A-Za-z]+(\.[0-9A-Za-z]+)*$")]
 
 
 class Identification(FileModel):
@@ -28,10 +30,26 @@ class Identification(FileModel):
     hardware_version: str | None = Field(default=None, min_length=1, max_length=32, description="F193")
     supplier_software_number: str | None = Field(default=None, min_length=1, max_length=32, description="F194")
     supplier_software_version: str | None = Field(default=None, min_length=1, max_length=32, description="F195")
-    rxswin: str | None = Field(
-        default=None, min_length=1, max_length=64, description="UN R156, of the running software"
+    rxswin: RxswinText | None = Field(default=None, description="UN R156, of the running software")
+    rxswin_by_version: dict[VersionBeginning, RxswinText] = Field(
+        default={}, description="where the running software's version begins so, the longest first; else `rxswin`"
     )
     rxswin_did: int = Field(default=RXSWIN_DID, ge=0xF100, le=0xF1FF)
+
+    @model_validator(mode="after")
+    def _has_a_default(self) -> Identification:
+        if self.rxswin_by_version and self.rxswin is None:
+            raise ValueError("rxswin_by_version needs an rxswin for every other version")
+        return self
+
+    def rxswin_of(self, version: str) -> str | None:
+        """Return the RXSWIN under which a software version is type-approved; None: the ECU tells none.
+
+        Whole parts of the version count: "2" is the beginning of "2.1.0", not of "20.0.0".
+        """
+        parts = version.split(".")
+        beginnings = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+        return next((self.rxswin_by_version[b] for b in beginnings if b in self.rxswin_by_version), self.rxswin)
 
 
 class ConfigurationDid(FileModel):

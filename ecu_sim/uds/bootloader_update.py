@@ -23,6 +23,7 @@ STATUS: Mapping[Problem, bytes] = {
     Problem.HARDWARE: b"\x02",
     Problem.RELEASE: b"\x03",
     Problem.HASH: b"\x04",
+    Problem.TORN: b"\x04",
     Problem.NO_IMAGE: b"\x05",
     Problem.NO_BOOTLOADER: b"\x06",
 }
@@ -56,13 +57,13 @@ class ShadowRoutines:
         header = self._bootloader.header(BOOT_SHADOW_REGION)
         if header is not None:
             await self._life.sleep_ns(self._memory.personality.verify_ns(min(header.length, self._shadow_bytes)))
-        problem = bootloader_update.examine(self._bootloader, BOOT_SHADOW_REGION, self._trust)
+        problem = bootloader_update.programmed_problem(self._memory, self._bootloader, self._trust)
         return OK if problem is None else STATUS[problem]
 
     async def activate(self, option: bytes) -> bytes:
         """0209: the next boot copies the shadow to the active region."""
         self._no_option(option)
-        if bootloader_update.examine(self._bootloader, BOOT_SHADOW_REGION, self._trust) is not None:
+        if bootloader_update.programmed_problem(self._memory, self._bootloader, self._trust) is not None:
             raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         await self._bootloader.store(self._life, replace(self._bootloader.state, copying=True, sectors_done=0))
         return OK

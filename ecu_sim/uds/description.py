@@ -27,7 +27,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class DescribedSubFunction:
-    """A sub-function with the sessions in which it exists."""
+    """A sub-function with the sessions in which it exists; none of the service's: it is known, but never served."""
 
     value: int
     name: str
@@ -37,7 +37,7 @@ class DescribedSubFunction:
 
 @dataclass(frozen=True, slots=True)
 class DescribedService:
-    """A service with the sessions in which it exists; `unlocked`: it is behind security.
+    """A service with those of the mode's sessions in which it exists; `unlocked`: it is behind security.
 
     Not `served`: the mode knows it, but never is in one of its sessions (the application's way to programming).
     """
@@ -94,7 +94,8 @@ def described(personality: Personality) -> EcuDescription:
 
 def _mode(personality: Personality, *, bootloader: bool) -> DescribedMode:
     rules = bootloader_rules(personality) if bootloader else application_rules(personality)
-    services = tuple(sorted((_service(rule) for rule in rules), key=lambda service: service.sid))
+    here = _sessions_of(rules, bootloader=bootloader)
+    services = tuple(sorted((_service(rule, here) for rule in rules), key=lambda service: service.sid))
     sessions = next(service for service in services if service.sid == Sid.DIAGNOSTIC_SESSION_CONTROL)
     dids = (rule for rule in did_rules(personality) if (rule.bootloader if bootloader else rule.application))
     mode_writes = Session.PROGRAMMING if bootloader else Session.EXTENDED
@@ -110,17 +111,25 @@ def _mode(personality: Personality, *, bootloader: bool) -> DescribedMode:
     )
 
 
-def _service(rule: ServiceRule) -> DescribedService:
+def _sessions_of(rules: Iterable[ServiceRule], *, bootloader: bool) -> frozenset[Session]:
+    """Return the sessions that the mode can be in: from the application 10 02 leads into the bootloader."""
+    control = next(rule for rule in rules if rule.sid == Sid.DIAGNOSTIC_SESSION_CONTROL)
+    offered = frozenset(Session(value) for value in control.sub_functions or {})
+    return offered if bootloader else offered - {Session.PROGRAMMING}
+
+
+def _service(rule: ServiceRule, here: frozenset[Session]) -> DescribedService:
+    known = rule.sessions & here if rule.served else rule.sessions
     names = _NAMES.get(Sid(rule.sid))
     sub_functions = tuple(
         DescribedSubFunction(
             value, _words(names(value).name) if names else _key_name(rule.sid, value),
-            _sessions(rule.sessions & sub.sessions), sub.unlocked,
+            _sessions(known & sub.sessions or rule.sessions & sub.sessions), sub.unlocked,
         )
         for value, sub in sorted((rule.sub_functions or {}).items())
     )  # fmt: skip
     return DescribedService(
-        rule.sid, _words(Sid(rule.sid).name), _sessions(rule.sessions), rule.unlocked, rule.served, sub_functions
+        rule.sid, _words(Sid(rule.sid).name), _sessions(known), rule.unlocked, rule.served, sub_functions
     )
 
 

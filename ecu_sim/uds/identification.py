@@ -87,12 +87,12 @@ def application_dids(header: ImageHeader) -> dict[int, Read]:
     }
 
 
-def application_data(memory: EcuMemory) -> dict[int, Read]:
-    """Return what a running application answers from its personality and its configuration."""
+def application_data(memory: EcuMemory, version: str) -> dict[int, Read]:
+    """Return what a running application of that version answers from its personality and its configuration."""
     told, settings = memory.personality.identification, memory.settings
     texts = {
         dids.SUPPLIER_SOFTWARE_NUMBER: told.supplier_software_number,
-        dids.SUPPLIER_SOFTWARE_VERSION: told.supplier_software_version, told.rxswin_did: told.rxswin,
+        dids.SUPPLIER_SOFTWARE_VERSION: told.supplier_software_version, told.rxswin_did: told.rxswin_of(version),
     }  # fmt: skip
 
     def configured(did: int) -> Read:

@@ -140,7 +140,8 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
     state = SessionState(needs_security=True)
     common = _Common(parts, state, header.version)
     owner = _owners_data(parts)
-    reads = common_dids(parts.identity, memory, state, parts.dtcs) | application_dids(header) | application_data(memory)
+    reads = common_dids(parts.identity, memory, state, parts.dtcs) | application_dids(header)
+    reads |= application_data(memory, header.version)
     writes = application_writes(parts.life, memory, parts.identity.vin)
     reads |= owner.dids() if owner else {}
     data = DataService(reads, writes, state, max_dids=personality.diagnostics.max_dids)
@@ -231,28 +232,35 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
     data = DataService(reads, writes, state, max_dids=personality.diagnostics.max_dids)
     transfer = Transfer(parts.life, memory, parts.supply)
 
-    def leaves_programming() -> bool:
-        """Leaving the programming session restarts a valid application (ISO 14229-1, 0x10 programmingSession)."""
-        return state.session is Session.PROGRAMMING and manager.any_bootable(memory, parts.trust)
+    def leaves_bootloader() -> bool:
+        """Falling back to the default session restarts a valid application (ISO 14229-1, 0x10 programmingSession)."""
+        return state.session is not Session.DEFAULT and manager.any_bootable(memory, parts.trust)
 
     async def session_control(request: DiagnosticSessionControl) -> Answer:
         wanted = Session(request.session)
         pdu = common.session_answer(wanted)
         await transfer.idle()
-        if wanted is Session.DEFAULT and leaves_programming():
+        if wanted is Session.DEFAULT and leaves_bootloader():
             return Answer(pdu, lambda: parts.restart(Restart()))
         state.enter(wanted)
         return Answer(pdu)
 
+    async def ecu_reset(request: EcuReset) -> Answer:
+        """Reset once the flash stands still: no unit is torn by the ECU itself."""
+        await transfer.idle()
+        return await common.ecu_reset(request)
+
     def session_timed_out() -> None:
-        if not transfer.writing and leaves_programming():
+        """Lock at once; a request that comes before the reset finds the default session."""
+        leaves = not transfer.writing and leaves_bootloader()
+        state.enter(Session.DEFAULT)
+        if leaves:
             parts.restart(Restart())
-        else:
-            state.enter(Session.DEFAULT)
 
     handlers: Handlers = {
         **common.handlers(),
         Sid.DIAGNOSTIC_SESSION_CONTROL: session_control,
+        Sid.ECU_RESET: ecu_reset,
         Sid.READ_DATA_BY_IDENTIFIER: data.read,
         Sid.WRITE_DATA_BY_IDENTIFIER: data.write,
         **_memory_services(parts, state, transfer),

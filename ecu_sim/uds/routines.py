@@ -34,6 +34,7 @@ CHECK_STATUS: Mapping[Problem, bytes] = {
     Problem.HARDWARE: b"\x02",
     Problem.RELEASE: b"\x03",
     Problem.HASH: b"\x04",
+    Problem.TORN: b"\x04",
     Problem.NO_IMAGE: b"\x05",
 }
 """What the check of memory answers."""
@@ -151,7 +152,7 @@ class BootloaderRoutines:
         _no_option(option)
         memory, bank = self._memory, self._memory.target_bank
         await self._life.sleep_ns(manager.verify_ns(memory, bank))
-        problem = manager.examine(memory, bank, self._trust)
+        problem = manager.programmed_problem(memory, bank, self._trust)
         if problem is not None:
             return CHECK_STATUS[problem]
         if memory.personality.staging is not None and staging.installed(memory, self._trust):
@@ -190,7 +191,7 @@ class BootloaderRoutines:
         return OK
 
     def _target_problem(self) -> Problem | None:
-        return manager.bootable(self._memory, self._memory.next_bank, self._trust)
+        return manager.ready_to_run(self._memory, self._memory.next_bank, self._trust)
 
     async def _store(self, record: NvmRecord) -> None:
         await self._memory.nvm.store(self._life, record)
@@ -233,6 +234,5 @@ class ApplicationRoutines:
         record = self._memory.nvm.record
         floor = max(record.release_floor, self._header.release_counter)
         confirmed = replace(record, active_bank=self._bank, trial_bank=None, trial_boots=0, release_floor=floor)
-        if confirmed != record:
-            await self._memory.nvm.store(self._life, confirmed)
+        await self._memory.nvm.keep(self._life, confirmed)
         return OK

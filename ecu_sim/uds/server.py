@@ -97,6 +97,8 @@ class UdsServer:
         self._points = world.points.counter(life.part, "request")
         self._exchange: _Exchange | None = None
         self._closing = False
+        self._arriving = 0
+        """Requests that have begun to arrive, of all testers."""
         self._s3 = Deadline(life, self._session_timed_out)
         self._pending = Deadline(life, self._answer_pending)
         self._restart_s3()
@@ -104,13 +106,20 @@ class UdsServer:
     # What the transport tells -----------------------------------------------------------------------
 
     def reception_began(self) -> None:
-        """A request has begun to arrive: the session does not run out meanwhile."""
+        """A request has begun to arrive: the session does not run out until it is complete or broke off."""
+        self._arriving += 1
         self._s3.clear()
 
     def reception_broke_off(self) -> None:
         """A request never became complete."""
+        self._arriving -= 1
         if self._exchange is None:
             self._restart_s3()
+
+    def reception_completed(self, pdu: bytes, *, tester: int = FIRST_TESTER) -> None:
+        """A request that had begun to arrive is complete: serve it."""
+        self._arriving -= 1
+        self.received(pdu, functional=False, tester=tester)
 
     @property
     def requester(self) -> int:
@@ -248,7 +257,7 @@ class UdsServer:
     # S3 ---------------------------------------------------------------------------------------------
 
     def _restart_s3(self) -> None:
-        if self._state.session is Session.DEFAULT or self._closing:
+        if self._state.session is Session.DEFAULT or self._closing or self._arriving:
             self._s3.clear()
         else:
             self._s3.set(self._life.now_ns() + self._timing.s3_ms * NS_PER_MS)

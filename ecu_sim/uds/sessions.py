@@ -34,13 +34,16 @@ class SessionState:
     def _restore_communication(self) -> None:
         self.communication_type = self.network_management_type = int(CommunicationType.ENABLE_RX_TX)
         self.silent_nodes: set[int] = set()
-        """Nodes behind the ECU that shall not send (control type 0x04)."""
+        self.unmanaged_nodes: set[int] = set()
+        """Nodes behind the ECU whose application frames, or network management, are stopped (control type 0x04)."""
 
     def control_communication(self, control_type: int, messages: int, node: int | None = None) -> None:
         """Obey a 0x28: `messages` are bits of communicationType."""
         if control_type in OF_NODE and node is not None:
             silent = control_type == CommunicationType.ENABLE_RX_DISABLE_TX_OF_NODE
-            (self.silent_nodes.add if silent else self.silent_nodes.discard)(node)
+            for bit, nodes in ((NORMAL_MESSAGES, self.silent_nodes), (NETWORK_MANAGEMENT, self.unmanaged_nodes)):
+                if messages & bit:
+                    (nodes.add if silent else nodes.discard)(node)
             return
         if messages & NORMAL_MESSAGES:
             self.communication_type = control_type

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench.wire.ecu_misbehave import KINDS
+from bench.cli.ecu_misbehave import warnings
+from bench.config import data_root
+from bench.rig.ecu_server import ServedEcu, ServedVehicle
+from bench.wire.ecu_misbehave import KINDS, parse
 from bench.wire.isotp_misbehave import INJECTORS
 
 Cli = Callable[..., Any]
@@ -28,7 +31,11 @@ def test_list_shows_every_ecu_with_its_identifiers(otabench: Cli) -> None:
     [
         (["two_ecu_car"], 2, ("ECU is missing", "body, gateway")),
         (["two_ecu_car", "body"], 2, ("--can is missing",)),
-        (["two_ecu_car", "door", "--can", VIRTUAL], 2, ("no such ECU", "door", "body, gateway")),
+        (
+            ["two_ecu_car", "door", "--can", VIRTUAL],
+            2,
+            ("no such ECU", "door", "body, gateway", "name one of these ECUs"),
+        ),
         (["no_such_car", "--list"], 2, ("no such vehicle", "two_ecu_car")),
         (["two_ecu_car", "body", "--can", "socketcan"], 2, ("KEY=VALUE", "interface=socketcan,channel=vcan0")),
         (["two_ecu_car", "body", "--can", "interface=virtual"], 2, ("lacks channel",)),
@@ -42,14 +49,39 @@ def test_list_shows_every_ecu_with_its_identifiers(otabench: Cli) -> None:
         (["two_ecu_car", "--all", "--can", VIRTUAL, "--can", VIRTUAL], 2, ("two adapters for can0",)),
         (["two_bus_car", "--all", "--can", VIRTUAL], 2, ("names no channel", "can0=interface", "can1=interface")),
         (["two_bus_car", "--all", "--can", f"can0={VIRTUAL}"], 2, ("--can is missing", "none for can1")),
-        (["two_ecu_car", "--all", "--can", VIRTUAL, "--misbehave", "overflow"], 2, ("which ECU", "body/overflow")),
+        (
+            ["two_ecu_car", "--all", "--can", VIRTUAL, "--misbehave", "overflow"],
+            2,
+            ("which ECU", "body/overflow or gateway/overflow"),
+        ),
         (["two_ecu_car", "--all", "--can", VIRTUAL, "--misbehave", "door/overflow"], 2, ("no such ECU", "gateway/")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36:warp"], 2, ("0x36:warp", "lost_answer")),
-        (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36:nrc@5"], 2, ("0x36:nrc@5", "0x01 to 0xFF")),
+        (
+            ["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36:nrc@5"],
+            2,
+            ("nrc needs a value", "0x36:nrc@5", "0x01 to 0xFF"),
+        ),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36"], 2, (":DO is missing", "0x36:DO", "silent")),
+        (
+            ["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36.ZZ:silent"],
+            2,
+            (".HEX is wrong: 'ZZ'", "0x22.F190"),
+        ),
+        (
+            ["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "overflow@x"],
+            2,
+            ("when it strikes is not readable: @x", "@everyK"),
+        ),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "36:silent"], 2, ("36:silent", "SERVICE[.HEX]:DO")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "warp"], 2, ("--misbehave", "warp", "wait_for_ever")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "overflow@0"], 2, ("overflow@0", "@N..M")),
         (["two_ecu_car", "body", "--can", "interface=slcan,channel=/dev/none"], 3, ("can0", "slcan", "doctor")),
+        (
+            ["two_ecu_car", "body", "--can", "interface=socketcan,channel=vcan77"],
+            3,
+            ("key     --can", "found   ", "allowed ", "ip link add dev vcan77 type vcan", "doctor"),
+        ),
+        (["two_ecu_car", "body", "--can", "interface=pcan,channel=PCAN_NONE"], 3, ("key     --can", "driver for pcan")),
     ],
 )
 def test_wrong_usage_is_refused_and_a_missing_adapter_is_an_equipment_error(
@@ -60,6 +92,13 @@ def test_wrong_usage_is_refused_and_a_missing_adapter_is_an_equipment_error(
     assert (ended.out, "Traceback" in ended.err) == ("", False)
     for word in words:
         assert word in ended.err
+
+
+def test_order_for_a_service_that_the_ecu_lacks_is_warned_about() -> None:
+    path = data_root() / "vehicles" / "two_ecu_car.toml"
+    orders = (parse("0x99:nrc=0x72"), parse("0x36:silent"), parse("any:silent"))
+    warned = warnings(ServedVehicle([ServedEcu(path, "body", orders)]))
+    assert [("body" in line, "0x99:nrc=0x72" in line) for line in warned] == [(True, True)]
 
 
 def test_misbehave_list_shows_every_injector_with_what_the_tester_ends_in(otabench: Cli) -> None:

@@ -71,8 +71,66 @@ def test_description_in_words_has_map_services_timing_and_seed_key(otabench: Cli
         "transfer data",
         "p2_star_ms 5000",
         "hmac_sha256",
+        "static_seed no",
+        "padding 0xCC",
+        "brown_out_mv 5000",
+        "resets_max 3",
     ):
         assert words in shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_description_names_only_sessions_that_the_mode_can_be_in(kind: str) -> None:
+    for mode in description(kind).modes:
+        offered = {session.name for session in mode.sessions}
+        here = offered - {"programming"} if mode.name == "application" else offered
+        served = [service for service in mode.services if service.served]
+        assert all(service.sessions and set(service.sessions) <= here for service in served)
+        subs = [(service.sid, sub) for service in served for sub in service.sub_functions]
+        elsewhere = {(sid, sub.value) for sid, sub in subs if not set(sub.sessions) <= here}
+        assert elsewhere <= ({(0x27, 1), (0x27, 2)} if mode.name == "application" else set())
+
+
+def test_safety_session_stands_only_where_the_guide_has_it() -> None:
+    with_safety = {
+        (kind, mode.name)
+        for kind in KINDS
+        for mode in description(kind).modes
+        if any("safety" in service.sessions for service in mode.services)
+    }
+    assert with_safety == {("body_controller", "application"), ("ev_battery", "application")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "words"),
+    [
+        ("adas", "staging", "base_address 0x90000000"),
+        ("head_unit", "user_data", "wipe_routine 0x0212"),
+        ("ev_battery", "preconditions", "high_voltage no"),
+        ("gateway", "bootloader_update", "factory_version"),
+    ],
+)
+def test_optional_sections_of_the_file_are_described(otabench: Cli, kind: str, section: str, words: str) -> None:
+    assert otabench("ecu", "--describe", kind, "--json").json["described"][section]
+    assert words in otabench("ecu", "--describe", kind).out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_description_in_words_has_no_raw_value_and_no_line_that_is_too_long(otabench: Cli, kind: str) -> None:
+    shown = otabench("ecu", "--describe", kind).out
+    assert not re.search(r"\b(True|False|None)\b", shown)
+    settings = [line for line in shown.splitlines() if not line.startswith("  0x")]
+    assert max(map(len, settings)) <= 160
+
+
+def test_network_of_a_vehicles_ecu_is_described_with_frames_partners_and_routes(otabench: Cli) -> None:
+    network = otabench("ecu", "full_car", "gateway", "--describe", "--json").json["network"]
+    assert 0x120 in [frame["can_id"] for frame in network["frames"]]
+    assert 0x110 in [partner["can_id"] for partner in network["partners"]]
+    assert ("can0", "can1", 0x7A0) in [(each["source"], each["target"], each["first_id"]) for each in network["routes"]]
+    shown = otabench("ecu", "full_car", "gateway", "--describe").out
+    assert all(words in shown for words in ("In this vehicle", "can_id 0x120", "first_id 0x7A0", "base_id 0x500"))
+    assert "network" not in otabench("ecu", "--describe", "gateway", "--json").json
 
 
 def test_ecu_of_a_vehicle_is_described_with_its_identifiers(otabench: Cli) -> None:
@@ -89,7 +147,10 @@ def test_ecu_of_a_vehicle_is_described_with_its_identifiers(otabench: Cli) -> No
         (["--describe", "gateway", "two_ecu_car"], ("--describe PERSONALITY, or VEHICLE ECU --describe",)),
         (["two_ecu_car", "door", "--describe"], ("no such ECU", "door", "body, gateway")),
         (["--svg", "x.svg"], ("--svg without --describe",)),
-        (["--describe", "gateway", "--svg", "none/x.svg"], ("cannot be written", "none/x.svg")),
+        (
+            ["--describe", "gateway", "--svg", "none/x.svg"],
+            ("cannot be written", "none/x.svg", "no folder none", "--svg"),
+        ),
     ],
 )
 def test_wrong_usage_is_refused_with_what_is_allowed(
@@ -120,6 +181,9 @@ def test_map_shows_every_region_in_the_order_of_addresses_without_overlap(kind: 
         lines = drawn(told, unicode=unicode)
         assert all(any(region.name in line for line in lines) for region in told.regions)
         assert "".join(drawn(told, unicode=False)).isascii()
+        assert all(
+            re.search(rf"{region.name} +{size_words(region.size_bytes)}", "\n".join(lines)) for region in told.regions
+        )
         boxed = [line for line in lines if line.lstrip().startswith(("│", "|", "0x"))]
         assert len({line.rindex("│" if unicode else "|", 0, 40) for line in boxed if "0x" not in line[:6]}) == 1
 

@@ -30,7 +30,7 @@ class Chip:
         self.world = world
         chosen = regions or [region("app"), region("boot", protected=True)]
         self.flash = Flash(world, "ecu", chosen, code_partition=code_partition)
-        self.node = Node(world, "ecu", lambda life: self.flash.begin_boot(life.number))
+        self.node = Node(world, "ecu", lambda _life: self.flash.begin_boot())
         self.node.power_on()
 
     @property

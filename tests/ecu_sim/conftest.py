@@ -22,6 +22,7 @@ from bench.trust.keys import public_key, signing_key
 from bench.wire import seed_key
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from ecu_sim.memory.torn import TornReads
 from ecu_sim.personality.personality import load_personality
 from ecu_sim.personality.sections import SecurityRules
 from ecu_sim.vehicle import SimVehicle, build_vehicle
@@ -216,9 +217,15 @@ class Car:
         await self.good("31010204")
         await self.good("1001")
 
-    def arm_cut(self, point: str) -> None:
-        """Cut the power at a fault point."""
-        self.world.points.arm(FaultPoint.parse(point), lambda: self.node.cut("test"))
+    def arm_cut(self, point: str, reads: TornReads | None = None) -> None:
+        """Cut the power at a fault point; what is torn reads as told, or as was said before."""
+
+        def cut() -> None:
+            if reads is not None:
+                self.memory.tear_as(reads)
+            self.node.cut("test")
+
+        self.world.points.arm(FaultPoint.parse(point), cut)
 
     def stages(self) -> list[tuple[str, str | None]]:
         """Boot stages so far, without the boot manager."""

@@ -49,7 +49,8 @@ class Listener:
         self.world, self.bus = world, bus
         self.frames: list[tuple[int, CanFrame]] = []
         self.answers: list[bytes] = []
-        Node(world, name, self._boot).power_on()
+        self.node = Node(world, name, self._boot)
+        self.node.power_on()
 
     def _boot(self, life: Incarnation) -> None:
         self.life = life

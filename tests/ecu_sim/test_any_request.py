@@ -126,10 +126,11 @@ def what_a_refusal_leaves(car: Any) -> tuple[object, ...]:
     record = memory.nvm.record
     return (
         state.session, state.security_open, state.authenticated, state.communication_type,
-        state.network_management_type, frozenset(state.silent_nodes), ecu_of(car).dtcs.setting_on,
-        tuple(dtc.code for dtc in ecu_of(car).dtcs.stored), memory.flash.programs, memory.flash.erases,
-        record.active_bank, record.trial_bank, record.release_floor, record.fingerprint,
-        memory.settings.value.configuration, None if memory.files is None else tuple(memory.files.files.items()),
+        state.network_management_type, frozenset(state.silent_nodes), frozenset(state.unmanaged_nodes),
+        ecu_of(car).dtcs.setting_on, tuple(dtc.code for dtc in ecu_of(car).dtcs.stored),
+        memory.flash.programs, memory.flash.erases, record.active_bank, record.trial_bank, record.release_floor,
+        record.fingerprint, memory.settings.value.configuration,
+        None if memory.files is None else tuple(memory.files.files.items()),
     )  # fmt: skip
 
 

@@ -19,6 +19,8 @@ from bench.wire.image_header import HEADER_BYTES
 from ecu_sim.boot.bootloader_update import examine
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.bootloader import CopyState
+from ecu_sim.memory.flash import FlashFault
+from ecu_sim.memory.torn import RULES, TornReads
 from ecu_sim.personality.bootloader_update import LINKED_AT
 from ecu_sim.personality.geometry import BOOT_REGION, BOOT_SHADOW_REGION
 from ecu_sim.personality.personality import load_personality
@@ -234,16 +236,17 @@ async def still_whole(car: Any) -> str:
     return version
 
 
+@pytest.mark.parametrize("reads", RULES)
 @pytest.mark.parametrize(("several", "at_least"), [(False, 20), (True, 40)], ids=["one sector", "several sectors"])
 def test_cut_at_every_flash_operation_leaves_the_old_or_the_new_bootloader(
-    drive: Any, small_sectors: Path, several: bool, at_least: int
+    drive: Any, small_sectors: Path, several: bool, at_least: int, reads: TornReads
 ) -> None:
     root = small_sectors if several else None
     seen: list[str] = []
 
     def cut_at(point: str) -> Callable[[Any], Awaitable[None]]:
         async def story(car: Any) -> None:
-            car.arm_cut(point)
+            car.arm_cut(point, reads)
             try:
                 await update(car, new_bootloader())
             except AssertionError:
@@ -253,6 +256,9 @@ def test_cut_at_every_flash_operation_leaves_the_old_or_the_new_bootloader(
         return story
 
     points = operations(drive, root)
+    if reads is not TornReads.MIXED:
+        points = [point for point in points if "torn" in point]
+        at_least //= 2
     for point in points:
         drive(cut_at(point), GATEWAY, root=root)
     assert len(seen) == len(points) > at_least
@@ -262,14 +268,14 @@ def test_cut_at_every_flash_operation_leaves_the_old_or_the_new_bootloader(
 def test_two_cuts_in_the_copy_leave_the_new_bootloader(drive: Any) -> None:
     """The copy is one erase and one program of seven units; a second cut strikes the boot that goes on with it."""
 
-    def cut_twice(first: str, second: str) -> Callable[[Any], Awaitable[None]]:
+    def cut_twice(first: str, second: str, reads: TornReads) -> Callable[[Any], Awaitable[None]]:
         async def story(car: Any) -> None:
             await put_in_shadow(car, new_bootloader())
             await car.good("31010209")
             counted = {event: car.world.points.counter("ecu", event).n for event in ("erase", "program")}
             for after, point in ((1, first), (2, second)):
                 event, _, where = point.partition(":")
-                car.arm_cut(f"power.ecu:ecu:{event}:{counted[event] + after}{where and ':' + where}")
+                car.arm_cut(f"power.ecu:ecu:{event}:{counted[event] + after}{where and ':' + where}", reads)
             await car.good("1101")
             await car.wait_ms(500)
             for _ in range(3):
@@ -281,11 +287,15 @@ def test_two_cuts_in_the_copy_leave_the_new_bootloader(drive: Any) -> None:
 
     for first in ("erase", "erase:torn=0", "erase:after", "program", "program:torn=0", "program:torn=5"):
         for second in ("erase:torn=0", "erase:after", "program:torn=1", "program:after"):
-            drive(cut_twice(first, second), GATEWAY)
+            for reads in RULES:
+                drive(cut_twice(first, second, reads), GATEWAY)
 
 
+@pytest.mark.parametrize("reads", RULES)
 @pytest.mark.parametrize("after_us", [*range(0, 22_500, 2_500), *range(170_000, 186_000, 250)])
-def test_cut_at_any_instant_of_the_copying_boot_ends_in_the_new_bootloader(drive: Any, after_us: int) -> None:
+def test_cut_at_any_instant_of_the_copying_boot_ends_in_the_new_bootloader(
+    drive: Any, after_us: int, reads: TornReads
+) -> None:
     """The second range has the end of the erase, the program, both writes of the NVM and the start that follows."""
 
     async def story(car: Any) -> None:
@@ -294,6 +304,7 @@ def test_cut_at_any_instant_of_the_copying_boot_ends_in_the_new_bootloader(drive
         car.node.cut("test")
         car.node.power_on()
         await car.world.clock.sleep_ns(after_us * NS_PER_US)
+        car.memory.tear_as(reads)
         car.node.cut("test")
         car.node.power_on()
         await car.wait_ms(500)
@@ -318,6 +329,51 @@ def test_cut_at_every_boot_stage_keeps_a_bootloader(drive: Any, n: int, where: s
         assert await still_whole(car) == (NEW if n == 3 else OLD)
 
     drive(story, GATEWAY)
+
+
+@pytest.mark.parametrize("reads", [TornReads.VALID, TornReads.CHANGING])
+def test_shadow_with_torn_cells_is_not_activated_though_it_reads_well(drive: Any, reads: TornReads) -> None:
+    """A copy that begins in one boot could find another shadow in the next, and no bootloader would be left."""
+
+    async def story(car: Any) -> None:
+        image = new_bootloader()
+        await car.programming()
+        await car.good(bytes.fromhex("3101FF0044") + span(len(image.file)), 10_000)
+        car.memory.tear_as(reads)
+        last = -(-len(image.file) // 1024)
+        car.arm_cut(f"power.ecu:ecu:program:{last}:torn=0")
+        with pytest.raises(AssertionError, match="no answer"):
+            await car.download(SHADOW, image.file, block=1024)
+        read_well = 0
+        for _ in range(2):
+            car.node.cut("test")
+            await car.awake()
+            read_well += examine(car.memory.bootloader, BOOT_SHADOW_REGION, TRUST) is None
+        for _ in range(2):
+            car.node.cut("test")
+            await car.awake()
+            await car.programming()
+            assert await car.hex("31010208") == "71 01 02 08 04"
+            assert await car.hex("31010209") == "7F 31 22"
+            await car.good("1101")
+            await car.wait_ms(400)
+        assert read_well == (2 if reads is TornReads.VALID else 1)
+
+    drive(story, GATEWAY)
+
+
+def test_bootloader_region_is_protected_again_after_a_copy_that_failed(drive: Any, changed_ecus: Any) -> None:
+    worn = '[[flash.areas]]\nregions = ["boot"]\nendurance_cycles = 1\n\n[bootloader_update]'
+
+    async def story(car: Any) -> None:
+        await update(car, new_bootloader())
+        await update(car, new_bootloader("BOOT-3.0", release_counter=3))
+        assert "worn out" in car.memory.flash.driver_faults[-1]
+        assert await bootloader_that_runs(car) == NEW
+        with pytest.raises(FlashFault, match="protected"):
+            await car.memory.flash.erase(car.node.incarnation, BOOT_REGION, 0, 1)
+
+    drive(story, GATEWAY, root=changed_ecus("[bootloader_update]", worn))
 
 
 def test_active_region_that_rots_is_replaced_by_the_shadow_at_once(drive: Any) -> None:

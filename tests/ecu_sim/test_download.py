@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.trust.keys import signing_key
+from ecu_sim.memory.pages import Cell
 from ecu_sim.personality.geometry import header_region, image_region, mark_region
 
 BODY, GATEWAY = "body_controller", "gateway"
@@ -285,6 +286,22 @@ def test_block_is_programmed_while_the_next_one_comes_and_0x37_waits_for_it(driv
         assert not car.memory.flash.is_erased(image_region("A"), 0, 256)
         assert await car.hex("37") == "77"
         assert not car.memory.flash.is_erased(image_region("A"), 3840, 256)
+
+    drive(story, installed=False)
+
+
+@pytest.mark.parametrize("reset", ["11 01", "11 02", "11 03"])
+def test_0x11_waits_for_the_block_that_is_being_programmed_and_tears_no_unit(drive: Any, reset: str) -> None:
+    async def story(car: Any) -> None:
+        await car.programming()
+        await car.erase(car.image())
+        await car.good("3400440000000000001000")
+        assert await car.ask(b"\x36\x01" + bytes(2048)) == bytes.fromhex("7601")
+        assert await car.hex(reset) == f"51 {reset[3:]}"
+        await car.wait_ms(300)
+        cells = car.memory.flash.cells(image_region("A"), 0, 4096)
+        half = len(cells) // 2
+        assert (set(cells[:half]), set(cells[half:])) == ({Cell.PROGRAMMED}, {Cell.ERASED})
 
     drive(story, installed=False)
 

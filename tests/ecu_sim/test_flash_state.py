@@ -158,9 +158,13 @@ def test_hash_does_not_depend_on_what_a_torn_unit_reads_as() -> None:
     first, other = torn_state(TornReads.MIXED, 1), torn_state(TornReads.MIXED, 2)
     assert first[1] != other[1]
     assert first[0] == other[0]
-    once, twice = torn_state(TornReads.CHANGING, 1), torn_state(TornReads.CHANGING, 1, boots=2)
+
+
+def test_hash_tells_which_of_two_boots_a_changing_unit_is_in() -> None:
+    once, twice, thrice = (torn_state(TornReads.CHANGING, 1, boots=boots) for boots in (1, 2, 3))
     assert once[1] != twice[1]
-    assert once[0] == twice[0]
+    assert once[0] != twice[0]
+    assert once == thrice
 
 
 def test_digest_of_what_is_read_tells_torn_units_apart_that_read_differently() -> None:
@@ -305,7 +309,7 @@ def nvm_state(writes: list[int], *, seed: int = 1, torn: TornReads | None = None
     world = World(loop, seed)
     nvm = Nvm(world, "ecu", OLD, 500)
     NvmBlock(nvm.device, bytes(24))
-    node = Node(world, "ecu", lambda life: nvm.device.begin_boot(life.number))
+    node = Node(world, "ecu", lambda _life: nvm.device.begin_boot())
 
     async def main() -> bytes:
         node.power_on()

@@ -13,6 +13,7 @@ from bench.core.errors import InputError
 from bench.core.records import BRS, FD
 from bench.core.specs import RouteSpec
 from bench.wire.can import CanFrame
+from bench.wire.can_errors import Disturbance
 from tests.ecu_sim.network_world import NetCar, drive, ecu, frame
 
 TWO_BUSES: dict[str, int | None] = {"can0": None, "can1": None}
@@ -151,6 +152,108 @@ def test_classic_route_leaves_fd_frames_out() -> None:
 
     classic = gateway(route("can1", 0x200, classic_only=True))
     drive(story, [classic], buses={"can0": None, "can1": 2_000_000})
+
+
+OF_NODES = (
+    route("can1", 0x110, node=0x21),
+    route("can0", 0x130, node=0x21),
+    route("can1", 0x111, node=0x22),
+    route("can1", 0x501, node=0x21, management=True),
+)
+"""Application frames of node 0x21 in both directions, of node 0x22, and alive messages of node 0x21."""
+
+
+async def carried(car: NetCar) -> set[int]:
+    """Which of the routed frames arrive now."""
+    began_ns, inner = car.now_ns, car.listeners["can1"]
+    for can_id in (0x110, 0x111, 0x501):
+        inner.send(can_id, "01")
+    car.can0.send(0x130, "01")
+    await car.wait_ms(20)
+    arrived = {f.can_id for t_ns, f in car.can0.frames if t_ns > began_ns} - {0x130}
+    return arrived | {f.can_id for t_ns, f in inner.frames if t_ns > began_ns and f.can_id == 0x130}
+
+
+@pytest.mark.parametrize(
+    ("messages", "silent"), [("01", {0x110, 0x130}), ("02", {0x501}), ("03", {0x110, 0x130, 0x501})]
+)
+def test_0x28_with_a_node_stops_the_routes_of_that_node_and_no_diagnostics(messages: str, silent: set[int]) -> None:
+    async def story(car: NetCar) -> None:
+        everything = {0x110, 0x111, 0x130, 0x501}
+        assert await carried(car) == everything
+        await car.can0.ask("1003", n=1)
+        assert await car.can0.ask(f"2804{messages}0021", n=1) == "68 04"
+        assert await carried(car) == everything - silent
+        assert await car.can0.ask("3E00") == "7E 00", "its ECU is reached all the same"
+        assert await car.can0.ask(f"2805{messages}0021", n=1) == "68 05"
+        assert await carried(car) == everything
+        assert await car.can0.ask(f"2804{messages}0021", n=1) == "68 04"
+        await car.wait_ms(6000)
+        assert await carried(car) == everything, "the session ran out"
+
+    drive(story, [body(), gateway(*DIAGNOSTICS, *OF_NODES)], buses=TWO_BUSES)
+
+
+def test_route_of_a_node_that_the_gateway_does_not_know_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        drive(nothing, [gateway(route("can1", 0x110, node=0x23))], buses=TWO_BUSES)
+    assert all(word in str(caught.value) for word in ("0x23", "node_ids", "0x21, 0x22"))
+
+
+def test_capacity_of_a_route_is_the_same_after_its_controller_was_bus_off() -> None:
+    """What waited in the controller is lost; what the gateway still held back is under way, and counts once."""
+
+    async def story(car: NetCar) -> None:
+        inner = car.listeners["can1"]
+        troubles = [Disturbance(at_bit=10)] * 32
+        inner.bus.disturb = lambda _frame, _part: troubles.pop() if troubles else None
+        car.can0.send(0x200, "00")
+        await car.wait_ms(19)
+        for n in range(1, 4):
+            car.can0.send(0x200, bytes((n,)))
+        await car.wait_ms(200)
+        assert not troubles
+        before = len(inner.of(0x200))
+        for n in range(12):
+            car.can0.send(0x200, bytes((n,)))
+        await car.wait_ms(100)
+        assert len(inner.of(0x200)) - before == 4
+
+    drive(story, [gateway(route("can0", 0x200, delay_us=20_000, capacity=4))], buses=TWO_BUSES)
+
+
+def second_gateway(*routes: RouteSpec) -> Any:
+    return ecu("other", 2, personality="gateway", hardware_id="GW-HW-02", routes=routes)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((route("can0", 0x200),), (route("can1", 0x200),)),
+        ((route("can0", 0x200, 0x20F, to_id=0x300),), (route("can1", 0x2FF, 0x308, to_id=0x1FF),)),
+        (
+            (route("can0", 0x200, to_id=0x201), route("can0", 0x210)),
+            (route("can1", 0x201, to_id=0x210), route("can1", 0x210, to_id=0x200)),
+        ),
+    ],
+)
+def test_routes_of_two_gateways_that_would_carry_a_frame_for_ever_are_refused(
+    first: tuple[RouteSpec, ...], second: tuple[RouteSpec, ...]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        drive(nothing, [gateway(*first), second_gateway(*second)], buses=TWO_BUSES)
+    assert all(word in str(caught.value) for word in ("for ever", "gateway", "other", "id = 0x"))
+
+
+def test_routes_of_two_gateways_that_come_to_an_end_are_taken() -> None:
+    async def story(car: NetCar) -> None:
+        car.can0.send(0x200, "01")
+        await car.wait_ms(50)
+        assert [f.can_id for _, f in car.listeners["can1"].frames] == [0x300]
+        assert [f.can_id for _, f in car.can0.frames] == [0x400]
+
+    there_and_back = (route("can0", 0x200, to_id=0x300), route("can1", 0x300))
+    drive(story, [gateway(*there_and_back), second_gateway(route("can1", 0x300, to_id=0x400))], buses=TWO_BUSES)
 
 
 async def nothing(_car: NetCar) -> None:

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from bench.config import data_root
+from bench.core.errors import InputError
+from ecu_sim.personality.personality import load_personality
+
 Drive = Callable[..., Any]
 
 
@@ -55,6 +59,41 @@ def test_rxswin_is_answered_to_a_functional_request_without_session_and_security
         assert await car.tester.tell_all(bytes.fromhex("22F1EE")) == []
 
     drive(story)
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("1.9.9", "R48 0001"),
+        ("2.0.0", "R48 0002"),
+        ("2.10.0", "R48 0003"),
+        ("2.1.0", "R48 0002"),
+        ("20.0.0", "R48 0001"),
+    ],
+)
+def test_rxswin_follows_the_running_software_by_the_longest_beginning_of_its_version(
+    drive: Drive, changed_ecus: Any, version: str, told: str
+) -> None:
+    async def story(car: Any) -> None:
+        assert await read(car, 0xF1EF) == b"R48 0001", "version 1.0.0"
+        await car.flash(car.image(version))
+        assert await read(car, 0xF189) == version.encode()
+        assert await read(car, 0xF1EF) == told.encode()
+
+    table = 'rxswin_by_version = { "2" = "R48 0002", "2.10" = "R48 0003" }'
+    text = (data_root() / "ecus" / "body_controller.toml").read_text()
+    shipped = "\n".join(line for line in text.splitlines() if line.startswith("rxswin"))
+    drive(story, root=changed_ecus(shipped, f'rxswin = "R48 0001"\n{table}'))
+
+
+@pytest.mark.parametrize(
+    ("table", "word"),
+    [('{ "2" = "" }', "rxswin"), ('{ "" = "R48 0002" }', "version"), ('{ "2." = "R48 0002" }', "version")],
+)
+def test_rxswin_table_that_could_not_be_told_is_refused(changed_ecus: Any, table: str, word: str) -> None:
+    root = changed_ecus("[identification]\n", f"[identification]\nrxswin_by_version = {table}\n")
+    with pytest.raises(InputError, match=word):
+        load_personality(root / "ecus" / "door_module.toml")
 
 
 def test_rxswin_has_the_identifier_that_the_personality_says(drive: Drive, changed_ecus: Any) -> None:

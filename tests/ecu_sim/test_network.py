@@ -39,6 +39,50 @@ def test_frame_comes_each_period_with_a_counter_from_0_to_14_and_a_right_checksu
     drive(story, [ecu(frames=(frame(),))])
 
 
+def test_frames_that_nobody_acknowledges_wait_once_each_however_long_the_ecu_is_alone() -> None:
+    """A controller has one place for a cyclic message; on a bus without others 9 s of frames do not pile up."""
+
+    async def story(car: NetCar) -> None:
+        inner = car.listeners["can1"]
+        inner.node.cut("test")
+        await car.wait_ms(9_000)
+        inner.node.power_on()
+        began_ns = car.now_ns
+        await car.wait_ms(95)
+        assert len(inner.of(0x110, began_ns)) == 1 + 1, "the one that waited, and one in its time"
+        assert len(inner.of(0x111, began_ns)) in (1 + 5, 1 + 6)
+        assert len(inner.of(NM_ID, began_ns)) in (1, 1 + 1)
+
+    frames = (frame(0x110, 100), frame(0x111, 16))
+    drive(story, [ecu(channel="can1", management=MANAGEMENT, frames=frames)], buses={"can0": None, "can1": None})
+
+
+def test_bus_on_which_nobody_is_for_minutes_is_no_end_of_the_run() -> None:
+    async def story(car: NetCar) -> None:
+        car.listeners["can1"].node.cut("test")
+        await car.wait_ms(70_000)
+
+    frames = tuple(frame(0x100 + n, 10) for n in range(4))
+    drive(story, [ecu(channel="can1", frames=frames)], buses={"can0": None, "can1": None})
+
+
+def test_frame_that_was_dropped_without_a_word_does_not_end_its_cycle() -> None:
+    """An interface may refuse a frame: after ten seconds the ECU no longer waits for it."""
+
+    async def story(car: NetCar) -> None:
+        bus = car.listeners["can1"].bus
+        car.listeners["can1"].node.cut("test")
+        await car.wait_ms(500)
+        for port in bus.ports:
+            if port.life.part == "ecu":
+                port.cancel(0x110)
+        car.listeners["can1"].node.power_on()
+        await car.wait_ms(11_000)
+        assert len(car.listeners["can1"].of(0x110)) > 5
+
+    drive(story, [ecu(channel="can1", frames=(frame(0x110, 100),))], buses={"can0": None, "can1": None})
+
+
 def test_frames_have_their_own_periods_lengths_and_offsets() -> None:
     async def story(car: NetCar) -> None:
         await car.wait_ms(1000)
@@ -185,6 +229,23 @@ def test_tester_in_a_session_keeps_the_ecu_awake() -> None:
         assert len(car.entries("ecu", "sleep")) == 1
 
     drive(story, [ecu(management=MANAGEMENT)], car=sleeping())
+
+
+def test_request_just_before_the_ecu_would_sleep_keeps_it_awake() -> None:
+    """Its application frames have stopped already; whoever still asks something is not left alone a moment later."""
+
+    async def story(car: NetCar) -> None:
+        await car.wait_ms(MANAGEMENT.repeat_ms + MANAGEMENT.timeout_ms + 400)
+        began_ns = car.now_ns
+        assert car.can0.of(0x110, began_ns - 300_000_000) == [], "prepares to sleep"
+        assert await car.can0.ask("3E00") == "7E 00"
+        await car.wait_ms(MANAGEMENT.wait_bus_sleep_ms)
+        assert car.entries("ecu", "sleep") == []
+        assert await car.can0.ask("3E00") == "7E 00"
+        await car.wait_ms(10_000)
+        assert len(car.entries("ecu", "sleep")) == 1
+
+    drive(story, [ecu(management=MANAGEMENT, frames=(frame(),))], car=sleeping())
 
 
 def test_alive_message_of_another_node_keeps_the_ecu_awake() -> None:

@@ -246,3 +246,70 @@ def test_0x85_off_keeps_dtcs_from_being_set_until_on_or_the_default_session(driv
         assert await car.hex("19 02 01") == "59 02 7F F0 03 16 2F"
 
     drive(story)
+
+
+@pytest.mark.parametrize("breaks_off", [False, True])
+def test_s3_stands_still_while_a_request_is_coming_even_if_another_one_is_served_meanwhile(
+    drive: Drive, breaks_off: bool
+) -> None:
+    """ISO 14229-2: S3 is stopped from the first frame of a request on. Here a tester present comes in between."""
+    request = b"\x22" + b"\xf1\x86" * 23
+    frames = [b"\x10" + bytes((len(request),)) + request[:6]]
+    frames += [bytes((0x21 + n,)) + request[6 + 7 * n : 13 + 7 * n] for n in range(6)]
+
+    async def story(car: Any) -> None:
+        await car.good("1003")
+        car.tester.answers.clear()
+        car.tester.put_frame(0x7A0, frames[0])
+        await car.wait_ms(20)
+        assert await car.tester.tell_all(b"\x3e\x80", 10) == []
+        for each in frames[1:-1] if breaks_off else frames[1:]:
+            await car.wait_ms(900)
+            car.tester.put_frame(0x7A0, each.ljust(8, b"\x00"))
+        if breaks_off:
+            await car.wait_ms(1_100 + 4_500)
+            assert await car.hex("22 F1 86") == "62 F1 86 03", "anew from the end of the reception on"
+            await car.wait_ms(5_100)
+            assert await car.hex("22 F1 86") == "62 F1 86 01"
+        else:
+            assert await car.tester.final() == b"\x62" + b"\xf1\x86\x03" * 23
+
+    drive(story)
+
+
+# Out of the bootloader ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leave", ["1001", None], ids=["10 01", "S3"])
+def test_bootloader_led_to_the_extended_session_restarts_a_valid_application_all_the_same(
+    drive: Drive, leave: str | None
+) -> None:
+    """As a functional 10 03 for others does to it; else it would stay in the bootloader until somebody resets it."""
+
+    async def story(car: Any) -> None:
+        await car.programming()
+        await car.good("1003")
+        if leave is None:
+            await car.wait_ms(5_100)
+        else:
+            await car.good(leave)
+        await car.wait_ms(300)
+        assert await car.version() == "1.0.0"
+
+    drive(story)
+
+
+@pytest.mark.parametrize("request_", ["31 01 FF 00 44 00 00 00 00 00 00 10 00", "22 F1 86"])
+def test_s3_expiry_in_the_bootloader_ends_the_session_before_the_reset_comes(drive: Drive, request_: str) -> None:
+    """The 5 ms until the reset belong to the default session: nothing is erased in them."""
+
+    async def story(car: Any) -> None:
+        await car.programming()
+        erases = car.memory.flash.erases
+        await car.wait_ms(5_001)
+        assert await car.hex(request_, 100) in ("62 F1 86 01", "7F 31 7F")
+        await car.wait_ms(300)
+        assert await car.version() == "1.0.0"
+        assert car.memory.flash.erases == erases
+
+    drive(story)

@@ -267,3 +267,48 @@ def test_staging_is_refused_for_two_banks(root: Path) -> None:
         load_personality(root / "ecus" / "gateway.toml")
     assert refused.value.key == "staging"
     assert "one bank" in str(refused.value)
+
+
+async def noticed(car: Any) -> bool:
+    """Whether programming counts as interrupted after the next boot."""
+    car.node.cut("test")
+    await wake(car)
+    return any(
+        code == Dtc.PROGRAMMING_INTERRUPTED and status & 1 for code, status in car.vehicle._ecus["ecu"].dtcs.supported()
+    )
+
+
+@pytest.mark.parametrize("changed", [{"hardware_id": "OTHER"}, {"counter": 0}], ids=["hardware", "downgrade"])
+def test_staged_image_that_failed_its_check_counts_as_interrupted_until_one_is_installed(
+    drive: Any, root: Path, changed: dict[str, Any]
+) -> None:
+    async def story(car: Any) -> None:
+        assert not await noticed(car)
+        await car.put_image(car.image(length=LENGTH, **changed))
+        assert (await car.good(CHECK, 20_000))[-1] != 0
+        assert await noticed(car), "it lies there with its header, and nothing came of it"
+        await car.flash(car.image(length=LENGTH))
+        assert not await noticed(car)
+        assert not await noticed(car), "what was installed stays in the staging flash, without its mark"
+
+    drive(story, root=root)
+
+
+def test_staged_image_that_was_never_checked_counts_as_interrupted(drive: Any, root: Path) -> None:
+    async def story(car: Any) -> None:
+        await downloaded(car)
+        assert await noticed(car)
+
+    drive(story, root=root)
+
+
+def test_erased_staging_flash_and_an_erased_second_bank_are_blank_and_count_as_nothing(drive: Any, root: Path) -> None:
+    """Between a whole erase and the first unit nothing is half done: no cell tells it from a new ECU."""
+
+    async def story(car: Any) -> None:
+        await car.programming()
+        await car.erase(car.image(length=LENGTH))
+        assert not await noticed(car)
+
+    drive(story, root=root)
+    drive(story, "gateway")

@@ -14,6 +14,7 @@ from bench.core.errors import InputError
 from bench.core.waveform import NOMINAL_MV, Waveform
 from bench.rig.supply import load_profile
 from ecu_sim.memory.dtcs import Dtc, DtcMemory, Status
+from ecu_sim.memory.flash import EccError
 from ecu_sim.personality.personality import load_personality
 
 PROFILES = sorted((data_root() / "supply").glob("*.toml"))
@@ -79,6 +80,16 @@ def test_interruption_is_noticed_once_the_capacitor_is_empty(drive: Any, held: P
         await car.wait_ms(100)
         assert [round(ms - begin_ms) for ms, _, _ in power(car)[1:]] == ([9, 1 + away_ms] if dies else [])
         assert await car.version() == "1.0.0"
+
+    drive(story, root=held)
+
+
+def test_capacitor_bridges_each_of_two_dips_by_itself(drive: Any, held: Path) -> None:
+    async def story(car: Any) -> None:
+        dips = [(at + after, mv) for at in (1, 8.1) for after, mv in ((0, 13_500), (0, 4_999), (7, 4_999), (7, 13_500))]
+        supplied(car, *dips)
+        await car.wait_ms(100)
+        assert [on for _, on, _ in power(car)] == [True]
 
     drive(story, root=held)
 
@@ -237,6 +248,45 @@ def test_0x34_and_0x36_are_refused_by_voltage_and_go_on_when_it_is_back(drive: A
         await car.good("37")
 
     drive(story)
+
+
+def test_each_brown_out_of_a_profile_tears_as_it_says_and_a_reset_between_them_does_not(drive: Any) -> None:
+    async def story(car: Any) -> None:
+        dips = [(at + after, mv) for at in (50, 300) for after, mv in ((0, 13_500), (0, 0), (10, 0), (10, 13_500))]
+        begin_ns = car.world.clock.now_ns()
+        car.vehicle.apply_supply("ecu", waveform(*dips), "two dips", "ecc_error")
+        flash, begins = car.memory.flash, car.memory.flash.region("image:A").begins
+        unreadable = []
+        for sector, from_ms, until_ms in ((1, 20, 55), (2, 150, 200), (3, 280, 305)):
+            await car.world.clock.sleep_ns(begin_ns + from_ms * NS_PER_MS - car.world.clock.now_ns())
+            life = car.node.incarnation
+            life.spawn(flash.erase(life, "image:A", sector, 1), "erase")
+            await car.wait_ms(until_ms - from_ms)
+            car.node.reset()
+            assert any(at + length == begins[sector + 1] for at, length in flash.torn("image:A"))
+            try:
+                flash.read("image:A", begins[sector], 1)
+            except EccError:
+                unreadable.append(sector)
+        assert unreadable == [1, 3]
+
+    drive(story)
+
+
+def test_line_that_is_cut_during_a_profile_tears_as_the_cut_says(drive: Any, held: Path) -> None:
+    async def story(car: Any) -> None:
+        supplied(car, (0, 13_500), (500, 13_500))
+        life = car.node.incarnation
+        life.spawn(car.memory.flash.erase(life, "image:A", 1, 1), "erase")
+        await car.wait_ms(10)
+        car.vehicle.tear_as("ecu", "ecc_error")
+        car.vehicle.cut_power("ecu", "pulled")
+        await car.wait_ms(20)
+        assert not car.node.powered
+        with pytest.raises(EccError):
+            car.memory.flash.read("image:A", car.memory.flash.region("image:A").begins[1], 1)
+
+    drive(story, root=held)
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)

@@ -13,7 +13,7 @@ from bench.core.node import Node
 from bench.core.world import World
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.flash import EccError, FlashFault
-from ecu_sim.memory.nvm import COPY_BYTES, Nvm, NvmRecord
+from ecu_sim.memory.nvm import COPY_BYTES, Nvm, NvmBlock, NvmDevice, NvmRecord
 from ecu_sim.memory.pages import Cell
 from ecu_sim.memory.torn import RULES, TornReads
 from tests.ecu_sim.chips import ERASE_NS, PROGRAM_NS, SECTOR, UNIT, Chip, run
@@ -178,6 +178,61 @@ def test_torn_mark_that_reads_as_valid_is_refused_by_the_check_and_programmed_an
     drive(story)
 
 
+@pytest.mark.parametrize("reads", [TornReads.VALID, TornReads.CHANGING])
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("operation", [1, 2])
+def test_check_refuses_an_image_or_header_with_torn_cells_though_it_reads_well(
+    drive: Any, reads: TornReads, operation: int, seed: int
+) -> None:
+    """Marked, activated and confirmed, it might read otherwise at the next boot."""
+
+    async def story(car: Any) -> None:
+        image = car.image(length=2048)
+        await car.programming()
+        await car.erase(image)
+        car.memory.tear_as(reads)
+        if operation == 1:
+            car.arm_cut(f"power.ecu:ecu:program:1:torn={2048 // car.memory.unit_bytes('image:B') - 1}")
+            await car.good("340044" + "00000000" + "00000800")
+            await car.ask(b"\x36\x01" + image.data)
+            await car.awake()
+            await car.programming()
+            await car.download(car.rules.header_address, image.header.encode())
+        else:
+            await car.download(0, image.data)
+            car.arm_cut("power.ecu:ecu:program:2:torn=0")
+            with pytest.raises(AssertionError, match="no answer"):
+                await car.download(car.rules.header_address, image.header.encode())
+            await car.awake()
+            await car.programming()
+        reads_well = car.memory.image_sha256("B", image.header) == image.header.sha256.hex()
+        reads_well = reads_well and car.memory.header("B") == image.header.encode()
+        assert reads_well or reads is TornReads.CHANGING
+        answer = await car.hex("31 01 02 02")
+        assert answer in ("71 01 02 02 04", "71 01 02 02 05", "71 01 02 02 01")
+        assert not reads_well or answer == "71 01 02 02 04"
+        assert await car.hex("31 01 02 03") == "7F 31 22"
+
+    drive(story, "gateway", seed=seed)
+
+
+@pytest.mark.parametrize("reads", [TornReads.VALID, TornReads.CHANGING])
+def test_bank_with_a_torn_mark_is_neither_activated_nor_said_to_be_right(drive: Any, reads: TornReads) -> None:
+    async def story(car: Any) -> None:
+        await car.put_image(car.image(length=2048))
+        car.memory.tear_as(reads)
+        car.arm_cut(f"power.ecu:ecu:program:{MARK_PROGRAM}:torn=0")
+        assert await car.ask(bytes.fromhex("31010202")) is None
+        for _ in range(2):
+            await car.awake()
+            await car.programming()
+            assert await car.hex("31 01 FF 01") == "71 01 FF 01 01"
+            assert await car.hex("31 01 02 03") == "7F 31 22"
+            car.node.cut("test")
+
+    drive(story, "gateway")
+
+
 def test_image_with_an_ecc_error_never_boots(drive: Any) -> None:
     async def story(car: Any) -> None:
         image = car.image(length=2048)
@@ -231,7 +286,7 @@ def nvm_after_cut(reads: TornReads, cut_ns: int) -> tuple[list[NvmRecord], bool]
     loop = VirtualLoop()
     world = World(loop, 1)
     nvm = Nvm(world, "ecu", BEFORE, 500)
-    node = Node(world, "ecu", lambda life: nvm.device.begin_boot(life.number))
+    node = Node(world, "ecu", lambda _life: nvm.device.begin_boot())
 
     async def main() -> tuple[list[NvmRecord], bool]:
         node.power_on()
@@ -292,3 +347,71 @@ def test_unreadable_nvm_copy_sets_a_dtc_and_the_old_value_counts(drive: Any) -> 
         assert memory_faults(car)
 
     drive(story)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("reads", RULES)
+def test_confirmation_that_was_cut_and_is_repeated_holds_in_every_boot_that_follows(
+    drive: Any, reads: TornReads, seed: int
+) -> None:
+    """A record may read as confirmed today because a torn copy reads well; the answer must be true tomorrow too."""
+
+    async def story(car: Any) -> None:
+        await car.flash(car.image())
+        record_ns = car.rules.nvm.record_us * 1_000
+        written = [e.t_ns for e in car.world.journal.entries() if e.kind == "nvm.write"]
+        await car.good("1003")
+        car.tester.put(bytes.fromhex("31010204"))
+        while [e.t_ns for e in car.world.journal.entries() if e.kind == "nvm.write"] == written:
+            await car.world.clock.sleep_ns(record_ns // 10)
+        await car.world.clock.sleep_ns(COPY_BYTES // 16 * record_ns - record_ns // 2)
+        car.memory.tear_as(reads)
+        car.node.cut("test")
+        await car.awake()
+        assert await car.version() == "2.0.0"
+        await car.good("1003")
+        await car.good("31010204")
+        for _ in range(BOOTS):
+            car.node.cut("test")
+            await car.awake()
+            assert (car.memory.nvm.record.release_floor, car.memory.nvm.record.trial_bank) == (2, None)
+            assert await car.version() == "2.0.0"
+
+    drive(story, "gateway", seed=seed)
+
+
+@pytest.mark.parametrize("reads", RULES)
+def test_value_that_is_kept_as_it_is_does_not_change_later_though_a_copy_was_torn(reads: TornReads) -> None:
+    loop = VirtualLoop()
+    world = World(loop, 1)
+    device = NvmDevice(world, "ecu", 500)
+    block = NvmBlock(device, bytes(24))
+    node = Node(world, "ecu", lambda _life: device.begin_boot())
+
+    async def main(boots: int) -> None:
+        node.power_on()
+        assert node.incarnation is not None
+        node.incarnation.spawn(block.store(node.incarnation, b"\x01" * 24), "store")
+        await loop.sleep_ns(2 * RECORD_NS - RECORD_NS // 2)
+        device.torn_reads = reads
+        node.cut("test")
+        for _ in range(boots):
+            node.power_on()
+            kept = block.content
+            node.cut("test")
+        node.power_on()
+        kept = block.content
+        await block.keep(node.incarnation, kept)
+        writes = len(list(world.journal.entries()))
+        await block.keep(node.incarnation, kept)
+        assert len(list(world.journal.entries())) == writes, "what is firm is not written again"
+        for _ in range(BOOTS):
+            node.reset()
+            assert block.content == kept
+
+    try:
+        for boots in range(2):
+            loop.run(main(boots))
+            node.cut("test")
+    finally:
+        loop.discard()

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bench.core.records import FrameRecord, HttpRecord, ServerEvent
+from bench.core.records import FrameRecord, HttpRecord, SectorWear, ServerEvent
 from bench.evidence.build import view_of
 from bench.evidence.contract import run_model
 from bench.evidence.html import breakable, render_report, stretches, stylesheet
@@ -152,6 +152,16 @@ def test_report_of_forty_thousand_frames_stays_small(result: RunResult) -> None:
     record = replace(result.record, frames=(*frames, *requests), ended_t_ns=45 * 10**9, server_events=events)
     size_bytes = len(report_of(replace(result, record=record, journal=journal)).encode())
     assert size_bytes < 600_000
+
+
+def test_report_names_the_sector_nearest_to_its_rating_beside_the_counts(result: RunResult) -> None:
+    first, *others = result.record.flash or ()
+    wear = (SectorWear("image:A", 3, 9, None), SectorWear("mark:A", 0, 4, 5), SectorWear("mark:B", 0, 5, 100))
+    record = replace(result.record, flash=(replace(first, wear=wear), *others))
+    assert "most worn mark:A sector 0, 4 of 5 times" in report_of(replace(result, record=record))
+    unrated = replace(result.record, flash=(replace(first, wear=wear[:1]), *others))
+    assert "most worn image:A sector 3, 9 times" in report_of(replace(result, record=unrated))
+    assert "most worn" not in report_of(result)
 
 
 def test_memory_map_joins_equal_cells() -> None:

@@ -299,6 +299,16 @@ def test_bus_load_comes_from_the_bit_rate_of_the_bench_file(result: RunResult) -
     assert unknown[0].mean_load is None
 
 
+def test_bus_behind_a_gateway_has_a_row_and_a_lane_of_its_own(result: RunResult) -> None:
+    assert result.record.frames is not None
+    inner = [frame._replace(channel="inner") for frame in result.record.frames[:3]]
+    record = replace(result.record, frames=(*result.record.frames, *inner))
+    rows = buses_of(record, {})
+    assert rows is not None
+    assert [(row.channel, row.frames) for row in rows][-1] == ("inner", 3)
+    assert "inner" in [lane.id for lane in view_of(replace(result, record=record)).timeline.lanes]
+
+
 def test_bus_load_of_an_fd_bus_counts_both_bit_rates_and_no_window_beyond_its_end(result: RunResult) -> None:
     """64-byte frames without a gap: the bus is full, in every window."""
     frame = CanFrame(0x123, bytes(range(64)), FD | BRS)

@@ -107,7 +107,8 @@ class Target:
     def restore_power(self, part: str, cause: str) -> None:
         self._note("restore", part)
 
-    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float) -> int:
+    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
+        self.torn_reads = part, torn_reads
         self._note(f"{profile} x{time_scale} y{depth_scale}", part)
         return 500_000_000
 
@@ -203,6 +204,12 @@ def test_vehicle_cut_names_the_whole_vehicle() -> None:
 def test_power_cut_says_how_what_it_tears_will_read(fault_class: str, part: str) -> None:
     target, injector = struck(f"{fault_class}:body:program:1", torn_reads="ecc_error")
     assert target.torn_reads == (part, "ecc_error")
+    assert injector.records()[0].parameters["torn_reads"] == "ecc_error"
+
+
+def test_supply_profile_says_how_what_its_brown_outs_tear_will_read() -> None:
+    target, injector = struck("supply:body:program:1", profile="crank", torn_reads="ecc_error")
+    assert target.torn_reads == ("body", "ecc_error")
     assert injector.records()[0].parameters["torn_reads"] == "ecc_error"
 
 

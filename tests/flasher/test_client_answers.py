@@ -9,7 +9,15 @@ import pytest
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.flasher.collect import ask_all
 from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError, UdsError
-from bench.flasher.services import Call, ecu_reset, read_did, session_control, start_routine, transfer_data
+from bench.flasher.services import (
+    Call,
+    ecu_reset,
+    read_did,
+    request_seed,
+    session_control,
+    start_routine,
+    transfer_data,
+)
 from bench.ports import LinkError
 
 if TYPE_CHECKING:
@@ -103,6 +111,55 @@ def test_request_without_an_answer_expected_that_cannot_be_sent_is_a_transport_e
     bench.ecu.powered = False
     with pytest.raises(TransportError, match="N_TIMEOUT_A: request 3e 80"):
         bench.run(bench.client().tell(b"\x3e\x80"))
+
+
+# Answers that hold only once -----------------------------------------------------------------------
+
+
+def asked_again(bench: Bench, client: UdsClient) -> bytes:
+    """Ask for a seed that is given up, then again for the newest one."""
+    with pytest.raises(TransportError):
+        bench.run(client.call_newest(request_seed(1)))
+    return bench.run(client.call_newest(request_seed(1)))
+
+
+@pytest.mark.parametrize("second", ["6701bbbb", "7f2778"], ids=["at once", "after 0x78"])
+def test_late_seed_is_not_taken_for_that_of_the_repeated_request(bench: Bench, second: str) -> None:
+    bench.ecu.on("2701", lambda ecu, _: [ecu.answer(101, bytes.fromhex("6701aaaa"))])
+    bench.ecu.on(
+        "2701",
+        lambda ecu, _: [ecu.answer(20, bytes.fromhex(second)), ecu.answer(90, bytes.fromhex("6701bbbb"))],
+    )
+    assert asked_again(bench, bench.client()) == b"\xbb\xbb"
+    assert bench.tally.counts.late_answer == 1
+
+
+def test_late_seed_counts_where_the_ecu_was_too_busy_for_the_repeated_request(bench: Bench) -> None:
+    bench.ecu.on("2701", lambda ecu, _: [ecu.answer(101, bytes.fromhex("6701aaaa"))])
+    bench.ecu.on("2701", bench.acts.lose_request())
+    assert asked_again(bench, bench.client()) == b"\xaa\xaa"
+
+
+def test_seed_after_a_lost_one_is_taken_once_p2_brought_no_other(bench: Bench) -> None:
+    bench.ecu.on("2701", bench.acts.lose_answer())
+    bench.ecu.on("2701", lambda ecu, _: [ecu.answer(1, bytes.fromhex("6701bbbb"))])
+    assert asked_again(bench, bench.client()) == b"\xbb\xbb"
+    assert 2 * P2_LIMIT_NS < bench.loop.now_ns() < 2 * P2_LIMIT_NS + 3 * NS_PER_MS
+    assert bench.tally.counts.late_answer == 0
+
+
+def test_refusal_behind_a_late_seed_is_the_answer_to_the_repeated_request(bench: Bench) -> None:
+    bench.ecu.on("2701", lambda ecu, _: [ecu.answer(101, bytes.fromhex("6701aaaa"))])
+    bench.ecu.on("2701", lambda ecu, _: [ecu.answer(20, bytes.fromhex("7f2737"))])
+    with pytest.raises(NegativeResponse) as refused:
+        asked_again(bench, bench.client())
+    assert refused.value.nrc == 0x37
+
+
+def test_newest_answer_of_a_request_that_is_owed_nothing_waits_for_nothing(bench: Bench) -> None:
+    bench.ecu.on("2701", lambda ecu, _: [ecu.answer(1, bytes.fromhex("6701aaaa"))])
+    assert bench.run(bench.client().call_newest(request_seed(1))) == b"\xaa\xaa"
+    assert bench.loop.now_ns() < 2 * NS_PER_MS
 
 
 # Answers told apart ---------------------------------------------------------------------------------

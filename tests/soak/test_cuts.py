@@ -8,7 +8,9 @@ import pytest
 
 from ecu_sim.boot import manager
 from ecu_sim.memory.flash import Flash
-from tests.soak.cuts import Cut, every_cut, operations, run_chunk, run_cut, some_cuts
+from ecu_sim.memory.torn import RULES, TornReads
+from tests.soak.cut_points import NEW, Cut, every_cut, operations, some_cuts
+from tests.soak.cuts import run_chunk, run_cut
 from tests.soak.lab import personality_names
 
 NAMES = personality_names()
@@ -30,8 +32,36 @@ def test_golden_run_has_every_kind_of_operation_and_each_is_cut_in_every_unit(na
     cuts = every_cut(name)
     assert len(set(map(str, cuts))) == len(cuts)
     for operation in found:
-        own = [cut.where for cut in cuts if (cut.event, cut.n) == operation[:2]]
-        assert [where for where in own if "torn" in where] == [f"torn={k}" for k in range(operation.units)]
+        own = [cut for cut in cuts if cut.first is None and (cut.event, cut.n) == operation[:2]]
+        assert dict.fromkeys(cut.where for cut in own if "torn" in cut.where) == dict.fromkeys(
+            f"torn={k}" for k in range(operation.units)
+        )
+        least = 1 if operation.event == "boot" else 2 if operation.region.startswith("image:") else len(RULES)
+        assert all(len({cut.reads for cut in own if cut.where == f"torn={k}"}) >= least for k in range(operation.units))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_marks_headers_and_nvm_records_are_torn_in_every_reading_and_so_are_the_boots_after_a_cut(name: str) -> None:
+    regions = {operation.region.partition(":")[0] for operation in operations(name) if operation.event == "program"}
+    assert regions >= {"mark", "header", "image"}
+    second = [cut for cut in every_cut(name) if cut.first is not None]
+    assert {cut.reads for cut in second} == set(RULES)
+    assert {cut.event for cut in second} >= {"boot", "nvm"}
+    assert {cut.where for cut in second if cut.event == "boot"} == {"before", "torn=0", "torn=1", "after"}
+
+
+def test_reading_of_a_cut_is_what_the_torn_cells_read_as() -> None:
+    """A validity mark that reads as valid boots the new software, one that does not leaves the bootloader."""
+    last = [operation for operation in operations("body_controller") if operation.event == "program"][-1]
+    found = {reads: run_cut("body_controller", Cut("program", last.n, "torn=0", 0, reads)).version for reads in RULES}
+    assert found[TornReads.VALID] == NEW
+    assert {found[reads] for reads in (TornReads.MIXED, TornReads.INVALID, TornReads.ECC_ERROR)} == {None}
+
+
+def test_second_cut_that_never_comes_is_caught() -> None:
+    first = Cut("erase", 1, "torn=0")
+    with pytest.raises(AssertionError, match="second cut never came"):
+        run_cut("body_controller", Cut("boot", 99, "before", first=first))
 
 
 def test_torn_unit_that_nobody_can_see_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,10 +43,10 @@ def test_text_means_service_kind_value_and_occasions(text: str, means: EcuMisbeh
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
-        ("0x36", "SERVICE[.HEX]:DO"),
+        ("0x36", "0x36:DO, DO one of nrc"),
         ("36:nrc=0x72", "SERVICE[.HEX]:DO"),
         ("0x136:nrc=0x72", "SERVICE[.HEX]:DO"),
-        ("0x36.1:nrc=0x72", "SERVICE[.HEX]:DO"),
+        ("0x36.1:nrc=0x72", "two hexadecimal digits"),
         ("any.01:silent", "SERVICE[.HEX]:DO"),
         ("0x36:warp", "nrc, nrc_after, silent"),
         ("0x36:nrc", "0x01 to 0xFF"),

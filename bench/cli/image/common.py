@@ -50,16 +50,30 @@ def address_range(option: str, text: str) -> AddressRange:
     return region
 
 
-def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write the file whole or not at all."""
+def write_whole(path: Path, chunks: Iterable[bytes], *, option: str | None = None) -> None:
+    """Write the file whole or not at all; `option` is the one that named it. InputError when it cannot be written."""
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as out:
             out.writelines(chunks)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"the file cannot be written: {error.strerror}", file=str(path)) from None
+        if path.parent.is_dir():
+            part.unlink(missing_ok=True)
+        raise InputError(
+            f"the file cannot be written: {error.strerror}", file=str(path), key=option, found=_obstacle(path, error),
+            allowed="a file in a folder that exists and may be written to",
+            hint="name another file, or make the folder",
+        ) from None  # fmt: skip
+
+
+def _obstacle(path: Path, error: OSError) -> str:
+    """Return what stands in the way of writing a file."""
+    if path.is_dir():
+        return f"{path} is a folder"
+    if not path.parent.is_dir():
+        return f"no folder {path.parent}"
+    return str(error.strerror)
 
 
 def described(file: Path, firmware: Firmware) -> dict[str, Any]:

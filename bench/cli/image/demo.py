@@ -25,8 +25,8 @@ from bench.wire.image_behaviour import AFTER_MAX_MS, MARKER_BYTES, WELL, Behavio
 
 BINARY = "binary"
 BEHAVIOURS = [kind.name.lower() for kind in Behaviour if kind is not Behaviour.NORMAL]
-UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20}
-_SIZE = re.compile(r"(0x[0-9A-Fa-f]{1,8}|[0-9]{1,10}) ?(KiB|MiB|)\Z")
+UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZE = re.compile(r"(0x[0-9A-Fa-f]{1,8}|[0-9]{1,10}) ?(KiB|MiB|GiB|)\Z")
 
 
 class Wanted(NamedTuple):
@@ -56,7 +56,7 @@ class Wanted(NamedTuple):
 @click.option("--personality", metavar="NAME", help="Instead of VEHICLE ECU: a kind of ECU, with its ids as options.")
 @click.option("--hardware-id", help="Of the ECU; default: that of VEHICLE's ECU.")
 @click.option("--software-id", help="Default: that of VEHICLE's ECU.")
-@click.option("--size", "size_text", default="32KiB", show_default=True, help="Bytes, 0x… or decimal; KiB, MiB.")
+@click.option("--size", "size_text", default="32KiB", show_default=True, help="Bytes, 0x… or decimal; KiB, MiB, GiB.")
 @click.option("--version", default="2.0.0", show_default=True, help="1 to 32 ASCII characters.")
 @click.option("--release-counter", help="Default: one more than what VEHICLE's ECU runs.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the payload.")
@@ -107,22 +107,22 @@ def make_demo(
     Exit codes: 0 made, 2 wrong usage or input (nothing is written).
     """
     target = _target(vehicle, ecu, personality, hardware_id, software_id)
-    size_bytes = _size(size_text)
+    size_bytes = _size(size_text, target.limit_bytes)
     does = _behaviour(behaviour, after_ms)
     least_bytes = 1 if does == WELL else MARKER_BYTES
     check_size(target, size_bytes, key="--size", found=size_text, least_bytes=least_bytes)
     wanted = Wanted(target, size_bytes, version, _release(target, release_counter, bad), seed, bad, does)
     file = out or Path(f"{'-'.join((target.name, version, *wanted.marks))}.bin")
-    chosen = written_format(file)
+    chosen = written_format(file, hint="name OUT with one of these suffixes, for example x.bin")
     private, warning = _key(key, test_key)
     if chosen == BINARY:
         image = _signed(wanted, private)
-        write_whole(file, (spoiled_file(image, bad),))
+        write_whole(file, (spoiled_file(image, bad),), option="--out")
     else:
         _refuse_signing(file, bad, key, test_key)
         image, warning = None, None
         segment = Segment(target.load_address, _payload(wanted))
-        write_whole(file, encode_chunks(MemoryImage.of((segment,)), chosen))
+        write_whole(file, encode_chunks(MemoryImage.of((segment,)), chosen), option="--out")
     _tell(file, chosen, wanted, image, private, as_json=as_json)
     if warning is not None:
         click.echo(warning, err=True)
@@ -154,12 +154,14 @@ def _with_ids(target: ImageTarget, ids: dict[str, str]) -> ImageTarget:
     return replace(target, hardware_id=ids["hardware_id"], software_id=ids["software_id"])
 
 
-def _size(text: str) -> int:
+def _size(text: str, limit_bytes: int) -> int:
     found = _SIZE.match(text)
     if not found:
         raise InputError(
-            "--size is no size", key="--size", found=text, allowed="for example 65536, 0x10000, 64KiB, 1MiB"
-        )
+            "--size is no size", key="--size", found=text,
+            allowed=f"1 to {limit_bytes} bytes, as 65536, 0x10000, 64KiB, 1MiB",
+            hint="bytes as 0x… or decimal, or a whole number of KiB, MiB or GiB",
+        )  # fmt: skip
     return int(found[1], 0) * UNITS[found[2]]
 
 
@@ -191,7 +193,10 @@ def _key(key: Path | None, test_key: str | None) -> tuple[Ed25519PrivateKey, str
     if key is not None:
         return signer(key, test_key), None
     name = test_key or IMAGE_KEY
-    return signer(None, name), f"signed with the test key {name}: for simulation only, anybody can derive it"
+    return signer(None, name), (
+        f"signed with the test key {name}: for simulation only, anybody can derive it; `otabench image info` checks it "
+        f"with --test-key {name}"
+    )
 
 
 def _refuse_signing(file: Path, bad: str | None, key: Path | None, test_key: str | None) -> None:
@@ -201,6 +206,7 @@ def _refuse_signing(file: Path, bad: str | None, key: Path | None, test_key: str
             raise InputError(
                 f"{name} is for signed images, and a {file.suffix} file has no signed header", file=str(file), key=name,
                 found=str(given), allowed="OUT with the suffix .bin",
+                hint=f"leave out {name}, or name OUT {file.stem}.bin",
             )  # fmt: skip
 
 

@@ -82,7 +82,13 @@ def _rows(file: Path, firmware: Firmware, found: dict[str, Any]) -> list[tuple[s
     if firmware.session is not None:
         return rows + _session_rows(firmware.session)
     rows += [(name, value) for name, value in firmware.fields.items() if name != "erase"]
-    return rows + [(f"signed {name}", str(value)) for name, value in (found["signed"] or {}).items()]
+    return rows + [(f"signed {name}", _signed_text(name, value)) for name, value in (found["signed"] or {}).items()]
+
+
+def _signed_text(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return hex_address(value) if name == "load_address" and isinstance(value, int) else str(value)
 
 
 def _signed_by(firmware: Firmware, public: Ed25519PublicKey, file: Path) -> bool:
