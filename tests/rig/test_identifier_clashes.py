@@ -13,7 +13,7 @@ from bench.rig.files import load_bench
 
 FRAME = "{ id = 0x120, period_ms = 100 }"
 BODY = "frames = [{ id = 0x110, period_ms = 100, inhibit_bit = 16 }]"
-ROUTE = '{ from = "can1", to = "can0", id = 0x110 }'
+ROUTE = 'from = "can1", to = "can0", id = 0x110'
 CLASHES = [
     (BODY, "frames = [{ id = 0x7A0, period_ms = 100 }]", "ecus.0.frames.0.id", "requests to ECU body"),
     (BODY, "frames = [{ id = 0x7A8, period_ms = 100 }]", "ecus.0.frames.0.id", "responses of ECU body"),
@@ -23,7 +23,7 @@ CLASHES = [
     (FRAME, f"{FRAME}, {FRAME}", "ecus.1.frames.1.id", "ecus.1.frames.0"),
     (FRAME, "{ id = 0x7A1, period_ms = 100 }", "ecus.1.frames.0.id", "requests to ECU gateway"),
     (FRAME, "{ id = 0x110, period_ms = 100 }", "ecus.1.frames.0.id", "ecus.0.frames.0"),
-    (ROUTE, ROUTE.replace("0x110", "0x110, to_id = 0x7A1"), "ecus.0.frames.0.id", "0x7A1 on can0 by a route"),
+    (ROUTE, f"{ROUTE}, to_id = 0x7A1", "ecus.0.frames.0.id", "0x7A1 on can0 by a route"),
     (
         ROUTE,
         ROUTE.replace("id = 0x110", "id = 0x100, last_id = 0x11F, to_id = 0x110"),
