@@ -222,8 +222,8 @@ class Soak:
         self.trace(
             f"{request.sent_ns // NS_PER_MS:>8} ms  {request} -> {', '.join(short(each.pdu) for each in heard) or '-'}"
         )
-        if request.sid in (0x10, 0x11) and not any(nrc_of(each.pdu) for each in heard):
-            self.excuse_restart(request.sent_ns)
+        if request.sid in (0x10, 0x11) and not any(nrc_of(each.pdu) for each in heard if not is_pending(each.pdu)):
+            self.excuse_restart(request.sent_ns)  # before the answer or, where 0x78 said so, between the two
         if restarted:
             self._explain_restarts()
         problems = judge(request, heard, self.timing, may_be_lost=restarted)
