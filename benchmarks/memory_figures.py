@@ -32,6 +32,8 @@ from ecu_sim.surroundings import Car
 from ecu_sim.uds.identification import Identity
 
 ROUNDS = 300
+PASSES = 5
+"""The best of them counts: a garbage collection of what earlier figures left behind strikes one."""
 BOOTS = 10
 IDLE_ECUS = 50
 IDLE_IMAGE_BYTES = 32 * KIB
@@ -107,11 +109,14 @@ def ecu_restore_us() -> Measured:
     snapshot = _Bench().with_image(_image(1)).memory.snapshot()
     bench = _Bench()
 
-    async def main() -> float:
+    def one_pass_s() -> float:
         began_s = time.perf_counter()
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS // PASSES):
             bench.restored(snapshot).node.power_on()
-        return (time.perf_counter() - began_s) / ROUNDS
+        return (time.perf_counter() - began_s) / (ROUNDS // PASSES)
+
+    async def main() -> float:
+        return min(one_pass_s() for _ in range(PASSES))
 
     return Measured(bench.run(main()) * 1e6)
 
