@@ -38,8 +38,6 @@ from ecu_sim.uds.sessions import SessionState
 
 BOOT_STAGES = 2
 """Units of a boot point: the boot manager, then what it starts."""
-
-
 POWER_ON = Restart()
 """What a boot finds after the power was off: nothing is asked of it."""
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 CarValue = bool | float | str
 """Numbers are floats; a whole number may be given as int."""
+CarKey = Literal[
+    "ignition", "engine", "speed_km_h", "gear", "parking_brake", "soc_percent", "battery_v", "high_voltage", "driver"
+]
 GEARS = ("P", "R", "N", "D")
 DRIVER_ANSWERS = ("none", "accept", "postpone", "reject", "cancel")
 
@@ -75,7 +78,7 @@ CAR_KEYS: Mapping[str, Allowed] = {
     "driver": Allowed(DRIVER_ANSWERS),
 }
 """What can be set, in the order of `CarState`."""
-assert tuple(CAR_KEYS) == tuple(field.name for field in fields(CarState))
+assert get_args(CarKey) == tuple(CAR_KEYS) == tuple(field.name for field in fields(CarState))
 
 
 def checked(key: str, value: CarValue) -> CarValue:

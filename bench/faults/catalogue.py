@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from bench.config import FileModel
 from bench.config.mistakes import Source, explained
-from bench.core.car import CAR_KEYS, CarValue
+from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
+from bench.faults.car_change import CarChange
 from bench.faults.package import flip_payload_bit, flip_signature_bit
 from bench.ports import FaultTarget
 from bench.wire.ecu_misbehave import EcuMisbehaviourParameters
@@ -71,20 +72,10 @@ class BitRotParameters(FileModel):
     bit: int = Field(ge=0, le=7)
 
 
-class ConditionParameters(FileModel):
+class ConditionParameters(CarChange):
     """Which value of the car changes to what (`bench.core.car`), and for how long."""
 
-    key: Literal[tuple(CAR_KEYS)]  # type: ignore[valid-type]
-    value: bool | float | str
     restore_after_ms: int = Field(default=10_000, ge=1, le=3_600_000)
-
-    @field_validator("value")
-    @classmethod
-    def _car_takes_it(cls, value: CarValue, info: ValidationInfo) -> CarValue:
-        key = info.data.get("key")
-        if key is not None and CAR_KEYS[key].taken(value) is None:
-            raise ValueError(CAR_KEYS[key].text())
-        return value
 
 
 class DriverParameters(FileModel):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
-from bench.core.car import CAR_KEYS, CarValue
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
+from bench.faults.car_change import CarChange
 from bench.faults.catalogue import CATALOGUE, check_fault
 from bench.oracle.result import Invariant, Verdict
 
@@ -52,20 +52,10 @@ class ScenarioFault(FileModel):
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class DriveStep(FileModel):
+class DriveStep(CarChange):
     """One change of the car in the run's time: a key of `bench.core.car` and its new value."""
 
     at_s: float = Field(ge=0, le=10_000_000, description="from the run's beginning")
-    key: Literal[tuple(CAR_KEYS)]  # type: ignore[valid-type]
-    value: bool | float | str
-
-    @field_validator("value")
-    @classmethod
-    def _car_takes_it(cls, value: CarValue, info: ValidationInfo) -> CarValue:
-        key = info.data.get("key")
-        if key is not None and CAR_KEYS[key].taken(value) is None:
-            raise ValueError(CAR_KEYS[key].text())
-        return value
 
 
 class Expectation(FileModel):

@@ -57,7 +57,7 @@ def wrong_signature(car: Any) -> Any:
 
 
 def wrong_hardware(car: Any) -> Any:
-    return car.image(hardware_id="XXX-HW-99")
+    return car.image(hardware_id="OTHER-HW-99")
 
 
 def downgrade(car: Any) -> Any:

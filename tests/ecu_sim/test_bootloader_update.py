@@ -114,7 +114,7 @@ def test_download_alone_changes_nothing_until_it_is_activated(drive: Any) -> Non
 
 WRONG: list[tuple[str, Callable[[], SignedImage], str]] = [
     ("signature", lambda: new_bootloader(key=signing_key("somebody else")), "01"),
-    ("hardware", lambda: new_bootloader(hardware_id="XXX-HW-99"), "02"),
+    ("hardware", lambda: new_bootloader(hardware_id="OTHER-HW-99"), "02"),
     ("downgrade", lambda: new_bootloader(release_counter=0), "03"),
     ("byte", lambda: replace(new_bootloader(), data=bytes(CODE_BYTES)), "04"),
     ("application", lambda: new_bootloader(software_id="APP"), "06"),

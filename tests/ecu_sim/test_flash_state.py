@@ -324,7 +324,9 @@ def nvm_state(writes: list[int], *, seed: int = 1, torn: TornReads | None = None
             node.cut("test")
             node.power_on()
         snapshot, state = nvm.device.snapshot(), nvm.device.state_value()
-        await nvm.store(node.incarnation, replace(OLD, release_floor=77))  # type: ignore[arg-type]
+        alive = node.incarnation
+        assert alive is not None
+        await nvm.store(alive, replace(OLD, release_floor=77))
         assert nvm.device.state_value() != state
         nvm.device.restore(snapshot)
         assert nvm.device.state_value() == state

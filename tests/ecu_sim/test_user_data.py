@@ -33,7 +33,8 @@ def area(car: Car) -> UserArea:
 async def state(car: Car) -> tuple[int, int, int, int]:
     """Return locked, job, held, percent."""
     answer = await car.good("22 D1 00")
-    return tuple(answer[3:7])  # type: ignore[return-value]
+    locked, job, held, percent = answer[3:7]
+    return locked, job, held, percent
 
 
 async def counts(car: Car) -> tuple[int, int]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 
-from uds.addressing import AddressingType  # type: ignore[import-not-found,unused-ignore]
-from uds.message import UdsMessage  # type: ignore[import-not-found,unused-ignore]
-from uds.translator import BASE_TRANSLATOR  # type: ignore[import-not-found,unused-ignore]
+from uds.addressing import AddressingType
+from uds.message import UdsMessage
+from uds.translator import BASE_TRANSLATOR
 
 
 def complaint(response: str) -> str | None:

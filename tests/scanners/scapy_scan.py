@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import Any
 
-from scapy.config import conf  # type: ignore[import-not-found,unused-ignore]
+from scapy.config import conf
 
 conf.contribs["ISOTP"] = {"use-can-isotp-kernel-module": False}
 conf.contribs["CANSocket"] = {"use-python-can": True}
 
-from scapy.contrib.automotive import uds_scan  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
-from scapy.contrib.automotive.uds import UDS  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
-from scapy.contrib.cansocket_python_can import CANSocket  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
-from scapy.contrib.isotp import ISOTPSoftSocket  # type: ignore[import-not-found,unused-ignore]  # noqa: E402
+from scapy.contrib.automotive import uds_scan  # noqa: E402
+from scapy.contrib.automotive.uds import UDS  # noqa: E402
+from scapy.contrib.cansocket_python_can import CANSocket  # noqa: E402
+from scapy.contrib.isotp import ISOTPSoftSocket  # noqa: E402
 
 REQUEST_ID, RESPONSE_ID = (int(text, 16) for text in sys.argv[1:3])
 GROUP = sys.argv[3]
-BOOT_S = 0.5
+TRIES = 10
 LIMIT_S = 300
 
 CASES: dict[str, dict[str, Any]] = {
@@ -49,13 +48,18 @@ def ask(pdu: bytes) -> str | None:
 
 def reset() -> None:
     ask(b"\x11\x01")
-    time.sleep(BOOT_S)
+    answers()
+
+
+def answers() -> None:
+    """Ask until the ECU answers; it boots, or the multicast group is still being joined."""
+    for _ in range(TRIES):
+        if ask(b"\x22\xf1\x86"):
+            break
 
 
 def main() -> None:
-    for _ in range(10):  # joining the multicast group takes a moment
-        if ask(b"\x22\xf1\x86"):
-            break
+    answers()
     given: dict[str, Any] = {f"{name}_kwargs": values for name, values in CASES.items() if values}
     scanner = uds_scan.UDS_Scanner(
         connect(), reset_handler=reset, reconnect_handler=connect, timeout=0.3,

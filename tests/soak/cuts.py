@@ -132,7 +132,7 @@ def run_chunk(name: str, cuts: Sequence[Cut]) -> Result:
     for cut in cuts:
         try:
             outcomes.append(run_cut(name, cut))
-        except Exception as error:
+        except Exception as error:  # whatever a cut breaks is a failed cut, told with its replay
             failures.append((cut, f"{type(error).__name__}: {error}"))
     return Result(tuple(outcomes), tuple(failures))
 
@@ -192,7 +192,7 @@ def replay(name: str, text: str) -> int:
         return 2
     try:
         print(f"{name} {cut} at {cut.at_ns / NS_PER_MS:.3f} ms: {run_cut(name, cut)}")
-    except Exception:
+    except Exception:  # shown whole: it is what the replay is for
         traceback.print_exc(file=sys.stdout)
         return 1
     return 0

@@ -36,7 +36,7 @@ def run_chunk(name: str, seed: int, first: int, count: int) -> Result:
     for number in range(first, first + count):
         try:
             tally.add(run_case(name, seed, number))
-        except Exception as error:
+        except Exception as error:  # whatever a case breaks is a failed case, told with its replay
             failures.append((number, f"{type(error).__name__}: {error}"))
     return Result(tally, tuple(failures))
 
@@ -97,7 +97,7 @@ def replay(name: str, seed: int, number: int) -> int:
     """Run one case again and show everything; return 1 when it fails."""
     try:
         tally = run_case(name, seed, number, print)
-    except Exception:
+    except Exception:  # shown whole: it is what the replay is for
         traceback.print_exc(file=sys.stdout)
         return 1
     print(f"soak {name}, seed {seed}, case {number}: held, {tally.requests} requests")
