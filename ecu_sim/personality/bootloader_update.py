@@ -14,6 +14,8 @@ from ecu_sim.personality.geometry import BOOT_BASE, BOOT_BYTES
 BOOT_SOFTWARE_ID = "BOOT"
 LINKED_AT = BOOT_BASE + HEADER_BYTES
 """Where a bootloader's code is linked: behind its header, in the active region."""
+FACTORY_VERSION = "OTABENCH-BOOT-1.0"
+"""What a bootloader calls itself that was never updated."""
 
 
 class BootloaderUpdate(FileModel):
@@ -23,7 +25,7 @@ class BootloaderUpdate(FileModel):
     """
 
     shadow_address: int = Field(ge=0, lt=2**32, description="linked address of the shadow region, for downloads")
-    factory_version: str = Field(default="OTABENCH-BOOT-1.0", pattern=r"^[!-~]{1,32}$")
+    factory_version: str = Field(default=FACTORY_VERSION, pattern=r"^[!-~]{1,32}$")
     factory_release_counter: int = Field(default=1, ge=0, lt=2**32)
     factory_bytes: int = Field(default=4096, ge=16, le=BOOT_BYTES - HEADER_BYTES)
 

@@ -21,12 +21,11 @@ from bench.wire.uds import (
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.memory.nvm import FINGERPRINT_BYTES
+from ecu_sim.personality.bootloader_update import FACTORY_VERSION
 from ecu_sim.personality.diagnostics import Identification
 from ecu_sim.uds import dids
 from ecu_sim.uds.services import Answer, Refused
 from ecu_sim.uds.sessions import SessionState
-
-BOOT_SOFTWARE_TEXT = "OTABENCH-BOOT-1.0"
 
 Read = Callable[[], bytes]
 Write = Callable[[bytes], Awaitable[None]]
@@ -68,7 +67,7 @@ def common_dids(identity: Identity, memory: EcuMemory, state: SessionState, dtcs
 
 def _boot_software(memory: EcuMemory) -> str:
     """Return the name of the bootloader; one that can be updated tells its own version."""
-    return BOOT_SOFTWARE_TEXT if memory.bootloader is None else memory.bootloader.version
+    return FACTORY_VERSION if memory.bootloader is None else memory.bootloader.version
 
 
 def _manufacturing_date(told: Identification) -> dict[int, Read]:
