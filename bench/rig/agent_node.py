@@ -18,6 +18,7 @@ from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.ports import CanBus, CanPort
+from bench.rig.affected_buses import affected_buses
 from bench.rig.files import AgentEquipment, BenchFiles, EcuEntry, VehicleFile
 from bench.rig.transports import diag_link
 
@@ -100,6 +101,7 @@ def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation)
                 files.vehicle.habits(ecu),
             ),
             functional=functional[ecu.tester_channel],
+            elsewhere={name: functional[name] for name in affected_buses(files.vehicle, ecu)},
         )
         for ecu in files.vehicle.ecus
     }

@@ -176,6 +176,11 @@ class EcuEntry(AddressedEcu):
     )
     nm_node: int | None = Field(default=None, ge=0, le=63, description="its node in the vehicle's [network]")
     routes: tuple[RouteEntry, ...] = Field(default=(), description="of a gateway: what it carries between the buses")
+    affects: tuple[Name, ...] | None = Field(
+        default=None,
+        description="channels on which frames go missing while it is updated; default: derived from all ECUs' frames, "
+        "routes and partners",
+    )
 
     @property
     def tester_channel(self) -> str:
@@ -406,6 +411,7 @@ def _check_channels(ecu: EcuEntry, channels: list[str], path: Path, vehicle_path
     """Every channel that an ECU's entry names is one of the bench's."""
     named = [("channel", ecu.channel), ("reached_on", ecu.tester_channel)]
     named += [("routes", name) for route in ecu.routes for name in (route.from_, route.to)]
+    named += [("affects", name) for name in ecu.affects or ()]
     for key, name in named:
         if name not in channels:
             raise InputError(
