@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.canlog import can_log_option, check_can_log, log_of_run
-from bench.cli.options import address_option, common, find, firmware_options, replay_options
+from bench.cli.options import address_option, common, find, firmware_options
 from bench.cli.output import Watch, written
 from bench.cli.verdict import show
 from bench.rig.job import make_job
@@ -67,5 +67,5 @@ def run(
         watch.title("writing the report")
         folders = written([result], out)
         log_of_run(result, can_log)
-    show(result, folders[0], as_json, replay_options(images, crop, base, out))
+    show(result, folders[0], as_json)
     return exit_code([result])

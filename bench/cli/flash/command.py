@@ -25,7 +25,7 @@ from bench.cli.image.keys import signer
 from bench.cli.options import common, find
 from bench.core.errors import InputError
 from bench.description.load import BenchFiles
-from bench.evidence.write import shown_path
+from bench.evidence.places import shown_path
 from bench.flasher.errors import ImageMismatch
 from bench.flashing.dry_run import dry_run
 from bench.flashing.order import FlashOrder, Signing, make_order
