@@ -15,7 +15,7 @@ from bench.flasher.errors import NegativeResponse, TransportError
 from bench.flasher.group import BusGroup, Member
 from bench.flasher.recipe import Step
 from bench.flasher.services import Call
-from bench.ports import FunctionalLink
+from bench.ports.diagnostics import FunctionalLink
 
 SUPPRESS_POSITIVE_RESPONSE = 0x80
 

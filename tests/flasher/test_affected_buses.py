@@ -16,7 +16,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError
 from bench.flasher.recipe import Recipe, Step, load_recipe
 from bench.flasher.values import Tally
-from bench.ports import LinkError
+from bench.ports.diagnostics import LinkError
 
 DTC_OFF, DTC_ON, PRESENT = bytes.fromhex("8582"), bytes.fromhex("8581"), bytes.fromhex("3e80")
 UNDO = Step.DTC_ON, DTC_ON
