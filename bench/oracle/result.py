@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench.core.journal import Trace
 from bench.core.records import RunRecord
 
 
@@ -80,15 +81,23 @@ class RunResult:
     as_expected: bool
     virtual_s: float
     wall_s: float
-    trace_sha256: str
-    journal: tuple[bytes, ...]
-    """The canonical journal's lines, without line ends."""
+    trace: Trace
     record: RunRecord
     inputs: Mapping[str, bytes]
     """Copies of the input files, by their name below `inputs/`."""
     defect: str | None = None
     notes: tuple[str, ...] = ()
     """What a reader must know: a fault never reached, segments left out, a crash."""
+
+    @property
+    def journal(self) -> tuple[bytes, ...]:
+        """The canonical journal's lines, without line ends."""
+        return self.trace.lines
+
+    @property
+    def trace_sha256(self) -> str:
+        """The hash of the journal: equal for equal runs."""
+        return self.trace.sha256
 
 
 @dataclass(frozen=True, slots=True)
