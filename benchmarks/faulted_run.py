@@ -7,6 +7,7 @@ machine: what counts is the ratio of the processor times.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,8 +46,9 @@ class Checkout:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):  # it ended: then there is no answer either
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
+            os.write(
+                self._process.stdin.fileno(), b"\n"
+            )  # past the buffer, which would be flushed once more at the end
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the faulted run of {self.root} ended with {self._process.wait()}")
