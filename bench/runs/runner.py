@@ -82,7 +82,7 @@ def _resolved(job: Job, golden: Execution, point: str) -> FaultPoint:
 
 def _already_failing(golden: Execution) -> str | None:
     """Return what to do when a point is missing because the order fails without any fault, or None."""
-    results = [event.data for event in golden.record.server_events if event.kind == "component_result"]
+    results = [event.data for event in golden.record.server_events.items if event.kind == "component_result"]
     failed = [f"{data['ecu']}: {data['text']}" for data in results if data["result_code"] not in SUCCESSES]
     if not failed:
         return None
