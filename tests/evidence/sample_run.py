@@ -402,7 +402,7 @@ def failing_run() -> RunResult:
     """The same story, but the running image differs from the signed one: nobody expected that."""
     run = passing_run()
     record = run.record
-    assert record.flash is not None
+    assert record.flash.watched
     body = record.flash.items[0]
     image = body.regions[2]
     data = bytearray(image.data)
