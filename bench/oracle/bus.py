@@ -32,7 +32,17 @@ class Inhibited:
     on: bool
 
 
-BusEvent = Heard | FunctionalRequest | Inhibited | Block | Download
+@dataclass(frozen=True, slots=True)
+class CyclicHeard:
+    """A cyclic frame of the vehicle's description crossed its bus."""
+
+    t_ns: int
+    channel: str
+    can_id: int
+    id_29_bit: bool
+
+
+BusEvent = Heard | FunctionalRequest | Inhibited | CyclicHeard | Block | Download
 
 
 class _Direction:
@@ -58,6 +68,8 @@ class BusDecoder:
         self._directions: dict[_Place, list[_Direction]] = {}
         self._signals: dict[_Place, list[tuple[str, int]]] = {}
         self._words: dict[str, bool] = {}
+        around = facts.surroundings
+        self._cyclic = frozenset(() if around is None else ((f.channel, f.can_id, f.id_29_bit) for f in around.cyclic))
         for layout in facts.layouts:
             self._add(_Direction(layout.request, layout.channel, layout.ecu, asks=True), layout.request)
             self._add(_Direction(layout.response, layout.channel, layout.ecu, asks=False), layout.response)
@@ -79,9 +91,12 @@ class BusDecoder:
         """Return what this frame completes."""
         place = (frame.channel, frame.can_id, bool(frame.flags & EXTENDED))
         directions, signals = self._directions.get(place), self._signals.get(place)
-        if directions is None and signals is None:
+        cyclic = place in self._cyclic
+        if directions is None and signals is None and not cyclic:
             return ()
         found: list[BusEvent] = [*self._said(frame, signals or ())]
+        if cyclic:
+            found.append(CyclicHeard(frame.t_ns, *place))
         for direction in directions or ():
             if direction.carries(frame):
                 for message in direction.reassembler.take(frame):

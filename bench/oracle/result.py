@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 
 
 class Invariant(StrEnum):
-    """What must hold, in the order of `docs/contracts.md` (1 to 7)."""
+    """What must hold, in the order of `docs/contracts.md` (1 to 8)."""
 
     BOOTABLE = "bootable"
     AUTHENTIC = "authentic"
@@ -30,6 +30,7 @@ class Invariant(StrEnum):
     LIVE = "live"
     TIDY = "tidy"
     SILENT = "silent"
+    NEIGHBOURS = "neighbours"
 
 
 @dataclass(frozen=True, slots=True)

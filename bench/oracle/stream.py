@@ -10,6 +10,7 @@ from bench.core.records import (
     BootRecord,
     ConditionRecord,
     DidReading,
+    DtcReading,
     ExecutionRecord,
     FaultRecord,
     FlashDump,
@@ -58,6 +59,7 @@ class ExecutionEnded:
     ecu: str
     bank: str
     began_t_ns: int
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,21 @@ class AgentDisk:
 
     t_ns: int
     files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DumpBefore:
+    """The memory of an ECU as it was before the story."""
+
+    t_ns: int
+    dump: FlashDump
+
+
+@dataclass(frozen=True, slots=True)
+class DriveBegan:
+    """The story is over; from now on the vehicle is driven."""
+
+    t_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +95,8 @@ class Ended:
 
 RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
     FaultStruck, FaultOver, PowerRecord, ExecutionEnded, BootRecord, ExecutionRecord, BootloaderRun, FlashOperation,
-    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, FlashDump, AgentDisk, Ended,
+    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, DtcReading, DumpBefore, DriveBegan, FlashDump,
+    AgentDisk, Ended,
 ]  # fmt: skip
 """What a bench observes; `bench/oracle/bus.py` adds what the frames mean."""
 
@@ -97,7 +115,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         _struck(record.faults),
         _over(record.faults),
         record.power.items,
-        [ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns) for r in runs if r.ended_t_ns is not None],
+        [ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns, r.end_cause) for r in runs if r.ended_t_ns is not None],
         record.boots.items,
         record.executions.items,
         [BootloaderRun(run.t_ns, run) for run in record.bootloader_runs.items],
@@ -107,9 +125,13 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         record.frames.items,
         sorted(record.server_events.items, key=lambda event: event.seq),
         record.readings.items,
+        record.dtcs.items,
+        [] if record.drive_after_ns is None else [DriveBegan(record.drive_after_ns[0])],
     ]
     entries = [entry for rank, source in enumerate(timed) for entry in _ranked(rank, source)]
     entries.sort()  # never compares events: instant, rank and number are unique together
+    began_ns = 0 if record.surroundings is None else record.surroundings.began_t_ns
+    yield from (DumpBefore(began_ns, dump) for dump in record.memory_before.items)
     for *_, event in entries:
         yield event
     yield from record.flash.items

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from bench.assembly.links import ecu_link
 from bench.core.clock import NS_PER_MS, NS_PER_S
@@ -16,33 +17,35 @@ from bench.ports.diagnostics import DiagLink, LinkError
 DIDS = (0xF186, 0xF189, 0xF191)
 """Active session, software version, hardware id."""
 TRIES, ANSWER_MS, PENDING_S = 3, 200, 5
-READ, POSITIVE, NEGATIVE, PENDING = 0x22, 0x62, 0x7F, 0x78
+READ, NEGATIVE, PENDING = 0x22, 0x7F, 0x78
+POSITIVE_OFFSET = 0x40
 
 
 async def read_vehicle(world: World, buses: Mapping[str, CanBus], vehicle: VehicleFile) -> tuple[DidReading, ...]:
     """Return a reading of every identifier of every ECU; a value of None means that none came."""
-    life = _life(world)
-    ports = {name: bus.attach(life) for name, bus in buses.items()}
-    readings = []
-    for ecu in vehicle.ecus:
-        link = ecu_link(vehicle, ecu, ports[ecu.tester_channel], life)
-        for did in DIDS:
-            value = await _read(link, did)
-            readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value))
-    life.retire()
+    with plugged_in(world) as life:
+        ports = {name: bus.attach(life) for name, bus in buses.items()}
+        readings = []
+        for ecu in vehicle.ecus:
+            link = ecu_link(vehicle, ecu, ports[ecu.tester_channel], life)
+            for did in DIDS:
+                value = await _read(link, did)
+                readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value))
     return tuple(readings)
 
 
-def _life(world: World) -> Incarnation:
-    """Return a life for the tester, which has a supply of its own."""
+@contextmanager
+def plugged_in(world: World) -> Iterator[Incarnation]:
+    """Give a life to a tester, which has a supply of its own; it ends with the block."""
     node = Node(world, "tester", lambda _life: None)
     node.power_on("tester plugged in")
     assert node.incarnation is not None
-    return node.incarnation
+    yield node.incarnation
+    node.stop("tester unplugged")
 
 
-async def _read(link: DiagLink, did: int) -> bytes | None:
-    request = bytes((READ, did >> 8, did & 0xFF))
+async def ask(link: DiagLink, request: bytes) -> bytes | None:
+    """Return the final answer to a request, positive or negative; None when none came in several tries."""
     for _ in range(TRIES):
         try:
             link.discard()
@@ -50,11 +53,15 @@ async def _read(link: DiagLink, did: int) -> bytes | None:
             answer = await _answer(link)
         except LinkError:
             continue
-        if answer[:3] == bytes((POSITIVE,)) + request[1:]:
-            return answer[3:]
-        if answer[:1] == bytes((NEGATIVE,)):
-            return None
+        if answer[:1] == bytes((request[0] + POSITIVE_OFFSET,)) or answer[:2] == bytes((NEGATIVE, request[0])):
+            return answer
     return None
+
+
+async def _read(link: DiagLink, did: int) -> bytes | None:
+    echo = did.to_bytes(2, "big")
+    answer = await ask(link, bytes((READ,)) + echo)
+    return answer[3:] if answer is not None and answer[0] != NEGATIVE and answer[1:3] == echo else None
 
 
 async def _answer(link: DiagLink) -> bytes:

@@ -22,21 +22,26 @@ from bench.core.points import PointTable
 from bench.core.records import (
     UNWATCHED,
     DidReading,
+    DtcReading,
+    FlashDump,
     FrameRecord,
     ImageReference,
     Limits,
     RunRecord,
     StoredFile,
+    Surroundings,
     Watch,
     Watched,
 )
 from bench.core.world import World
 from bench.description.load import BenchFiles
 from bench.description.supply import SupplyProfile
+from bench.description.surroundings import surroundings
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
 from bench.ports.server import VehicleAccount
 from bench.rig.agent_node import AgentNode
+from bench.rig.neighbours import read_dtcs
 from bench.rig.reading import read_vehicle
 from bench.rig.run_images import RunImages
 from bench.runs.scenario import Scenario
@@ -79,6 +84,11 @@ class BenchRig:
         self._built_ns = world.clock.now_ns()
         self.points = PointTable()
         self._readings: Watched[DidReading] = UNWATCHED
+        self._dtcs: tuple[DtcReading, ...] = ()
+        self._surroundings: Surroundings | None = None
+        self._memory_before: Watched[FlashDump] = UNWATCHED
+        self._driven_after_ns: tuple[int, int] | None = None
+        self.besides_ns = 0
         self._agent_files: Watched[StoredFile] = UNWATCHED
         self._to_close = ExitStack()
         with ExitStack() as building:
@@ -147,6 +157,7 @@ class BenchRig:
 
         Returns whether it became quiet.
         """
+        await self._observe_before()
         await self._place_order()
         self._injector.arm()
         self._drive_off()
@@ -154,16 +165,48 @@ class BenchRig:
         self._agent.node.power_on()
         quiet = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
         await self._world.clock.sleep_ns(LAST_BYTES_NS)
+        self.points = self._world.points.table()
+        await self._drive_after()
         self._agent_files = Watched.at(self._agent.files(), self._world.clock.now_ns())
         self._agent.node.stop("the ECUs are read by a tester of the bench")
         note_pacing(self._world, self._files, self._buses)
         await self._world.clock.sleep_ns(SETTLE_NS)
-        self.points = self._world.points.table()
         if self._world.crash is None:
             begun_ns = self._world.clock.now_ns()
             read = await read_vehicle(self._world, self._buses, self._files.vehicle)
+            self._dtcs += await read_dtcs(self._world, self._buses, self._files.vehicle, before=False)
             self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
         return quiet
+
+    async def _observe_before(self) -> None:
+        """Read DTCs of the vehicle as it stands there, then switch it off: the story begins with its power-on.
+
+        What the order does not name is read out of the chips too; everything announced so far is no part of the story.
+        """
+        vehicle, clock = self._files.vehicle, self._world.clock
+        self._vehicle.power_on()
+        self._dtcs = await read_dtcs(self._world, self._buses, vehicle, before=True)
+        for node in self._vehicle.nodes.values():
+            node.cut("the bench has read the vehicle")
+        ordered = tuple(self._images.target)
+        others = [ecu.id for ecu in vehicle.ecus if ecu.id not in ordered]
+        self.besides_ns = began_ns = clock.now_ns()
+        self._memory_before = Watched.at((self._vehicle.dump(ecu) for ecu in others), began_ns)
+        self._surroundings = surroundings(vehicle, ordered, began_ns)
+        self._world.points.begin_story()
+
+    async def _drive_after(self) -> None:
+        """Drive the vehicle once the story is over: what the update left behind may show only then."""
+        plan, clock = self._scenario.drive_after, self._world.clock
+        began_ns = clock.now_ns()
+        if not self._vehicle.car.state.ignition:
+            self.change_car("ignition", True, "drive after the update")
+        for step in plan.steps:
+            when_ns = began_ns + round(step.at_s * NS_PER_S)
+            clock.call_at_ns(when_ns, self.change_car, step.key, step.value, "drive after the update")
+        await clock.sleep_ns(round(plan.lasts_s(virtual=self._files.bench.clock == "virtual") * NS_PER_S))
+        self._driven_after_ns = (began_ns, clock.now_ns())
+        self.besides_ns += clock.now_ns() - began_ns
 
     def _drive_off(self) -> None:
         """Have the car change as the scenario's drive says, counted from now."""
@@ -301,6 +344,10 @@ class BenchRig:
             flash_operations=seen(recorder.flash),
             agent_files=self._agent_files,
             conditions=seen(recorder.conditions),
+            surroundings=self._surroundings,
+            dtcs=Watched(self._dtcs, tuple((r.t_ns, r.t_ns) for r in self._dtcs)),
+            memory_before=self._memory_before,
+            drive_after_ns=self._driven_after_ns,
         )
 
     def _frames(self, now_ns: int) -> Watched[FrameRecord]:

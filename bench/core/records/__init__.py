@@ -5,14 +5,24 @@ A file for each part that owns the records; all of them are reached from here.
 
 from bench.core.records.bus import BRS, EXTENDED, FD, REMOTE, CanAddress, FrameRecord
 from bench.core.records.car import ConditionRecord, PowerRecord
-from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion, SectorWear
+from bench.core.records.ecu import (
+    BUS_SLEEP,
+    BootRecord,
+    ExecutionRecord,
+    FlashDump,
+    FlashOperation,
+    MemoryRegion,
+    SectorWear,
+)
 from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
+from bench.core.records.neighbours import CyclicFrame, Dtc, DtcReading, ExpectedFrame, Surroundings
 from bench.core.records.run import DidReading, FaultRecord, ImageReference, Limits, RunRecord, StoredFile
 from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent
 from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
 
 __all__ = [
     "BRS",
+    "BUS_SLEEP",
     "EXTENDED",
     "FD",
     "NOBODY",
@@ -23,11 +33,15 @@ __all__ = [
     "BootRecord",
     "CanAddress",
     "ConditionRecord",
+    "CyclicFrame",
     "Demand",
     "DidReading",
     "DownloadPacking",
+    "Dtc",
+    "DtcReading",
     "EcuLayout",
     "ExecutionRecord",
+    "ExpectedFrame",
     "FaultRecord",
     "FlashDump",
     "FlashOperation",
@@ -42,6 +56,7 @@ __all__ = [
     "SectorWear",
     "ServerEvent",
     "StoredFile",
+    "Surroundings",
     "Watch",
     "Watched",
 ]
