@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from bench.agent.agent_log import AgentLog, OrderState
+from bench.agent.credentials import Credentials, is_https
 from bench.agent.dm_client import Outcome
 from bench.agent.states import Event, State
 from bench.agent.vehicle import AgentConfig
@@ -55,8 +56,9 @@ class CommandHandler:
         """Fetch a document and store what it holds at PkgURL."""
         if uri != pkg_url_node(package_of(uri)):
             return Outcome(Status(SC_NOT_FOUND, (uri,)))
-        vehicle, account = self._config.account, self._log.account
-        headers = {"OMADM-DevID": vehicle.dev_id, "VIN": vehicle.vin, "Token": account.token if account else ""}
+        if not is_https(server_uri):
+            return Outcome(Status(SC_BAD_REQUEST, (uri,)))
+        headers = Credentials(self._config.account, self._log.account).headers_for(server_uri)
         try:
             answer = await self._transport.get(server_uri, headers, DOCUMENT_LIMIT_BYTES)
         except TransportFailure:
@@ -64,7 +66,7 @@ class CommandHandler:
         if answer.status != SC_OK:
             return Outcome(Status(answer.status, (uri,)))
         url = MoData.decode(answer.body).data.get("PkgURL")
-        if not isinstance(url, str) or not url.startswith("https://"):
+        if not isinstance(url, str) or not is_https(url):
             return Outcome(Status(SC_BAD_REQUEST, (uri,)))
         self._package_urls[package_of(uri)] = url
         return Outcome(Status(SC_OK, (uri,)))

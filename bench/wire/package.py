@@ -2,7 +2,8 @@
 
 Members are stored, not compressed, in fixed order and with a fixed date, so that equal content gives equal bytes.
 The reader refuses what the writer would not write: compressed, encrypted or repeated members, foreign names, sizes
-that do not add up, and any byte before, between or behind the members. Signatures are checked elsewhere (`bench.trust.package`).
+that do not add up, and any byte before, between or behind the members.
+Signatures are checked elsewhere (`bench.trust.package`).
 """
 
 from __future__ import annotations
