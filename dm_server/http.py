@@ -33,7 +33,7 @@ def create_app(service: DmService, *, propagate: bool) -> Flask:
 
     @app.get("/pkgurl/<package_id>")
     def package_url(package_id: str) -> Response:
-        return _answer(service.package_url(_caller(), package_id), JSON_TYPE)
+        return _answer(service.package_url(_caller(), package_id, request.args.get("order")), JSON_TYPE)
 
     @app.get("/packages/<package_id>.zip")
     def package(package_id: str) -> Response:

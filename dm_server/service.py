@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -23,14 +23,15 @@ from bench.trust.session import (
     token_text,
 )
 from bench.wire.dm import DmAcc, Initiation, MoData, Registration, Response, decode_client_message
-from bench.wire.dm_alert import AlertType
-from bench.wire.dm_json import DmError
-from bench.wire.dm_scomo import pkg_url_node
+from bench.wire.dm_alert import AlertType, readable_alerts
+from bench.wire.dm_json import DmError, parse_object
+from bench.wire.dm_scomo import CORRELATOR, pkg_url_node
 from dm_server.caller import Caller, same_token, token_sha256
-from dm_server.orders import IllegalStep
 from dm_server.refusal import Refused
-from dm_server.session import Outcome, Turn, normalised_dev_id, on_bootstrap_complete, on_initiation, on_response
+from dm_server.results import take_results
+from dm_server.session import normalised_dev_id, on_bootstrap_complete, on_initiation, on_response
 from dm_server.store import LastTurn, PackageRow, Store, Unit, VehicleRow
+from dm_server.turn import Event, Outcome, Turn
 
 LOG = logging.getLogger("dm_server")
 PART = "server"
@@ -57,22 +58,25 @@ class DmService:
 
     def post(self, caller: Caller, body: bytes) -> bytes:
         """Answer a POST to the DM endpoint; raises `Refused`."""
-        try:
-            with self._store.writing(self._setup.clock.now_ns()) as unit:
-                vehicle = _known(unit, caller)
-                if not _has_a_token_of(vehicle, caller):
-                    raise Refused(401, "the token is not one of this device")
-                answer = self._answer(unit, vehicle, caller, body)
-        except (DmError, IllegalStep) as error:
-            raise Refused(400 if isinstance(error, DmError) else 409, str(error)) from None
+        with self._store.writing(self._setup.clock.now_ns()) as unit:
+            vehicle = _known(unit, caller)
+            if not _has_a_token_of(vehicle, caller):
+                raise Refused(401, "the token is not one of this device")
+            reply = self._answer(unit, vehicle, caller, body)
         self._announce(unit)
-        return answer
+        if isinstance(reply, Refused):  # only now: what the message truly reported is stored
+            raise reply
+        return reply
 
-    def package_url(self, caller: Caller, package_id: str) -> bytes:
-        """Return the document that HGET fetches: where the package is; raises `Refused`."""
-        self._ordered(caller, package_id)
+    def package_url(self, caller: Caller, package_id: str, order: str | None) -> bytes:
+        """Return the document that HGET fetches: where the package is, and the correlator of the order that it is for.
+
+        Without an order it has none; raises `Refused`.
+        """
+        self._ordered(caller, package_id, order)
         url = f"{self._setup.base_url}/packages/{package_id}.zip"
-        return MoData(pkg_url_node(package_id), {"PkgURL": url}).encode()
+        correlator = {} if order is None else {CORRELATOR: order}
+        return MoData(pkg_url_node(package_id), {"PkgURL": url, **correlator}).encode()
 
     def package(self, caller: Caller, package_id: str) -> PackageRow:
         """Return what is known of a package ordered for the caller; raises `Refused`."""
@@ -96,19 +100,23 @@ class DmService:
         for event in unit.events:
             self._setup.on_event(event)
 
-    def _ordered(self, caller: Caller, package_id: str) -> PackageRow:
+    def _ordered(self, caller: Caller, package_id: str, order_id: str | None = None) -> PackageRow:
         with self._store.reading() as unit:
             vehicle = _known(unit, caller)
             if not same_token(caller.token, vehicle.session_token_sha256):
                 raise Refused(401, "the token is not this device's session token")
             package = unit.package(package_id)
-            ordered = any(order.package_id == package_id for order in unit.orders(vehicle.vin).values())
+            orders = [order for order in unit.orders(vehicle.vin).values() if order.package_id == package_id]
+            ordered = any(order_id in (None, order.order) for order in orders)
         if package is None or not ordered:
             raise Refused(404, "no such package is ordered for this vehicle")
         return package
 
-    def _answer(self, unit: Unit, vehicle: VehicleRow, caller: Caller, body: bytes) -> bytes:
-        message = decode_client_message(body)
+    def _answer(self, unit: Unit, vehicle: VehicleRow, caller: Caller, body: bytes) -> bytes | Refused:
+        try:
+            message = decode_client_message(body)
+        except DmError as error:
+            return self._salvage(unit, vehicle, caller, body, Refused(400, str(error)))
         for lint in message.lints:
             LOG.info("tolerated vin=%s lint=%s t_ns=%d", vehicle.vin, lint, unit.t_ns)
         if isinstance(message, Registration):
@@ -116,6 +124,18 @@ class DmService:
         if not same_token(caller.token, vehicle.session_token_sha256):
             raise Refused(401, "the token is not this device's session token: a registration is due")
         return self._converse(unit, vehicle, message, sha256_hex(body))
+
+    def _salvage(self, unit: Unit, vehicle: VehicleRow, caller: Caller, body: bytes, refusal: Refused) -> Refused:
+        """Take the readable results of a message that is refused: a vehicle would repeat it as it is, for ever."""
+        try:
+            alerts = readable_alerts(parse_object(body))
+        except DmError:
+            return refusal
+        if same_token(caller.token, vehicle.session_token_sha256):
+            turn = self._turn(unit, vehicle)
+            take_results(turn, alerts)
+            _log(unit, vehicle, turn.events)
+        return refusal
 
     def _register(self, unit: Unit, vehicle: VehicleRow, caller: Caller, message: Registration) -> bytes:
         """Hand out a new session token; the one before it is void from now on."""
@@ -140,16 +160,21 @@ class DmService:
         secret = encrypt_token(token, vehicle.public_key, dev_id=vehicle.dev_id, fresh=fresh)
         return DmAcc(SERVER_ID, f"{self._setup.base_url}/dm", self._setup.certificate_pem, secret).encode()
 
-    def _converse(self, unit: Unit, vehicle: VehicleRow, message: Initiation | Response, request_sha256: str) -> bytes:
+    def _turn(self, unit: Unit, vehicle: VehicleRow) -> Turn:
+        return Turn(vehicle.dev_id, unit.orders(vehicle.vin), self._setup.base_url)
+
+    def _converse(
+        self, unit: Unit, vehicle: VehicleRow, message: Initiation | Response, request_sha256: str
+    ) -> bytes | Refused:
         """Give a message to the engine and keep what comes of it; a package #3 sent twice gets the same answer."""
         last = unit.last_turn(vehicle.vin)
         if isinstance(message, Response) and last is not None and last.request_sha256 == request_sha256:
             return last.answer
-        turn = Turn(vehicle.vin, vehicle.dev_id, unit.orders(vehicle.vin), self._setup.base_url)
-        outcome = self._decide(unit, vehicle, message, turn, last)
-        for kind, data in outcome.events:
-            unit.append(vehicle.vin, kind, data)
-        answer = outcome.answer.encode()
+        outcome = self._decide(unit, vehicle, message, self._turn(unit, vehicle), last)
+        _log(unit, vehicle, outcome.events)
+        if isinstance(outcome.reply, Refused):
+            return outcome.reply
+        answer = outcome.reply.encode()
         if outcome.session is not None:
             unit.keep_turn(vehicle.vin, LastTurn(outcome.session, request_sha256, answer))
         return answer
@@ -163,13 +188,20 @@ class DmService:
             unit.update_vehicle(vehicle.vin, registration_final=True)
             return on_bootstrap_complete(turn, message, final=vehicle.registration_final)
         number = vehicle.sessions + 1
-        unit.update_vehicle(vehicle.vin, sessions=number)
-        return on_initiation(turn, message, f"session-{number}")
+        outcome = on_initiation(turn, message, f"session-{number}")
+        if outcome.session is not None:
+            unit.update_vehicle(vehicle.vin, sessions=number)
+        return outcome
 
 
 def new_vehicle(dev_id: str, vin: str, factory_token: str, public_key: bytes) -> VehicleRow:
     """Return the row of a vehicle that has not registered yet."""
     return VehicleRow(vin, normalised_dev_id(dev_id), public_key, token_sha256(factory_token), None, False, 0)
+
+
+def _log(unit: Unit, vehicle: VehicleRow, events: Iterable[Event]) -> None:
+    for kind, data in events:
+        unit.append(vehicle.vin, kind, data)
 
 
 def _known(unit: Unit, caller: Caller) -> VehicleRow:

@@ -18,7 +18,7 @@ from bench.core.canonical import canonical_json
 from bench.core.errors import InputError
 from bench.core.records import ServerEvent
 from dm_server.orders import ORDER_EVENTS, Order, OrderStatus, placed, read_targets, targets_json
-from dm_server.session import Phase, Session
+from dm_server.session_states import Phase, Session
 
 METADATA = sa.MetaData()
 

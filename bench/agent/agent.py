@@ -131,4 +131,4 @@ class Agent:
 
     async def _give_up(self, result: EcuResult) -> None:
         await self._storage.delete(self._installer.package_path)
-        await self._log.move(Event.DOWNLOAD_FAILED, self._installer.all_ecus(result))
+        await self._log.move(Event.DOWNLOAD_FAILED, self._installer.failed_whole(result))

@@ -159,7 +159,7 @@ SERVER_EVENTS: Mapping[str, str] = {
     "order_offered": "order, package_id: HGET and EXEC were sent",
     "order_accepted": "order: the vehicle answered 202",
     "order_refused_by_vehicle": "order, sc: the vehicle answered the EXEC with an error",
-    "component_result": "order, ecu, result_code, version, text: one OperationComplete alert",
+    "component_result": "order, ecu, result_code, version, text, correlated (bool: it named its order): one component",
     "order_closed": "order, status: success | failed | refused (exactly one per order)",
     "message_refused": "status, reason: a request was answered with an error",
 }
