@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from bench.core.canonical import sha256_hex
-from bench.core.clock import Clock
+from bench.core.clock import Clock, instant
+from bench.core.entropy import Entropy
 from bench.core.records import ServerEvent
-from bench.core.seeds import Seeds
 from bench.trust.session import (
     EPHEMERAL_BYTES,
     NONCE_BYTES,
@@ -30,7 +30,7 @@ from dm_server.caller import Caller, same_token, token_sha256
 from dm_server.refusal import Refused
 from dm_server.results import take_results
 from dm_server.session import normalised_dev_id, on_bootstrap_complete, on_initiation, on_response
-from dm_server.store import LastTurn, PackageRow, Store, Unit, VehicleRow
+from dm_server.store import SERVER_LOG, LastTurn, PackageRow, Store, Unit, VehicleRow
 from dm_server.turn import Event, Outcome, Turn
 
 LOG = logging.getLogger("dm_server")
@@ -43,7 +43,7 @@ class ServerSetup:
     """What a server is given once; `base_url` has no slash at its end."""
 
     clock: Clock
-    seeds: Seeds
+    entropy: Entropy
     base_url: str
     key: X25519PrivateKey
     certificate_pem: str
@@ -58,10 +58,8 @@ class DmService:
 
     def post(self, caller: Caller, body: bytes) -> bytes:
         """Answer a POST to the DM endpoint; raises `Refused`."""
-        with self._store.writing(self._setup.clock.now_ns()) as unit:
-            vehicle = _known(unit, caller)
-            if not _has_a_token_of(vehicle, caller):
-                raise Refused(401, "the token is not one of this device")
+        with self._store.writing(instant(self._setup.clock)) as unit:
+            vehicle = _authenticated(unit, caller)
             reply = self._answer(unit, vehicle, caller, body)
         self._announce(unit)
         if isinstance(reply, Refused):  # only now: what the message truly reported is stored
@@ -87,13 +85,22 @@ class DmService:
         with self._store.reading() as unit:
             return unit.package_bytes(package_id, first, length)
 
-    def note_refusal(self, dev_id: str, refusal: Refused) -> None:
-        """Log a refused request with the vehicle that it claims to come from, if there is one."""
-        with self._store.writing(self._setup.clock.now_ns()) as unit:
+    def note_refusal(self, caller: Caller | None, dev_id: str, refusal: Refused) -> None:
+        """Log a refused request: with its vehicle when `caller` proves to be that, else as one of a stranger.
+
+        Strangers are counted, for each device that they claim to be and together for all that nobody knows; an entry is
+        written for the first, second, fourth, eighth one: anybody can send requests, nobody may fill the store.
+        """
+        with self._store.writing(instant(self._setup.clock)) as unit:
             vehicle = unit.vehicle_of_device(normalised_dev_id(dev_id))
-            if vehicle is not None:
-                data = {"status": refusal.status, "reason": refusal.reason}
+            data: dict[str, object] = {"status": refusal.status, "reason": refusal.reason}
+            if vehicle is not None and caller is not None and _proves_to_be(vehicle, caller):
                 unit.append(vehicle.vin, "message_refused", data)
+            else:
+                vin = SERVER_LOG if vehicle is None else vehicle.vin
+                count = unit.next_of(f"strangers {vin}")
+                if count & (count - 1) == 0:
+                    unit.append(vin, "stranger_refused", {**data, "count": count})
         self._announce(unit)
 
     def _announce(self, unit: Unit) -> None:
@@ -102,7 +109,7 @@ class DmService:
 
     def _ordered(self, caller: Caller, package_id: str, order_id: str | None = None) -> PackageRow:
         with self._store.reading() as unit:
-            vehicle = _known(unit, caller)
+            vehicle = _authenticated(unit, caller)
             if not same_token(caller.token, vehicle.session_token_sha256):
                 raise Refused(401, "the token is not this device's session token")
             package = unit.package(package_id)
@@ -118,7 +125,7 @@ class DmService:
         except DmError as error:
             return self._salvage(unit, vehicle, caller, body, Refused(400, str(error)))
         for lint in message.lints:
-            LOG.info("tolerated vin=%s lint=%s t_ns=%d", vehicle.vin, lint, unit.t_ns)
+            LOG.info("tolerated vin=%s lint=%s t_ns=%d", vehicle.vin, lint, unit.at.t_ns)
         if isinstance(message, Registration):
             return self._register(unit, vehicle, caller, message)
         if not same_token(caller.token, vehicle.session_token_sha256):
@@ -149,13 +156,18 @@ class DmService:
             raise Refused(403, f"EncryptedVIN: {error}") from None
         if sealed_vin != vehicle.vin:
             raise Refused(403, "EncryptedVIN is not the VIN of the headers")
-        draw = self._setup.seeds.draw
-        token = token_text(draw(PART, f"session token {vehicle.vin}", TOKEN_BYTES))
+        number = vehicle.registrations + 1
+        # The number is in the store: a simulated server that restarts draws from the same seed as before, and must
+        # neither issue a revoked token nor seal two texts with one ephemeral key and nonce (AES-GCM would leak both).
+        draw, which = self._setup.entropy.draw, f"{vehicle.vin} {number}"
+        token = token_text(draw(PART, f"session token {which}", TOKEN_BYTES))
         fresh = Freshness(
-            draw(PART, f"ephemeral key {vehicle.vin}", EPHEMERAL_BYTES), draw(PART, f"nonce {vehicle.vin}", NONCE_BYTES)
+            draw(PART, f"ephemeral key {which}", EPHEMERAL_BYTES), draw(PART, f"nonce {which}", NONCE_BYTES)
         )
         repeated = vehicle.session_token_sha256 is not None
-        unit.update_vehicle(vehicle.vin, session_token_sha256=token_sha256(token), registration_final=False)
+        unit.update_vehicle(
+            vehicle.vin, session_token_sha256=token_sha256(token), registration_final=False, registrations=number
+        )
         unit.append(vehicle.vin, "registered", {"dev_id": vehicle.dev_id, "repeated": repeated})
         secret = encrypt_token(token, vehicle.public_key, dev_id=vehicle.dev_id, fresh=fresh)
         return DmAcc(SERVER_ID, f"{self._setup.base_url}/dm", self._setup.certificate_pem, secret).encode()
@@ -196,7 +208,7 @@ class DmService:
 
 def new_vehicle(dev_id: str, vin: str, factory_token: str, public_key: bytes) -> VehicleRow:
     """Return the row of a vehicle that has not registered yet."""
-    return VehicleRow(vin, normalised_dev_id(dev_id), public_key, token_sha256(factory_token), None, False, 0)
+    return VehicleRow(vin, normalised_dev_id(dev_id), public_key, token_sha256(factory_token), None, False, 0, 0)
 
 
 def _log(unit: Unit, vehicle: VehicleRow, events: Iterable[Event]) -> None:
@@ -204,16 +216,17 @@ def _log(unit: Unit, vehicle: VehicleRow, events: Iterable[Event]) -> None:
         unit.append(vehicle.vin, kind, data)
 
 
-def _known(unit: Unit, caller: Caller) -> VehicleRow:
-    """Return the caller's vehicle; an unknown device costs the same answer as a wrong token."""
+def _authenticated(unit: Unit, caller: Caller) -> VehicleRow:
+    """Return the caller's vehicle. Whatever does not fit, the answer is the same: it tells no one what there is."""
     vehicle = unit.vehicle_of_device(caller.dev_id)
-    if vehicle is None:
-        raise Refused(401, "the token is not one of this device")
-    if vehicle.vin != caller.vin:
-        raise Refused(403, "the VIN is not that of this device")
+    proven = _proves_to_be(vehicle, caller)
+    if vehicle is None or not proven:
+        raise Refused(401, "device, VIN and token are not those of a vehicle that is known here")
     return vehicle
 
 
-def _has_a_token_of(vehicle: VehicleRow, caller: Caller) -> bool:
-    factory = same_token(caller.token, vehicle.factory_token_sha256)
-    return same_token(caller.token, vehicle.session_token_sha256) or factory
+def _proves_to_be(vehicle: VehicleRow | None, caller: Caller) -> bool:
+    """Return whether VIN and one of the tokens are right; both tokens are compared, known device or not (timing)."""
+    kept = (vehicle.session_token_sha256, vehicle.factory_token_sha256) if vehicle is not None else (None, None)
+    right = [same_token(caller.token, token) for token in kept]
+    return vehicle is not None and vehicle.vin == caller.vin and any(right)

@@ -84,7 +84,7 @@ class Agent:
 
     async def _register(self) -> None:
         vehicle = self._config.account
-        draw = self._world.seeds.draw
+        draw = self._world.entropy.draw
         fresh = Freshness(draw(self._life.part, "ephemeral", 32), draw(self._life.part, "nonce", 12))
         sealed = encrypt_vin(vehicle.vin, self._config.server_public_key, dev_id=vehicle.dev_id, fresh=fresh)
         answer = await self._client.register(self._config.dev_info, sealed)
