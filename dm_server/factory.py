@@ -34,7 +34,8 @@ def build_server(
     """Return a DM server. In simulation `store_url` is `sqlite://`: memory, one connection, called inline.
 
     `base_url` is where vehicles reach it (its DM endpoint is `<base_url>/dm`); `entropy` is where tokens come
-    from. Test keys are refused (`InputError`) unless the host is loopback or a `.test` name. `on_event` gets each event after it was stored.
+    from. Test keys are refused (`InputError`) unless the host is loopback or a `.test` name. `on_event` gets each event
+    after it was stored.
     """
     host = urlsplit(base_url).hostname
     if not host or not base_url.startswith("https://"):  # tokens and VINs cross it
