@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bench.agent.agent_log import Account
-from bench.ports import TransportFailure, VehicleAccount
+from bench.ports.http import TransportFailure
+from bench.ports.server import VehicleAccount
 
 HTTPS_PORT = 443
 # Narrower than RFC 3986 on purpose: no user part and no backslash, about which URL parsers disagree. What one parser

@@ -17,7 +17,8 @@ from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.link.disk import DiskStorage, SimDisk
 from bench.link.http import HttpxTransport
-from bench.ports import HttpResponse, TransportFailure, VehicleAccount
+from bench.ports.http import HttpResponse, TransportFailure
+from bench.ports.server import VehicleAccount
 from bench.trust.keys import exchange_key
 from bench.wire.dm import Command, DevInfo, DmAcc, MoData, Verb
 from bench.wire.dm_scomo import Inventory, pkg_url_node
