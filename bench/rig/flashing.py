@@ -22,6 +22,7 @@ from bench.flasher.values import ProgressCallback
 from bench.ports import CanBus
 from bench.rig.agent_node import ecu_links
 from bench.rig.channels import note_pacing, open_buses, stays_here
+from bench.rig.ecu_facts import ecu_layouts
 from bench.rig.files import BenchFiles, EcuEntry
 from bench.rig.flash_order import FlashOrder
 from bench.rig.images import installed_images
@@ -115,7 +116,7 @@ async def _ready_bench(world: World, files: BenchFiles, buses: Mapping[str, CanB
     if files.simulated:
         vehicle = build_vehicle(world, files, buses, installed_images(files, seed))
         vehicle.power_on()
-        limits_ms = [vehicle.layout(ecu.id).boot_time_limit_ms for ecu in files.simulated]
+        limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files) if files.bench.simulates(layout.ecu)]
         await world.clock.sleep_ns(max(limits_ms) * NS_PER_MS)
     return plug_in_tester(world)
 

@@ -1,8 +1,8 @@
 """The link of the bench's own tester: short requests in single frames, answers of any length (ISO 15765-2).
 
-Written apart from `bench/link/isotp_link.py`, which the agent uses: a mistake there must not decide what the bench reads
-after a run (D5). It asks for everything at once (flow control with block size 0 and STmin 0), never sends more than one
-frame of data, and knows all addressing modes and CAN FD.
+Written apart from `bench/link/isotp_link.py`, which the agent uses: a mistake there must not decide what the bench
+reads after a run (D5). It asks for everything at once (flow control with block size 0 and STmin 0), sends
+single frames only, and knows all addressing modes and CAN FD.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from bench.flasher.values import Progress
 from bench.ports import VehicleAccount
 from bench.rig.agent_node import AgentNode
 from bench.rig.channels import note_pacing, open_buses
+from bench.rig.ecu_facts import ecu_layouts
 from bench.rig.files import BenchFiles
 from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
@@ -259,7 +260,7 @@ class BenchRig:
             ended_t_ns=self._world.clock.now_ns(),
             limits=limits,
             expects_update=self._scenario.expect.outcome == "updated",
-            layouts=tuple(self._vehicle.layout(ecu) for ecu in ecus),
+            layouts=ecu_layouts(self._files),
             references=self._references(),
             image_public_key=public_key(IMAGE_KEY),
             package_public_key=public_key(PACKAGE_KEY),

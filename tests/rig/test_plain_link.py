@@ -120,9 +120,10 @@ def test_a_request_longer_than_a_frame_is_refused() -> None:
 )
 def test_a_broken_answer_is_named(frames: list[str], error: str) -> None:
     reassembly = Reassembly()
+    *begun, last = (bytes.fromhex(text) for text in frames)
+    assert [reassembly.take(data, 8) for data in begun] == [None] * len(begun)
     with pytest.raises(LinkError, match=error):
-        for text in frames:
-            reassembly.take(bytes.fromhex(text), 8)
+        reassembly.take(last, 8)
     assert reassembly.length == 0
 
 
