@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.records import FD, REMOTE
-from bench.ports import AnswerTimeout, CanPort, LinkError
+from bench.ports.can import CanPort
+from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpError
 

@@ -8,8 +8,9 @@ from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.node import Incarnation, Node
 from bench.core.records import DidReading
 from bench.core.world import World
-from bench.ports import CanBus, CanPort, DiagLink, LinkError
-from bench.rig.files import EcuEntry, VehicleFile
+from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.ports.can import CanBus, CanPort
+from bench.ports.diagnostics import DiagLink, LinkError
 from bench.rig.plain_link import PlainLink
 
 DIDS = (0xF186, 0xF189, 0xF191)

@@ -8,7 +8,7 @@ from functools import partial
 from bench.core.node import Incarnation, Node
 from bench.core.records import EXTENDED, InhibitSignal
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports.can import CanBus
 from bench.wire.can import CanFrame, identifier
 from ecu_sim.surroundings import Car
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from bench.config import data_root
 from bench.core.records import EcuLayout, ImageReference, Limits, RunRecord
+from bench.description.ecu_facts import EcuFacts, ecu_layout
 from bench.flasher.recipe_parts import Routines
 from bench.images.signing import SignedImage
-from bench.rig.ecu_facts import EcuFacts, ecu_layout
 from bench.trust.keys import public_key
 from tests.ecu_sim.conftest import personality_files
 

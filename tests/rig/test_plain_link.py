@@ -16,7 +16,8 @@ from bench.core.records import BRS, FD
 from bench.core.world import World
 from bench.link.isotp_link import IsoTpLink
 from bench.link.sim_bus import SimCanBus
-from bench.ports import AnswerTimeout, CanPort, LinkError
+from bench.ports.can import CanPort
+from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.rig.plain_link import PlainLink, Reassembly
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpParams

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from bench.assembly.load import load_bench
 from bench.config import data_root
 from bench.core.clock import NS_PER_S
 from bench.core.loop import VirtualLoop
 from bench.core.records import CanAddress, FrameRecord, ServerEvent
 from bench.core.world import World
-from bench.rig.ecu_facts import ecu_layouts
-from bench.rig.files import load_bench
+from bench.description.ecu_facts import ecu_layouts
 from bench.rig.quiet import SILENCE_NS, Quiet
 
 BODY, BODY_ANSWER, FUNCTIONAL = 0x7A0, 0x7A8, 0x7DF
