@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bench.agent.vehicle import EcuAccess
 from bench.assembly.transports import diag_link
 from bench.core.node import Incarnation
+from bench.description.affected_buses import affected_buses
 from bench.description.load import BenchFiles
 from bench.description.vehicle_file import VehicleFile
 from bench.link.isotp_link import IsoTpFunctionalLink
@@ -38,6 +39,7 @@ def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation)
                 files.vehicle.habits(ecu),
             ),
             functional=functional[ecu.tester_channel],
+            elsewhere={name: functional[name] for name in affected_buses(files.vehicle, ecu)},
         )
         for ecu in files.vehicle.ecus
     }

@@ -65,7 +65,7 @@ class BenchRig:
         self._driven_ns = 0
         self._layouts = ecu_layouts(files)
         self._quiet = Quiet(world, self._layouts, _functional_requests(files))
-        self.points: PointTable = {}
+        self.points = PointTable()
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
         self._to_close = ExitStack()
@@ -109,7 +109,7 @@ class BenchRig:
 
     def _make_account(self) -> VehicleAccount:
         vehicle = self._files.vehicle
-        token = self._world.seeds.draw("factory", "token", 16).hex()
+        token = self._world.entropy.draw("factory", "token", 16).hex()
         return VehicleAccount(
             server_url=self._server.dm_url, dev_id=vehicle.dev_id, vin=vehicle.vin, factory_token=token
         )
