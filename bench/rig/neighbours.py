@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.assembly.links import ecu_link
 from bench.core.clock import NS_PER_S
 from bench.core.records import Dtc, DtcReading
 from bench.core.world import World
 from bench.description.vehicle_file import VehicleFile
 from bench.ports.can import CanBus
-from bench.rig.reading import NEGATIVE, ask, plugged_in
+from bench.rig.reading import NEGATIVE, ask, plugged_in, tester_link
 
 READ_DTCS, BY_STATUS_MASK = 0x19, 0x02
 STORED = 0x2D
@@ -30,7 +29,7 @@ async def read_dtcs(
         ports = {name: bus.attach(life) for name, bus in buses.items()}
         end_ns = world.clock.now_ns() + (BOOT_WITHIN_NS if before else 0)
         for ecu in vehicle.ecus:
-            link = ecu_link(vehicle, ecu, ports[ecu.tester_channel], life)
+            link = tester_link(vehicle, ecu, ports[ecu.tester_channel], life)
             answer = await ask(link, bytes((READ_DTCS, BY_STATUS_MASK, STORED)))
             while answer is None and world.clock.now_ns() < end_ns:
                 answer = await ask(link, bytes((READ_DTCS, BY_STATUS_MASK, STORED)))
