@@ -86,6 +86,13 @@ class DriveBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class DriveEnded:
+    """The drive is over: what the bench does from now on is its own reading, with a tester's computer gone."""
+
+    t_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The run is over; how every source was watched."""
 
@@ -95,7 +102,8 @@ class Ended:
 
 RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
     FaultStruck, FaultOver, PowerRecord, ExecutionEnded, BootRecord, ExecutionRecord, BootloaderRun, FlashOperation,
-    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, DtcReading, DumpBefore, DriveBegan, FlashDump,
+    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, DtcReading, DumpBefore, DriveBegan,
+    DriveEnded, FlashDump,
     AgentDisk, Ended,
 ]  # fmt: skip
 """What a bench observes; `bench/oracle/bus.py` adds what the frames mean."""
@@ -127,6 +135,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         record.readings.items,
         record.dtcs.items,
         [] if record.drive_after_ns is None else [DriveBegan(record.drive_after_ns[0])],
+        [] if record.drive_after_ns is None else [DriveEnded(record.drive_after_ns[1])],
     ]
     entries = [entry for rank, source in enumerate(timed) for entry in _ranked(rank, source)]
     entries.sort()  # never compares events: instant, rank and number are unique together

@@ -12,7 +12,7 @@ from bench.oracle.findings import Finding, at, bench, failed, on_bus, passed, se
 from bench.oracle.fold import Rule
 from bench.oracle.invariants.neighbours import FIRST_STAGE, runs_application, struck
 from bench.oracle.situation import Situation
-from bench.oracle.stream import DriveBegan, Ended, Event, ExecutionEnded
+from bench.oracle.stream import DriveBegan, DriveEnded, Event, ExecutionEnded
 
 NS_PER_MS = 1_000_000
 S3_NS = 5_000 * NS_PER_MS
@@ -43,7 +43,8 @@ class FramesGoOn(Rule):
     """
 
     takes = (
-        CyclicHeard, FunctionalRequest, PowerRecord, BootRecord, ExecutionEnded, ConditionRecord, DriveBegan, Ended,
+        CyclicHeard, FunctionalRequest, PowerRecord, BootRecord, ExecutionEnded, ConditionRecord, DriveBegan,
+        DriveEnded,
     )  # fmt: skip
     relies_on = (Source.FRAMES, Source.POWER, Source.BOOTS)
 
@@ -57,10 +58,12 @@ class FramesGoOn(Rule):
         self._began_ns = 0 if around is None else around.began_t_ns
         self._silenced_ns: dict[str, int] = {}
         """Buses that 0x28 silenced, and when a functional request was last heard there."""
-        self._driving = False
+        self._driving = self._over = False
 
     def take(self, event: Event) -> None:
-        """Follow every frame, and what allows it to be missing."""
+        """Follow every frame until the drive is over, and what allows it to be missing."""
+        if self._over:
+            return
         match event:
             case CyclicHeard():
                 self._heard(event)
@@ -78,9 +81,10 @@ class FramesGoOn(Rule):
                 self._ignition(event)
             case DriveBegan():
                 self._drive(event.t_ns)
-            case Ended():
-                for frame in self._frames:
-                    self._note_gap(frame, event.t_ns)
+            case DriveEnded():
+                for ecu in self._buses:
+                    self._stop(ecu, event.t_ns)
+                self._over = True
 
     # What is waited for -----------------------------------------------------------------------------
 
@@ -180,7 +184,7 @@ class FramesGoOn(Rule):
         """Return a finding for each cyclic frame of the vehicle, and that it was driven."""
         if self.facts.surroundings is None:
             return []
-        if not self._driving:
+        if not self._over:
             return [undecided("the vehicle was not driven after the story", bench("no drive after the story"))]
         return [self._judged(frame) for frame in self._frames]
 
