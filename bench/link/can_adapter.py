@@ -257,7 +257,7 @@ class CanAdapter:
             raise
 
     def _send_patiently(self, message: can.Message, token: int | None) -> None:
-        """Send; a full transmit queue is waited for, at most `SEND_LIMIT_S`. With a token, tell at once when it is sent.
+        """Send; a full transmit queue is waited for, at most `SEND_LIMIT_S`. With a token, post that it is sent.
 
         Between two attempts the reader goes on: what comes while our frame still waits is no answer to it.
         """

@@ -48,6 +48,8 @@ class FlashResult:
 
     ecus: tuple[FlashedEcu, ...]
     duration_ns: int
+    epoch_ns: int
+    """The date that stands for time 0 of the trace, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     interrupted: bool
     frames: tuple[FrameRecord, ...]
     journal: tuple[bytes, ...]
@@ -151,6 +153,7 @@ async def flash_order(
     return FlashResult(
         ecus=tuple(_flashed(world, order.files, outcome, confirmed) for outcome in session.outcomes()),
         duration_ns=end_ns - start_ns,
+        epoch_ns=world.clock.epoch_ns,
         interrupted=interrupted,
         frames=world.journal.frames(),
         journal=tuple(world.journal.lines()),

@@ -29,6 +29,7 @@ class CountingClock:
     """A clock that goes on by one at each look; it says when the reader thread has looked."""
 
     virtual = False
+    epoch_ns = 0
 
     def __init__(self) -> None:
         self._now_ns, self._lock = 0, threading.Lock()
