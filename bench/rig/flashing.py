@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.agent.vehicle import EcuAccess
 from bench.core.clock import NS_PER_MS, Clock
@@ -99,7 +100,7 @@ def run_flash(
         world = World(clock, seed)
         task = asyncio.current_task()
         assert task is not None
-        started(lambda: void(task.get_loop().call_soon(task.cancel)))
+        started(lambda: _cancel_soon(task))
         with open_buses(world, order.files) as buses:
             life = await _ready_bench(world, order.files, buses, seed)
             accesses = ecu_links(order.files, buses, life)
@@ -108,8 +109,10 @@ def run_flash(
     return run_on_clock(main, virtual=order.files.bench.clock == "virtual")
 
 
-def void(_value: object) -> None:
-    """Drop a value."""
+def _cancel_soon(task: asyncio.Task[Any]) -> None:
+    """Cancel a job from within a signal handler, which may come when the job is over and its loop closed."""
+    if not task.get_loop().is_closed():
+        task.get_loop().call_soon(task.cancel)
 
 
 async def _ready_bench(world: World, files: BenchFiles, buses: Mapping[str, CanBus], seed: int) -> Incarnation:
