@@ -93,6 +93,8 @@ class RunResult:
     another tool recorded on the same bus can be laid beside our logs."""
     notes: tuple[str, ...] = ()
     """What a reader must know: a fault never reached, segments left out, a crash."""
+    firmware_options: tuple[str, ...] = ()
+    """Words of a command line that name the user's own firmware again (`--image`, `--crop`, `--base`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from rich.console import Console
 
-from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
-from bench.cli.flash_output import FlashWatch, rate_and_left
+from bench.cli.flash.output import FlashWatch, rate_and_left
 from bench.config import data_root
 from bench.core.stop import STOP
 from bench.flasher.values import Progress
+from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from bench.images.signing import demo_payload
 
 Cli = Callable[..., Any]
@@ -325,7 +325,7 @@ def test_rate_without_progress_is_not_invented() -> None:
 INTERRUPTED = """
 import os, sys
 from bench import __main__ as program
-from bench.cli.flash_output import FlashWatch
+from bench.cli.flash.output import FlashWatch
 shown, signals = FlashWatch.flash, [int(number) for number in sys.argv.pop(1).split(",")]
 def flash(self, event):
     shown(self, event)

@@ -12,7 +12,7 @@ import pytest
 from bench.core.clock import Timer
 from bench.link import can_adapter
 from bench.link.can_adapter import CanAdapter, Event, Heard, Sent
-from bench.ports import ChannelSpec
+from bench.ports.can import ChannelSpec
 from bench.wire.can import CanFrame
 
 LIMIT_S = 20
