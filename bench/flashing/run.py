@@ -168,10 +168,8 @@ async def flash_order(
 
 def _targets(order: FlashOrder, accesses: Mapping[str, EcuAccess]) -> list[FlashTarget]:
     return [
-        FlashTarget(
-            ecu.job, accesses[ecu.entry.id].link, accesses[ecu.entry.id].functional, accesses[ecu.entry.id].recipe
-        )
-        for ecu in order.ecus
+        FlashTarget(ecu.job, access.link, access.functional, access.recipe, tuple(access.elsewhere.values()))
+        for ecu, access in ((ecu, accesses[ecu.entry.id]) for ecu in order.ecus)
     ]
 
 
