@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.agent.agent_log import AgentLog, EcuResult, OrderState
+from bench.agent.agent_log import WHOLE_PACKAGE, AgentLog, EcuResult, OrderState
 from bench.agent.states import Event
 from bench.agent.vehicle import AgentConfig, EcuAccess, Ecus, ProgressSink
 from bench.core.clock import NS_PER_S
@@ -75,7 +75,7 @@ class Installer:
         if refused is None:
             await self._log.move(Event.PACKAGE_GOOD)
         else:
-            await self._log.move(Event.PACKAGE_REFUSED, self.all_ecus(refused))
+            await self._log.move(Event.PACKAGE_REFUSED, self.failed_whole(refused))
 
     async def _verified(self) -> tuple[tuple[VerifiedImage, ...], EcuResult | None]:
         """Return the images that may be installed, or none and the result that says why."""
@@ -111,7 +111,7 @@ class Installer:
         images, refused = await self._verified()
         if refused is not None:  # the disk or an ECU changed its mind after a power loss
             await self._log.move(
-                Event.INSTALL_FAILED, self.all_ecus(replace(refused, result_code=ScomoResult.INSTALL_FAILED))
+                Event.INSTALL_FAILED, self.failed_whole(replace(refused, result_code=ScomoResult.INSTALL_FAILED))
             )
             return
         await self._install_all([image for image in images if image.entry.ecu not in self._log.order.results])
@@ -227,16 +227,19 @@ class Installer:
 
     # Results ----------------------------------------------------------------------------------------
 
-    def all_ecus(self, result: EcuResult) -> OrderState:
-        """Return the order with the same result for every ECU of the vehicle."""
-        return replace(self._log.order, results=dict.fromkeys(self._ecus, result))
+    def failed_whole(self, result: EcuResult) -> OrderState:
+        """Return the order with a result for every component that has none: which they are, only the server knows now.
+
+        What an ECU that is done already reported stays: it runs its new software whatever became of the package.
+        """
+        return replace(self._log.order, results={**self._log.order.results, WHOLE_PACKAGE: result})
 
     def cleared(self) -> OrderState:
         """Return the order once it was reported: nothing."""
         return OrderState()
 
     def alerts(self) -> tuple[Alert, ...]:
-        """Return one OperationComplete alert per ECU."""
+        """Return one OperationComplete alert per ECU, and one for the rest of the package where it failed whole."""
         order = self._log.order
         return tuple(
             OperationComplete(
@@ -248,6 +251,7 @@ class Installer:
                 ),
                 version=result.version,
                 text=result.text,
+                correlator=order.correlator,
             ).alert()
             for ecu, result in order.results.items()
         )
