@@ -30,6 +30,8 @@ class Execution:
     virtual_ns: int
     story_ns: int
     """Of that, without what the bench did before and after the story."""
+    epoch_ns: int
+    """The date at which the run began, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     wall_s: float
     crash: PartCrashed | None
     quiet: bool
@@ -68,6 +70,7 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
                 trace=world.journal.trace(),
                 virtual_ns=clock.now_ns(),
                 story_ns=clock.now_ns() - rig.besides_ns,
+                epoch_ns=clock.epoch_ns,
                 wall_s=watch.elapsed_s(),
                 crash=world.crash,
                 quiet=quiet,
