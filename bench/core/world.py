@@ -10,6 +10,7 @@ from bench.core.canonical import canonical_json
 from bench.core.clock import Clock
 from bench.core.journal import Journal
 from bench.core.loop import speaks_for_the_dead
+from bench.core.offers import Offers
 from bench.core.points import Points
 from bench.core.records import (
     BootRecord,
@@ -62,6 +63,7 @@ class World:
         self.points = Points(clock)
         self.seeds = Seeds(seed)
         self.recorder = Recorder()
+        self.offers = Offers()
         self.nodes: list[Stoppable] = []
         self.crash: PartCrashed | None = None
         self.on_crash: Callable[[], None] = lambda: None

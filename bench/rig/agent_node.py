@@ -19,6 +19,7 @@ from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.ports.can import CanBus
+from bench.ports.faults import PACKAGE_PATH, POWER
 
 HTTP_TIMEOUT_S = 30.0
 
@@ -44,13 +45,23 @@ class AgentNode:
         self._model = NetworkModel(latency_ms=server.latency_ms, rate_bytes_s=server.rate_bytes_s)
         self.tamper = Tamper()
         self.node = Node(world, "agent", self._boot)
+        self._cuts = 0
+        world.offers.offer(POWER, self, "agent")
+        world.offers.offer(PACKAGE_PATH, self.tamper, "agent")
 
     def cut(self, cause: str) -> None:
-        """Take the power away: the disk keeps what was synced."""
+        """Take the power away: the disk keeps what was synced. Cuts may overlap (`bench.ports.faults.PowerSwitch`)."""
+        self._cuts += 1
         if self.node.powered:
             self.node.cut(cause)
             if self._folder is None:
                 self._disk.lose_power()
+
+    def restore(self, cause: str) -> None:
+        """End one cut; after the last the agent boots."""
+        self._cuts -= 1
+        if not self._cuts:
+            self.node.power_on(cause)
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return what lies on the disk now."""
