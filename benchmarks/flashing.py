@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.description.ecu_entry import EcuEntry
+
 from bench.assembly.links import ecu_links
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
@@ -13,7 +15,6 @@ from bench.core.records import FrameRecord
 from bench.core.seeds import keyed_bytes
 from bench.core.world import World
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, sign_image

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.agent.vehicle import EcuAccess
 from bench.assembly.transports import diag_link
 from bench.core.node import Incarnation
 from bench.description.affected_buses import affected_buses
 from bench.description.load import BenchFiles
 from bench.description.vehicle_file import VehicleFile
+from bench.flasher.access import EcuAccess
 from bench.link.isotp_link import IsoTpFunctionalLink
 from bench.ports.can import CanBus, CanPort
 

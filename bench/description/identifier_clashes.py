@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from bench.config.misfit import misfit
 
 if TYPE_CHECKING:
-    from bench.description.vehicle_file import EcuEntry, VehicleFile
+    from bench.description.ecu_entry import EcuEntry
+    from bench.description.vehicle_file import VehicleFile
 
 TESTER = -1
 """Stands where an ECU's number stands, for what no ECU sends."""

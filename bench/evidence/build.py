@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bench.config.output import this_tool
 from bench.core.canonical import sha256_hex
 from bench.core.clock import wall_utc
 from bench.evidence.bus_view import buses_of
 from bench.evidence.compare_view import comparisons_of, readings_of
-from bench.evidence.contract import this_tool, values_text
+from bench.evidence.contract import values_text
 from bench.evidence.memory_view import banks_of, flash_counts
 from bench.evidence.sequence_view import sequence_of
 from bench.evidence.timeline_view import timeline_of
@@ -40,7 +41,7 @@ def view_of(result: RunResult) -> View:
         flash=flash_counts(record),
         faults=_faults(result),
         events=_events(result),
-        events_left_out=max(0, len(record.server_events) - MAX_EVENTS),
+        events_left_out=max(0, len(record.server_events.items) - MAX_EVENTS),
         buses=buses_of(record, result.inputs),
         inputs=tuple(
             InputRow(name=name, size_bytes=len(data), sha256=sha256_hex(data))
@@ -64,7 +65,7 @@ def _faults(result: RunResult) -> tuple[FaultRow, ...]:
 
 def _events(result: RunResult) -> tuple[EventRow, ...]:
     """Return the server's log, numbered through; of a very long one its beginning and its end."""
-    rows = list(enumerate(result.record.server_events, start=1))
+    rows = list(enumerate(result.record.server_events.items, start=1))
     shown = rows if len(rows) <= MAX_EVENTS else (*rows[: MAX_EVENTS // 2], *rows[-MAX_EVENTS // 2 :])
     return tuple(
         EventRow(seq=number, t_ns=event.t_ns, kind=event.kind, data=values_text(event.data)) for number, event in shown

@@ -34,10 +34,10 @@ def _change(strike: Strike) -> None:
 
 
 def _refuse_an_ecu_without_image(point: FaultPoint, how: PackageParameters, targets: FaultTargets) -> None:
-    if how.ecu not in targets.ordered:
-        raise Unfit(
-            "no image of the order is for that ECU", key="ecu", found=how.ecu, allowed=", ".join(targets.ordered)
-        )
+    for package, ecus in targets.packages.items():  # every package on its way is changed, from the fault on
+        if how.ecu not in ecus:
+            problem = f"no image of package {package} is for that ECU"
+            raise Unfit(problem, key="ecu", found=how.ecu, allowed=", ".join(ecus))
 
 
 KINDS = (

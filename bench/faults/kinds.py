@@ -26,8 +26,8 @@ class FaultTargets:
 
     parts: Mapping[str, str]
     """By part: which kind of part it is (`ecu`, `agent`)."""
-    ordered: Sequence[str]
-    """ECUs that get an image by the order."""
+    packages: Mapping[str, Sequence[str]]
+    """By package of an order: the ECUs that it has images for."""
     areas: Mapping[tuple[str, str], range]
     """By ECU and area (`image`, `header`): the addresses that it has."""
 

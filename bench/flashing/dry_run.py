@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.agent.vehicle import EcuAccess
 from bench.assembly.links import ecu_links
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
 from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.world import World
+from bench.flasher.access import EcuAccess
 from bench.flasher.values import Progress
 from bench.flashing.ideal_ecu import IdealEcu
 from bench.flashing.ideal_times import EcuTimes, known_times

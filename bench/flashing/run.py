@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.agent.vehicle import EcuAccess
 from bench.assembly.channels import note_pacing, open_buses, stays_here
 from bench.assembly.images import installed_images
 from bench.assembly.links import ecu_links
@@ -18,9 +17,10 @@ from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.records import FrameRecord
 from bench.core.world import World
+from bench.description.ecu_entry import EcuEntry
 from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
+from bench.flasher.access import EcuAccess
 from bench.flasher.errors import FlasherError
 from bench.flasher.identification import Identification, read_identification
 from bench.flasher.identity import confirm_ecu

@@ -60,6 +60,6 @@ def _targets(files: BenchFiles, scenario: Scenario) -> FaultTargets:
         areas[ecu.id, "image"] = range(memory.region_base, memory.region_base + memory.region_size)
     return FaultTargets(
         parts={**{ecu.id: ECU for ecu in files.vehicle.ecus}, "agent": AGENT},
-        ordered=[image.ecu for image in scenario.order.images],
+        packages={order.package: [image.ecu for image in order.images] for order in scenario.orders},
         areas=areas,
     )

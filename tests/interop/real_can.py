@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.agent.vehicle import EcuAccess
+from bench.flasher.access import EcuAccess
+
 from bench.assembly.channels import open_buses
 from bench.assembly.images import IMAGE_KEY
 from bench.assembly.links import ecu_links
