@@ -37,6 +37,11 @@ class BenchFiles:
     inputs: dict[str, bytes]
 
     @property
+    def software_ids(self) -> dict[str, str]:
+        """By ECU id."""
+        return {ecu.id: ecu.software_id for ecu in self.vehicle.ecus}
+
+    @property
     def simulated(self) -> tuple[EcuEntry, ...]:
         """The ECUs that the bench simulates; the others are physically there."""
         return tuple(ecu for ecu in self.vehicle.ecus if self.bench.simulates(ecu.id))

@@ -15,6 +15,7 @@ from bench.core.records import StoredFile
 from bench.core.world import World
 from bench.description.bench_file import AgentEquipment
 from bench.description.load import BenchFiles
+from bench.flasher.access import accesses
 from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
@@ -71,7 +72,7 @@ class AgentNode:
         disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(self._world, life, self._folder)
         model = self._model if self._files.bench.server.driver == "sim" else None
         network = Network(self._world, life, self._carrier(), model, self.tamper)
-        ecus = ecu_links(self._files, self._buses, life)
+        ecus = accesses(ecu_links(self._files, self._buses, life), self._files.recipes, self._files.software_ids)
         transport = HttpxTransport(network, HTTP_TIMEOUT_S)
         agent = Agent(self._world, life, self._config, transport, DiskStorage(disk), ecus, self._progress)
         life.spawn(agent.run(), "agent")

@@ -142,7 +142,7 @@ def test_fault_of_a_package_strikes_in_a_whole_run(tmp_path: Path) -> None:
     assert fault.restored_t_ns is not None
     assert fault.t_ns is not None
     assert fault.restored_t_ns - fault.t_ns == 5_000_000
-    assert [record.cause for record in result.record.power if record.part == "body"][-1] == "blinked"
+    assert [record.cause for record in result.record.power.items if record.part == "body"][-1] == "blinked"
 
 
 @pytest.mark.usefixtures("relays")

@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from bench.description.ecu_entry import EcuEntry
-
 from bench.assembly.links import functional_link
 from bench.assembly.transports import own_link
 from bench.config import data_root, load_toml
@@ -23,6 +21,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.points import FaultPoint
 from bench.core.world import World
+from bench.description.ecu_entry import EcuEntry
 from bench.description.vehicle_file import VehicleFile
 from bench.flasher.errors import FlasherError
 from bench.flasher.recipe import Recipe
