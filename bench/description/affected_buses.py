@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bench.description.ecu_entry import EcuEntry
 from bench.description.surroundings import heard_frames
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.vehicle_file import VehicleFile
 
 
 def affected_buses(vehicle: VehicleFile, ecu: EcuEntry) -> tuple[str, ...]:

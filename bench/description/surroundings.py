@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.core.records import CyclicFrame, ExpectedFrame, Surroundings
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.ecu_entry import EcuEntry
+from bench.description.vehicle_file import VehicleFile
 
 FIRST_PARTNER_DTC, DTC_STEP = 0xC10087, 0x100
 """The n-th partner's absence is this and n - 1 steps (key `partners` of the vehicle file)."""
