@@ -208,10 +208,10 @@ class BenchRig:
         plan, clock = self._scenario.drive_after, self._world.clock
         began_ns = clock.now_ns()
         if not self._vehicle.car.state.ignition:
-            self.change_car("ignition", True, "drive after the update")
+            self._vehicle.set_car("ignition", True, "drive after the update")
         for step in plan.steps:
             when_ns = began_ns + round(step.at_s * NS_PER_S)
-            clock.call_at_ns(when_ns, self.change_car, step.key, step.value, "drive after the update")
+            clock.call_at_ns(when_ns, self._vehicle.set_car, step.key, step.value, "drive after the update")
         await clock.sleep_ns(round(plan.lasts_s(virtual=self._files.bench.clock == "virtual") * NS_PER_S))
         self._driven_after_ns = (began_ns, clock.now_ns())
         self.besides_ns += clock.now_ns() - began_ns

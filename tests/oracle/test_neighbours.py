@@ -204,6 +204,11 @@ BREAKS: dict[str, tuple[Change, str, str]] = {
         "body has a new DTC",
         "flasher",
     ),
+    "a DTC, excused by a fault that strikes the car at its point": (
+        faulted("condition:door:request:1", with_dtcs(dtcs(False, "door", (0x123456, 0x2C)))),
+        "new DTC 123456",
+        "flasher",
+    ),
     "a lost communication that lasts": (
         faulted("power.agent:agent:frame:9", with_dtcs(dtcs(False, "door", (LOST_BODY, 0x2F)))),
         "new DTC C10087",
@@ -301,6 +306,9 @@ ALLOWED: dict[str, Change] = {
     ),
     "a lost communication of one that stays in its bootloader": lambda record: gateway_dead(
         with_dtcs(dtcs(False, "door", (LOST_GATEWAY, 0x2F)))(record)
+    ),
+    "a DTC after the whole vehicle lost power at somebody's point": faulted(
+        "power.vehicle:body:frame:9", with_dtcs(dtcs(False, "door", (0xF00316, 0x2C)))
     ),
     "a DTC of an ECU that a fault struck": faulted(
         "supply:door:frame:9", with_dtcs(dtcs(False, "door", (0xF00316, 0x2C)))

@@ -12,10 +12,14 @@ from bench.oracle.facts import Facts, Source
 from bench.oracle.findings import Finding, at, bench, failed, in_flash, passed, undecided, unseen
 from bench.oracle.fold import Rule
 from bench.oracle.result import Evidence
-from bench.oracle.situation import APPLICATION, Situation
+from bench.oracle.situation import APPLICATION, Disturbance, Situation
 from bench.oracle.stream import DumpBefore, Event, ExecutionEnded
 
 FIRST_STAGE = "boot_manager"
+WHOLE_VEHICLE = ("power.vehicle", "supply")
+"""Classes of faults that everybody may feel: all ECUs hang on one battery."""
+INTO_A_PART = ("power.ecu", "power.agent", "ecu", "isotp", "storage")
+"""Classes of faults that do something to the part at whose point they strike (docs/contracts.md, Fault points)."""
 NVM = "nvm"
 PAGE_BYTES = 4096
 """Memory is compared by hashes of pages of this size."""
@@ -28,9 +32,19 @@ def bystanders(facts: Facts) -> tuple[str, ...]:
 
 
 def struck(situation: Situation, *parts: str) -> bool:
-    """Return whether a fault was injected into one of these parts, or into the whole vehicle."""
-    struck_parts = {fault.point.split(":")[1] for fault in situation.faults}
-    return not struck_parts.isdisjoint((*parts, "vehicle"))
+    """Return whether a fault was injected into one of these parts, or took the whole vehicle's supply.
+
+    A point names the part at which it lies; what strikes there may be the car or the network, which excuses nobody.
+    """
+    return any(
+        fault.fault_class in WHOLE_VEHICLE or (fault.fault_class in INTO_A_PART and part_of(fault) in parts)
+        for fault in situation.faults
+    )
+
+
+def part_of(fault: Disturbance) -> str:
+    """Return the part that a fault's point names."""
+    return fault.point.split(":")[1]
 
 
 class NobodyElseRestarts(Rule):

@@ -6,7 +6,7 @@ from bench.core.records import Dtc, DtcReading, ExpectedFrame
 from bench.oracle.facts import Facts, Source
 from bench.oracle.findings import Finding, at, bench, failed, passed, undecided, unseen
 from bench.oracle.fold import Rule
-from bench.oracle.invariants.neighbours import runs_application, struck
+from bench.oracle.invariants.neighbours import WHOLE_VEHICLE, part_of, runs_application, struck
 from bench.oracle.pairing import Exchanged
 from bench.oracle.result import Evidence
 from bench.oracle.situation import Disturbance, Situation
@@ -14,7 +14,7 @@ from bench.oracle.stream import Event
 
 TEST_FAILED = 0x01
 """Bit of statusOfDTC (ISO 14229-1, annex D.2): the last test failed, so the failure is there now."""
-SUPPLY_CLASSES = ("power.ecu", "power.vehicle", "supply")
+CUT_OF_AN_ECU = "power.ecu"
 
 
 class NoNewDtc(Rule):
@@ -98,8 +98,7 @@ class NoNewDtc(Rule):
 
     def _came_later(self, ecu: str, fault: Disturbance) -> bool:
         """Return whether a fault took an ordered ECU's supply after its last programming, which clears what was."""
-        part = fault.point.split(":")[1]
-        if fault.fault_class not in SUPPLY_CLASSES or part not in (ecu, "vehicle"):
+        if fault.fault_class not in WHOLE_VEHICLE and (fault.fault_class, part_of(fault)) != (CUT_OF_AN_ECU, ecu):
             return False
         over_ns = fault.t_ns if fault.over_ns is None else fault.over_ns
         return over_ns > self._checked_ns.get(ecu, -1)
