@@ -131,6 +131,17 @@ def test_dtcs_are_cleared_after_their_setting_is_on_again(bench: Any) -> None:
     bench.assert_runs("1.1.0")
 
 
+@pytest.mark.parametrize("answers", [[b"\x7f\x14\x22"], []], ids=["refused", "silent"])
+def test_dtcs_that_cannot_be_cleared_are_noted_and_nothing_is_programmed_again(
+    bench: Any, answers: list[bytes]
+) -> None:
+    bench.ecu.on("14FFFFFF", lambda ecu, _request: [ecu.answer(1, answer) for answer in answers], times=9)
+    report = bench.flash()
+    assert [event.name for event in report.events].count("dtcs_not_cleared") == 1
+    assert report.downloads == 1
+    bench.assert_runs("1.1.0")
+
+
 # Erasing --------------------------------------------------------------------------------------------
 
 
