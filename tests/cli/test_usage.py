@@ -92,6 +92,18 @@ def test_wrong_usage_has_all_rows(
     assert "Usage:" not in ended.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "step"),
+    [
+        ("--nosuch", "otabench run --help"),
+        ("--benhc=sim", "write --bench in its place; otabench run --help"),
+        ("--jsno", "write --json in its place; otabench run --help"),
+    ],
+)
+def test_option_is_proposed_only_for_a_word_that_is_much_like_it(otabench: Cli, typed: str, step: str) -> None:
+    assert rows(otabench("run", "healthy", typed))["next"] == step
+
+
 def test_command_without_arguments_shows_its_help(otabench: Cli) -> None:
     ended = otabench("image")
     assert ended.code == 2
