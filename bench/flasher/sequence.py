@@ -29,7 +29,7 @@ from bench.flasher.recipe import Recipe, Step
 from bench.flasher.services import ecu_reset
 from bench.flasher.steps import STEPS
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
-from bench.ports import DiagLink, FunctionalLink
+from bench.ports.diagnostics import DiagLink, FunctionalLink
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
 ASKED_BY_RECIPE = (0x27, 0x31, 0x34)

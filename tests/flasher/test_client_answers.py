@@ -18,7 +18,7 @@ from bench.flasher.services import (
     start_routine,
     transfer_data,
 )
-from bench.ports import LinkError
+from bench.ports.diagnostics import LinkError
 
 if TYPE_CHECKING:
     from bench.flasher.client import UdsClient
