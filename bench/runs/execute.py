@@ -28,6 +28,8 @@ class Execution:
     journal: tuple[bytes, ...]
     trace_sha256: str
     virtual_ns: int
+    epoch_ns: int
+    """The date at which the run began, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     wall_s: float
     crash: PartCrashed | None
     quiet: bool
@@ -56,6 +58,7 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
                 journal=tuple(world.journal.lines()),
                 trace_sha256=world.journal.sha256(),
                 virtual_ns=clock.now_ns(),
+                epoch_ns=clock.epoch_ns,
                 wall_s=watch.elapsed_s(),
                 crash=world.crash,
                 quiet=quiet,
