@@ -6,13 +6,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from bench.core.clock import NS_PER_US
 from bench.core.errors import InputError
 from bench.core.records import FrameRecord
 from bench.evidence.build import view_of
 from bench.evidence.contract import Run, run_model
-from bench.evidence.html import render_report
+from bench.evidence.html import Entry, entry_of, render_report
 from bench.evidence.junit import junit_xml
 from bench.evidence.places import REPORT, folder_name, safe_name
 from bench.evidence.view import View
@@ -29,10 +30,16 @@ def write_run(result: RunResult, out: Path) -> Path:
     Nothing half written is ever visible: files are made in a hidden sibling and renamed when whole. InputError
     names a folder that cannot be written.
     """
+    write_entry(result, out)
+    return out / folder_name(result)
+
+
+def write_entry(result: RunResult, out: Path) -> Entry:
+    """Write the run's folder as `write_run` does, and return the run's line for a table that lies in `out`."""
     folder = out / folder_name(result)
     run, view = run_model(result, out), view_of(result)
     replace_folder(folder, lambda place: _fill(place, result, run, view))
-    return folder
+    return entry_of(f"{quote(folder.name)}/{REPORT}", run, view)
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
