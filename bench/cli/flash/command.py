@@ -21,7 +21,7 @@ from bench.cli.flash.output import (
 )
 from bench.cli.flash.plan import plan_model, print_plan
 from bench.cli.image.keys import signer
-from bench.cli.options import common, find
+from bench.cli.options import address_option, base_option, common, find
 from bench.core.errors import InputError
 from bench.core.stop import STOP
 from bench.description.load import BenchFiles
@@ -42,7 +42,7 @@ EXIT_CODES = {"flashed": 0, "failed": 1}
 @click.option("--version", "version", help="Version of firmware that has no signed header.")
 @click.option("--release-counter", type=click.IntRange(0, 2**32 - 1), help="Release counter of such firmware.")
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
-@click.option("--base", show_default="0", help="Address of a binary file, 0x… or decimal.")
+@base_option
 @click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key that signs; simulated: a test key.")
 @click.option("--one-by-one", is_flag=True, help="One ECU after the other, instead of all together.")
 @click.option("--read", is_flag=True, help="Read the identification of every ECU; nothing is changed.")
@@ -198,16 +198,5 @@ def _signing(
         release_counter=release_counter if isinstance(release_counter, int) else None,
         key=signer(key, None) if isinstance(key, Path) else None,
         crop=bool(crop),
-        base=None if base is None else _address(str(base)),
+        base=address_option(None if base is None else str(base)),
     )
-
-
-def _address(base: str) -> int:
-    try:
-        address = int(base, 0)
-    except ValueError:
-        address = -1
-    if not 0 <= address < 2**32:
-        allowed = "0 to 0xFFFFFFFF, as 0x… or decimal"
-        raise InputError("--base is no address", key="--base", found=base, allowed=allowed)
-    return address
