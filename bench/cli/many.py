@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bench.cli.bench_hint import naming_a_bench
 from bench.cli.firmware_option import Firmware
 from bench.cli.options import find
 from bench.cli.output import Watch
@@ -41,6 +42,13 @@ class RunTask:
     seed: int
     firmware: Firmware
     out: Path
+
+    def fitting_job(self, progress: Callable[[Progress], None] = _silent) -> Job:
+        """Read the files as `job` does; of a bench that does not fit, the message names one that does."""
+        try:
+            return self.job(progress)
+        except InputError as error:
+            raise naming_a_bench(error, self.scenario) from None
 
     def job(self, progress: Callable[[Progress], None] = _silent) -> Job:
         """Read the files; `InputError` when something is wrong with them."""
@@ -148,7 +156,7 @@ def refuse_workers_in_real_time(bench: Path, *, virtual: bool, jobs: int) -> Non
 
 def _outcome(task: RunTask, runner: Runner, progress: Callable[[Progress], None]) -> Outcome:
     try:
-        return write_entry(runner.run(task.job(progress)), task.out)
+        return write_entry(runner.run(task.fitting_job(progress)), task.out)
     except InputError as error:
         return NotRun(scenario=_name(task), exit_code=error.exit_code, message=with_next_step(error))
     except EquipmentError as error:

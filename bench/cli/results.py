@@ -79,7 +79,9 @@ def print_findings(run: Run) -> None:
     """Print the invariants of one run, each with its sentence, and the notes."""
     console = answers()
     for item in run.invariants:
-        _print_finding(console, item.verdict.value.replace("_", " "), STYLES[item.verdict], item.id.value, item.sentence)
+        _print_finding(
+            console, item.verdict.value.replace("_", " "), STYLES[item.verdict], item.id.value, item.sentence
+        )
     for note in run.notes:
         _print_finding(console, "note", "yellow", "", note)
 
@@ -88,7 +90,9 @@ def _print_finding(console: Console, word: str, style: str, name: str, sentence:
     """Print one line; on a terminal a long sentence goes on below itself, elsewhere it stays one line for grep."""
     verdict = Text(f"{word:<13}", style)
     if not console.is_terminal:
-        console.print(Text("  ").append_text(verdict).append(f" {name + ' ' if name else '':<11}{sentence}"), soft_wrap=True)
+        console.print(
+            Text("  ").append_text(verdict).append(f" {name + ' ' if name else '':<11}{sentence}"), soft_wrap=True
+        )
         return
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.assembly.load import load_bench
 from bench.cli.canlog import check_can_log, log_of_run
 from bench.cli.firmware_option import Firmware, run_options
 from bench.cli.many import RunTask, Shown, exit_code, parted, refuse_workers_in_real_time, run_all, scenarios_of
@@ -14,7 +15,6 @@ from bench.cli.options import find
 from bench.cli.output import Watch
 from bench.cli.results import print_run, print_runs
 from bench.core.errors import InputError
-from bench.description.load import load_bench
 from bench.evidence.index import write_index, write_junit
 from bench.evidence.write import write_entry
 from bench.runs.runner import Runner
@@ -74,7 +74,7 @@ def run(
 def _run_one(task: RunTask, can_log: Path | None, as_json: bool) -> int:
     check_can_log(can_log)
     with Watch(f"run {task.scenario.stem}") as watch:
-        result = Runner().run(task.job(watch.flash))
+        result = Runner().run(task.fitting_job(watch.flash))
         watch.title("writing the report")
         entry = write_entry(result, task.out)
         log_of_run(result, can_log)

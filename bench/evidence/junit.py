@@ -51,7 +51,9 @@ def _suite(run: Run) -> ElementTree.Element:
 
 def _suite_not_run(missing: NotRun) -> ElementTree.Element:
     suite = ElementTree.Element("testsuite", name=_clean(missing.scenario))
-    case = ElementTree.SubElement(suite, "testcase", classname=_clean(f"otabench.{missing.scenario}"), name=CASE_NOT_RUN)
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=_clean(f"otabench.{missing.scenario}"), name=CASE_NOT_RUN
+    )
     first = missing.message.partition("\n")[0]
     error = ElementTree.SubElement(case, "error", type=f"exit code {missing.exit_code}", message=_clean(first))
     error.text = _clean(missing.message)

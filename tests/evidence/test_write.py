@@ -12,8 +12,7 @@ import pytest
 from bench.core.clock import EPOCH_NS
 from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FrameRecord
-from bench.evidence.contract import Run
-from bench.evidence.contract import NotRun
+from bench.evidence.contract import NotRun, Run
 from bench.evidence.index import write_index, write_junit
 from bench.evidence.places import folder_name
 from bench.evidence.view import View
