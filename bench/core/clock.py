@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
@@ -67,6 +67,19 @@ def utc(now_ns: int, epoch_ns: int = EPOCH_NS) -> datetime:
 def date_of(clock: Clock) -> datetime:
     """Return the date that a clock shows: what goes into a real ECU or certificate check must be the real day."""
     return utc(clock.now_ns(), clock.epoch_ns)
+
+
+class Instant(NamedTuple):
+    """A moment twice: nanoseconds of the run, and nanoseconds since 1970, which go on over restarts."""
+
+    t_ns: int
+    wall_ns: int
+
+
+def instant(clock: Clock) -> Instant:
+    """Return now; the date is the clock's own (`Clock.epoch_ns`)."""
+    t_ns = clock.now_ns()
+    return Instant(t_ns, clock.epoch_ns + t_ns)
 
 
 class RealClock:

@@ -154,23 +154,22 @@ async def flash_order(
         raise EquipmentError(f"the simulated vehicle crashed: {world.crash}")
     note_pacing(world, order.files, buses or {})
     world.seal()
+    trace = world.journal.trace()
     return FlashResult(
         ecus=tuple(_flashed(world, order.files, outcome, confirmed) for outcome in session.outcomes()),
         duration_ns=end_ns - start_ns,
         epoch_ns=world.clock.epoch_ns,
         interrupted=interrupted,
         frames=world.journal.frames(),
-        journal=tuple(world.journal.lines()),
-        trace_sha256=world.journal.sha256(),
+        journal=trace.lines,
+        trace_sha256=trace.sha256,
     )
 
 
 def _targets(order: FlashOrder, accesses: Mapping[str, EcuAccess]) -> list[FlashTarget]:
     return [
-        FlashTarget(
-            ecu.job, accesses[ecu.entry.id].link, accesses[ecu.entry.id].functional, accesses[ecu.entry.id].recipe
-        )
-        for ecu in order.ecus
+        FlashTarget(ecu.job, access.link, access.functional, access.recipe, tuple(access.elsewhere.values()))
+        for ecu, access in ((ecu, accesses[ecu.entry.id]) for ecu in order.ecus)
     ]
 
 

@@ -63,7 +63,7 @@ class BenchRig:
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
         self._driven_ns = 0
-        self.points: PointTable = {}
+        self.points = PointTable()
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
         self._to_close = ExitStack()
@@ -107,7 +107,7 @@ class BenchRig:
 
     def _make_account(self) -> VehicleAccount:
         vehicle = self._files.vehicle
-        token = self._world.seeds.draw("factory", "token", 16).hex()
+        token = self._world.entropy.draw("factory", "token", 16).hex()
         return VehicleAccount(
             server_url=self._server.dm_url, dev_id=vehicle.dev_id, vin=vehicle.vin, factory_token=token
         )
