@@ -43,10 +43,10 @@ def rows(ended: Any) -> dict[str, str]:
         ),
         (
             ["run"],
-            "argument SCENARIO is missing",
-            "SCENARIO",
+            "argument SCENARIO... is missing",
+            "SCENARIO...",
             "nothing",
-            "otabench run [OPTIONS] SCENARIO",
+            "otabench run [OPTIONS] SCENARIO...",
             "otabench run --help",
         ),
         (
@@ -61,12 +61,12 @@ def rows(ended: Any) -> dict[str, str]:
         (["runn"], "no such command", None, "runn", "dashboard", "write run in its place"),
         (["fly"], "no such command", None, "fly", "replay", "otabench --help"),
         (
-            ["run", "healthy", "more"],
+            ["replay", "v1.x", "more"],
             "unexpected extra argument",
             None,
-            "otabench run healthy more",
-            "otabench run [OPTIONS] SCENARIO",
-            "otabench run --help",
+            "otabench replay v1.x more",
+            "otabench replay [OPTIONS] ID",
+            "otabench replay --help",
         ),
         (
             ["run", "healthy", "--seed"],
