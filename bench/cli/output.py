@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from bench.core.clock import Stopwatch
 from bench.flasher.values import Progress as FlashProgress
@@ -26,6 +27,14 @@ def answers() -> Console:
     return console if console.is_terminal else Console(highlight=False, emoji=False, width=PLAIN_WIDTH)
 
 
+class _Sent(DownloadColumn):
+    """Bytes of bytes; nothing on a line that counts none."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of a line."""
+        return Text() if task.total is None else super().render(task)
+
+
 class Watch(AbstractContextManager["Watch"]):
     """A live line for the run and a bar per ECU being flashed, on a terminal.
 
@@ -37,7 +46,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            DownloadColumn(binary_units=True),
+            _Sent(binary_units=True),
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
