@@ -12,7 +12,7 @@ from bench.evidence.build import view_of
 from bench.evidence.contract import run_model, this_tool
 from bench.evidence.html import Entry, entry_of, render_index
 from bench.evidence.places import REPORT, folder_name
-from bench.evidence.write import unwritable
+from bench.evidence.write import unwritten
 from bench.oracle.result import RunResult
 
 INDEX = "index.html"
@@ -28,7 +28,7 @@ def write_index(results: Sequence[RunResult], out: Path) -> Path:
         part.write_text(page, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise unwritten(out, error) from error
     finally:
         _remove(part)
     return path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from bench.core.clock import NS_PER_US
-from bench.core.errors import InputError
+from bench.core.errors import OutputError
 from bench.core.records import FrameRecord
 from bench.evidence.build import view_of
 from bench.evidence.contract import Run, run_model
@@ -26,7 +26,7 @@ OUT_HINT = "name another folder with --out DIR"
 def write_run(result: RunResult, out: Path) -> Path:
     """Write the run's folder below `out` and return it; one of the same id is replaced whole.
 
-    Nothing half written is ever visible: files are made in a hidden sibling and renamed when whole. InputError
+    Nothing half written is ever visible: files are made in a hidden sibling and renamed when whole. OutputError
     names a folder that cannot be written.
     """
     folder = out / folder_name(result)
@@ -49,16 +49,15 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         fill(part)
         _swap(part, folder, old)
     except OSError as error:
-        raise unwritable(folder.parent, error) from error
+        raise unwritten(folder.parent, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def unwritable(folder: Path, error: OSError) -> InputError:
-    """Return the message for a report folder that cannot be written."""
-    reason = error.strerror or str(error)
-    return InputError(f"reports cannot be written: {reason}", file=str(folder), hint=OUT_HINT)
+def unwritten(folder: Path, error: OSError) -> OutputError:
+    """Return the error for a report folder that cannot be written: the run has been made, so it is no wrong input."""
+    return OutputError(f"reports cannot be written: {error.strerror or error}", file=str(folder), hint=OUT_HINT)
 
 
 def _swap(part: Path, folder: Path, old: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from bench.core.stop import SIGNAL_CODE
 from bench.oracle.result import RunResult, Verdict
 
 AS_EXPECTED, FAILED, INPUT, EQUIPMENT, INCONCLUSIVE = 0, 1, 2, 3, 4
@@ -12,7 +13,14 @@ _STRONGEST_FIRST = (INPUT, FAILED, EQUIPMENT, INCONCLUSIVE)
 
 def exit_code(results: Iterable[RunResult]) -> int:
     """Return the exit code of several runs."""
-    codes = [_of(result) for result in results]
+    return strongest([_of(result) for result in results])
+
+
+def strongest(codes: Collection[int]) -> int:
+    """Return the code that counts of several; that of a signal comes before all others."""
+    by_signal = max(codes, default=0)
+    if by_signal > SIGNAL_CODE:
+        return by_signal
     return next((code for code in _STRONGEST_FIRST if code in codes), AS_EXPECTED)
 
 

@@ -22,6 +22,7 @@ from bench.cli.flash.output import (
 from bench.cli.flash.plan import plan_model, print_plan
 from bench.cli.image.keys import signer
 from bench.cli.options import address_option, base_option, common, find
+from bench.cli.outputs import Outputs, check_room, room_of_images
 from bench.core.errors import InputError
 from bench.core.stop import STOP
 from bench.description.load import BenchFiles
@@ -92,6 +93,7 @@ def flash(
 
 
 def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: bool) -> int:
+    check_room(out, room_of_images(sum(len(ecu.image.data) for ecu in order.ecus)))
     virtual = order.files.bench.clock == "virtual"
     with FlashWatch() as watch, STOP.first_gently() if virtual else nullcontext(lambda _interrupt: None) as asked:
         try:
@@ -100,12 +102,14 @@ def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: 
             raise _refused(order, mismatch) from None
     folder = out / result_folder(order, result)
     shown = result_model(order, result, shown_path(folder), parallel=parallel)
-    write_flash(order, result, shown, out)
+    outputs = Outputs()
+    if outputs.write(lambda: write_flash(order, result, shown, out)) is None:
+        shown = shown.model_copy(update={"folder": ""})
     if as_json:
         click.echo(shown.to_json(), nl=False)
     else:
         print_flash(shown)
-    return _exit_code(result)
+    return outputs.exit_code(_exit_code(result))
 
 
 def _exit_code(result: FlashResult) -> int:

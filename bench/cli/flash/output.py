@@ -260,7 +260,8 @@ def print_flash(shown: FlashResultJson) -> None:
     for ecu in shown.ecus:
         _print_oddities(ecu)
     saved = f" for jobs of {shown.sum_s:.3f} s together" if len(shown.ecus) > 1 else ""
-    click.echo(f"total:  {shown.duration_s:.3f} s{saved}\ntrace:  {shown.trace_sha256}\nfolder: {shown.folder}")
+    click.echo(f"total:  {shown.duration_s:.3f} s{saved}\ntrace:  {shown.trace_sha256}")
+    click.echo(f"folder: {shown.folder or 'none, it could not be written'}")
 
 
 def _print_oddities(ecu: FlashedEcuResult) -> None:
