@@ -63,7 +63,10 @@ def log_format(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         found = path.suffix or "no suffix"
-        raise InputError("the suffix names no format of CAN logs", file=str(path), found=found, allowed=ALLOWED)
+        hint = "give the file one of these suffixes"
+        raise InputError(
+            "the suffix names no format of CAN logs", file=str(path), found=found, allowed=ALLOWED, hint=hint
+        )
     _python_can()
     return suffix
 

@@ -18,6 +18,7 @@ from tests.children import limited
 from tests.cli.conftest import Ended
 
 RELEASE = ("--version", "1.2.0", "--release-counter", "9")
+IDS = ("--hardware-id", "A", "--software-id", "B")
 SMALL_BYTES = 20_000
 """Longest file: the probe before a job and a header fit, the trace of a job does not."""
 LIMITED = """
@@ -86,7 +87,7 @@ def test_folder_without_room_is_refused_before_anything_is_touched(
         ("image", "make", "two_ecu_car", "body", "--size", "64KiB", "-o", "out.bin"),
         ("image", "convert", "big.bin", "out.hex"),
         ("image", "merge", "big.bin", "-o", "out.hex"),
-        ("image", "sign", "big.bin", "--hardware-id", "A", "--software-id", "B", *RELEASE, "--test-key", "image", "-o", "out.bin"),
+        ("image", "sign", "big.bin", *IDS, *RELEASE, "--test-key", "image", "-o", "out.bin"),
         ("canlog", "big.log", "out.log"),
         ("ecu", "--describe", "head_unit", "--svg", "out.svg"),
     ],
