@@ -18,6 +18,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.records import FrameRecord
 from bench.core.world import World
+from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
 from bench.description.vehicle_file import EcuEntry
 from bench.flasher.errors import FlasherError
@@ -124,7 +125,7 @@ async def _ready_bench(world: World, files: BenchFiles, buses: Mapping[str, CanB
     if files.simulated:
         vehicle = build_vehicle(world, files, buses, installed_images(files, seed))
         vehicle.power_on()
-        limits_ms = [vehicle.layout(ecu.id).boot_time_limit_ms for ecu in files.simulated]
+        limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files) if files.bench.simulates(layout.ecu)]
         await world.clock.sleep_ns(max(limits_ms) * NS_PER_MS)
     return plug_in_tester(world)
 
