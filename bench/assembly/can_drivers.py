@@ -46,6 +46,4 @@ def _python_can(world: World, spec: ChannelSpec, sender_of: SenderOf) -> CanAdap
 def needs_module(module: str, *, extra: str, key: str, found: str) -> None:
     """Raise InputError with the command that helps when an optional library is not installed."""
     if find_spec(module) is None:
-        raise InputError(
-            f"the library {module!r} is not installed", key=key, found=found, hint=install_command(extra)
-        )
+        raise InputError(f"the library {module!r} is not installed", key=key, found=found, hint=install_command(extra))

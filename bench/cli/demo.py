@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from bench.cli.firmware_option import Firmware
-from bench.cli.many import RunTask, Shown, exit_code, parted, run_all
+from bench.cli.many import RunTask, Shown, reported, run_all
 from bench.cli.options import common, find
 from bench.cli.output import Watch
-from bench.cli.results import print_runs
-from bench.evidence.index import write_index, write_junit
+from bench.cli.outputs import RUN_BYTES, check_room
 
 DEMO = ("healthy", "power_cut_ecu", "power_cut_agent", "forged_signature", "wrong_ecu", "planted_no_verification")
 """The demo's story, in this order."""
@@ -29,14 +27,9 @@ def demo(as_json: bool, out: Path, seed: int) -> int:
       otabench demo --json | python3 -m json.tool
       otabench demo --seed 7 --out /tmp/otabench
     """
+    check_room(out, RUN_BYTES)
     none = Firmware({}, crop=False, base=None)
     tasks = [RunTask(find("scenarios", name), find("benches", "sim"), seed, none, out) for name in DEMO]
     with Watch("demo") as watch:
         outcomes = run_all(tasks, 1, Shown(watch, DEMO), watch.flash)
-        entries, not_run = parted(outcomes)
-        index = write_index(entries, out, not_run)
-        write_junit(entries, out, not_run)
-    print_runs(entries, not_run, as_json)
-    if not as_json:
-        click.echo(f"report: {index}    (otabench dashboard --out {shlex.quote(str(out))} shows it in a browser)")
-    return exit_code(outcomes)
+    return reported(outcomes, out, as_json)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import click
+
 from bench.cli.bench_hint import naming_a_bench
 from bench.cli.firmware_option import Firmware
 from bench.cli.options import find
 from bench.cli.output import Watch
-from bench.cli.results import verdict_text
+from bench.cli.outputs import Outputs
+from bench.cli.results import print_runs, verdict_text
 from bench.cli.usage import with_next_step
 from bench.config import data_root
-from bench.core.errors import EquipmentError, InputError
+from bench.core.errors import InputError, OtabenchError
 from bench.core.stop import STOP
 from bench.evidence.contract import NotRun
 from bench.evidence.html import Entry
+from bench.evidence.index import write_index, write_junit
 from bench.evidence.write import write_entry
 from bench.flasher.values import Progress
 from bench.rig.job import make_job
@@ -134,6 +139,18 @@ def parted(outcomes: Iterable[Outcome]) -> tuple[list[Entry], list[NotRun]]:
     return [x for x in made if isinstance(x, Entry)], [x for x in made if isinstance(x, NotRun)]
 
 
+def reported(outcomes: Sequence[Outcome], out: Path, as_json: bool) -> int:
+    """Write index and JUnit over several runs, show the results whatever becomes of the files, return the exit code."""
+    entries, not_run = parted(outcomes)
+    outputs = Outputs()
+    index = outputs.write(lambda: write_index(entries, out, not_run))
+    outputs.write(lambda: write_junit(entries, out, not_run))
+    print_runs(entries, not_run, as_json)
+    if index is not None and not as_json:
+        click.echo(f"report: {index}    (otabench dashboard --out {shlex.quote(str(out))} shows it in a browser)")
+    return outputs.exit_code(exit_code(outcomes))
+
+
 def exit_code(outcomes: Iterable[Outcome]) -> int:
     """Return the exit code of several runs (`docs/contracts.md`)."""
     entries, not_run = parted(outcomes)
@@ -157,10 +174,9 @@ def refuse_workers_in_real_time(bench: Path, *, virtual: bool, jobs: int) -> Non
 def _outcome(task: RunTask, runner: Runner, progress: Callable[[Progress], None]) -> Outcome:
     try:
         return write_entry(runner.run(task.fitting_job(progress)), task.out)
-    except InputError as error:
-        return NotRun(scenario=_name(task), exit_code=error.exit_code, message=with_next_step(error))
-    except EquipmentError as error:
-        return NotRun(scenario=_name(task), exit_code=error.exit_code, message=str(error))
+    except OtabenchError as error:  # wrong input, an equipment error, or a folder that cannot be written
+        message = with_next_step(error) if isinstance(error, InputError) else str(error)
+        return NotRun(scenario=_name(task), exit_code=error.exit_code, message=message)
 
 
 def _name(task: RunTask) -> str:

@@ -11,8 +11,9 @@ from bench.cli.firmware_option import Firmware, run_options
 from bench.cli.many import RunTask, exit_code
 from bench.cli.options import find
 from bench.cli.output import Watch
+from bench.cli.outputs import RUN_BYTES, Outputs, check_room
 from bench.cli.results import print_run
-from bench.evidence.write import write_entry
+from bench.evidence.write import unwritten_entry, write_entry
 from bench.runs.job import Job
 from bench.runs.replay import replay_run
 
@@ -46,6 +47,8 @@ def replay(
     """
     del seed
     check_can_log(can_log)
+    check_room(out, RUN_BYTES)
+    outputs = Outputs()
     with Watch("replay") as watch:
 
         def job_of(scenario_path: Path, bench_path: Path, seed: int) -> Job:
@@ -60,7 +63,7 @@ def replay(
             make_job=job_of,
         )
         watch.title("writing the report")
-        entry = write_entry(result, out)
-        log_of_run(result, can_log)
+        entry = outputs.write(lambda: write_entry(result, out)) or unwritten_entry(result, out)
+        outputs.write(lambda: log_of_run(result, can_log))
     print_run(entry, as_json)
-    return exit_code([entry])
+    return outputs.exit_code(exit_code([entry]))

@@ -15,6 +15,7 @@ from bench.evidence.contract import NotRun, Run, runs_model
 from bench.evidence.html import Entry
 from bench.evidence.text import fault_points, is_real_time
 from bench.oracle.result import Verdict
+from bench.runs.exit_codes import INPUT
 
 STYLES = {
     Verdict.PASS: "green",
@@ -54,7 +55,8 @@ def print_table(entries: Sequence[Entry], not_run: Sequence[NotRun] = ()) -> Non
             f"{run.wall_s:.2f} s",
         )
     for missing in not_run:
-        verdict = Text("could not be run", STYLES[Verdict.FAIL])
+        word = "could not be run" if missing.exit_code == INPUT else "equipment error"
+        verdict = Text(word, STYLES[Verdict.FAIL])
         table.add_row(Breakable(missing.scenario), "", *(("",) if wide else ()), verdict, "", "")
     console.print(table)
 

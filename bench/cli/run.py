@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
@@ -10,13 +9,13 @@ import click
 from bench.assembly.load import load_bench
 from bench.cli.canlog import check_can_log, log_of_run
 from bench.cli.firmware_option import Firmware, run_options
-from bench.cli.many import RunTask, Shown, exit_code, parted, refuse_workers_in_real_time, run_all, scenarios_of
+from bench.cli.many import RunTask, Shown, exit_code, refuse_workers_in_real_time, reported, run_all, scenarios_of
 from bench.cli.options import find
 from bench.cli.output import Watch
-from bench.cli.results import print_run, print_runs
+from bench.cli.outputs import RUN_BYTES, Outputs, check_room
+from bench.cli.results import print_run
 from bench.core.errors import InputError
-from bench.evidence.index import write_index, write_junit
-from bench.evidence.write import write_entry
+from bench.evidence.write import unwritten_entry, write_entry
 from bench.runs.runner import Runner
 
 MAX_JOBS = 64
@@ -55,6 +54,7 @@ def run(
       otabench run healthy --bench realtime --json
       otabench run healthy --can-log healthy.blf
     """
+    check_room(out, RUN_BYTES)
     bench = find("benches", bench_name)
     tasks = [RunTask(path, bench, seed, firmware, out) for path in scenarios_of(scenarios)]
     if len(scenarios) == 1 and not Path(scenarios[0]).is_dir():
@@ -73,23 +73,17 @@ def run(
 
 def _run_one(task: RunTask, can_log: Path | None, as_json: bool) -> int:
     check_can_log(can_log)
+    outputs = Outputs()
     with Watch(f"run {task.scenario.stem}") as watch:
         result = Runner().run(task.fitting_job(watch.flash))
         watch.title("writing the report")
-        entry = write_entry(result, task.out)
-        log_of_run(result, can_log)
+        entry = outputs.write(lambda: write_entry(result, task.out)) or unwritten_entry(result, task.out)
+        outputs.write(lambda: log_of_run(result, can_log))
     print_run(entry, as_json)
-    return exit_code([entry])
+    return outputs.exit_code(exit_code([entry]))
 
 
 def _run_several(tasks: list[RunTask], jobs: int, as_json: bool) -> int:
-    out = tasks[0].out
     with Watch(f"{len(tasks)} runs") as watch:
         outcomes = run_all(tasks, jobs, Shown(watch, [task.scenario.stem for task in tasks]), watch.flash)
-        entries, not_run = parted(outcomes)
-        index = write_index(entries, out, not_run)
-        write_junit(entries, out, not_run)
-    print_runs(entries, not_run, as_json)
-    if not as_json:
-        click.echo(f"report: {index}    (otabench dashboard --out {shlex.quote(str(out))} shows it in a browser)")
-    return exit_code(outcomes)
+    return reported(outcomes, tasks[0].out, as_json)

@@ -10,7 +10,7 @@ from bench.core.clock import wall_utc
 from bench.evidence.contract import NotRun, this_tool
 from bench.evidence.html import Entry, render_index
 from bench.evidence.junit import junit_xml
-from bench.evidence.write import JUNIT, unwritable
+from bench.evidence.write import JUNIT, unwritten
 
 INDEX = "index.html"
 
@@ -33,7 +33,7 @@ def _replaced(path: Path, content: bytes) -> Path:
         part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        raise unwritable(path.parent, error) from error
+        raise unwritten(path.parent, error) from error
     finally:
         _remove(part)
     return path

@@ -147,9 +147,10 @@ class ReadIdentifier(OutputModel):
 
 
 class ReadEcu(OutputModel):
-    """One ECU's identification; `problem` is empty unless the ECU is silent."""
+    """One ECU's identification; `problem` is empty unless the ECU is silent. `simulated`: by this bench itself."""
 
     ecu: str
+    simulated: bool
     problem: str
     identifiers: tuple[ReadIdentifier, ...]
 

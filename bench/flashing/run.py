@@ -44,6 +44,11 @@ class FlashedEcu:
     confirmed: bool | None
     confirm_problem: str = ""
 
+    @property
+    def good(self) -> bool:
+        """Return whether the ECU runs its new software, confirmed where it asks for that."""
+        return self.outcome.finished and self.outcome.error is None and self.confirmed is not False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlashResult:
@@ -61,9 +66,7 @@ class FlashResult:
     @property
     def good(self) -> bool:
         """Return whether every ECU runs its new, confirmed software."""
-        return not self.interrupted and all(
-            ecu.outcome.finished and ecu.outcome.error is None and ecu.confirmed is not False for ecu in self.ecus
-        )
+        return not self.interrupted and all(ecu.good for ecu in self.ecus)
 
     @property
     def sum_ns(self) -> int:
@@ -230,16 +233,27 @@ def frame_pair(files: BenchFiles, ecu: EcuEntry) -> Pair:
 # Reading --------------------------------------------------------------------------------------------
 
 
-def run_read(files: BenchFiles, *, seed: int = 1) -> tuple[Identification, ...]:
-    """Read the identification of every ECU of the bench's vehicle."""
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """What every ECU said of itself, and the frames of all buses meanwhile."""
 
-    async def main(clock: Clock) -> tuple[Identification, ...]:
+    ecus: tuple[Identification, ...]
+    frames: tuple[FrameRecord, ...]
+
+
+def run_read(files: BenchFiles, *, seed: int = 1, reading: Callable[[str], None] = lambda _ecu: None) -> ReadResult:
+    """Read the identification of every ECU of the bench's vehicle; `reading` is called with each before it is asked."""
+
+    async def main(clock: Clock) -> ReadResult:
         world = World(clock, seed)
         with open_buses(world, files) as buses:
             life = await _ready_bench(world, files, buses, seed)
             links = ecu_links(files, buses, life)
-            found = [await read_identification(each.ecu, each.link, each.recipe, life) for each in links.values()]
+            found = []
+            for each in links.values():
+                reading(each.ecu)
+                found.append(await read_identification(each.ecu, each.link, each.recipe, life))
             world.seal()
-            return tuple(found)
+            return ReadResult(tuple(found), world.journal.frames())
 
     return run_on_clock(main, virtual=files.bench.clock == "virtual")
