@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.core.clock import EPOCH_NS
-from bench.core.errors import InputError
+from bench.core.errors import OutputError
 from bench.core.records import EXTENDED, FrameRecord
 from bench.evidence.contract import NotRun, Run
 from bench.evidence.index import write_index, write_junit
@@ -122,14 +122,14 @@ def test_folder_appears_only_when_whole(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "a").read_text() == "whole"
 
 
-def test_unwritable_folder_is_an_input_error_that_names_it(result: RunResult, tmp_path: Path) -> None:
+def test_unwritable_folder_is_an_error_of_the_output_that_names_it(result: RunResult, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(OutputError) as caught:
         write_run(result, blocked / "reports")
     assert str(blocked / "reports") in str(caught.value)
     assert "--out" in str(caught.value)
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_index([], blocked / "reports")
 
 
