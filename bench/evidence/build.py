@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bench.config.output import this_tool
 from bench.core.canonical import sha256_hex
 from bench.core.clock import wall_utc
 from bench.evidence.bus_view import buses_of
 from bench.evidence.compare_view import comparisons_of, readings_of
-from bench.evidence.contract import this_tool, values_text
+from bench.evidence.contract import values_text
 from bench.evidence.memory_view import banks_of, flash_counts
 from bench.evidence.sequence_view import sequence_of
 from bench.evidence.timeline_view import timeline_of

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench.config.output import Tool
 from bench.evidence import text
-from bench.evidence.contract import NotRun, Run, Tool, values_text
+from bench.evidence.contract import NotRun, Run, values_text
 from bench.evidence.sequence import sequence_svgs
 from bench.evidence.svg import shorten
 from bench.evidence.timeline import timeline_svg

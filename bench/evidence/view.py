@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.evidence.contract import OutputModel, Tool
+from bench.config.output import OutputModel, Tool
 from bench.oracle.result import Invariant
 
 BINS = 250
