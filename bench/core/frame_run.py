@@ -40,7 +40,7 @@ class RunRecord(NamedTuple):
     def frames(self) -> Iterator[FrameRecord]:
         """Return the frames as they crossed the bus."""
         whole = (repeat(self.channel), repeat(self.sender), repeat(self.can_id), repeat(self.flags))
-        return map(_frame, zip(self.times.ends_ns(), *whole, self.data(), strict=False))
+        return map(made_frame, zip(self.times.ends_ns(), *whole, self.data(), strict=False))
 
     def text_before_data(self) -> str:
         """Return what is the same in the texts of all frames (`FrameRecord.text`): sender and identifier."""
@@ -54,5 +54,5 @@ class RunRecord(NamedTuple):
         return map(bytes.__add__, cycle(self.heads), parts)
 
 
-_frame = partial(tuple.__new__, FrameRecord)
+made_frame = partial(tuple.__new__, FrameRecord)
 """A frame from its fields; a NamedTuple's own constructor costs three times as much, for thousands of frames."""

@@ -159,9 +159,7 @@ class BusErrors:
         """The controller leaves the bus; what waited in it is lost, and it begins to count recessive bits."""
         port.off = True
         port.queue.clear()
-        for callback in port.on_off:
-            if port.life.alive:
-                callback()
+        port.life.call(tuple(port.on_off))
         self._count_recessive(port, RECOVERY_SEQUENCES)
 
     def _count_recessive(self, port: SimCanPort, left: int) -> None:

@@ -12,9 +12,9 @@ from functools import partial
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_S, Timer
-from bench.core.loop import PowerLost
+from bench.core.frame_run import made_frame
 from bench.core.node import Incarnation
-from bench.core.records import FD, FrameRecord
+from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.link.bursts import burst
 from bench.link.bus_errors import BusErrors, Lone
@@ -84,7 +84,7 @@ class SimCanBus:
 
     def attach(self, life: Incarnation) -> SimCanPort:
         """Return a port of this life, which hears frames that begin from now on, until the life ends."""
-        counter = self.world.points.counter(life.part, "frame")
+        counter = life.counter("frame")
         port = SimCanPort(self, life, counter, self.clock.now_ns())
         self.ports.append(port)
         counter.follow(self._passed_ns, self.filters_changed)
@@ -190,7 +190,7 @@ class SimCanBus:
 
     def frame_ns(self, frame: CanFrame) -> int:
         """Return how long a frame occupies this bus."""
-        if frame.flags & FD:
+        if frame[2] & FD:
             return frame_time_ns(frame, self.bitrate_bit_s, self.data_bitrate_bit_s)
         return frame_bits(frame) * NS_PER_S // self.bitrate_bit_s
 
@@ -201,7 +201,7 @@ class SimCanBus:
     def _begin_ns(self) -> int:
         now_ns = self.clock.now_ns()
         if self.clock.virtual:
-            return max(self.free_at_ns, now_ns)
+            return now_ns if now_ns > self.free_at_ns else self.free_at_ns
         # in real time the bus may lag behind the clock by late timers; it catches up unless it was idle
         return self.free_at_ns if now_ns - self.free_at_ns < CATCH_UP_NS else now_ns
 
@@ -275,7 +275,7 @@ class SimCanBus:
         self._tell(winner, () if sent is None else (sent,), end_ns)
         for port in receivers:
             if port.life.alive:
-                _handle(port, port.wanting(identifier(frame)), frame, end_ns)
+                port.life.handle(port.counter, port.wanting(identifier(frame)), frame, end_ns)
 
     def _end_well(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int) -> None:
         """The same for a frame that everybody received: only who wants it is told, and who counts each one.
@@ -285,17 +285,22 @@ class SimCanBus:
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
         frame, _, sent, _ = entry
-        name = winner.life.part
-        self.world.journal.frame(FrameRecord(end_ns, self.name, name, frame.can_id, frame.flags, frame.data))
+        can_id, data, flags = frame
+        self.world.journal.frame(made_frame((end_ns, self.name, winner.life.part, can_id, flags, data)))
         self._passed_ns.append(self.clock.now_ns())
-        audience = self._audience(identifier(frame))
+        audience = self._audience(can_id | (flags & EXTENDED) << 31)
         if not winner.counter.follows(self._passed_ns):
             self._tell(winner, () if sent is None else (sent,), end_ns)
         elif sent is not None:
-            _call(winner, (sent,), end_ns)
+            winner.life.call((sent,), end_ns)
         for port, callbacks, counted in audience:
-            if port is not winner and port.life.alive:
-                (_call if counted else _handle)(port, callbacks, frame, end_ns)
+            life = port.life
+            if port is winner or not life.alive:
+                continue
+            if counted:
+                life.call(callbacks, frame, end_ns)
+            else:
+                life.handle(port.counter, callbacks, frame, end_ns)
 
     def _audience(self, name: int) -> list[_Listener]:
         """Return who is told of a frame with this identifier: who wants it, and who counts each one as it comes."""
@@ -318,27 +323,4 @@ class SimCanBus:
 
     def _tell(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
         if winner.life.alive:  # else it lost power while only recessive bits were left
-            _handle(winner, sent, end_ns)
-
-
-def _call(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
-    """Let a node handle a frame that is counted already."""
-    try:
-        for callback in callbacks:
-            if port.life.alive:
-                callback(*event)
-    except PowerLost:
-        return
-
-
-def _handle(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
-    """Let a node handle a frame that it sent or received: a numbered fault point of that node."""
-    counter, life = port.counter, port.life
-    n = counter.begin()
-    try:
-        for callback in callbacks:
-            if life.alive:
-                callback(*event)
-    except PowerLost:
-        return
-    counter.end(n)
+            winner.life.handle(winner.counter, sent, end_ns)
