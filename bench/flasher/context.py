@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.points import Points
+from bench.flasher.affected import AffectedBuses
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
-from bench.flasher.functional import FunctionalSender
-from bench.flasher.group import BusGroup
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.values import NOTHING_HELD, FlashJob, FlashReport, Held, Progress, ProgressCallback, Tally
 from bench.wire.image_header import ImageHeader
@@ -51,8 +50,7 @@ class FlashContext:
     recipe: Recipe
     clock: Clock
     client: UdsClient
-    functional: FunctionalSender
-    group: BusGroup
+    buses: AffectedBuses
     points: Points
     tally: Tally
     on_progress: ProgressCallback
