@@ -347,6 +347,23 @@ class FaultRecord:
     restored_t_ns: int | None
 
 
+class Stall(NamedTuple):
+    """From `t_ns` on this machine did nothing of what was due, for at least `length_ns`."""
+
+    t_ns: int
+    length_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How late the bench itself was in real time: what the host did not do in time no part can answer for."""
+
+    longest_stall_ns: int
+    largest_lag_ns: int
+    """By how much the latest of all timers came after its time."""
+    stalls: tuple[Stall, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds the scenario or the golden run give."""
@@ -385,6 +402,8 @@ class RunRecord:
     flash_operations: tuple[FlashOperation, ...] | None = None
     conditions: tuple[ConditionRecord, ...] | None = None
     """The car's state from the beginning on, and what changed; None where it cannot be observed."""
+    lateness: Lateness | None = None
+    """How late the bench itself was; None in virtual time, where nothing is, and where nobody measured it."""
     functional_id: int = 0x7DF
     """The request identifier that all ECUs of the vehicle listen to, on every channel that `functional` leaves out."""
     functional: Mapping[str, CanAddress] = field(default_factory=dict)
