@@ -100,6 +100,7 @@ class Incarnation:
 
     def call_at_ns(self, when_ns: int, callback: Callable[..., object], *args: object) -> Timer:
         """Schedule a callback that is skipped once this life has ended."""
+        # a bare timer has no context of its own (a context for each costs more than most of them do): `_fire` enters
         return self._clock.call_at_ns(when_ns, self._fire, callback, args)
 
     def _fire(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
@@ -208,6 +209,7 @@ class Incarnation:
         self.alive = False
         self.end_cause = cause
         self.ended_ns = self._clock.now_ns()
+        # what surrounds the node acts for itself: in the dying life's own context the journal would drop its words
         seen, self._at_end = self._at_end, []
         for callback in seen:
             contextvars.Context().run(callback)

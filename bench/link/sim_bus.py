@@ -17,7 +17,7 @@ from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.link.bursts import burst
-from bench.link.bus_errors import BusErrors, Lone
+from bench.link.bus_errors import BusErrors, Unacknowledged
 from bench.link.sim_port import SimCanPort, Waiting
 from bench.wire.can import CanFrame, frame_bits, identifier
 from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, Disturbance
@@ -76,7 +76,7 @@ class SimCanBus:
         self._audiences: dict[int, list[_Listener]] = {}
         self._epoch = 0
         self._newest_ns = 0
-        self._lone: Lone | None = None
+        self._unacknowledged: Unacknowledged | None = None
         self._flight: _Flight | None = None
         self._active = False
 
@@ -100,13 +100,13 @@ class SimCanBus:
 
     def joined(self, port: SimCanPort) -> None:
         """A node takes part that did not before: a lone transmitter is heard from its next attempt on."""
-        if self._lone is not None and self._lone.port is not port:
-            self._end_lone(joining=True)
+        if self._unacknowledged is not None and self._unacknowledged.port is not port:
+            self._end_unacknowledged(joining=True)
         self.wake()
 
     def listening(self) -> list[SimCanPort]:
         """Return the ports that send and acknowledge: not those in bus-off."""
-        return [port for port in self.ports if not port.off] if self.errors.hampered else self.ports
+        return [port for port in self.ports if not port.off] if self.errors.present else self.ports
 
     def _left(self, port: SimCanPort) -> None:
         """A node lost its power: a frame that it was sending breaks off, unless its last dominant bit is over."""
@@ -114,12 +114,13 @@ class SimCanBus:
         port.counter.unfollow()
         self.filters_changed()
         self.errors.look()
-        if self._lone is not None and self._lone.port is port:
-            self._lone = None
+        if self._unacknowledged is not None and self._unacknowledged.port is port:
+            self._unacknowledged = None
             self._broken_off(port)
         flight = self._flight
         if flight is None or flight.port is not port:
             return
+        # after the ACK slot only recessive bits are left: receivers have the frame whoever goes on driving them
         if self.clock.now_ns() < flight.end_ns - self.bits_ns(BEHIND_ACK_BITS):
             flight.timer.cancel()
             self._flight = None
@@ -146,7 +147,7 @@ class SimCanBus:
         while (winner := self._arbitrate()) is not None:
             entry = winner.queue.popleft()
             begin_ns = self._begin_ns()
-            if entry[3] is not None and self.bursts and not self.errors.hampered and self.disturb is None:
+            if entry[3] is not None and self.bursts and not self.errors.present and self.disturb is None:
                 entry, begin_ns = burst(self, winner, entry, begin_ns)
             if not self._carry(winner, entry, begin_ns):
                 return
@@ -171,8 +172,8 @@ class SimCanBus:
         """Send a frame of which a bit is destroyed."""
         error_ns = self.errors.error_end_ns(entry[0], begin_ns, trouble)
         if error_ns is None:  # only error-passive receivers saw it: the frame goes on, past them
-            end_ns, deaf = begin_ns + self.frame_ns(entry[0]), trouble.seen_by or frozenset()
-            timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns, deaf)
+            end_ns, missed_by = begin_ns + self.frame_ns(entry[0]), trouble.seen_by or frozenset()
+            timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns, missed_by)
         else:
             end_ns = error_ns
             timer = self.clock.call_at_ns(end_ns, self._failed, winner, entry, begin_ns, end_ns, trouble)
@@ -184,6 +185,7 @@ class SimCanBus:
         self._flight = None
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
+        # automatic retransmission (ISO 11898-1): the frame takes part in the next arbitration, and may lose it
         winner.queue.appendleft(entry)
         self.errors.destroyed(winner, trouble)
         self._run()
@@ -208,10 +210,12 @@ class SimCanBus:
     def _arbitrate(self) -> SimCanPort | None:
         """Return who sends next; nobody while no other node is there to acknowledge."""
         ports = self.ports
-        if self.errors.hampered:
+        if self.errors.present:
             ports = self.errors.may_send(max(self.free_at_ns, self.clock.now_ns()))
+        # without another node nothing drives the ACK slot: an acknowledgement error, for ever repeated, and an
+        # error-passive transmitter's counter stops there (ISO 11898-1, from memory: exception 1 of rule c)
         if len(ports) < 2 and len(self.listening()) < 2:
-            self._begin_lone()
+            self._begin_unacknowledged()
             return None
         winner, best = None, -1
         for port in ports:
@@ -223,45 +227,45 @@ class SimCanBus:
 
     # Nobody listens ---------------------------------------------------------------------------------
 
-    def _begin_lone(self) -> None:
+    def _begin_unacknowledged(self) -> None:
         """A lone transmitter repeats its frame for ever; the attempts are counted when something ends that."""
         waiting = [port for port in self.listening() if port.queue]
-        if waiting and self._lone is None:
-            self._lone = Lone(waiting[0], self._begin_ns())
+        if waiting and self._unacknowledged is None:
+            self._unacknowledged = Unacknowledged(waiting[0], self._begin_ns())
 
     def before_cancel(self, port: SimCanPort) -> None:
         """Frames of this port are about to be dropped: an attempt under way is ended first."""
-        if self._lone is not None and self._lone.port is port:
-            self._end_lone(joining=False)
+        if self._unacknowledged is not None and self._unacknowledged.port is port:
+            self._end_unacknowledged(joining=False)
             self.wake()
 
-    def _end_lone(self, *, joining: bool) -> None:
-        lone, self._lone = self._lone, None
-        if lone is None or not lone.port.queue:
+    def _end_unacknowledged(self, *, joining: bool) -> None:
+        sender, self._unacknowledged = self._unacknowledged, None
+        if sender is None or not sender.port.queue:
             return
-        frame = lone.port.queue[0][0]
-        self.free_at_ns = self.errors.repeated(lone, self.frame_ns(frame), joining=joining)
+        frame = sender.port.queue[0][0]
+        self.free_at_ns = self.errors.repeated(sender, self.frame_ns(frame), joining=joining)
 
     # A frame's end ----------------------------------------------------------------------------------
 
     def _end_later(
-        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, deaf: frozenset[str] = frozenset()
+        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
     ) -> None:
         self._flight = None
-        self._end(winner, entry, begin_ns, end_ns, deaf)
+        self._end(winner, entry, begin_ns, end_ns, missed_by)
         self._run()
 
     def _end(
-        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, deaf: frozenset[str] = frozenset()
+        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
     ) -> None:
         """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
-        undisturbed = begin_ns >= self._newest_ns and not self.errors.hampered and len(self.ports) > 1
+        undisturbed = begin_ns >= self._newest_ns and not self.errors.present and len(self.ports) > 1
         if undisturbed:
             self._end_well(winner, entry, begin_ns, end_ns)
             return
-        receivers = self._receivers(winner, begin_ns, deaf)
+        receivers = self._receivers(winner, begin_ns, missed_by)
         if not receivers:
-            self.free_at_ns = self.errors.repeated(Lone(winner, begin_ns), end_ns - begin_ns, joining=False)
+            self.free_at_ns = self.errors.repeated(Unacknowledged(winner, begin_ns), end_ns - begin_ns, joining=False)
             winner.queue.appendleft(entry)
             return
         self.free_at_ns = end_ns
@@ -270,9 +274,9 @@ class SimCanBus:
         self.world.journal.frame(
             FrameRecord(end_ns, self.name, winner.life.part, frame.can_id, frame.flags, frame.data)
         )
-        if self.errors.hampered:
+        if self.errors.present:
             self.errors.succeeded(winner, receivers, end_ns)
-        self._tell(winner, () if sent is None else (sent,), end_ns)
+        self._notify(winner, () if sent is None else (sent,), end_ns)
         for port in receivers:
             if port.life.alive:
                 port.life.handle(port.counter, port.wanting(identifier(frame)), frame, end_ns)
@@ -290,7 +294,7 @@ class SimCanBus:
         self._passed_ns.append(self.clock.now_ns())
         audience = self._audience(can_id | (flags & EXTENDED) << 31)
         if not winner.counter.follows(self._passed_ns):
-            self._tell(winner, () if sent is None else (sent,), end_ns)
+            self._notify(winner, () if sent is None else (sent,), end_ns)
         elif sent is not None:
             winner.life.call((sent,), end_ns)
         for port, callbacks, counted in audience:
@@ -312,15 +316,15 @@ class SimCanBus:
             known = self._audiences[name] = [each for each in listeners if each[1] or not each[2]]
         return known
 
-    def _receivers(self, winner: SimCanPort, begin_ns: int, deaf: frozenset[str]) -> list[SimCanPort]:
+    def _receivers(self, winner: SimCanPort, begin_ns: int, missed_by: frozenset[str]) -> list[SimCanPort]:
         """Return who received a frame that began then: not who joined later, is in bus-off, or could not read it."""
-        if begin_ns >= self._newest_ns and not self.errors.hampered:
+        if begin_ns >= self._newest_ns and not self.errors.present:
             return [port for port in self.ports if port is not winner]
-        if deaf:
-            self.errors.missed(self.ports, deaf)
+        if missed_by:
+            self.errors.missed(self.ports, missed_by)
         present = (port for port in self.ports if port.since_ns <= begin_ns and not port.off)
-        return [port for port in present if port is not winner and port.life.part not in deaf]
+        return [port for port in present if port is not winner and port.life.part not in missed_by]
 
-    def _tell(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
+    def _notify(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
         if winner.life.alive:  # else it lost power while only recessive bits were left
             winner.life.handle(winner.counter, sent, end_ns)
