@@ -140,13 +140,11 @@ class VoltageMonitor:
         """What was last reported; a DTC that is stored wants a pass."""
         self._since: tuple[bool, int] | None = None
         self._timers: list[Timer] = []
-        supply.watch(self._look)
+        supply.watch(life.bound(self._look))
         self._look()
 
     def _look(self) -> None:
         """Compare, and wait for the end of the debounce and for the next crossing."""
-        if not self._life.alive:
-            return
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
-from bench.core.node import Incarnation
+from bench.core.node import Effect, Incarnation
 from bench.core.records import HttpRecord
 from bench.core.world import World
 from bench.link.wsgi import call_wsgi
@@ -70,13 +70,10 @@ class Network(httpx.AsyncBaseTransport):
         tamper: Tamper,
     ) -> None:
         self._world, self._life, self._inner, self._model, self._tamper = world, life, inner, model, tamper
-        self._counter = world.points.counter(life.part, "http")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry one exchange; the body then streams at the modelled rate."""
-        self._life.check()
-        n = self._counter.begin()
-        self._life.check()
+        effect = self._life.effect("http")
         sent = await request.aread()
         await self._pass_time(len(sent))
         if self._tamper.active and "range" in request.headers:
@@ -92,7 +89,7 @@ class Network(httpx.AsyncBaseTransport):
         )
         await self._pass_time(0)
         headers = [(k, v) for k, v in response.headers.items() if k not in ("transfer-encoding", "content-encoding")]
-        stream = _PacedBody(self._life, body, self._model, lambda: self._counter.end(n))
+        stream = _PacedBody(self._life, body, self._model, effect)
         return httpx.Response(response.status_code, headers=headers, stream=stream)
 
     async def _pass_time(self, size_bytes: int) -> None:
@@ -116,8 +113,8 @@ async def _read_limited(response: httpx.Response) -> bytes:
 class _PacedBody(httpx.AsyncByteStream):
     """A body that arrives in pieces, each after its time."""
 
-    def __init__(self, life: Incarnation, body: bytes, model: NetworkModel | None, end: Callable[[], None]) -> None:
-        self._life, self._body, self._model, self._end = life, body, model, end
+    def __init__(self, life: Incarnation, body: bytes, model: NetworkModel | None, exchange: Effect) -> None:
+        self._life, self._body, self._model, self._exchange = life, body, model, exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self._body), CHUNK_BYTES):
@@ -126,8 +123,7 @@ class _PacedBody(httpx.AsyncByteStream):
                 await self._life.sleep_ns(len(chunk) * NS_PER_S // self._model.rate_bytes_s)
             self._life.check()
             yield chunk
-        self._end()
-        self._life.check()
+        self._exchange.end()
 
 
 class InlineServer(httpx.AsyncBaseTransport):

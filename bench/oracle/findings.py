@@ -12,7 +12,7 @@ EVIDENCE_LIMIT = 24
 """A verdict shows that many observations; a last line tells how many more there were."""
 SENTENCE_LIMIT = 160
 """A longer sentence is cut: names and versions come from outside and may be of any length."""
-_WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_OBSERVED, Verdict.PASS)
+_WORST_FIRST = (Verdict.FAIL, Verdict.EQUIPMENT_ERROR, Verdict.INCONCLUSIVE, Verdict.NOT_OBSERVED, Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ def undecided(sentence: str, *evidence: Evidence, blame: str | None = None) -> F
     return Finding(Verdict.INCONCLUSIVE, sentence, evidence, blame)
 
 
+def equipment(sentence: str, *evidence: Evidence) -> Finding:
+    """Return a finding that the bench itself did not do what the look needs."""
+    return Finding(Verdict.EQUIPMENT_ERROR, sentence, evidence, "bench")
+
+
 def unseen(sentence: str, *evidence: Evidence) -> Finding:
     """Return a finding that this bench cannot observe what is asked."""
     return Finding(Verdict.NOT_OBSERVED, sentence, evidence)
@@ -48,7 +53,8 @@ def unseen(sentence: str, *evidence: Evidence) -> Finding:
 def conclude(invariant: Invariant, findings: Sequence[Finding], when_passed: str) -> InvariantVerdict:
     """Return the worst verdict with its findings' evidence; `when_passed` is the sentence of a pass.
 
-    A failure outweighs an undecided part, that one an unseen part, and only all parts together pass.
+    A failure outweighs an error of the bench itself, that an undecided part, that one an unseen part, and only all
+    parts together pass.
     """
     if not findings:
         return _verdict(

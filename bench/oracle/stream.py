@@ -16,6 +16,7 @@ from bench.core.records import (
     FlashOperation,
     FrameRecord,
     HttpRecord,
+    Lateness,
     PowerRecord,
     RunRecord,
     ServerEvent,
@@ -70,10 +71,11 @@ class AgentDisk:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is over; how every source was watched."""
+    """The run is over; how every source was watched, and how late the bench itself was."""
 
     t_ns: int
     coverage: Coverage
+    lateness: Lateness | None = None
 
 
 RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
@@ -115,7 +117,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
     yield from record.flash.items
     if record.agent_files.watched:
         yield AgentDisk(record.ended_t_ns, record.agent_files.items)
-    yield Ended(record.ended_t_ns, coverage_of(record))
+    yield Ended(record.ended_t_ns, coverage_of(record), record.lateness)
 
 
 def _ranked(rank: int, source: Iterable[Any]) -> Iterator[tuple[int, int, int, Any]]:

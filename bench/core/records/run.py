@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bench.core.records.bus import CanAddress, FrameRecord
 from bench.core.records.car import ConditionRecord, PowerRecord
 from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation
+from bench.core.records.lateness import Lateness
 from bench.core.records.layout import EcuLayout
 from bench.core.records.server import HttpRecord, ServerEvent
 from bench.core.records.watched import UNWATCHED, Watched
@@ -97,6 +98,8 @@ class RunRecord:
     flash_operations: Watched[FlashOperation] = UNWATCHED
     conditions: Watched[ConditionRecord] = UNWATCHED
     """The car's state from the beginning on, and what changed."""
+    lateness: Lateness | None = None
+    """How late the bench itself was; None in virtual time, where nothing is, and where nobody measured it."""
     functional_id: int = 0x7DF
     """The request identifier that all ECUs of the vehicle listen to, on every channel that `functional` leaves out."""
     functional: Mapping[str, CanAddress] = field(default_factory=dict)
