@@ -38,6 +38,7 @@ class Member(Protocol):
     try_started_ns: int
     asking: bool
     entered_programming: bool
+    quiet: bool
 
 
 class BusGroup:
@@ -229,7 +230,7 @@ class BusGroups:
 
 
 def _wants_silence(ctx: Member) -> bool:
-    return ctx.client.pending and not ctx.recipe.timing.tester_present_while_pending
+    return ctx.quiet or (ctx.client.pending and not ctx.recipe.timing.tester_present_while_pending)
 
 
 async def _ended(beat: asyncio.Task[None] | None) -> None:

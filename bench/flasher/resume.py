@@ -17,7 +17,7 @@ from bench.flasher.erasing import erase_image, erase_range
 from bench.flasher.errors import NegativeResponse, ProtocolViolation
 from bench.flasher.identity import check_status
 from bench.flasher.services import start_routine
-from bench.flasher.values import NOTHING_HELD, Held
+from bench.flasher.values import NOTHING_STORED, Stored
 
 _RECORD = struct.Struct(">BII32s")
 MARK_ERASED, MARK_SET, MARK_TORN = 0, 1, 2
@@ -43,7 +43,7 @@ class _Progress:
         return self.held_bytes == len(data) and not self.dirty_bytes and self.is_of(data)
 
 
-async def find_held(ctx: FlashContext) -> Held:
+async def find_stored(ctx: FlashContext) -> Stored:
     """Make the ECU ready for the downloads that are missing; return what it holds already. UdsError, CheckFailed.
 
     After it, every byte of image and header that is not held is erased, and so is the validity mark unless nothing
@@ -52,22 +52,22 @@ async def find_held(ctx: FlashContext) -> Held:
     image = await _image_progress(ctx)
     if image is None:
         await erase_image(ctx)
-        return NOTHING_HELD
+        return NOTHING_STORED
     address = ctx.header.load_address
     if image.dirty_bytes:
         ctx.tally.count("partial_erase", held=image.held_bytes, dirty=image.dirty_bytes)
         await erase_range(ctx, address + image.held_bytes, image.dirty_bytes)
-        held = Held(image.held_bytes, header=False)
+        stored = Stored(image.held_bytes, header=False)
     else:
-        held = await _with_header(ctx, image)
-    if held != NOTHING_HELD:
-        ctx.tally.count("resumed_transfer", image_bytes=held.image_bytes, header=held.header)
-    return held
+        stored = await _with_header(ctx, image)
+    if stored != NOTHING_STORED:
+        ctx.tally.count("resumed_transfer", image_bytes=stored.image_bytes, header=stored.header)
+    return stored
 
 
 async def _image_progress(ctx: FlashContext) -> _Progress | None:
     """Return what is held of this very image, or None when all must be erased."""
-    if ctx.recipe.routines.report_progress is None or not ctx.trust_held:
+    if ctx.recipe.routines.report_progress is None or not ctx.state.trusts_stored:
         return None
     try:
         image = await _ask(ctx, ctx.header.load_address, len(ctx.job.image))
@@ -83,7 +83,7 @@ async def _image_progress(ctx: FlashContext) -> _Progress | None:
     return image
 
 
-async def _with_header(ctx: FlashContext, image: _Progress) -> Held:
+async def _with_header(ctx: FlashContext, image: _Progress) -> Stored:
     """Look at the header slot, and erase it (with the mark) unless it is blank or holds this job's header."""
     slot, header = ctx.recipe.memory.header_address, ctx.job.header
     progress = await _ask(ctx, slot, len(header))
@@ -93,7 +93,7 @@ async def _with_header(ctx: FlashContext, image: _Progress) -> Held:
     if image.mark == MARK_TORN or (image.mark == MARK_SET and missing) or not (blank or header_is_ours):
         await erase_range(ctx, slot, len(header))
         header_is_ours = False
-    return Held(image.held_bytes, header_is_ours)
+    return Stored(image.held_bytes, header_is_ours)
 
 
 async def _ask(ctx: FlashContext, address: int, length_bytes: int) -> _Progress:

@@ -14,6 +14,7 @@ from bench.flasher.errors import (
     CheckFailed,
     FlasherError,
     FlashFailed,
+    ImageDoesNotRun,
     ImageMismatch,
     NegativeResponse,
     ProtocolViolation,
@@ -26,10 +27,13 @@ from bench.flasher.group import BusGroup, SharedLink
 from bench.flasher.identity import identify
 from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
+from bench.flasher.resetting import was_not_made
 from bench.flasher.services import ecu_reset
+from bench.flasher.state import FRESH, JobState, Stage
 from bench.flasher.steps import STEPS
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
-from bench.ports import DiagLink, FunctionalLink
+from bench.ports import DiagLink, FunctionalLink, SupplySwitch
+from bench.wire.uds import Sid
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
 ASKED_BY_RECIPE = (0x27, 0x31, 0x34)
@@ -38,6 +42,7 @@ NOT_KNOWN_HERE = (0x11, 0x12, 0x13, 0x31)
 """What an ECU answers to a request that it cannot serve, however often it comes."""
 AUTHENTICATION_SID, CERTIFICATE_REFUSED = 0x29, range(0x50, 0x58)
 DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
+WRITING = (Step.ERASE, *DOWNLOADS)
 CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
 
 
@@ -55,15 +60,21 @@ async def flash_ecu(
     points: Points,
     progress: ProgressCallback = no_progress,
     group: BusGroup | None = None,
+    *,
+    supply: SupplySwitch | None = None,
+    state: JobState = FRESH,
 ) -> FlashReport:
     """Program one ECU and return when the new version was read back and the bus is as it was.
+
+    `state` is what an earlier job for the same image left (`FlashFailed.state`): what it did is not done again.
 
     The ECU may run its application or its bootloader, or be dead for a while. ImageMismatch before anything was
     done to it; FlashFailed when every try is used up (or trying is pointless), after what was switched off has been
     switched on again as far as the ECU listens. Jobs on the same bus share a `group`: then the last of them switches
     on again.
     """
-    run = FlashRun(job, link, group or BusGroup(functional), recipe, clock, points, progress)
+    parts = (group or BusGroup(functional), recipe, clock, points, progress)
+    run = FlashRun(job, link, *parts, supply=supply, state=state)
     return await run.flash()
 
 
@@ -79,6 +90,9 @@ class FlashRun:
         clock: Clock,
         points: Points,
         progress: ProgressCallback = no_progress,
+        *,
+        supply: SupplySwitch | None = None,
+        state: JobState = FRESH,
     ) -> None:
         """Check the image against the recipe: ImageMismatch when they do not belong together."""
         tally = Tally(job.ecu, clock)
@@ -96,6 +110,8 @@ class FlashRun:
             tally=tally,
             on_progress=progress,
             started_ns=clock.now_ns(),
+            supply=supply,
+            state=state,
         )
 
     async def flash(self) -> FlashReport:
@@ -110,13 +126,14 @@ class FlashRun:
             self._ended = ctx.report()
             raise
         except FlasherError as error:
-            await self._undo(touched=ctx.touched)
-            if isinstance(error, ImageMismatch) and not ctx.touched:
+            await self._undo(touched=ctx.state.touched)
+            if isinstance(error, ImageMismatch) and not ctx.state.touched:
                 raise
             self._ended = ctx.report()
             self.belief = replace(self.belief, cause_lasts=_lasts(error))
-            raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended) from error
-        self.belief = Belief(EcuState.NEW_SOFTWARE, f"running {ctx.job.software_id} {ctx.version}", erased=ctx.erased)
+            raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended, ctx.state.next_job()) from error
+        running = f"running {ctx.job.software_id} {ctx.version}"
+        self.belief = Belief(EcuState.NEW_SOFTWARE, running, erased=ctx.state.erased)
         await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
         self._ended = ctx.report()
         return self._ended
@@ -129,7 +146,7 @@ class FlashRun:
         """Switch on what was switched off, leave the programming session, and look what the ECU is now."""
         ctx = self._ctx
         await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
-        if not (touched and ctx.touched):
+        if not (touched and ctx.state.touched):
             self.belief = belief_untouched("silent or as it was: it was not touched")
             return
         if ctx.entered_programming:
@@ -161,9 +178,8 @@ async def _try_once(ctx: FlashContext) -> None:
         identity = await identify(ctx.client, ctx.recipe)
     _check_identity(ctx, identity)
     ctx.tally.note("identified", ecu_is=identity)
-    ctx.in_bootloader = identity.in_bootloader
     first = _first_step(ctx, identity)
-    ctx.touched = True
+    ctx.state = replace(ctx.state, in_bootloader=identity.in_bootloader, touched=True)
     async with ctx.group.tester_present(ctx):
         await _go_through(ctx, first)
 
@@ -173,7 +189,7 @@ def _check_identity(ctx: FlashContext, identity: EcuIdentity) -> None:
     try:
         check_identity(ctx.job, ctx.header, identity)
     except ImageMismatch as mismatch:
-        if not ctx.touched:
+        if not ctx.state.touched:
             raise
         raise ProtocolViolation(
             f"the ECU says {mismatch.what} {mismatch.allowed} now, it said {mismatch.image}"
@@ -181,10 +197,13 @@ def _check_identity(ctx: FlashContext, identity: EcuIdentity) -> None:
 
 
 def _first_step(ctx: FlashContext, identity: EcuIdentity) -> int:
-    if not (ctx.committed and _runs_target(ctx, identity)):
-        return 0
-    ctx.tally.count("resumed_after_check")
-    return ctx.recipe.steps.index(Step.VERIFY_VERSION)
+    """Return where a try begins: at the end when the ECU runs what this job has committed, else at the beginning."""
+    if ctx.state.stage >= Stage.COMMITTED and _runs_target(ctx, identity):
+        ctx.tally.count("resumed_after_check")
+        return ctx.recipe.steps.index(Step.VERIFY_VERSION)
+    if not ctx.state.sends_image:
+        ctx.tally.count("image_kept", stage=ctx.state.stage.name.lower())
+    return 0
 
 
 def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch) -> bool:
@@ -192,7 +211,7 @@ def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch
     if isinstance(error, CheckFailed):
         return error.routine_id != ctx.recipe.routines.erase
     if isinstance(error, VersionMismatch):
-        return ctx.downloads > ctx.recipe.retries.download
+        return isinstance(error, ImageDoesNotRun)
     return isinstance(error, NegativeResponse) and (_says_never(error) or _said_before(ctx, error))
 
 
@@ -200,7 +219,7 @@ def _lasts(error: FlasherError) -> bool:
     """Whether the same job would end the same way: the ECU refused the image, the key, or what the recipe asks."""
     if isinstance(error, NegativeResponse):
         return _says_never(error) or (error.sid in ASKED_BY_RECIPE and error.nrc in NOT_KNOWN_HERE)
-    return isinstance(error, CheckFailed)
+    return isinstance(error, CheckFailed | VersionMismatch)
 
 
 def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
@@ -208,8 +227,8 @@ def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
     if refusal.sid not in ASKED_BY_RECIPE or refusal.nrc not in NOT_KNOWN_HERE:
         return False
     said = (ctx.step, refusal.sid, refusal.nrc)
-    before = said in ctx.refusals
-    ctx.refusals.add(said)
+    before = said in ctx.state.refusals
+    ctx.state = replace(ctx.state, refusals=ctx.state.refusals | {said})
     return before
 
 
@@ -228,16 +247,45 @@ async def _go_through(ctx: FlashContext, first: int) -> None:
     index = first
     while index < len(steps):
         step = steps[index]
+        if step in WRITING and not ctx.state.sends_image:
+            index += 1
+            continue
         ctx.enter(step, PHASES[step])
         try:
             await _run_step(ctx, step)
-        except (UdsError, CheckFailed) as error:
-            if not _restarts_download(ctx, step, error):
-                raise
-            ctx.tally.count("download_restart", step=step, error=error)
-            index = steps.index(ctx.recipe.restart_step)
+        except (UdsError, CheckFailed, VersionMismatch) as error:
+            index = steps.index(await _step_after(ctx, step, error))
         else:
             index += 1
+
+
+async def _step_after(ctx: FlashContext, step: Step, error: UdsError | CheckFailed | VersionMismatch) -> Step:
+    """Return with which step the same try goes on after a failure; raises `error` when it is over."""
+    if isinstance(error, VersionMismatch):
+        return await _reset_anew(ctx, error)
+    if not _restarts_download(ctx, step, error):
+        raise error
+    ctx.tally.count("download_restart", step=step, error=error)
+    ctx.state = replace(ctx.state.writing(), download_restarts=ctx.state.download_restarts + 1)
+    return ctx.recipe.restart_step
+
+
+async def _reset_anew(ctx: FlashContext, mismatch: VersionMismatch) -> Step:
+    """Return to the reset, by its next means, when the ECU only answered it; raises `mismatch` otherwise.
+
+    With no means left a refusal of 0x11 is the cause that is worth naming: NegativeResponse.
+    """
+    if isinstance(mismatch, ImageDoesNotRun) or mismatch.found or not await was_not_made(ctx):
+        raise mismatch
+    means = ctx.recipe.reset.means
+    ctx.tally.count("reset_not_made", means=means[ctx.state.resets_used])
+    ctx.state = ctx.state.not_restarted()
+    if ctx.state.resets_used < len(means):
+        return Step.RESET
+    ctx.state = replace(ctx.state, resets_used=0)
+    if ctx.state.reset_nrc:
+        raise NegativeResponse(Sid.ECU_RESET, ctx.state.reset_nrc, bytes((Sid.ECU_RESET,)))
+    raise mismatch
 
 
 async def _run_step(ctx: FlashContext, step: Step) -> None:
@@ -256,7 +304,7 @@ async def _run_step(ctx: FlashContext, step: Step) -> None:
 def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFailed) -> bool:
     """Whether the ECU is alive and willing, and only the download went wrong."""
     retries = ctx.recipe.retries
-    if ctx.tally.counts.download_restart >= retries.download:
+    if ctx.state.download_restarts >= retries.download:
         return False
     if isinstance(error, CheckFailed):
         return step in CHECKING and error.status in ctx.recipe.check.restart_download
@@ -290,8 +338,8 @@ async def _believed(ctx: FlashContext) -> Belief:
     try:
         await ctx.poll(answers)
     except UdsError as error:
-        return belief_silent(error, erased=ctx.erased)
-    return belief_of(seen[0], runs_target=_runs_target(ctx, seen[0]), erased=ctx.erased)
+        return belief_silent(error, erased=ctx.state.erased)
+    return belief_of(seen[0], runs_target=_runs_target(ctx, seen[0]), erased=ctx.state.erased)
 
 
 def _runs_target(ctx: FlashContext, identity: EcuIdentity) -> bool:

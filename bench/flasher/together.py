@@ -14,7 +14,7 @@ from bench.flasher.group import BusGroups
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import FlashRun, no_progress
 from bench.flasher.values import FlashJob, FlashReport, ProgressCallback
-from bench.ports import DiagLink, FunctionalLink
+from bench.ports import DiagLink, FunctionalLink, SupplySwitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class FlashTarget:
     link: DiagLink
     functional: FunctionalLink
     recipe: Recipe
+    supply: SupplySwitch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,14 @@ class FlashSession:
         groups = BusGroups()
         self._runs = {
             target.job.ecu: FlashRun(
-                target.job, target.link, groups.of(target.functional), target.recipe, clock, points, progress
+                target.job,
+                target.link,
+                groups.of(target.functional),
+                target.recipe,
+                clock,
+                points,
+                progress,
+                supply=target.supply,
             )
             for target in targets
         }

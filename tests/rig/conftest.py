@@ -23,6 +23,7 @@ from bench.rig.files import BenchFiles, load_bench
 from bench.rig.flash_order import FlashOrder, OrderedEcu, Signing, make_order
 from bench.rig.flashing import FlashResult, flash_order, plug_in_tester
 from bench.rig.images import installed_images
+from bench.rig.supplies import SimulatedSupplies
 from bench.rig.vehicle import build_vehicle
 
 FUNCTIONAL_ID = 0x7DF
@@ -112,7 +113,10 @@ class Stage:
                     interfere(world, vehicle)
                 life = plug_in_tester(world)
                 accesses = ecu_links(order.files, buses, life)
-                result = await flash_order(world, life, order, accesses, lambda _progress: None, parallel=parallel)
+                supplies = {ecu.id: SimulatedSupplies(vehicle, clock) for ecu in order.files.simulated}
+                result = await flash_order(
+                    world, life, order, accesses, lambda _progress: None, parallel=parallel, supplies=supplies
+                )
                 self.vehicle = vehicle
                 return result
 
