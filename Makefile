@@ -165,8 +165,8 @@ schemas: $(VENV)/.installed ## write docs/schemas from the models
 .PHONY: sample
 sample: $(VENV)/.installed ## make the committed report reports/sample anew
 	@rm -rf build/sample && mkdir -p build/sample
-	@$(BIN)/otabench run fixtures/scenarios/power_cut_ecu.toml --bench fixtures/benches/sim.toml --out build/sample
-	@rm -rf reports/sample && mv build/sample/power_cut_ecu-* reports/sample && echo "reports/sample/report.html"
+	@cd build/sample && "$(abspath $(BIN))/otabench" run power_cut_ecu --bench sim
+	@rm -rf reports/sample && mv build/sample/reports/power_cut_ecu-* reports/sample && echo "reports/sample/report.html"
 
 .PHONY: clean
 clean: ## remove environments, caches and built files (reports stay)

@@ -9,13 +9,14 @@ import click
 
 from bench.cli.canlog import can_log_option, check_can_log, log_of_run
 from bench.cli.doctor import checks, print_checks
-from bench.cli.options import address_option, common, debug_only, find, firmware_options, replay_options
+from bench.cli.options import address_option, common, debug_only, find, firmware_options
 from bench.cli.output import Watch, messages, print_findings, print_json, print_table, report_name, written
 from bench.cli.replaying import replay_run
 from bench.config import data_root
 from bench.dashboard.app import create_app
 from bench.dashboard.serve import serve
 from bench.evidence.index import write_index
+from bench.evidence.places import replay_command
 from bench.oracle.result import RunResult
 from bench.rig.job import make_job
 from bench.runs.exit_codes import exit_code
@@ -110,7 +111,7 @@ def run(
         watch.title("writing the report")
         folders = written([result], out)
         log_of_run(result, can_log)
-    _show(result, folders[0], as_json, replay_options(images, crop, base, out))
+    _show(result, folders[0], as_json)
     return exit_code([result])
 
 
@@ -161,7 +162,7 @@ def replay(
         )
         folders = written([result], out)
         log_of_run(result, can_log)
-    _show(result, folders[0], as_json, replay_options(images, crop, base, out))
+    _show(result, folders[0], as_json)
     return exit_code([result])
 
 
@@ -198,17 +199,17 @@ def dashboard(out: Path, host: str, port: int) -> int:
     return 0
 
 
-def _show(result: RunResult, folder: Path, as_json: bool, options: str = "") -> None:
+def _show(result: RunResult, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json([result], [folder])
         return
     print_table([result])
     print_findings(result)
     click.echo(f"id:     {result.id}\ntrace:  {result.trace_sha256}\nreport: {report_name(folder)}")
-    messages().print(_how_to_repeat(result, options), soft_wrap=True, markup=False)
+    messages().print(_how_to_repeat(result, folder.parent), soft_wrap=True, markup=False)
 
 
-def _how_to_repeat(result: RunResult, options: str) -> str:
-    if RunId.parse(result.id).real_time:
-        return f"the same story anew (real time does not repeat to the byte): otabench replay {result.id}{options}"
-    return f"the same run again: otabench replay {result.id}{options}"
+def _how_to_repeat(result: RunResult, out: Path) -> str:
+    anew = RunId.parse(result.id).real_time
+    what = "the same story anew (real time does not repeat to the byte)" if anew else "the same run again"
+    return f"{what}: {replay_command(result, out)}"

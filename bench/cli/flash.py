@@ -23,7 +23,7 @@ from bench.cli.image.keys import signer
 from bench.cli.interrupts import gentle_interrupts
 from bench.cli.options import common, find
 from bench.core.errors import InputError
-from bench.evidence.write import shown_path
+from bench.evidence.places import shown_path
 from bench.flasher.errors import ImageMismatch
 from bench.rig.dry_run import dry_run
 from bench.rig.files import BenchFiles, load_bench

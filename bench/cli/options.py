@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +10,8 @@ import click
 
 from bench.config import data_root
 from bench.core.errors import InputError
+from bench.evidence.places import DEFAULT_OUT
 
-REPORTS = Path("reports")
 NOUNS = {"scenarios": "scenario", "benches": "bench", "vehicles": "vehicle", "ecus": "personality"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -23,7 +22,7 @@ def common(command: Command) -> Command:
         click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on stdout."),
         click.option(
-            "--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Where files go."
+            "--out", type=click.Path(path_type=Path), default=DEFAULT_OUT, show_default=True, help="Where files go."
         ),
         click.option(
             "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of all random bytes."
@@ -119,12 +118,3 @@ def address_option(text: str) -> int:
             hint="give the address of the first byte of the binary file",
         )
     return value
-
-
-def replay_options(images: tuple[str, ...], crop: bool, base: str, out: Path) -> str:
-    """Return the options that a replay needs: where the report lies, and firmware, which no report keeps."""
-    words = [f"--out {shlex.quote(str(out))}"] if out != REPORTS else []
-    words += [f"--image {shlex.quote(image)}" for image in images]
-    words += ["--crop"] if crop else []
-    words += [f"--base {base}"] if base != "0" else []
-    return "".join(f" {word}" for word in words)

@@ -97,7 +97,7 @@ def report_name(folder: Path) -> str:
 
 def print_json(results: Sequence[RunResult], folders: Sequence[Path]) -> None:
     """Print `{"schema":1,"tool":...,"runs":[...]}` on standard output."""
-    runs = [run_model(result, report_name(folder)) for result, folder in zip(results, folders, strict=True)]
+    runs = [run_model(result, folder.parent) for result, folder in zip(results, folders, strict=True)]
     click.echo(runs_model(runs).to_json())
 
 

@@ -14,8 +14,8 @@ from bench.core.errors import InputError
 from bench.dashboard.runs import CAUGHT, UNEXPECTED, Listed, Reports, counts
 from bench.evidence.contract import this_tool
 from bench.evidence.html import TEMPLATES, add_helpers, run_context, stylesheet
+from bench.evidence.places import REPORT
 from bench.evidence.text import VERDICT_WORDS
-from bench.evidence.write import REPORT
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 FILTERS = (*(verdict.value for verdict in VERDICT_WORDS if verdict.value != "not_observed"), CAUGHT, UNEXPECTED)

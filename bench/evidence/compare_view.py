@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bench.core.canonical import sha256_hex
 from bench.core.records import EcuLayout, RunRecord, ServerEvent
+from bench.evidence.memory_view import EQUALS, banks_of
 from bench.evidence.timeline_view import version_of
 from bench.evidence.uds_names import DIDS
 from bench.evidence.view import Comparison, Reading
@@ -55,6 +57,9 @@ def _version(record: RunRecord, layout: EcuLayout) -> Comparison:
     found = readings[-1].value if readings else None
     vehicle = "not read" if not readings else "no answer" if found is None else _text(found)
     agrees = None if said is None or not readings else (said or "no answer") == vehicle
+    flaw = _flaw(record, layout.ecu) if found is not None else None
+    if flaw is not None:  # an ECU says its version whatever became of the bytes behind it
+        vehicle, agrees = f"{vehicle}, but {flaw}", None if agrees is None else False
     server = UNKNOWN if said is None else str(said) or "no version (bootloader)"
     return Comparison(ecu=layout.ecu, what="software version", server=server, vehicle=vehicle, agrees=agrees)
 
@@ -80,8 +85,26 @@ def _runs(record: RunRecord, ecu: str) -> tuple[str, bool | None]:
         return "never booted", False
     if boots[-1].stage == "bootloader" or not executions:
         return "runs its bootloader", False
-    words = version_of(record, executions[-1].header)
-    return f"executes {words}, bank {executions[-1].bank}", words.startswith("target")
+    words, flaw = version_of(record, executions[-1].header), _flaw(record, ecu)
+    running = f"executes {words}, bank {executions[-1].bank}"
+    return (running, words.startswith("target")) if flaw is None else (f"{running}, but {flaw}", False)
+
+
+def _flaw(record: RunRecord, ecu: str) -> str | None:
+    """Return how the bank that runs at the end differs from the image that its header names; None: not at all.
+
+    Where flash cannot be read, the hash that was taken when the image began to run is all there is to compare.
+    """
+    bank = next((bank for bank in banks_of(record) if bank.ecu == ecu and bank.running), None)
+    if bank is not None:
+        if bank.role in ("target", "installed"):
+            return None
+        return f"its header is {bank.header}" if bank.image.startswith(EQUALS) else bank.image
+    executions = [execution for execution in record.executions or () if execution.ecu == ecu]
+    reference = next((r for r in record.references if executions and r.header == executions[-1].header), None)
+    if reference is None or sha256_hex(reference.data) == executions[-1].image_sha256:
+        return None
+    return f"other bytes than {reference.role} {reference.version} were executed"
 
 
 def _order(record: RunRecord) -> Comparison:

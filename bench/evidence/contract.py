@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bench.core.canonical import canonical_json
+from bench.evidence.places import replay_command, report_path
 from bench.oracle.result import Invariant, RunResult, Verdict
 
 Blame = Literal["server", "agent", "flasher", "bootloader", "ecu", "bench"]
@@ -82,6 +84,10 @@ class Run(OutputModel):
     trace_sha256: Sha256
     invariants: tuple[InvariantItem, ...]
     report: str
+    replay: str = ""
+    """The command that repeats the run, quoted for a shell; empty in verdicts that an older otabench wrote."""
+    notes: tuple[str, ...] = ()
+    """What must be known beside the verdict: a fault never reached, an order that fails without any fault too."""
 
 
 class Runs(OutputModel):
@@ -97,8 +103,8 @@ def this_tool() -> Tool:
     return Tool(version=metadata.version("otabench"), python=platform.python_version())
 
 
-def run_model(result: RunResult, report: str) -> Run:
-    """Return RUN for `result`; `report` is the path of its report, relative to the current folder."""
+def run_model(result: RunResult, out: Path) -> Run:
+    """Return RUN for `result`, whose folder lies below `out`."""
     fault = result.fault
     return Run.model_validate(
         {
@@ -124,7 +130,9 @@ def run_model(result: RunResult, report: str) -> Run:
                 }
                 for item in result.verdict.invariants
             ],
-            "report": report,
+            "report": report_path(result, out),
+            "replay": replay_command(result, out),
+            "notes": result.notes,
         }
     )
 

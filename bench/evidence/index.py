@@ -11,7 +11,8 @@ from bench.core.clock import wall_utc
 from bench.evidence.build import view_of
 from bench.evidence.contract import run_model, this_tool
 from bench.evidence.html import Entry, entry_of, render_index
-from bench.evidence.write import REPORT, folder_name, shown_path, unwritable
+from bench.evidence.places import REPORT, folder_name
+from bench.evidence.write import unwritable
 from bench.oracle.result import RunResult
 
 INDEX = "index.html"
@@ -42,4 +43,4 @@ def _remove(part: Path) -> None:
 
 def _entry(result: RunResult, out: Path) -> Entry:
     name = folder_name(result)
-    return entry_of(f"{quote(name)}/{REPORT}", run_model(result, shown_path(out / name / REPORT)), view_of(result))
+    return entry_of(f"{quote(name)}/{REPORT}", run_model(result, out), view_of(result))

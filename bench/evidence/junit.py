@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from bench.evidence.contract import EvidenceItem, InvariantItem, Run, values_text
@@ -15,8 +16,20 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot carry, even escaped."""
 
 
-def junit_xml(run: Run, notes: tuple[str, ...] = ()) -> bytes:
-    """Return the document of one run. What a planted defect breaks, as expected, counts as passed."""
+def junit_xml(runs: Sequence[Run]) -> bytes:
+    """Return one document, a suite for each run. What a planted defect breaks, as expected, counts as passed."""
+    root = ElementTree.Element("testsuites", name="otabench")
+    for run in runs:
+        root.append(_suite(run))
+    for name in ("tests", "failures", "errors"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    root.set("time", f"{sum(run.wall_s for run in runs):.3f}")
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def _suite(run: Run) -> ElementTree.Element:
     suite = ElementTree.Element("testsuite", name=_clean(run.scenario))
     _properties(suite, run)
     caught = run.as_expected and run.expected.verdict is Verdict.FAIL
@@ -27,19 +40,17 @@ def junit_xml(run: Run, notes: tuple[str, ...] = ()) -> bytes:
     elif not run.as_expected and not _bad(suite):
         case = _case(suite, run, CASE_EXPECTED_VERDICT)
         kind = "failure" if run.verdict is Verdict.PASS else "error"
-        _outcome(case, kind, run.verdict.value, f"{expectation(run)}, found: {run.verdict.value}")
-    if notes:
-        ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(notes))
+        _outcome(case, run, kind, run.verdict.value, f"{expectation(run)}, found: {run.verdict.value}")
+    if run.notes:
+        ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(run.notes))
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("time", f"{run.wall_s:.3f}")
-    root = ElementTree.Element("testsuites")
-    root.append(suite)
-    ElementTree.indent(root)
-    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document + b"\n"
+    for case in cases:  # GitLab adds cases up and reads no suite's time: each has its share
+        case.set("time", f"{run.wall_s / len(cases):.3f}")
+    return suite
 
 
 def _properties(suite: ElementTree.Element, run: Run) -> None:
@@ -55,7 +66,8 @@ def _properties(suite: ElementTree.Element, run: Run) -> None:
         "clock": "real" if is_real_time(run) else "virtual",
         "virtual_s": f"{run.virtual_s:.6f}",
         "report": run.report,
-        "replay": f"otabench replay {run.id}",
+        "replay": run.replay,
+        "blame": run.blame or "nobody",
     }
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in rows.items():
@@ -75,17 +87,17 @@ def _several_faults(run: Run) -> dict[str, str]:
 def _invariant_case(suite: ElementTree.Element, run: Run, item: InvariantItem, *, caught: bool) -> None:
     case = _case(suite, run, item.id.value)
     if item.verdict is Verdict.FAIL and not caught:
-        _outcome(case, "failure", "invariant", item.sentence, item.evidence)
+        _outcome(case, run, "failure", "invariant", item.sentence, item.evidence)
     elif item.verdict is Verdict.NOT_OBSERVED:
-        ElementTree.SubElement(case, "skipped", message=_clean(f"not observed: {item.sentence}"))
+        ElementTree.SubElement(case, "skipped", message=_clean(f"{item.sentence} (not observed)"))
     elif item.verdict is Verdict.INCONCLUSIVE and run.verdict is Verdict.PASS:
-        message = f"inconclusive, and this scenario does not demand it: {item.sentence}"
+        message = f"{item.sentence} (inconclusive, and this scenario does not demand it)"
         ElementTree.SubElement(case, "skipped", message=_clean(message))
     elif item.verdict in (Verdict.INCONCLUSIVE, Verdict.EQUIPMENT_ERROR):
-        _outcome(case, "error", item.verdict.value, item.sentence, item.evidence)
+        _outcome(case, run, "error", item.verdict.value, item.sentence, item.evidence)
     elif item.verdict is Verdict.FAIL:
-        text = f"failed, as the planted defect makes it: {item.sentence}\n{_lines(item.evidence)}"
-        ElementTree.SubElement(case, "system-out").text = _clean(text)
+        lines = (f"failed, as the planted defect makes it: {item.sentence}", *_evidence_lines(item.evidence))
+        ElementTree.SubElement(case, "system-out").text = _clean("\n".join(lines))
 
 
 def _expected_failure_case(suite: ElementTree.Element, run: Run, *, caught: bool) -> None:
@@ -93,22 +105,33 @@ def _expected_failure_case(suite: ElementTree.Element, run: Run, *, caught: bool
     if caught:
         return
     wanted = run.expected.invariant.value if run.expected.invariant else "any invariant"
-    _outcome(case, "failure", "not caught", f"{wanted} had to fail; the verdict is {run.verdict.value}")
+    _outcome(case, run, "failure", "not caught", f"{wanted} had to fail; the verdict is {run.verdict.value}")
 
 
-def _case(suite: ElementTree.Element, run: Run, name: str) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", classname=_clean(f"otabench.{run.scenario}"), name=name)
+def _case(suite: ElementTree.Element, run: Run, what: str) -> ElementTree.Element:
+    """Add a case; its name carries seed and fault, since CI systems compare runs by class name and name alone."""
+    name = f"{what} [{', '.join((f'seed {run.seed}', *fault_points(run)))}]"
+    return ElementTree.SubElement(suite, "testcase", classname=_clean(f"otabench.{run.scenario}"), name=_clean(name))
 
 
 def _outcome(
-    case: ElementTree.Element, tag: str, kind: str, message: str, evidence: tuple[EvidenceItem, ...] = ()
+    case: ElementTree.Element,
+    run: Run,
+    tag: str,
+    kind: str,
+    message: str,
+    evidence: tuple[EvidenceItem, ...] = (),
 ) -> None:
+    """Add what went wrong, with all that a reader needs: CI systems show this text, and hardly any the properties."""
     made = ElementTree.SubElement(case, tag, type=kind, message=_clean(message))
-    made.text = _clean(_lines(evidence)) or None
+    facts = {"run": run.id, "blame": run.blame or "nobody", "replay": run.replay, "report": run.report}
+    lines = [message, *(f"{name + ':':<8}{value}" for name, value in facts.items())]
+    lines += [f"note:   {note}" for note in run.notes]
+    made.text = _clean("\n".join((*lines, *_evidence_lines(evidence))))
 
 
-def _lines(evidence: tuple[EvidenceItem, ...]) -> str:
-    return "\n".join(f"{item.kind}: {item.where}: {item.text}" for item in evidence)
+def _evidence_lines(evidence: tuple[EvidenceItem, ...]) -> tuple[str, ...]:
+    return tuple(f"{item.kind}: {item.where}: {item.text}" for item in evidence)
 
 
 def _bad(suite: ElementTree.Element) -> bool:

@@ -10,6 +10,8 @@ from bench.evidence.view import Bank, FlashCount
 
 CELLS = 128
 ERASED = 0xFF
+EQUALS = "equals"
+"""How the words about a bank begin whose bytes are those of a reference image."""
 Role = Literal["target", "installed", "other", "empty", "unreadable"]
 
 
@@ -112,7 +114,7 @@ def _image(references: list[ImageReference], region: MemoryRegion | None, named:
     what = f"{compared.role} {compared.version}"
     torn = f", {len(region.torn)} torn place{'s' * (len(region.torn) > 1)}" if region.torn else ""
     if differing == 0:
-        return f"equals {what}{torn}"
+        return f"{EQUALS} {what}{torn}"
     return f"{differing:,} {'byte differs' if differing == 1 else 'bytes differ'} from {what}{torn}"
 
 

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from bench.core.canonical import sha256_hex
 from bench.core.clock import EPOCH, NS_PER_US
 from bench.core.errors import InputError
 from bench.core.records import FrameRecord
@@ -15,20 +14,14 @@ from bench.evidence.build import view_of
 from bench.evidence.contract import Run, run_model
 from bench.evidence.html import render_report
 from bench.evidence.junit import junit_xml
+from bench.evidence.places import REPORT, folder_name, safe_name
 from bench.evidence.view import View
 from bench.oracle.result import RunResult
 
-REPORT, JUNIT, VERDICTS, VIEW, JOURNAL = "report.html", "junit.xml", "verdicts.json", "view.json", "journal.jsonl"
+JUNIT, VERDICTS, VIEW, JOURNAL = "junit.xml", "verdicts.json", "view.json", "journal.jsonl"
 INPUTS = "inputs"
 EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
-SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 OUT_HINT = "name another folder with --out DIR"
-
-
-def folder_name(result: RunResult) -> str:
-    """Return `<scenario>-<first 12 of the id's SHA-256>`; letters unfit for a file name become `_`."""
-    scenario = "".join(letter if letter in SAFE else "_" for letter in result.scenario).lstrip(".") or "run"
-    return f"{scenario[:100]}-{sha256_hex(result.id.encode())[:12]}"
 
 
 def write_run(result: RunResult, out: Path) -> Path:
@@ -38,17 +31,9 @@ def write_run(result: RunResult, out: Path) -> Path:
     names a folder that cannot be written.
     """
     folder = out / folder_name(result)
-    run, view = run_model(result, shown_path(folder / REPORT)), view_of(result)
+    run, view = run_model(result, out), view_of(result)
     replace_folder(folder, lambda place: _fill(place, result, run, view))
     return folder
-
-
-def shown_path(path: Path) -> str:
-    """Return `path` relative to the current folder where that is possible, with `/`."""
-    try:
-        return Path(os.path.relpath(path)).as_posix()
-    except ValueError:
-        return path.absolute().as_posix()
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -98,7 +83,7 @@ def _fill(place: Path, result: RunResult, run: Run, view: View) -> None:
         _write(place, f"{INPUTS}/{inner_path(name)}", data)
     _write(place, VERDICTS, run.to_json().encode())
     _write(place, VIEW, view.to_json().encode())
-    _write(place, JUNIT, junit_xml(run, view.notes))
+    _write(place, JUNIT, junit_xml([run]))
     files = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
     _write(place, REPORT, render_report(run, view, files).encode())
 
@@ -124,7 +109,7 @@ def can_logs(result: RunResult) -> dict[str, str]:
     logs: dict[str, list[str]] = {layout.channel: [] for layout in result.record.layouts}
     for frame in result.record.frames:
         logs.setdefault(frame.channel, []).append(candump_line(frame))
-    return {"".join(x if x in SAFE else "_" for x in channel): "".join(lines) for channel, lines in logs.items()}
+    return {safe_name(channel): "".join(lines) for channel, lines in logs.items()}
 
 
 def candump_line(frame: FrameRecord) -> str:

@@ -89,6 +89,8 @@ class RunResult:
     defect: str | None = None
     notes: tuple[str, ...] = ()
     """What a reader must know: a fault never reached, segments left out, a crash."""
+    firmware_options: tuple[str, ...] = ()
+    """Words of a command line that name the user's own firmware again (`--image`, `--crop`, `--base`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,14 @@ def make_job(
         inputs=dict(sorted(inputs.items())),
         build=build,
         notes=tuple(_left_out(ecu, firmware) for ecu, firmware in own.items() if firmware.left_out),
+        firmware_options=_firmware_options(images or {}, crop, binary_base),
     )
+
+
+def _firmware_options(images: Mapping[str, Path], crop: bool, base: int) -> tuple[str, ...]:
+    words = [word for ecu, path in images.items() for word in ("--image", f"{ecu}={path}")]
+    words += ["--crop"] if crop else []
+    return (*words, *(("--base", f"0x{base:X}") if base else ()))
 
 
 def _left_out(ecu: str, firmware: OwnFirmware) -> str:

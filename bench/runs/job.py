@@ -48,3 +48,5 @@ class Job:
     inputs: Mapping[str, bytes]
     build: BuildRig
     notes: tuple[str, ...] = ()
+    firmware_options: tuple[str, ...] = ()
+    """Words of a command line that name the user's own firmware again: a replay needs them."""

@@ -13,7 +13,7 @@ from bench.faults.catalogue import check_fault
 from bench.faults.inject import ArmedFault
 from bench.oracle.judge import judge
 from bench.oracle.result import FaultSummary, RunResult, RunVerdict, Verdict
-from bench.oracle.server_log import SUCCESSES
+from bench.oracle.server_log import SUCCESS, is_success
 from bench.runs.defects import planted
 from bench.runs.execute import Execution, execute, live_limits
 from bench.runs.ids import REAL_TIME, SHORT, RunId, inputs_hash
@@ -70,28 +70,38 @@ def _resolved(job: Job, golden: Execution, point: str) -> FaultPoint:
     try:
         return resolve(FaultPoint.parse(point), golden.points)
     except InputError as error:
+        failing = _fails_without_fault(golden)
+        late = failing is not None and job.scenario.expect.outcome == "updated"
         raise InputError(
-            error.problem,
+            "the order fails without any fault, before this fault point is reached" if late else error.problem,
             file=job.scenario_file,
             key="faults.point",
             found=point,
             allowed=error.allowed,
-            hint=_already_failing(golden) or error.hint or "choose a point that the golden run announces",
+            hint=(failing and f"mend this first, since {failing}")
+            or error.hint
+            or "choose a point that the golden run announces",
         ) from None
 
 
-def _already_failing(golden: Execution) -> str | None:
-    """Return what to do when a point is missing because the order fails without any fault, or None."""
-    results = [event.data for event in golden.record.server_events if event.kind == "component_result"]
-    failed = [f"{data['ecu']}: {data['text']}" for data in results if data["result_code"] not in SUCCESSES]
-    if not failed:
+def _fails_without_fault(golden: Execution) -> str | None:
+    """Return that, and why, the order fails in the golden run; None where it succeeds.
+
+    A fault proves nothing in such a run: whatever comes out of it comes out without the fault as well.
+    """
+    events = golden.record.server_events
+    results = [event.data for event in events if event.kind == "component_result"]
+    reasons = [f"{data['ecu']}: {data['text']}" for data in results if not is_success(int(str(data["result_code"])))]
+    closed = [str(event.data.get("status")) for event in events if event.kind == "order_closed"]
+    if not reasons and closed and set(closed) == {SUCCESS}:
         return None
-    return f"mend this first, since the order fails without any fault too: {'; '.join(failed)}"
+    ended = f"it ends as {', '.join(closed)}" if closed else "it is never closed"
+    return f"the order fails without any fault too: {'; '.join(reasons) or ended}"
 
 
 def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution: Execution) -> RunResult:
     scenario, record = job.scenario, execution.record
-    notes = job.notes + tuple(_never_reached(record.faults))
+    notes = job.notes + tuple(_never_reached(record.faults)) + _order_fails_anyway(faults, golden)
     verdict = judge(record, scenario.demands)
     if execution.crash is not None:
         notes += (f"the run proves nothing: {execution.crash}",)
@@ -126,7 +136,13 @@ def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution
         inputs=job.inputs,
         defect=scenario.defect,
         notes=notes,
+        firmware_options=job.firmware_options,
     )
+
+
+def _order_fails_anyway(faults: Sequence[ArmedFault], golden: Execution) -> tuple[str, ...]:
+    failing = _fails_without_fault(golden) if faults else None
+    return () if failing is None else (failing,)
 
 
 def _never_reached(faults: Sequence[FaultRecord]) -> list[str]:

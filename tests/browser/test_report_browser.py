@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from bench.dashboard.app import create_app
 from bench.dashboard.serve import listen, url_of
 from bench.evidence.index import write_index
-from bench.evidence.write import folder_name, write_run
+from bench.evidence.places import folder_name
+from bench.evidence.write import write_run
 from bench.oracle.result import RunResult
 
 pytestmark = pytest.mark.browser

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -126,3 +128,21 @@ def test_other_golden_run_says_clearly_that_the_version_is_unknown(otabench: Cli
     ended = otabench("replay", run["id"].rpartition(".")[0] + ".ffffffffffff", "--out", out)
     assert ended.code == 2
     assert f"ffffffffffff (otabench, version unknown: no report of this run in {out})" in ended.err
+
+
+def test_replay_lines_of_verdicts_junit_and_report_work_as_they_stand(otabench: Cli, folder: Path) -> None:
+    (folder / "own firmware.bin").write_bytes(bytes(range(256)) * 8)
+    wrong = own(folder)
+    wrong.write_text(wrong.read_text() + '[expect]\noutcome = "refused"\n')
+    ended = otabench("run", str(wrong), "--image", "body=own firmware.bin", "--crop", "--out", "my reports", "--json")
+    assert ended.code == 1
+    (run,) = ended.json["runs"]
+    place = (folder / run["report"]).parent
+    stored = json.loads((place / "verdicts.json").read_text())
+    line = f"otabench replay {run['id']} --out 'my reports' --image 'body=own firmware.bin' --crop"
+    assert run["replay"] == stored["replay"] == line
+    root = ElementTree.parse(place / "junit.xml").getroot()
+    failure = root.findtext("testsuite/testcase/failure") or ""
+    assert f"replay: {line}" in failure.splitlines()
+    assert line in html.unescape((place / "report.html").read_text())
+    assert otabench(*shlex.split(line)[1:], "--json").json["runs"][0]["trace_sha256"] == run["trace_sha256"]

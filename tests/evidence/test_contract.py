@@ -14,15 +14,16 @@ from bench.evidence.schemas import OUTPUT_SCHEMAS, schema_files
 from bench.evidence.view import View
 from bench.oracle.result import RunResult
 
+OUT = Path("reports")
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 RUN_KEYS = [
     "id", "scenario", "bench", "fault", "seed", "expected", "verdict", "as_expected", "blame", "virtual_s", "wall_s",
-    "trace_sha256", "invariants", "report",
+    "trace_sha256", "invariants", "report", "replay", "notes",
 ]  # fmt: skip
 
 
 def test_run_model_has_exactly_the_keys_of_the_contract(result: RunResult) -> None:
-    said = json.loads(run_model(result, "reports/x/report.html").to_json())
+    said = json.loads(run_model(result, OUT).to_json())
     assert list(said) == RUN_KEYS
     assert said["fault"] == {
         "class": "power.ecu",
@@ -36,7 +37,7 @@ def test_run_model_has_exactly_the_keys_of_the_contract(result: RunResult) -> No
 
 
 def test_runs_model_has_exactly_the_keys_of_the_contract(runs: dict[str, RunResult]) -> None:
-    said = json.loads(runs_model([run_model(run, "r") for run in runs.values()]).to_json())
+    said = json.loads(runs_model([run_model(run, OUT) for run in runs.values()]).to_json())
     assert list(said) == ["schema", "tool", "runs"]
     assert said["schema"] == 1
     assert list(said["tool"]) == ["version", "python"]
@@ -45,14 +46,14 @@ def test_runs_model_has_exactly_the_keys_of_the_contract(runs: dict[str, RunResu
 
 
 def test_run_without_fault_says_null(result: RunResult) -> None:
-    assert json.loads(run_model(replace(result, fault=None), "r").to_json())["fault"] is None
+    assert json.loads(run_model(replace(result, fault=None), OUT).to_json())["fault"] is None
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [("verdict", "perhaps"), ("blame", "weather"), ("trace_sha256", "12"), ("mood", "good")]
 )
 def test_run_with_a_value_outside_the_contract_is_refused(result: RunResult, key: str, value: str) -> None:
-    said = json.loads(run_model(result, "r").to_json())
+    said = json.loads(run_model(result, OUT).to_json())
     with pytest.raises(ValidationError):
         Run.model_validate({**said, key: value})
 

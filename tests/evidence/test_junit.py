@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -9,13 +10,20 @@ from bench.evidence.contract import run_model
 from bench.evidence.junit import CASE_EXPECTED_FAILURE, CASE_EXPECTED_VERDICT, junit_xml
 from bench.oracle.result import RunResult, Verdict
 
+OUT = Path("reports")
+POINT = "power.ecu:body:program:12:torn=3"
+
 
 def suite_of(result: RunResult) -> ElementTree.Element:
-    root = ElementTree.fromstring(junit_xml(run_model(result, "r/report.html"), result.notes))
+    root = ElementTree.fromstring(junit_xml([run_model(result, OUT)]))
     assert root.tag == "testsuites"
     suite = root.find("testsuite")
     assert suite is not None
     return suite
+
+
+def case_of(suite: ElementTree.Element, what: str) -> ElementTree.Element | None:
+    return next((case for case in suite.iter("testcase") if (case.get("name") or "").startswith(f"{what} [")), None)
 
 
 def counts(suite: ElementTree.Element) -> tuple[str | None, ...]:
@@ -25,7 +33,8 @@ def counts(suite: ElementTree.Element) -> tuple[str | None, ...]:
 def test_passing_run_has_a_passed_case_per_invariant(result: RunResult) -> None:
     suite = suite_of(result)
     assert counts(suite) == ("7", "0", "0", "0")
-    assert [case.get("name") for case in suite.findall("testcase")][:3] == ["bootable", "authentic", "whole"]
+    names = [case.get("name") for case in suite.findall("testcase")]
+    assert names[:2] == [f"bootable [seed 1, {POINT}]", f"authentic [seed 1, {POINT}]"]
     properties = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
     assert properties["id"] == result.id
     assert properties["trace_sha256"] == result.trace_sha256
@@ -35,17 +44,82 @@ def test_passing_run_has_a_passed_case_per_invariant(result: RunResult) -> None:
 def test_failed_invariant_is_a_failure_with_its_evidence(runs: dict[str, RunResult]) -> None:
     suite = suite_of(runs["failing_run"])
     assert counts(suite) == ("7", "1", "0", "0")
-    failure = suite.find("testcase[@name='whole']/failure")
+    failure = suite.find(f"testcase[@name='whole [seed 2, {POINT}]']/failure")
     assert failure is not None
     assert failure.get("message") == "body executes bytes that nobody signed."
     assert "bit 3 is 1" in (failure.text or "")
 
 
+def test_failure_tells_run_blame_and_replay_in_its_text(runs: dict[str, RunResult]) -> None:
+    run = replace(runs["failing_run"], firmware_options=("--image", "body=my firmware.hex", "--crop"))
+    root = ElementTree.fromstring(junit_xml([run_model(run, Path("a b"))]))
+    text = root.findtext("testsuite/testcase/failure") or ""
+    assert text.splitlines()[:4] == [
+        "body executes bytes that nobody signed.",
+        f"run:    {run.id}",
+        "blame:  bootloader",
+        f"replay: otabench replay {run.id} --out 'a b' --image 'body=my firmware.hex' --crop",
+    ]
+
+
+def test_several_runs_are_one_document_with_a_suite_each_and_names_of_their_own(runs: dict[str, RunResult]) -> None:
+    chosen = [runs["passing_run"], replace(runs["failing_run"], seed=2), runs["two_fault_run"]]
+    root = ElementTree.fromstring(junit_xml([run_model(run, OUT) for run in chosen]))
+    assert [suite.get("name") for suite in root] == ["power_cut_ecu", "power_cut_ecu", "two_faults"]
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("21", "1", "0")
+    cases = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+    assert len(set(cases)) == len(cases)
+
+
+ATTRIBUTES: dict[str, set[str]] = {
+    "testsuites": {"name", "tests", "failures", "errors", "time"},
+    "testsuite": {"name", "tests", "failures", "errors", "skipped", "time"},
+    "properties": set(),
+    "property": {"name", "value"},
+    "testcase": {"classname", "name", "time"},
+    "failure": {"message", "type"},
+    "error": {"message", "type"},
+    "skipped": {"message"},
+    "system-out": set(),
+}
+CHILDREN = {
+    "testsuites": ["testsuite"],
+    "testsuite": ["properties", "testcase", "system-out"],
+    "properties": ["property"],
+    "testcase": ["skipped", "error", "failure", "system-out"],
+}
+"""What Jenkins (xunit), GitLab, GitHub's and Azure's readers have in common; children in this order."""
+
+
+@pytest.mark.parametrize(
+    "name", ["passing_run", "failing_run", "caught_run", "two_fault_run", "unobserved_run", "broken_run"]
+)
+def test_document_has_only_what_ci_systems_read_in_the_order_that_they_read(
+    runs: dict[str, RunResult], name: str
+) -> None:
+    root = ElementTree.fromstring(junit_xml([run_model(runs[name], OUT)]))
+    for element in root.iter():
+        assert set(element.keys()) == ATTRIBUTES[element.tag], element.tag
+        order = CHILDREN.get(element.tag, [])
+        places = [order.index(child.tag) for child in element]
+        assert places == sorted(places), element.tag
+        for figure in {"tests", "failures", "errors", "skipped"} & set(element.keys()):
+            assert (element.get(figure) or "").isdecimal()
+        assert float(element.get("time", "0")) >= 0
+    for suite in root:
+        cases = suite.findall("testcase")
+        assert len({case.get("name") for case in cases}) == len(cases) == int(suite.get("tests") or "")
+        assert all(len(case) <= 1 for case in cases)
+        assert sum(float(case.get("time") or "") for case in cases) == pytest.approx(0.214, abs=0.01)
+
+
 def test_planted_defect_that_was_caught_counts_as_passed(runs: dict[str, RunResult]) -> None:
     suite = suite_of(runs["caught_run"])
     assert counts(suite) == ("8", "0", "0", "0")
-    assert suite.find(f"testcase[@name='{CASE_EXPECTED_FAILURE}']") is not None
-    note = suite.findtext("testcase[@name='whole']/system-out")
+    assert case_of(suite, CASE_EXPECTED_FAILURE) is not None
+    whole = case_of(suite, "whole")
+    assert whole is not None
+    note = whole.findtext("system-out")
     assert note is not None
     assert "as the planted defect makes it" in note
 
@@ -54,7 +128,8 @@ def test_planted_defect_that_was_missed_is_a_failure(runs: dict[str, RunResult],
     missed = replace(runs["caught_run"], verdict=result.verdict, as_expected=False)
     suite = suite_of(missed)
     assert counts(suite) == ("8", "1", "0", "0")
-    failure = suite.find(f"testcase[@name='{CASE_EXPECTED_FAILURE}']/failure")
+    case = case_of(suite, CASE_EXPECTED_FAILURE)
+    failure = None if case is None else case.find("failure")
     assert failure is not None
     assert failure.get("message") == "whole had to fail; the verdict is pass"
 
@@ -67,7 +142,9 @@ def test_not_observed_is_skipped_and_inconclusive_is_an_error(runs: dict[str, Ru
 @pytest.mark.parametrize(("verdict", "tag"), [(Verdict.EQUIPMENT_ERROR, "error"), (Verdict.PASS, "failure")])
 def test_unexpected_verdict_without_a_bad_invariant_is_not_green(result: RunResult, verdict: Verdict, tag: str) -> None:
     odd = replace(result, as_expected=False, verdict=replace(result.verdict, verdict=verdict, invariants=()))
-    assert suite_of(odd).find(f"testcase[@name='{CASE_EXPECTED_VERDICT}']/{tag}") is not None
+    case = case_of(suite_of(odd), CASE_EXPECTED_VERDICT)
+    assert case is not None
+    assert case.find(tag) is not None
 
 
 def test_text_that_xml_cannot_carry_is_replaced(result: RunResult) -> None:

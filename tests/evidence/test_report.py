@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from bench.evidence.contract import run_model
 from bench.evidence.html import breakable, render_report, stretches, stylesheet
 from bench.oracle.result import Evidence, RunResult, Verdict
 
+OUT = Path("reports")
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
 HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
 
@@ -48,7 +50,7 @@ class Page(HTMLParser):
 
 
 def report_of(result: RunResult, files: tuple[str, ...] = ()) -> str:
-    return render_report(run_model(result, "report.html"), view_of(result), files)
+    return render_report(run_model(result, OUT), view_of(result), files)
 
 
 @pytest.mark.parametrize(

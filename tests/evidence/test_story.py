@@ -281,6 +281,25 @@ def test_server_that_says_success_over_a_bootloader_disagrees(result: RunResult)
     assert rows["vehicle", "order"].vehicle == "1 of 2 ECUs at the target"
 
 
+def test_no_row_agrees_while_a_byte_of_the_running_image_differs(runs: dict[str, RunResult]) -> None:
+    rows = {(row.ecu, row.what): row for row in comparisons_of(runs["failing_run"].record)}
+    flaw = "1 byte differs from target 2.0.0, 1 torn place"
+    assert rows["body", "software version"].vehicle == f"2.0.0, but {flaw}"
+    assert rows["body", "result of the update"].vehicle == f"executes target 2.0.0, bank A, but {flaw}"
+    assert rows["vehicle", "order"].vehicle == "1 of 2 ECUs at the target"
+    assert [row.agrees for row in rows.values()] == [False, False, True, True, False]
+
+
+def test_bench_that_cannot_read_flash_compares_what_began_to_run(result: RunResult) -> None:
+    record = replace(result.record, flash=None)
+    assert all(row.agrees for row in comparisons_of(record))
+    assert record.executions is not None
+    other = tuple(replace(execution, image_sha256="0" * 64) for execution in record.executions)
+    rows = comparisons_of(replace(record, executions=other))
+    assert not any(row.agrees for row in rows)
+    assert rows[1].vehicle == "executes target 2.0.0, bank A, but other bytes than target 2.0.0 were executed"
+
+
 def test_ecu_that_did_not_answer_is_not_called_unknown(result: RunResult) -> None:
     readings = tuple(replace(r, value=None) for r in result.record.readings)
     row = comparisons_of(replace(result.record, readings=readings))[0]

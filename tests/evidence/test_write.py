@@ -12,8 +12,9 @@ from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FrameRecord
 from bench.evidence.contract import Run
 from bench.evidence.index import write_index
+from bench.evidence.places import folder_name
 from bench.evidence.view import View
-from bench.evidence.write import candump_line, folder_name, inner_path, replace_folder, write_run
+from bench.evidence.write import candump_line, inner_path, replace_folder, write_run
 from bench.oracle.result import RunResult
 
 
