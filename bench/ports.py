@@ -277,6 +277,11 @@ class FaultTarget(Protocol):
         """Say how the cells read that the next cut of a part's ECUs tears: `mixed`, `valid`, `invalid`, `changing`
         or `ecc_error`. An ECU without power keeps what was said for the cut that took it."""
 
+    def lose_as(self, part: str, loss: str) -> str:
+        """Say what the next cut of a part leaves of what its disk has not synced (`bench.wire.disk_loss.DiskLoss`).
+
+        Returns what of that this bench cannot do, "" when it does all of it."""
+
     def restore_power(self, part: str, cause: str) -> None:
         """Give it back."""
 

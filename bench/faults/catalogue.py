@@ -23,12 +23,13 @@ from bench.core.points import FaultPoint
 from bench.faults.car_change import CarChange
 from bench.faults.package import flip_payload_bit, flip_signature_bit
 from bench.ports import FaultTarget
+from bench.wire.disk_loss import DiskLoss
 from bench.wire.ecu_misbehave import EcuMisbehaviourParameters
 from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour
 from bench.wire.occasions import Occasions
 
 
-class AgentCutParameters(FileModel):
+class CutParameters(FileModel):
     """How long the power stays away."""
 
     restore_after_ms: int = Field(default=200, ge=1, le=3_600_000)
@@ -37,10 +38,20 @@ class AgentCutParameters(FileModel):
 TornReading = Literal["mixed", "valid", "invalid", "changing", "ecc_error"]
 
 
-class PowerCutParameters(AgentCutParameters):
+class AgentCutParameters(CutParameters):
+    """How long the agent's computer is without power, and what its disk loses."""
+
+    disk_loss: DiskLoss = DiskLoss.SEEDED
+
+
+class PowerCutParameters(CutParameters):
     """How long an ECU is without power, and how the flash and NVM cells read that the cut tears."""
 
     torn_reads: TornReading = "mixed"
+
+
+class VehicleCutParameters(PowerCutParameters, AgentCutParameters):
+    """How long the whole vehicle is without power, what that tears, and what the agent's disk loses."""
 
 
 class SupplyParameters(FileModel):
@@ -109,6 +120,8 @@ class Strike:
     clock: Clock
     restored: Callable[[], None]
     """To be called once a bounded fault is over."""
+    limited: Callable[[str], None]
+    """To be called with what of the fault this bench cannot do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +150,25 @@ def _cut_power(strike: Strike) -> None:
 
 
 def _cut_ecu_power(strike: Strike) -> None:
-    part = "vehicle" if strike.point.fault_class == "power.vehicle" else strike.point.part
-    strike.target.tear_as(part, strike.parameters.torn_reads)
+    strike.target.tear_as(strike.point.part, strike.parameters.torn_reads)
     _cut_power(strike)
+
+
+def _cut_agent_power(strike: Strike) -> None:
+    _lose(strike, strike.point.part)
+    _cut_power(strike)
+
+
+def _cut_vehicle_power(strike: Strike) -> None:
+    strike.target.tear_as("vehicle", strike.parameters.torn_reads)
+    _lose(strike, "vehicle")
+    _cut_power(strike)
+
+
+def _lose(strike: Strike, part: str) -> None:
+    limits = strike.target.lose_as(part, strike.parameters.disk_loss)
+    if limits:
+        strike.limited(limits)
 
 
 def _vary_supply(strike: Strike) -> None:
@@ -204,15 +233,15 @@ CATALOGUE: Mapping[str, FaultKind] = {
             "power cut of the agent's computer",
             ("sync", "transition", "http", "frame"),
             AgentCutParameters,
-            _cut_power,
+            _cut_agent_power,
             True,
         ),
         FaultKind(
             "power.vehicle",
             "power cut of the whole vehicle",
             _ANYWHERE,
-            PowerCutParameters,
-            _cut_ecu_power,
+            VehicleCutParameters,
+            _cut_vehicle_power,
             True,
         ),
         FaultKind("supply", "voltage that dips or swells", _OPERATIONS, SupplyParameters, _vary_supply, True),

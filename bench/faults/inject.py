@@ -22,7 +22,7 @@ class ArmedFault:
 
     def shown_parameters(self) -> Mapping[str, object]:
         """Return the parameters, defaults included."""
-        return self.parameters.model_dump()
+        return self.parameters.model_dump(mode="json")
 
 
 class Injector:
@@ -32,6 +32,7 @@ class Injector:
         self._world, self._target, self._faults = world, target, tuple(faults)
         self._struck_ns: dict[int, int] = {}
         self._over_ns: dict[int, int] = {}
+        self._limits: dict[int, str] = {}
 
     def arm(self) -> None:
         """Wait for every fault's point."""
@@ -44,11 +45,21 @@ class Injector:
         self._world.journal.add(fault.point.part, "fault", str(fault.point))
         kind = CATALOGUE[fault.point.fault_class]
         kind.inject(
-            Strike(fault.point, fault.parameters, self._target, self._world.clock, lambda: self._note_over(index))
+            Strike(
+                fault.point,
+                fault.parameters,
+                self._target,
+                self._world.clock,
+                restored=lambda: self._note_over(index),
+                limited=lambda limits: self._note_limits(index, limits),
+            )
         )
 
     def _note_over(self, index: int) -> None:
         self._over_ns[index] = self._world.clock.now_ns()
+
+    def _note_limits(self, index: int, limits: str) -> None:
+        self._limits[index] = limits
 
     @property
     def all_struck_are_over(self) -> bool:
@@ -65,6 +76,7 @@ class Injector:
                 fault.shown_parameters(),
                 self._struck_ns.get(index),
                 self._over_ns.get(index),
+                self._limits.get(index, ""),
             )
             for index, fault in enumerate(self._faults)
         )

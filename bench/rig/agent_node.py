@@ -20,8 +20,12 @@ from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.ports import CanBus, CanPort
 from bench.rig.files import AgentEquipment, BenchFiles, EcuEntry, VehicleFile
 from bench.rig.transports import diag_link
+from bench.wire.disk_loss import DiskLoss
 
 HTTP_TIMEOUT_S = 30.0
+REAL_DISK_LIMITS = (
+    "the agent's disk is a folder of this machine, whose power was not cut: it lost nothing that was not synced"
+)
 
 
 class AgentNode:
@@ -52,6 +56,11 @@ class AgentNode:
             self.node.cut(cause)
             if self._folder is None:
                 self._disk.lose_power()
+
+    def lose_as(self, loss: DiskLoss) -> str:
+        """Say what the next cut leaves of what was not synced; returns what of that cannot be done here."""
+        self._disk.loss = loss
+        return "" if self._folder is None else REAL_DISK_LIMITS
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return what lies on the disk now."""

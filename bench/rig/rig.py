@@ -30,6 +30,7 @@ from bench.rig.wild_buses import WildBuses
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
+from bench.wire.disk_loss import DiskLoss
 from bench.wire.dm import DevInfo
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
@@ -195,6 +196,10 @@ class BenchRig:
         for name in self._parts(part):
             if name != "agent":
                 self._vehicle.tear_as(name, reads)
+
+    def lose_as(self, part: str, loss: str) -> str:
+        """Say what the next cut leaves of the agent's unsynced data; returns what this bench cannot do of that."""
+        return self._agent.lose_as(DiskLoss(loss)) if "agent" in self._parts(part) else ""
 
     def restore_power(self, part: str, cause: str) -> None:
         """End one cut of a part; it has power again once no other cut of it is left."""

@@ -94,6 +94,7 @@ class Target:
         self.world = world
         self.done: list[tuple[int, str, str]] = []
         self.car = CarState()
+        self.disk_limits = ""
 
     def _note(self, what: str, part: str) -> None:
         self.done.append((self.world.clock.now_ns(), what, part))
@@ -103,6 +104,10 @@ class Target:
 
     def tear_as(self, part: str, reads: str) -> None:
         self.torn_reads = part, reads
+
+    def lose_as(self, part: str, loss: str) -> str:
+        self.disk_loss = part, loss
+        return self.disk_limits
 
     def restore_power(self, part: str, cause: str) -> None:
         self._note("restore", part)
@@ -131,11 +136,17 @@ class Target:
         return package
 
 
-def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
+def struck(point: str, /, **parameters: object) -> tuple[Target, Injector]:
     """Arm one fault, let its operation happen at 1 s, run 5 s."""
+    return struck_on("", point, **parameters)
+
+
+def struck_on(disk_limits: str, point: str, /, **parameters: object) -> tuple[Target, Injector]:
+    """See `struck`, on a bench that says of a disk that it cannot do so much."""
     loop = VirtualLoop()
     world = World(loop, seed=1)
     target = Target(world)
+    target.disk_limits = disk_limits
     parsed = FaultPoint.parse(point)
     fault = ArmedFault(parsed, check_fault(parsed, parameters, file=None))
     injector = Injector(world, target, [fault])
@@ -216,6 +227,25 @@ def test_supply_profile_says_how_what_its_brown_outs_tear_will_read() -> None:
 def test_power_cut_of_the_agent_tears_no_cells() -> None:
     with pytest.raises(InputError, match="torn_reads"):
         struck("power.agent:agent:sync:1", torn_reads="valid")
+
+
+@pytest.mark.parametrize(("point", "part"), [("power.agent:agent", "agent"), ("power.vehicle:body", "vehicle")])
+def test_power_cut_says_what_the_disk_of_the_agent_loses(point: str, part: str) -> None:
+    event = "sync" if part == "agent" else "program"
+    target, injector = struck(f"{point}:{event}:1", disk_loss="names")
+    assert target.disk_loss == (part, "names")
+    assert injector.records()[0].parameters["disk_loss"] == "names"
+    assert injector.records()[0].limits == ""
+
+
+def test_power_cut_records_what_the_bench_cannot_do_of_it() -> None:
+    _, injector = struck_on("nothing is lost here", "power.agent:agent:sync:1")
+    assert injector.records()[0].limits == "nothing is lost here"
+
+
+def test_power_cut_of_an_ecu_loses_nothing_of_a_disk() -> None:
+    with pytest.raises(InputError, match="disk_loss"):
+        struck("power.ecu:body:program:1", disk_loss="names")
 
 
 def test_point_that_is_never_reached_is_recorded_as_such() -> None:
