@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from bench.core.canonical import sha256_hex
 from bench.core.clock import Clock
 from bench.core.records import ServerEvent
-from bench.ports import Target, Twin, VehicleAccount
+from bench.ports.server import Target, Twin, VehicleAccount
 from bench.trust.package import PackageRefused, VerifiedPackage, check_package
 from dm_server.orders import read_targets, targets_json
 from dm_server.service import new_vehicle

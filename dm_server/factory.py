@@ -11,7 +11,7 @@ from bench.core.clock import Clock
 from bench.core.errors import InputError
 from bench.core.records import ServerEvent
 from bench.core.seeds import Seeds
-from bench.ports import ServerPorts
+from bench.ports.server import ServerPorts
 from bench.trust.keys import exchange_public_key, public_key, require_test_environment
 from dm_server.admin import Admin, View
 from dm_server.http import create_app

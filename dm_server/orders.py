@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from bench.ports import OrderView, Target
+from bench.ports.server import OrderView, Target
 from bench.wire.dm_scomo import REFUSALS, is_success
 
 

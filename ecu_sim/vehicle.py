@@ -13,7 +13,7 @@ from bench.core.records import EcuLayout, FlashDump
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.waveform import Waveform
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports.can import CanBus
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.image_header import HEADER_BYTES, HeaderError
 from ecu_sim.boot.manager import candidates

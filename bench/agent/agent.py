@@ -14,7 +14,8 @@ from bench.agent.vehicle import AgentConfig, Ecus, ProgressSink
 from bench.core.clock import NS_PER_S
 from bench.core.node import Incarnation
 from bench.core.world import World
-from bench.ports import DmTransport, Storage, StorageFull, TransportFailure
+from bench.ports.http import DmTransport, TransportFailure
+from bench.ports.storage import Storage, StorageFull
 from bench.trust.session import Freshness, SealError, decrypt_token, encrypt_vin
 from bench.wire.dm_scomo import ScomoResult
 

@@ -10,7 +10,7 @@ from bench.agent.states import Event, State, next_state
 from bench.core.canonical import canonical_json
 from bench.core.node import Incarnation
 from bench.core.points import Points
-from bench.ports import Storage
+from bench.ports.storage import Storage
 
 ACCOUNT_FILE, ORDER_FILE, INSTALLED_FILE = "account.json", "order.json", "installed.json"
 

@@ -8,7 +8,7 @@ from bench.agent.agent_log import AgentLog, OrderState
 from bench.agent.dm_client import Outcome
 from bench.agent.states import Event, State
 from bench.agent.vehicle import AgentConfig
-from bench.ports import DmTransport, TransportFailure
+from bench.ports.http import DmTransport, TransportFailure
 from bench.wire.dm import SC_ACCEPTED, SC_OK, Command, MoData, Status, Verb
 from bench.wire.dm_json import DmError
 from bench.wire.dm_scomo import Inventory, download_install_node, package_of, pkg_url_node

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.agent.agent_log import Account
-from bench.ports import DmTransport, HttpResponse, VehicleAccount
+from bench.ports.http import DmTransport, HttpResponse
+from bench.ports.server import VehicleAccount
 from bench.wire import dm
 from bench.wire.dm import Command, Commands, DevInfo, DmAcc, Initiation, ManagementObject, MoData, Response, Status
 from bench.wire.dm_alert import Alert, AlertType

@@ -21,7 +21,7 @@ from bench.flasher.sequence import flash_ecu
 from bench.flasher.state import FRESH, Tries
 from bench.flasher.together import batches
 from bench.flasher.values import FlashJob
-from bench.ports import Storage
+from bench.ports.storage import Storage
 from bench.trust.package import EcuIdentity, PackageRefused, Refusal, VerifiedImage, verify_package
 from bench.wire.dm_alert import Alert, OperationComplete
 from bench.wire.dm_scomo import Component, DeployedState, Inventory, ScomoResult

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from bench.flasher.recipe import Recipe
 from bench.flasher.values import Progress
-from bench.ports import DiagLink, FunctionalLink, VehicleAccount
+from bench.ports.diagnostics import DiagLink, FunctionalLink
+from bench.ports.server import VehicleAccount
 from bench.wire.dm import DevInfo
 
 ProgressSink = Callable[[Progress], None]

@@ -8,10 +8,14 @@ import click
 
 from bench import __version__
 from bench.cli.canlog import canlog
-from bench.cli.commands import dashboard, demo, doctor, replay, run
-from bench.cli.ecu import ecu
-from bench.cli.flash import flash
+from bench.cli.dashboard import dashboard
+from bench.cli.demo import demo
+from bench.cli.doctor.command import doctor
+from bench.cli.ecu.command import ecu
+from bench.cli.flash.command import flash
 from bench.cli.image import image
+from bench.cli.replay import replay
+from bench.cli.run import run
 from bench.cli.usage import explained, shows_help, with_next_step
 from bench.core.errors import InputError, OtabenchError
 from bench.core.stop import STOP

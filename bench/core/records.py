@@ -1,6 +1,6 @@
 """Frozen records of a run: what the oracle judges, and nothing else (D5).
 
-`bench/rig.py` collects them; `bench/oracle` reads them with decoders of its own. A field that a bench cannot
+`bench/rig` collects them; `bench/oracle` reads them with decoders of its own. A field that a bench cannot
 observe is None, and the invariants that need it come out *not observed*.
 """
 

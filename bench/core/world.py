@@ -41,7 +41,7 @@ class Stoppable(Protocol):
 
 @dataclass(slots=True)
 class Recorder:
-    """Lists that grow while the run goes on; `bench/rig.py` freezes them for the oracle."""
+    """Lists that grow while the run goes on; `bench/rig` freezes them for the oracle."""
 
     power: list[PowerRecord] = field(default_factory=list)
     boots: list[BootRecord] = field(default_factory=list)

@@ -14,7 +14,7 @@ from bench.flasher.group import BusGroup
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.state import FRESH, JobState
 from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
-from bench.ports import SupplySwitch
+from bench.ports.diagnostics import SupplySwitch
 from bench.wire.image_header import ImageHeader
 
 PHASES: dict[Step, str] = {

@@ -15,7 +15,7 @@ from bench.flasher.services import (
     functional_dtc_setting,
     functional_session,
 )
-from bench.ports import FunctionalLink, LinkError
+from bench.ports.diagnostics import FunctionalLink, LinkError
 
 
 class FunctionalSender:

@@ -19,7 +19,7 @@ from bench.flasher.functional import FunctionalSender
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.services import Call, functional_session, functional_tester_present
 from bench.flasher.values import Tally
-from bench.ports import AnswerTimeout, DiagLink, FunctionalLink, LinkError
+from bench.ports.diagnostics import AnswerTimeout, DiagLink, FunctionalLink, LinkError
 
 SUPPRESS_POSITIVE_RESPONSE = 0x80
 OCCUPIED_LIMIT_NS = 2 * NS_PER_S

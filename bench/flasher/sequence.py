@@ -32,7 +32,7 @@ from bench.flasher.services import ecu_reset
 from bench.flasher.state import FRESH, JobState, Stage
 from bench.flasher.steps import STEPS
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
-from bench.ports import DiagLink, FunctionalLink, SupplySwitch
+from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 from bench.wire.uds import Sid
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35

@@ -14,7 +14,7 @@ from bench.flasher.group import BusGroups
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import FlashRun, no_progress
 from bench.flasher.values import FlashJob, FlashReport, ProgressCallback
-from bench.ports import DiagLink, FunctionalLink, SupplySwitch
+from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import can
 from bench.core.clock import NS_PER_S, NS_PER_US, Clock
 from bench.core.errors import EquipmentError, InputError
 from bench.core.records import BRS, EXTENDED, FD, REMOTE
-from bench.ports import ChannelSpec
+from bench.ports.can import ChannelSpec
 from bench.wire.can import CanFrame
 
 CONFIGURED_ELSEWHERE = ("socketcan", "virtual", "udp_multicast")

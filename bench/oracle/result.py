@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench.core.journal import Trace
 from bench.core.records import RunRecord
 
 
@@ -80,9 +81,7 @@ class RunResult:
     as_expected: bool
     virtual_s: float
     wall_s: float
-    trace_sha256: str
-    journal: tuple[bytes, ...]
-    """The canonical journal's lines, without line ends."""
+    trace: Trace
     record: RunRecord
     inputs: Mapping[str, bytes]
     """Copies of the input files, by their name below `inputs/`."""
@@ -91,6 +90,16 @@ class RunResult:
     """What a reader must know: a fault never reached, segments left out, a crash."""
     firmware_options: tuple[str, ...] = ()
     """Words of a command line that name the user's own firmware again (`--image`, `--crop`, `--base`)."""
+
+    @property
+    def journal(self) -> tuple[bytes, ...]:
+        """The canonical journal's lines, without line ends."""
+        return self.trace.lines
+
+    @property
+    def trace_sha256(self) -> str:
+        """The hash of the journal: equal for equal runs."""
+        return self.trace.sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.assembly.images import OwnFirmware, read_firmware
+from bench.assembly.load import load_bench
 from bench.core.clock import NS_PER_S
 from bench.core.errors import InputError
 from bench.core.world import World
+from bench.description.load import BenchFiles
+from bench.description.supply import load_profile
 from bench.faults.inject import ArmedFault
 from bench.flasher.values import Progress
 from bench.rig.fault_targets import check_targets
-from bench.rig.files import BenchFiles, load_bench
-from bench.rig.images import OwnFirmware, make_images, read_firmware
 from bench.rig.rig import BenchRig
-from bench.rig.supply import load_profile, profile_paths
+from bench.rig.run_images import make_images
+from bench.rig.supply_profiles import profile_paths
 from bench.runs.job import Job
 from bench.runs.scenario import load_scenario
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.assembly.links import ecu_link
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.node import Incarnation, Node
 from bench.core.records import DidReading
 from bench.core.world import World
-from bench.ports import CanBus, DiagLink, LinkError
-from bench.rig.agent_node import ecu_link
-from bench.rig.files import VehicleFile
+from bench.description.vehicle_file import VehicleFile
+from bench.ports.can import CanBus
+from bench.ports.diagnostics import DiagLink, LinkError
 
 DIDS = (0xF186, 0xF189, 0xF191)
 """Active session, software version, hardware id."""

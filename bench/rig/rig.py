@@ -9,24 +9,25 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.agent.vehicle import AgentConfig
+from bench.assembly.channels import note_pacing, open_buses
+from bench.assembly.images import IMAGE_KEY, PACKAGE_KEY
+from bench.assembly.resign import sign_for_hardware
+from bench.assembly.server import SERVER_KEY, BenchServer
+from bench.assembly.vehicle import build_vehicle
+from bench.assembly.wild_buses import WildBuses
 from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
 from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
 from bench.core.world import World
+from bench.description.load import BenchFiles
+from bench.description.supply import SupplyProfile
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
-from bench.ports import VehicleAccount
+from bench.ports.server import VehicleAccount
 from bench.rig.agent_node import AgentNode
-from bench.rig.channels import note_pacing, open_buses
-from bench.rig.files import BenchFiles
-from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
 from bench.rig.reading import read_vehicle
-from bench.rig.resign import sign_for_hardware
-from bench.rig.server import SERVER_KEY, BenchServer
-from bench.rig.supply import SupplyProfile
-from bench.rig.vehicle import build_vehicle
-from bench.rig.wild_buses import WildBuses
+from bench.rig.run_images import RunImages
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
@@ -45,7 +46,7 @@ PACKAGE_SUFFIX = ".zip"
 
 
 class BenchRig:
-    """Implements `bench.runs.job.Rig` and `bench.ports.FaultTarget` for simulated vehicles."""
+    """Implements `bench.runs.job.Rig` and `bench.ports.faults.FaultTarget` for simulated vehicles."""
 
     def __init__(
         self,
@@ -62,14 +63,16 @@ class BenchRig:
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
         self._driven_ns = 0
-        self.points: PointTable = {}
+        self.points = PointTable()
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
             self._buses = building.enter_context(open_buses(world, files))
-            self._wild = WildBuses(world, files.vehicle, faults)
+            self._wild = WildBuses(
+                world, files.vehicle, (fault.point.part for fault in faults if fault.point.fault_class == "isotp")
+            )
             self._vehicle = build_vehicle(world, files, self._wild.between(self._buses), images.installed)
             self._server = self._build_server()
             building.callback(self._server.close)

@@ -9,7 +9,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.records import EXTENDED, InhibitSignal
 from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports.can import CanBus
 from bench.wire.can import CanFrame, identifier
 from ecu_sim.surroundings import Car
 

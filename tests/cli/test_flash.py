@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from rich.console import Console
 
-from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
-from bench.cli.flash_output import FlashWatch, rate_and_left
-from bench.cli.interrupts import gentle_interrupts
+from bench.cli.flash.interrupts import gentle_interrupts
+from bench.cli.flash.output import FlashWatch, rate_and_left
 from bench.config import data_root
 from bench.core.stop import STOP
 from bench.flasher.values import Progress
+from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from bench.images.signing import demo_payload
 
 Cli = Callable[..., Any]

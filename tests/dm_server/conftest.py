@@ -12,7 +12,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.records import ServerEvent
 from bench.core.seeds import Seeds
 from bench.images.signing import demo_payload, sign_image
-from bench.ports import ServerPorts, Twin, VehicleAccount
+from bench.ports.server import ServerPorts, Twin, VehicleAccount
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
 from bench.trust.session import Freshness, decrypt_token, encrypt_vin

@@ -13,7 +13,7 @@ from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
 from bench.core.records import ServerEvent
 from bench.core.seeds import Seeds
-from bench.ports import ServerPorts, VehicleAccount
+from bench.ports.server import ServerPorts, VehicleAccount
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
 from dm_server.factory import build_server

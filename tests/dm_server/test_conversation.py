@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.core.records import SERVER_EVENTS, ServerEvent
-from bench.ports import Target
+from bench.ports.server import Target
 from bench.wire.dm import END, Initiation, MoData, Response, Status, Verb, bootstrap_complete
 from bench.wire.dm_alert import Alert, AlertType
 from bench.wire.dm_scomo import pkg_url_node

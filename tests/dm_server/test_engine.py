@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.records import ServerEvent
-from bench.ports import Target
+from bench.ports.server import Target
 from bench.wire.dm import Initiation, MoData, Response, Status
 from bench.wire.dm_alert import OperationComplete
 from bench.wire.dm_scomo import Component, Inventory

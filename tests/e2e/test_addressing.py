@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from bench.assembly import channels
 from bench.config import data_root
 from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.evidence.build import view_of
 from bench.link.sim_bus import SimCanBus
 from bench.oracle.result import RunResult
-from bench.rig import channels
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner

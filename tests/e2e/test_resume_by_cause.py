@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bench.assembly.links import ecu_link, functional_link
+from bench.assembly.load import load_bench
 from bench.config import data_root
 from bench.core.clock import NS_PER_S
 from bench.core.loop import VirtualLoop
@@ -17,9 +19,7 @@ from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.sim_bus import SimCanBus
-from bench.ports import AnswerTimeout, DiagLink
-from bench.rig.agent_node import ecu_link, functional_link
-from bench.rig.files import load_bench
+from bench.ports.diagnostics import AnswerTimeout, DiagLink
 from bench.trust.keys import public_key, signing_key
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
