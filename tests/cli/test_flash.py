@@ -328,7 +328,7 @@ def test_rate_without_progress_is_not_invented() -> None:
 INTERRUPTED = """
 import os, signal, sys
 from bench.cli import exit_code_of
-from bench.cli.flash_output import FlashWatch
+from bench.cli.flash.output import FlashWatch
 shown = FlashWatch.flash
 def flash(self, event):
     shown(self, event)
