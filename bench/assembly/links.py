@@ -8,6 +8,7 @@ from bench.agent.vehicle import EcuAccess
 from bench.assembly.transports import diag_link
 from bench.core.clock import Clock
 from bench.core.node import Incarnation
+from bench.description.affected_buses import affected_buses
 from bench.description.load import BenchFiles
 from bench.description.vehicle_file import EcuEntry, VehicleFile
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
@@ -47,6 +48,7 @@ def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation)
                 files.vehicle.habits(ecu),
             ),
             functional=functional[ecu.tester_channel],
+            elsewhere={name: functional[name] for name in affected_buses(files.vehicle, ecu)},
         )
         for ecu in files.vehicle.ecus
     }

@@ -84,7 +84,7 @@ def _build(world: World, base_url: str, store_url: str) -> ServerPorts:
     factory = plug_in("otabench.server", "sim")
     ports = factory(
         clock=world.clock,
-        seeds=world.seeds,
+        entropy=world.entropy,
         base_url=base_url,
         store_url=store_url,
         package_public_key=public_key("package"),

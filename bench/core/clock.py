@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
@@ -19,6 +19,7 @@ NEVER_NS = 1 << 62
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 """Added whenever time is shown or signed; virtual time itself starts at 0."""
+_EPOCH_NS = round(EPOCH.timestamp()) * NS_PER_S
 
 
 class Timer(Protocol):
@@ -52,6 +53,19 @@ class Clock(Protocol):
 
     async def sleep_ns(self, duration_ns: int) -> None:
         """Wait; nothing happens before `duration_ns` have gone by."""
+
+
+class Instant(NamedTuple):
+    """A moment twice: nanoseconds of the run, and nanoseconds since 1970, which go on over restarts."""
+
+    t_ns: int
+    wall_ns: int
+
+
+def instant(clock: Clock) -> Instant:
+    """Return now. The date is the machine's own in real time, in simulation EPOCH plus the run's time."""
+    t_ns = clock.now_ns()
+    return Instant(t_ns, _EPOCH_NS + t_ns if clock.virtual else time.time_ns())
 
 
 def utc(now_ns: int) -> datetime:

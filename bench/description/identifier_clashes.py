@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from bench.config.misfit import misfit
 
 if TYPE_CHECKING:
-    from bench.description.network_files import RouteEntry
     from bench.description.vehicle_file import EcuEntry, VehicleFile
 
 TESTER = -1
@@ -96,15 +95,9 @@ def _carried(vehicle: VehicleFile, uses: Iterable[_Use]) -> Iterator[_Use]:
             use = waiting.pop(0)
             yield use
             for number, route in routes:
-                if number == use.sender or not _takes(route, use):
+                if number == use.sender or not route.takes(use.channel, use.can_id, id_29_bit=use.id_29_bit, fd=use.fd):
                     continue
-                can_id = use.can_id + (route.id if route.to_id is None else route.to_id) - route.id
+                can_id = route.carried_as(use.can_id)
                 if (route.to, can_id) not in reached:
                     reached.add((route.to, can_id))
                     waiting.append(replace(use, channel=route.to, can_id=can_id, sender=number, carried=True))
-
-
-def _takes(route: RouteEntry, use: _Use) -> bool:
-    last = route.id if route.last_id is None else route.last_id
-    fits = route.from_ == use.channel and route.id <= use.can_id <= last and route.id_29_bit == use.id_29_bit
-    return fits and not (use.fd and route.frames == "classic")

@@ -89,6 +89,7 @@ def _check_channels(ecu: EcuEntry, channels: list[str], path: Path, vehicle_path
     """Every channel that an ECU's entry names is one of the bench's."""
     named = [("channel", ecu.channel), ("reached_on", ecu.tester_channel)]
     named += [("routes", name) for route in ecu.routes for name in (route.from_, route.to)]
+    named += [("affects", name) for name in ecu.affects or ()]
     for key, name in named:
         if name not in channels:
             raise InputError(

@@ -150,6 +150,16 @@ class RouteEntry(FileModel):
             raise ValueError(f"identifiers up to 0x{limit:X}{'' if self.id_29_bit else ', or id_29_bit = true'}")
         return self
 
+    def takes(self, channel: str, can_id: int, *, id_29_bit: bool, fd: bool) -> bool:
+        """Return whether it carries such a frame of a channel on."""
+        last = self.id if self.last_id is None else self.last_id
+        fits = self.from_ == channel and self.id <= can_id <= last and self.id_29_bit == id_29_bit
+        return fits and not (fd and self.frames == "classic")
+
+    def carried_as(self, can_id: int) -> int:
+        """Return the identifier that a frame has where it is carried to."""
+        return can_id - self.id + (self.id if self.to_id is None else self.to_id)
+
     def spec(self) -> RouteSpec:
         """Return it as a value."""
         return RouteSpec(

@@ -59,6 +59,11 @@ class EcuEntry(AddressedEcu):
     )
     nm_node: int | None = Field(default=None, ge=0, le=63, description="its node in the vehicle's [network]")
     routes: tuple[RouteEntry, ...] = Field(default=(), description="of a gateway: what it carries between the buses")
+    affects: tuple[Name, ...] | None = Field(
+        default=None,
+        description="channels on which frames go missing while it is updated; default: derived from all ECUs' frames, "
+        "routes and partners",
+    )
 
     @property
     def tester_channel(self) -> str:

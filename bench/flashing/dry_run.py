@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bench.agent.vehicle import EcuAccess
 from bench.assembly.links import ecu_links
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
+from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.world import World
 from bench.flasher.values import Progress
@@ -145,18 +147,28 @@ def _power_ideal_vehicle(
         recipe = order.files.recipes[entry.id]
         known = times[entry.id] or EcuTimes()
         IdealEcu(world, buses[entry.tester_channel], entry, recipe, known, new.get(entry.id)).node.power_on("dry run")
+    reached = {entry.tester_channel for entry in order.files.vehicle.ecus}
+    for bus in (buses[name] for name in buses if name not in reached):
+        Node(world, "others", partial(_acknowledge, bus)).power_on("dry run")
+
+
+def _acknowledge(bus: CanBus, life: Incarnation) -> None:
+    """Be there: else a functional request on a bus where no tester reaches an ECU would find nobody."""
+    bus.attach(life)
 
 
 def _recorded(order: FlashOrder, accesses: Mapping[str, EcuAccess], record: _Record) -> dict[str, EcuAccess]:
     channels = {ecu.id: ecu.tester_channel for ecu in order.files.vehicle.ecus}
     functional: dict[str, FunctionalLink] = {}
     for ecu, access in accesses.items():
-        functional.setdefault(channels[ecu], _RecordedFunctional(access.functional, record, channels[ecu]))
+        for channel, link in {channels[ecu]: access.functional, **access.elsewhere}.items():
+            functional.setdefault(channel, _RecordedFunctional(link, record, channel))
     return {
         ecu: replace(
             access,
             link=_RecordedLink(access.link, record, ecu, channels[ecu]),
             functional=functional[channels[ecu]],
+            elsewhere={channel: functional[channel] for channel in access.elsewhere},
         )
         for ecu, access in accesses.items()
     }

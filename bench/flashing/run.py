@@ -183,7 +183,14 @@ def _targets(
 ) -> list[FlashTarget]:
     reached = [(ecu.job, accesses[ecu.entry.id]) for ecu in order.ecus]
     return [
-        FlashTarget(job, access.link, access.functional, access.recipe, supplies.get(access.ecu))
+        FlashTarget(
+            job,
+            access.link,
+            access.functional,
+            access.recipe,
+            tuple(access.elsewhere.values()),
+            supplies.get(access.ecu),
+        )
         for job, access in reached
     ]
 

@@ -107,7 +107,7 @@ class BenchRig:
 
     def _make_account(self) -> VehicleAccount:
         vehicle = self._files.vehicle
-        token = self._world.seeds.draw("factory", "token", 16).hex()
+        token = self._world.entropy.draw("factory", "token", 16).hex()
         return VehicleAccount(
             server_url=self._server.dm_url, dev_id=vehicle.dev_id, vin=vehicle.vin, factory_token=token
         )

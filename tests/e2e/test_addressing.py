@@ -269,7 +269,7 @@ def test_communication_left_off_by_functional_requests_of_either_bus_is_caught(
     from bench.flasher.services import DISABLE_RX_AND_TX, functional_communication
 
     async def off_for_good(ctx: FlashContext) -> None:
-        await ctx.group.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
+        await ctx.buses.home.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
 
     async def forget(_context: object) -> None:
         return None
