@@ -6,21 +6,12 @@ from collections.abc import Mapping
 
 from bench.agent.vehicle import EcuAccess
 from bench.assembly.transports import diag_link
-from bench.core.clock import Clock
 from bench.core.node import Incarnation
 from bench.description.affected_buses import affected_buses
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry, VehicleFile
-from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
+from bench.description.vehicle_file import VehicleFile
+from bench.link.isotp_link import IsoTpFunctionalLink
 from bench.ports.can import CanBus, CanPort
-
-
-def ecu_link(vehicle: VehicleFile, ecu: EcuEntry, port: CanPort, clock: Clock) -> IsoTpLink:
-    """Return the tester's link to an ECU, with its address and habits of the vehicle file."""
-    habits = vehicle.habits(ecu)
-    return IsoTpLink(
-        clock, port, ecu.address(), habits.params(), habits.frame_flags, classic_fallback=habits.classic_fallback
-    )
 
 
 def functional_link(vehicle: VehicleFile, channel: str, port: CanPort) -> IsoTpFunctionalLink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.assembly.can_drivers import needs_module
+from bench.core.clock import Clock
 from bench.core.errors import InputError
 from bench.core.node import Incarnation
 from bench.description.addressing import TesterHabits
@@ -43,8 +44,13 @@ def diag_link(
         return CanIsoTpLink(life, port, address, habits.params(), habits.frame_flags)
     if transport == "kernel":
         return _kernel(channel, bus, port, life, address, habits)
+    return own_link(life, port, address, habits)
+
+
+def own_link(clock: Clock, port: CanPort, address: IsoTpAddress, habits: TesterHabits) -> IsoTpLink:
+    """Return a tester's link over the bench's own ISO-TP."""
     fallback = habits.classic_fallback
-    return IsoTpLink(life, port, address, habits.params(), habits.frame_flags, classic_fallback=fallback)
+    return IsoTpLink(clock, port, address, habits.params(), habits.frame_flags, classic_fallback=fallback)
 
 
 def _kernel(

@@ -66,6 +66,17 @@ class Journal:
         """Return the frames of all buses in the order of their ends."""
         return tuple(frame for entry in self._entries if not isinstance(entry, Entry) for frame in _frames(entry))
 
+    @property
+    def length(self) -> int:
+        """How many entries there are; a run of frames is one."""
+        return len(self._entries)
+
+    def frames_from(self, position: int) -> Iterator[FrameRecord]:
+        """Yield the frames of the entries from `position` (an earlier `length`) on."""
+        for entry in self._entries[position:]:
+            if not isinstance(entry, Entry):
+                yield from _frames(entry)
+
     def lines(self) -> Iterator[bytes]:
         """Yield one canonical JSON line per event, without the line's end."""
         return _lines(self._entries)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+<<<<<<< HEAD
 from dataclasses import dataclass, replace
+=======
+from dataclasses import dataclass
+from typing import Any
+>>>>>>> main
 
 from bench.agent.vehicle import EcuAccess
 from bench.assembly.channels import note_pacing, open_buses, stays_here
@@ -17,6 +22,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.records import FrameRecord
 from bench.core.world import World
+from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
 from bench.description.vehicle_file import EcuEntry
 from bench.flasher.belief import Belief, belief_silent, belief_unconfirmed
@@ -60,6 +66,8 @@ class FlashResult:
 
     ecus: tuple[FlashedEcu, ...]
     duration_ns: int
+    epoch_ns: int
+    """The date that stands for time 0 of the trace, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     interrupted: bool
     frames: tuple[FrameRecord, ...]
     journal: tuple[bytes, ...]
@@ -109,7 +117,7 @@ def run_flash(
         world = World(clock, seed)
         task = asyncio.current_task()
         assert task is not None
-        started(lambda: void(task.get_loop().call_soon(task.cancel)))
+        started(lambda: _cancel_soon(task))
         with open_buses(world, order.files) as buses:
             life, supplies = await _ready_bench(world, order.files, buses, seed)
             accesses = ecu_links(order.files, buses, life)
@@ -120,8 +128,10 @@ def run_flash(
     return run_on_clock(main, virtual=order.files.bench.clock == "virtual")
 
 
-def void(_value: object) -> None:
-    """Drop a value."""
+def _cancel_soon(task: asyncio.Task[Any]) -> None:
+    """Cancel a job from within a signal handler, which may come when the job is over and its loop closed."""
+    if not task.get_loop().is_closed():
+        task.get_loop().call_soon(task.cancel)
 
 
 async def _ready_bench(
@@ -132,7 +142,7 @@ async def _ready_bench(
     if files.simulated:
         vehicle = build_vehicle(world, files, buses, installed_images(files, seed))
         vehicle.power_on()
-        limits_ms = [vehicle.layout(ecu.id).boot_time_limit_ms for ecu in files.simulated]
+        limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files) if files.bench.simulates(layout.ecu)]
         await world.clock.sleep_ns(max(limits_ms) * NS_PER_MS)
         supplies = {ecu.id: SimulatedSupplies(vehicle, world.clock) for ecu in files.simulated}
     return plug_in_tester(world), supplies
@@ -171,6 +181,7 @@ async def flash_order(
     return FlashResult(
         ecus=tuple(_flashed(world, order.files, outcome, confirmed) for outcome in session.outcomes()),
         duration_ns=end_ns - start_ns,
+        epoch_ns=world.clock.epoch_ns,
         interrupted=interrupted,
         frames=world.journal.frames(),
         journal=trace.lines,

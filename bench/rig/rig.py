@@ -18,14 +18,16 @@ from bench.assembly.wild_buses import WildBuses
 from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
-from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.records import CanAddress, DidReading, ImageReference, Limits, RunRecord, StoredFile
 from bench.core.world import World
+from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
 from bench.description.supply import SupplyProfile
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
 from bench.ports.server import VehicleAccount
 from bench.rig.agent_node import AgentNode
+from bench.rig.quiet import Quiet
 from bench.rig.reading import read_vehicle
 from bench.rig.run_images import RunImages
 from bench.runs.scenario import Scenario
@@ -40,8 +42,6 @@ SETTLE_NS = 6 * NS_PER_S
 """Between the end of the story and the reading: longer than S3, so that sessions have fallen back."""
 LAST_BYTES_NS = NS_PER_S
 """The last session's answer is still on its way to the agent when the server has logged its end."""
-SESSIONS_AFTER_CLOSE = 1
-"""The session that closes the order ends after it; one more must follow."""
 PACKAGE_SUFFIX = ".zip"
 
 
@@ -63,6 +63,8 @@ class BenchRig:
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
         self._driven_ns = 0
+        self._layouts = ecu_layouts(files)
+        self._quiet = Quiet(world, self._layouts, _functional_requests(files))
         self.points = PointTable()
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
@@ -174,13 +176,9 @@ class BenchRig:
         return False
 
     def _is_quiet(self) -> bool:
-        """Whether the order is closed and the vehicle has polled once more since: late misdeeds want to be seen."""
-        kinds = [event.kind for event in self._world.recorder.server]
-        after = kinds[kinds.index("order_closed") :] if "order_closed" in kinds else []
-        polled = after.count("session_ended") > SESSIONS_AFTER_CLOSE
-        idle = self._world.points.phase("agent") == "idle"
+        """Whether server and buses have come to rest, the drive is over and every fault that struck too."""
         driven = self._world.clock.now_ns() >= self._driven_ns
-        return polled and idle and driven and self._injector.all_struck_are_over
+        return self._quiet.reached() and driven and self._injector.all_struck_are_over
 
     # FaultTarget ------------------------------------------------------------------------------------
 
@@ -262,7 +260,7 @@ class BenchRig:
             ended_t_ns=self._world.clock.now_ns(),
             limits=limits,
             expects_update=self._scenario.expect.outcome == "updated",
-            layouts=tuple(self._vehicle.layout(ecu) for ecu in ecus),
+            layouts=self._layouts,
             references=self._references(),
             image_public_key=public_key(IMAGE_KEY),
             package_public_key=public_key(PACKAGE_KEY),
@@ -292,3 +290,9 @@ class BenchRig:
     def close(self) -> None:
         """Stop the server and remove temporary folders."""
         self._to_close.close()
+
+
+def _functional_requests(files: BenchFiles) -> list[tuple[str, CanAddress]]:
+    """Return where functional requests go, with the channel."""
+    spec = files.vehicle.spec()
+    return [(channel.name, spec.functional_address(channel.name)) for channel in files.bench.channels]

@@ -129,6 +129,7 @@ def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution
         verdict=verdict,
         as_expected=_as_expected(job, verdict),
         virtual_s=execution.virtual_ns / NS_PER_S,
+        epoch_ns=execution.epoch_ns,
         wall_s=execution.wall_s,
         trace=execution.trace,
         record=record,

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from bench.assembly.links import ecu_link, functional_link
+from bench.assembly.links import functional_link
+from bench.assembly.transports import own_link
 from bench.config import data_root, load_toml
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.loop import VirtualLoop
@@ -297,7 +298,7 @@ class Flashing:
     async def _work(self, life: Incarnation) -> None:
         kind = self._lab.kind
         port = self._lab.bus.attach(life)
-        link: IsoTpLink = ecu_link(kind.vehicle, kind.entry, port, life)
+        link: IsoTpLink = own_link(life, port, kind.entry.address(), kind.vehicle.habits(kind.entry))
         functional = functional_link(kind.vehicle, kind.entry.channel, port)
         try:
             self.report = await flash_ecu(self._job, link, functional, self._recipe, life, self._lab.world.points)

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from bench.config import FileModel
 from bench.wire.image_header import HEADER_BYTES, ImageHeader
-from ecu_sim.personality.geometry import BOOT_BASE, BOOT_BYTES
 
+BOOT_BASE, BOOT_BYTES = 0x00F8_0000, 0x1_0000
+"""Where the bootloader's own place begins, as a linked address, and its size unless a sector is larger."""
 BOOT_SOFTWARE_ID = "BOOT"
 LINKED_AT = BOOT_BASE + HEADER_BYTES
 """Where a bootloader's code is linked: behind its header, in the active region."""
