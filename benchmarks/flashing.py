@@ -6,17 +6,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.assembly.links import ecu_links
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.records import FrameRecord
 from bench.core.seeds import keyed_bytes
 from bench.core.world import World
+from bench.description.load import BenchFiles
+from bench.description.vehicle_file import EcuEntry
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, sign_image
 from bench.link.sim_bus import SimCanBus
-from bench.rig.agent_node import ecu_links
-from bench.rig.files import BenchFiles, EcuEntry
 from bench.trust.keys import public_key, signing_key
 from bench.wire.can_bulk import run_times_ns
 from benchmarks.vehicles import Setting, loaded

@@ -13,7 +13,7 @@ from bench.core.specs import EcuSpec, FrameSpec, VehicleSpec
 from bench.core.world import World
 from bench.images.signing import sign_image
 from bench.link.sim_bus import SimCanBus
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.trust.keys import public_key, signing_key
 from bench.wire.can import CanFrame
 from benchmarks.figure import Measured

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.demo_wall import demo_wall_s
+from benchmarks.faulted_run import faulted_run_ms
 from benchmarks.figure import Figure
 from benchmarks.flash_figures import (
     burst_cpu_s_per_mib,
@@ -45,5 +46,6 @@ FIGURES: tuple[Figure, ...] = (
         for size, measure in by_size().items()
     ),
     Figure(name="idle_100_ecus_wall_s", unit="s", better="lower", measure=idle_100_ecus_wall_s, aim=1.0),
+    Figure(name="faulted_run_ms", unit="ms", better="lower", measure=faulted_run_ms, aim=200),
     Figure(name="demo_wall_s", unit="s", better="lower", measure=demo_wall_s, aim=30),
 )

@@ -12,8 +12,9 @@ from typing import Any
 
 import tomli_w
 
+from bench.assembly.load import load_bench
 from bench.config import data_root
-from bench.rig.files import BenchFiles, load_bench
+from bench.description.load import BenchFiles
 
 Changes = Mapping[str, Any]
 """Keys with dots and their new values: `flash.program_us`."""

@@ -6,17 +6,15 @@ import json
 from collections.abc import Callable, Sequence
 
 from bench.core.canonical import sha256_hex
-from bench.core.clock import Clock
+from bench.core.clock import Clock, instant
 from bench.core.records import ServerEvent
-from bench.ports import Target, Twin, VehicleAccount
+from bench.ports.server import Target, Twin, VehicleAccount
 from bench.trust.package import PackageRefused, VerifiedPackage, check_package
 from dm_server.orders import read_targets, targets_json
 from dm_server.service import new_vehicle
-from dm_server.store import PackageRow, Store, Unit, json_text
+from dm_server.store import SERVER_LOG, PackageRow, Store, Unit, json_text
 from dm_server.twin import fold
 
-SERVER_LOG = ""
-"""The log of what concerns no single vehicle has no VIN."""
 PUBLIC_KEY_BYTES = 32
 MAX_ID_CHARACTERS = 64
 
@@ -44,7 +42,7 @@ class Admin:
             if not text or len(text) > MAX_ID_CHARACTERS or not text.isascii() or not text.isprintable():
                 raise ValueError(f"the {name} is not 1 to {MAX_ID_CHARACTERS} printable ASCII characters")
         row = new_vehicle(account.dev_id, account.vin, account.factory_token, vehicle_public_key)
-        with self._store.writing(self._clock.now_ns()) as unit:
+        with self._store.writing(instant(self._clock)) as unit:
             if unit.vehicle(row.vin) or unit.vehicle_of_device(row.dev_id):
                 raise ValueError(f"vehicle {row.vin} or device {row.dev_id} is known already")
             unit.add_vehicle(row)
@@ -58,7 +56,7 @@ class Admin:
         except PackageRefused as refusal:
             raise ValueError(f"package refused ({refusal.reason}): {refusal.sentence}") from None
         row = _package_row(checked, package)
-        with self._store.writing(self._clock.now_ns()) as unit:
+        with self._store.writing(instant(self._clock)) as unit:
             known = unit.package(row.package_id)
             if known is not None and known.sha256 != row.sha256:
                 raise ValueError(f"another package has the id {row.package_id} already")
@@ -70,7 +68,7 @@ class Admin:
 
     async def place_order(self, vin: str, package_id: str) -> str:
         """Order a package for a vehicle; ValueError when one is unknown or the same order is still at work."""
-        with self._store.writing(self._clock.now_ns()) as unit:
+        with self._store.writing(instant(self._clock)) as unit:
             if unit.vehicle(vin) is None:
                 raise ValueError(f"vehicle {vin} is not known")
             package = unit.package(package_id)
@@ -79,7 +77,7 @@ class Admin:
             for order in unit.orders(vin).values():
                 if order.package_id == package_id and not order.closed:
                     raise ValueError(f"{order.order} for package {package_id} is {order.status}")
-            order_id = f"order-{unit.next_order_number()}"
+            order_id = f"order-{unit.next_of('orders')}"
             targets = targets_json(_targets(package))
             unit.append(vin, "order_placed", {"order": order_id, "package_id": package_id, "targets": targets})
         self._announce(unit)

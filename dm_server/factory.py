@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from bench.core.clock import Clock
+from bench.core.entropy import Entropy
 from bench.core.errors import InputError
 from bench.core.records import ServerEvent
-from bench.core.seeds import Seeds
-from bench.ports import ServerPorts
+from bench.ports.server import ServerPorts
 from bench.trust.keys import exchange_public_key, public_key, require_test_environment
 from dm_server.admin import Admin, View
 from dm_server.http import create_app
@@ -22,7 +22,7 @@ from dm_server.store import Store
 def build_server(
     *,
     clock: Clock,
-    seeds: Seeds,
+    entropy: Entropy,
     base_url: str,
     store_url: str,
     package_public_key: bytes,
@@ -33,12 +33,13 @@ def build_server(
 ) -> ServerPorts:
     """Return a DM server. In simulation `store_url` is `sqlite://`: memory, one connection, called inline.
 
-    `base_url` is where vehicles reach it (its DM endpoint is `<base_url>/dm`). Test keys are refused (`InputError`)
-    unless its host is loopback or a `.test` name. `on_event` gets each event after it was stored.
+    `base_url` is where vehicles reach it (its DM endpoint is `<base_url>/dm`); `entropy` is where tokens come
+    from. Test keys are refused (`InputError`) unless the host is loopback or a `.test` name. `on_event` gets each event
+    after it was stored.
     """
     host = urlsplit(base_url).hostname
-    if not host or not base_url.startswith(("http://", "https://")):
-        raise InputError("base_url is no HTTP URL", found=base_url, allowed="https://<host>[:port]")
+    if not host or not base_url.startswith("https://"):  # tokens and VINs cross it
+        raise InputError("base_url is no https URL", found=base_url, allowed="https://<host>[:port]")
     uses_test_keys = (
         server_private_key.public_key().public_bytes_raw() == exchange_public_key("server")
         or package_public_key == public_key("package")
@@ -49,7 +50,7 @@ def build_server(
     store = Store(store_url)
     setup = ServerSetup(
         clock=clock,
-        seeds=seeds,
+        entropy=entropy,
         base_url=base_url.rstrip("/"),
         key=server_private_key,
         certificate_pem=server_certificate_pem,

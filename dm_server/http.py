@@ -33,7 +33,7 @@ def create_app(service: DmService, *, propagate: bool) -> Flask:
 
     @app.get("/pkgurl/<package_id>")
     def package_url(package_id: str) -> Response:
-        return _answer(service.package_url(_caller(), package_id), JSON_TYPE)
+        return _answer(service.package_url(_caller(), package_id, request.args.get("order")), JSON_TYPE)
 
     @app.get("/packages/<package_id>.zip")
     def package(package_id: str) -> Response:
@@ -68,7 +68,7 @@ def _package(service: DmService, package_id: str) -> Response:
         span = read_range(wanted, found.size_bytes)
     except Unsatisfiable:
         refusal = Refused(416, f"the package has {found.size_bytes} bytes, none of them in {wanted}")
-        service.note_refusal(request.headers.get("OMADM-DevID", ""), refusal)
+        _note(service, refusal)
         return _error(refusal, headers | {"Content-Range": f"bytes */{found.size_bytes}"})
     whole = Span(0, found.size_bytes - 1)
     part = span or whole
@@ -78,9 +78,18 @@ def _package(service: DmService, package_id: str) -> Response:
     return Response(data, 200 if span is None else 206, headers, content_type="application/zip")
 
 
+def _note(service: DmService, refusal: Refused) -> None:
+    """Log a refusal; who is refused before anybody looked at the headers is looked at now."""
+    try:
+        caller = _caller()
+    except Refused:
+        caller = None
+    service.note_refusal(caller, request.headers.get("OMADM-DevID", "").strip(), refusal)
+
+
 def _refusal_handler(service: DmService) -> Callable[[Refused], Response]:
     def handle(refusal: Refused) -> Response:
-        service.note_refusal(request.headers.get("OMADM-DevID", "").strip(), refusal)
+        _note(service, refusal)
         return _error(refusal, {"WWW-Authenticate": CHALLENGE} if refusal.status == 401 else {})
 
     return handle
@@ -89,7 +98,7 @@ def _refusal_handler(service: DmService) -> Callable[[Refused], Response]:
 def _http_handler(service: DmService) -> Callable[[HTTPException], Response]:
     def handle(error: HTTPException) -> Response:
         refusal = Refused(error.code or 500, error.description or error.name)
-        service.note_refusal(request.headers.get("OMADM-DevID", "").strip(), refusal)
+        _note(service, refusal)
         return _error(refusal, dict(error.get_headers()) if error.code == 405 else {})
 
     return handle

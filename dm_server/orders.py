@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from bench.ports import OrderView, Target
+from bench.ports.server import OrderView, Target
 from bench.wire.dm_scomo import REFUSALS, is_success
 
 
@@ -41,7 +41,10 @@ TRANSITIONS: dict[tuple[OrderStatus, Step], OrderStatus] = {
     (OrderStatus.OPEN, Step.SUCCEED): OrderStatus.SUCCESS,  # the vehicle held the target all along
     (OrderStatus.OFFERED, Step.OFFER): OrderStatus.OFFERED,  # the answer to the first offer never came
     (OrderStatus.OFFERED, Step.ACCEPT): OrderStatus.ACCEPTED,
-    (OrderStatus.OFFERED, Step.DECLINE): OrderStatus.OFFERED,  # closing follows where the refusal is final
+    # 405 and its like mean "not now" (OMA-TS-DM_Protocol-V2_0 has 405 for a node that does not allow the command, from
+    # memory): the order stays on offer, or a vehicle that is still busy with the last one would lose it. Where the
+    # refusal is final, REFUSE follows.
+    (OrderStatus.OFFERED, Step.DECLINE): OrderStatus.OFFERED,
     (OrderStatus.OFFERED, Step.REFUSE): OrderStatus.REFUSED,
     (OrderStatus.OFFERED, Step.RESULT): OrderStatus.ACCEPTED,  # the 202 was lost, the result proves it
     (OrderStatus.ACCEPTED, Step.RESULT): OrderStatus.ACCEPTED,

@@ -8,77 +8,21 @@ answered with END. Results come as alerts, in package #1 or #3, and count before
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
 
-from bench.wire.dm import END, SC_ACCEPTED, SC_OK, Command, Commands, DevInfo, Initiation, Response, Status, Verb
-from bench.wire.dm_alert import START_ALERTS, Alert, AlertType, OperationComplete
+from bench.wire.dm import END, NOT_NOW, SC_ACCEPTED, SC_OK, Command, Commands, DevInfo, Initiation, Response, Verb
+from bench.wire.dm_alert import START_ALERTS, AlertType, OperationComplete
 from bench.wire.dm_json import DmError
-from bench.wire.dm_scomo import Inventory, download_install_node, is_success, pkg_url_node, result_name
+from bench.wire.dm_scomo import Inventory, download_install_node, is_success, pkg_url_node
 from bench.wire.dm_uri import ClientUri, Moid
-from dm_server.orders import Order, OrderStatus, Step
+from dm_server.orders import IllegalStep, Order, OrderStatus, Step
 from dm_server.refusal import Refused
+from dm_server.results import reports_something, take_result, take_results
+from dm_server.session_states import Move, Phase, Session, opened
+from dm_server.turn import Event, Outcome, Turn
 
 GET_ROOTS = (Moid.DEVINFO, Moid.SCOMO)
 """What the server asks for at the beginning of each session."""
-
-
-class Phase(StrEnum):
-    """What the server waits for."""
-
-    DATA = "data"
-    OFFER = "offer"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A vehicle's latest session; `order` is the one on offer."""
-
-    session: str
-    phase: Phase
-    order: str | None = None
-
-
-class Event(NamedTuple):
-    """An entry for the vehicle's log."""
-
-    kind: str
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer, the session after it (None: unchanged), and what goes into the log."""
-
-    answer: Commands
-    session: Session | None
-    events: tuple[Event, ...]
-
-
-@dataclass(slots=True)
-class Turn:
-    """One message being worked on: the vehicle's orders as they stand, and the events so far."""
-
-    vin: str
-    dev_id: str
-    orders: dict[str, Order]
-    base_url: str
-    events: list[Event] = field(default_factory=list)
-
-    def add(self, kind: str, **data: Any) -> None:
-        """Note an event and move the order that it names."""
-        self.events.append(Event(kind, data))
-        if "order" in data:
-            self.orders[data["order"]] = self.orders[data["order"]].after(kind, data)
-
-    def finish(self, session: Session, *commands: Command) -> Outcome:
-        """Return the outcome; a session whose answer is END has ended."""
-        if END in commands:
-            self.add("session_ended", session=session.session)
-            session = replace(session, phase=Phase.ENDED, order=None)
-        return Outcome(Commands(commands), session, tuple(self.events))
 
 
 def on_bootstrap_complete(turn: Turn, message: Initiation, *, final: bool) -> Outcome:
@@ -94,50 +38,74 @@ def on_bootstrap_complete(turn: Turn, message: Initiation, *, final: bool) -> Ou
 
 def on_initiation(turn: Turn, message: Initiation, session_id: str) -> Outcome:
     """Open a session: take the results that came with it, then ask for DevInfo and inventory."""
-    turn.add("session_started", session=session_id, alert=message.start_alert.value)
-    _take_results(turn, message.alerts)
-    session = Session(session_id, Phase.DATA)
-    return turn.finish(session, *(Command(Verb.GET, (str(ClientUri(moid.value)),)) for moid in GET_ROOTS))
+    wrong = take_results(turn, message.alerts)
+    if wrong:
+        return turn.refused(Refused(400, wrong[0]))
+    started = Event("session_started", {"session": session_id, "alert": message.start_alert.value})
+    turn.events.insert(0, started)
+    session = opened(session_id)
+    if reports_something(message.alerts):
+        session = session.after(Move.REPORT)
+    commands = tuple(Command(Verb.GET, (str(ClientUri(moid.value)),)) for moid in GET_ROOTS)
+    return Outcome(Commands(commands), session, tuple(turn.events))
 
 
 def on_response(turn: Turn, message: Response, session: Session | None) -> Outcome:
-    """Go on with a session; `Refused` when none is open or the statuses do not fit what was sent."""
+    """Take the results, then go on with the session; it is refused when none is open or the statuses do not fit."""
+    wrong = take_results(turn, message.alerts)
+    reported = len(turn.events)
+    try:
+        if wrong:
+            raise Refused(400, wrong[0])
+        return _go_on(turn, message, session)
+    except (Refused, IllegalStep) as error:
+        del turn.events[reported:]  # what the vehicle reported is true, the rest of this message never happened
+        return turn.refused(error if isinstance(error, Refused) else Refused(409, str(error)))
+
+
+def _go_on(turn: Turn, message: Response, session: Session | None) -> Outcome:
     if session is None or session.phase is Phase.ENDED:
         raise Refused(409, "no session is open: a package #1 is due")
     if any(alert.alert_type in START_ALERTS for alert in message.alerts):
         raise Refused(400, "a start alert inside a session")
-    _take_results(turn, message.alerts)
     if len(message.statuses) != 2:
         raise Refused(400, f"2 commands were sent, {len(message.statuses)} statuses came")
+    if reports_something(message.alerts):
+        session = session.after(Move.REPORT, session.order)
+    due = None
     if session.phase is Phase.OFFER:
-        _take_answer(turn, session.order, message.statuses)
-        return turn.finish(session, END)
-    ecus = _take_data(turn, message)
-    due = None if ecus is None else _due(turn, ecus)
+        _take_answer(turn, session.order, message)
+    else:
+        ecus = _take_data(turn, message)
+        if ecus is not None and session.phase is Phase.DATA:
+            due = _due(turn, ecus)
     if due is None:
-        return turn.finish(session, END)
+        turn.add("session_ended", session=session.session)
+        return Outcome(Commands((END,)), session.after(Move.END), tuple(turn.events))
     turn.add("order_offered", order=due.order, package_id=due.package_id)
-    return turn.finish(replace(session, phase=Phase.OFFER, order=due.order), *_offer(turn.base_url, due.package_id))
+    return Outcome(Commands(_offer(turn.base_url, due)), session.after(Move.OFFER, due.order), tuple(turn.events))
 
 
 def _due(turn: Turn, ecus: Mapping[str, str]) -> Order | None:
-    """Return the oldest unfinished order, if it may be offered and the vehicle does not hold its target yet.
+    """Return the oldest unfinished order, if it may be offered.
 
-    An order that was never offered and that the vehicle meets already is closed as a success. An accepted order is
-    not offered again: the vehicle goes on with it by itself, from its own log.
+    An order that was never offered and that the vehicle meets already is closed as a success. One on offer is offered
+    until the vehicle answers, even when it holds the target by now: whether it began is for its own log to say. An
+    accepted order is not offered again: the vehicle goes on with it by itself, from its own log.
     """
     for order in [order for order in turn.orders.values() if not order.closed]:
         if order.status is OrderStatus.OPEN and order.is_met_by(ecus):
             turn.add("order_closed", order=order.order, status=OrderStatus.SUCCESS.value)
             continue
-        return order if order.allows(Step.OFFER) and not order.is_met_by(ecus) else None
+        return order if order.allows(Step.OFFER) else None
     return None
 
 
-def _offer(base_url: str, package_id: str) -> tuple[Command, Command]:
+def _offer(base_url: str, order: Order) -> tuple[Command, Command]:
+    document = f"{base_url}/pkgurl/{order.package_id}?order={order.order}"
     return (
-        Command(Verb.HGET, (f"{base_url}/pkgurl/{package_id}", str(pkg_url_node(package_id)))),
-        Command(Verb.EXEC, (str(download_install_node(package_id)),)),
+        Command(Verb.HGET, (document, str(pkg_url_node(order.package_id)))),
+        Command(Verb.EXEC, (str(download_install_node(order.package_id)),)),
     )
 
 
@@ -163,88 +131,55 @@ def _take_data(turn: Turn, message: Response) -> dict[str, str] | None:
     return ecus
 
 
-def _take_answer(turn: Turn, order: str | None, statuses: tuple[Status, ...]) -> None:
-    """Log how the vehicle answered HGET and EXEC.
+class Answer(StrEnum):
+    """What a vehicle's statuses of HGET and EXEC mean."""
 
-    A failed HGET leaves the order on offer (the network may have been the cause); a refused EXEC closes it; an MO
-    result in `sc` is the synchronous form of the result (docs/dm-dialect.md).
+    ACCEPTED = "accepted"
+    RESULT = "result"
+    LATER = "later"
+    NEVER = "never"
+
+
+def _meaning(hget: int, execute: int) -> Answer:
+    """Return what the two statuses mean.
+
+    A failed HGET says nothing of the order: the network may have been the cause. So does a vehicle that cannot take
+    the order now (`NOT_NOW`): it is offered again. An MO result in `sc` is the synchronous form of the result
+    (docs/dm-dialect.md). Any other status is final.
     """
-    if order is None or turn.orders[order].closed:
+    if not 200 <= hget <= 299 or execute in NOT_NOW:
+        return Answer.LATER
+    if execute in (SC_OK, SC_ACCEPTED):
+        return Answer.ACCEPTED
+    return Answer.RESULT if execute >= 1200 else Answer.NEVER
+
+
+def _take_answer(turn: Turn, order_id: str | None, message: Response) -> None:
+    """Log how the vehicle answered the offer.
+
+    Once the order has results (they came in this very message, or its 202 was lost) statuses cannot undo them.
+    """
+    if order_id is None:
         return
-    hget, execute = (status.sc for status in statuses)
-    if not 200 <= hget <= 299:
-        turn.add("order_refused_by_vehicle", order=order, sc=hget)
-    elif execute in (SC_OK, SC_ACCEPTED):
-        if turn.orders[order].allows(Step.ACCEPT):
-            turn.add("order_accepted", order=order)
-    elif execute >= 1200:
-        _take_synchronous(turn, order, execute)
-    else:
-        turn.add("order_refused_by_vehicle", order=order, sc=execute)
-        turn.add("order_closed", order=order, status="refused")
-
-
-def _take_synchronous(turn: Turn, order: str, code: int) -> None:
-    if turn.orders[order].allows(Step.ACCEPT):
-        turn.add("order_accepted", order=order)
-    for target in turn.orders[order].targets:
-        if not turn.orders[order].closed:
-            report = OperationComplete(package_id=turn.orders[order].package_id, ecu=target.ecu, result_code=code)
-            _take_result(turn, report)
-
-
-def _take_results(turn: Turn, alerts: tuple[Alert, ...]) -> None:
-    for alert in alerts:
-        if alert.alert_type in START_ALERTS:
-            continue
-        if alert.alert_type != AlertType.SCOMO_COMPLETE:
-            turn.add("message_refused", status=404, reason=f"alert {alert.alert_type[:120]} is not known here")
-            continue
-        try:
-            report = OperationComplete.of(alert)
-        except DmError as error:
-            raise Refused(400, str(error)) from None
-        _take_result(turn, report)
-
-
-def _take_result(turn: Turn, report: OperationComplete) -> None:
-    """Apply one result. What was already said is recognised; what fits no order is logged and changes nothing."""
-    order = _order_of(turn, report)
-    if order is None:
-        reason = f"result {report.result_code} of {report.ecu!r} for package {report.package_id!r} fits no order"
-        turn.add("message_refused", status=404, reason=reason)
+    hget, execute = (status.sc for status in message.statuses)
+    meaning, order = _meaning(hget, execute), turn.orders[order_id]
+    if not order.allows(Step.OFFER):
+        if meaning in (Answer.LATER, Answer.NEVER):
+            reason = f"{order_id} is {order.status}: its results count, the statuses {hget} and {execute} do not"
+            turn.add("message_refused", status=409, reason=reason)
         return
-    known = order.results.get(report.ecu)
-    if known is not None and known != report.result_code:
-        reason = f"{report.ecu} reported {known} for {order.order}, now {report.result_code}"
-        turn.add("message_refused", status=409, reason=reason)
-    if known is not None:
-        return
-    target = next(target for target in order.targets if target.ecu == report.ecu)
-    version = report.version or (target.version if is_success(report.result_code) else "")
-    turn.add(
-        "component_result",
-        order=order.order,
-        ecu=report.ecu,
-        result_code=report.result_code,
-        version=version,
-        text=report.text or result_name(report.result_code),
-    )
-    verdict = turn.orders[order.order].verdict()
-    if verdict is not None:
-        turn.add("order_closed", order=order.order, status=verdict.value)
-
-
-def _order_of(turn: Turn, report: OperationComplete) -> Order | None:
-    """Return the order that a result is about: the one at work, else the latest one that knows this result."""
-    fitting = [
-        order
-        for order in turn.orders.values()
-        if order.package_id == report.package_id and any(target.ecu == report.ecu for target in order.targets)
-    ]
-    working = [order for order in fitting if order.allows(Step.RESULT)]
-    known = [order for order in fitting if report.ecu in order.results]
-    return next(iter(working or reversed(known)), None)
+    match meaning:
+        case Answer.ACCEPTED:
+            turn.add("order_accepted", order=order_id)
+        case Answer.RESULT:
+            turn.add("order_accepted", order=order_id)
+            report = OperationComplete(package_id=order.package_id, ecu="", result_code=execute, correlator=order_id)
+            take_result(turn, report)
+        case Answer.LATER:
+            turn.add("order_refused_by_vehicle", order=order_id, sc=execute if 200 <= hget <= 299 else hget)
+        case Answer.NEVER:
+            turn.add("order_refused_by_vehicle", order=order_id, sc=execute)
+            turn.add("order_closed", order=order_id, status=OrderStatus.REFUSED.value)
 
 
 def normalised_dev_id(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The store: tables, transactions, rows as values. SQLAlchemy Core; SQLite by default.
+"""The store: tables, transactions, rows as values. SQLAlchemy Core over SQLite or PostgreSQL.
 
 Events are append-only; the rows of orders are the fold of them, kept in the same transaction.
 """
@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
 from bench.core.canonical import canonical_json
+from bench.core.clock import Instant
 from bench.core.errors import InputError
 from bench.core.records import ServerEvent
 from dm_server.orders import ORDER_EVENTS, Order, OrderStatus, placed, read_targets, targets_json
-from dm_server.session import Phase, Session
+from dm_server.session_states import Phase, Session
 
 METADATA = sa.MetaData()
 
@@ -32,6 +34,7 @@ VEHICLES = sa.Table(
     sa.Column("session_token_sha256", sa.String(64)),
     sa.Column("registration_final", sa.Boolean, nullable=False, default=False),
     sa.Column("sessions", sa.Integer, nullable=False, default=0),
+    sa.Column("registrations", sa.Integer, nullable=False, default=0),
 )
 PACKAGES = sa.Table(
     "packages",
@@ -59,6 +62,7 @@ EVENTS = sa.Table(
     sa.Column("vin", sa.String(64), primary_key=True),
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("t_ns", sa.BigInteger, nullable=False),
+    sa.Column("wall_ns", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("data", sa.Text, nullable=False),
 )
@@ -73,6 +77,16 @@ SESSIONS = sa.Table(
     sa.Column("answer", sa.LargeBinary, nullable=False),
 )
 
+SEQUENCES = sa.Table(
+    "sequences",
+    METADATA,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+"""Numbers without gaps: of each vehicle's events, of orders, and counters of refused strangers."""
+
+SERVER_LOG = ""
+"""The log of what concerns no single vehicle has no VIN."""
 _READ_ONLY = "otabench_read_only"
 
 
@@ -87,6 +101,7 @@ class VehicleRow:
     session_token_sha256: str | None
     registration_final: bool
     sessions: int
+    registrations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ class Unit:
     """One transaction: reads and writes, and the events that it appended."""
 
     connection: sa.Connection
-    t_ns: int
+    at: Instant
     events: list[ServerEvent] = field(default_factory=list)
 
     def vehicle(self, vin: str) -> VehicleRow | None:
@@ -125,7 +140,15 @@ class Unit:
         return self._vehicle(VEHICLES.c.dev_id == dev_id)
 
     def _vehicle(self, condition: sa.ColumnElement[bool]) -> VehicleRow | None:
-        row = self.connection.execute(sa.select(VEHICLES).where(condition)).mappings().first()
+        """Read a vehicle; in a transaction that writes, nobody else works on it until that is over.
+
+        Else two messages of one vehicle, or a message and an operator, would each decide upon what the other changes.
+        SQLite knows no row locks and needs none: its writers come one at a time.
+        """
+        query = sa.select(VEHICLES).where(condition)
+        if not self.connection.get_execution_options().get(_READ_ONLY, False):
+            query = query.with_for_update()
+        row = self.connection.execute(query).mappings().first()
         return None if row is None else VehicleRow(**row)
 
     def add_vehicle(self, row: VehicleRow) -> None:
@@ -160,9 +183,17 @@ class Unit:
         query = sa.select(ORDERS).where(ORDERS.c.vin == vin).order_by(ORDERS.c.number)
         return {row["order_id"]: _order(row) for row in self.connection.execute(query).mappings()}
 
-    def next_order_number(self) -> int:
-        """Return the number of the next order."""
-        return int(self.connection.execute(sa.select(sa.func.max(ORDERS.c.number))).scalar() or 0) + 1
+    def next_of(self, sequence: str) -> int:
+        """Return the next number of a sequence, from 1 on.
+
+        One statement, whose row lock is kept until the transaction ends: with max+1 two writers would get the same
+        number. A transaction that is rolled back gives its number back, so there are no gaps (a database's own
+        sequences leave some).
+        """
+        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+        insert = dialect.insert(SEQUENCES).values(name=sequence, value=1)
+        counted = insert.on_conflict_do_update(index_elements=["name"], set_={"value": SEQUENCES.c.value + 1})
+        return int(self.connection.execute(counted.returning(SEQUENCES.c.value)).scalar_one())
 
     def last_turn(self, vin: str) -> LastTurn | None:
         """Return the latest turn of the vehicle's latest session."""
@@ -187,10 +218,9 @@ class Unit:
 
     def append(self, vin: str, kind: str, data: Mapping[str, Any]) -> ServerEvent:
         """Append an event to the vehicle's log and move the order that it names (vin "" is the server's own log)."""
-        last = self.connection.execute(sa.select(sa.func.max(EVENTS.c.seq)).where(EVENTS.c.vin == vin)).scalar()
-        event = ServerEvent(int(last or 0) + 1, self.t_ns, vin, kind, dict(data))
-        row = {"vin": vin, "seq": event.seq, "t_ns": self.t_ns, "kind": kind, "data": canonical_json(data).decode()}
-        self.connection.execute(sa.insert(EVENTS).values(row))
+        event = ServerEvent(self.next_of(f"events {vin}"), self.at.t_ns, vin, kind, dict(data), self.at.wall_ns)
+        row = {name: getattr(event, name) for name in ("vin", "seq", "t_ns", "wall_ns", "kind")}
+        self.connection.execute(sa.insert(EVENTS).values(row | {"data": json_text(data)}))
         if kind == "order_placed":
             self._add_order(vin, placed(data))
         elif kind in ORDER_EVENTS:
@@ -202,11 +232,12 @@ class Unit:
         """Yield the vehicle's events in order."""
         query = sa.select(EVENTS).where(EVENTS.c.vin == vin).order_by(EVENTS.c.seq)
         for row in self.connection.execute(query).mappings():
-            yield ServerEvent(row["seq"], row["t_ns"], row["vin"], row["kind"], json.loads(row["data"]))
+            data = json.loads(row["data"])
+            yield ServerEvent(row["seq"], row["t_ns"], row["vin"], row["kind"], data, row["wall_ns"])
 
     def _add_order(self, vin: str, order: Order) -> None:
         values = {
-            "number": self.next_order_number(),
+            "number": int(order.order.rpartition("-")[2]),
             "order_id": order.order,
             "vin": vin,
             "package_id": order.package_id,
@@ -230,21 +261,28 @@ class Store:
         self._engine = _engine(url)
         try:
             METADATA.create_all(self._engine)
+            found = _missing_column(self._engine)
         except sa.exc.DatabaseError as error:
             self._engine.dispose()
             raise _unusable(str(self._engine.url), error) from None
+        if found is not None:
+            self._engine.dispose()
+            raise InputError(
+                "the store was made by another version of this server", found=f"no column {found}",
+                allowed="a store of this version, or an empty database", hint="name another database in store_url",
+            )  # fmt: skip
 
     @contextmanager
-    def writing(self, t_ns: int) -> Iterator[Unit]:
+    def writing(self, at: Instant) -> Iterator[Unit]:
         """One transaction that may change things; everything in it happens or nothing. SQLite: one at a time."""
         with self._engine.begin() as connection:
-            yield Unit(connection, t_ns)
+            yield Unit(connection, at)
 
     @contextmanager
     def reading(self) -> Iterator[Unit]:
         """One transaction that only reads."""
         with self._engine.connect().execution_options(**{_READ_ONLY: True}) as connection, connection.begin():
-            yield Unit(connection, 0)
+            yield Unit(connection, Instant(0, 0))
 
     def close(self) -> None:
         """Close every connection."""
@@ -264,8 +302,10 @@ def _order(row: sa.RowMapping) -> Order:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
-        if parsed.get_backend_name() != "sqlite":
+        if parsed.get_backend_name() == "postgresql":
             return sa.create_engine(parsed)
+        if parsed.get_backend_name() != "sqlite":
+            raise sa.exc.ArgumentError("sqlite and postgresql are what this server keeps its store in")
         in_memory = parsed.database in (None, "", ":memory:")
         pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
         engine = sa.create_engine(parsed, connect_args={"check_same_thread": False}, **pool)
@@ -274,6 +314,17 @@ def _engine(url: str) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_file if not in_memory else _prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _missing_column(engine: sa.Engine) -> str | None:
+    """Return a column that this version has and the database lacks, None when all are there."""
+    inspector = sa.inspect(engine)
+    for table in METADATA.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                return f"{table.name}.{column.name}"
+    return None
 
 
 def _unusable(found: str, error: Exception) -> InputError:

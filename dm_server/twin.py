@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.core.records import ServerEvent
-from bench.ports import Twin
+from bench.ports.server import Twin
 from dm_server.orders import ORDER_EVENTS, Order, placed
 
 

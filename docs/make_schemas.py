@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.cli.flash_models import FlashPlan, FlashRead, FlashResultJson
+from bench.description.bench_file import BenchFile
+from bench.description.ecu_description import EcuDescription
+from bench.description.vehicle_file import VehicleFile
 from bench.evidence.schemas import OUTPUT_SCHEMAS, write_schemas
 from bench.flasher.recipe import Recipe
-from bench.rig.ecu_description import EcuDescription
-from bench.rig.files import BenchFile, VehicleFile
+from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from bench.runs.scenario import Scenario
 from ecu_sim.personality.personality import Personality
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, REMOTE, CanAddress
-from bench.ports import CanPort, PacedCanPort, SentCallback
+from bench.ports.can import CanPort, PacedCanPort, SentCallback
 from bench.wire.can import CanFrame, identifier
 from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint

@@ -15,7 +15,7 @@ from ecu_sim.uds.description import described
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Return what the personality file says and what its ECU's tables hold (`bench.rig.ecu_description`).
+    """Return what the personality file says and what its ECU's tables hold (`bench.description.ecu_description`).
 
     `InputError` names what is wrong in the file.
     """

@@ -10,7 +10,8 @@ from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus, CanPort
+from bench.ports.can import CanBus, CanPort
+from bench.wire.bootloader_update import LINKED_AT
 from bench.wire.image_behaviour import MARKER_BYTES, WELL, behaviour_of
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import AddressingMode, IsoTpAddress
@@ -25,7 +26,6 @@ from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
 from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
 from ecu_sim.network.sleep import Sleeper
-from ecu_sim.personality.bootloader_update import LINKED_AT
 from ecu_sim.personality.geometry import BOOT_REGION
 from ecu_sim.personality.personality import Personality
 from ecu_sim.supply import Supply, VoltageMonitor

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.core.car import CarState, CarValue, checked
 from bench.core.records import ConditionRecord, Demand
 from bench.core.world import World
-from ecu_sim.personality.preconditions import met
+from bench.wire.preconditions import met
 
 INHIBITED_KEYS = ("engine",)
 """What the car refuses to switch on while an ECU inhibits its start."""

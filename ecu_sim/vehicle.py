@@ -9,11 +9,11 @@ from pathlib import Path
 from bench.core.car import CarValue
 from bench.core.errors import InputError
 from bench.core.node import Node
-from bench.core.records import EcuLayout, FlashDump
+from bench.core.records import FlashDump
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.waveform import Waveform
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports.can import CanBus
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.image_header import HEADER_BYTES, HeaderError
 from ecu_sim.boot.manager import candidates
@@ -21,9 +21,9 @@ from ecu_sim.ecu import SimEcu
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.torn import TornReads
 from ecu_sim.network.fitting import refuse_loops, refuse_unfit
-from ecu_sim.network.starter import StarterControl, inhibit_signal
+from ecu_sim.network.starter import StarterControl
 from ecu_sim.personality.geometry import header_region, image_region
-from ecu_sim.personality.personality import Personality, ecu_layout, load_personality
+from ecu_sim.personality.personality import Personality, load_personality
 from ecu_sim.surroundings import Car
 from ecu_sim.uds.identification import Identity
 
@@ -46,11 +46,6 @@ class SimVehicle:
     def memory(self, ecu_id: str) -> EcuMemory:
         """Return the persistent parts of an ECU; KeyError when there is none of that id."""
         return self._ecus[ecu_id].memory
-
-    def layout(self, ecu_id: str) -> EcuLayout:
-        """Return what the bench knows of an ECU before a run."""
-        ecu = self._ecus[ecu_id]
-        return ecu_layout(ecu.spec, ecu.personality, inhibit_signal(ecu.spec))
 
     def install(self, ecu_id: str, header: bytes, image: bytes, bank: str | None = None) -> None:
         """Put a confirmed image into flash as the factory does, mark and release floor included.
@@ -162,7 +157,7 @@ def build_vehicle(
 
 def _starter(world: World, vehicle: VehicleSpec, buses: Mapping[str, CanBus], car: Car) -> StarterControl | None:
     """Return what obeys the inhibit signals; nothing is attached where no ECU has one."""
-    signals = {spec.id: signal for spec in vehicle.ecus if (signal := inhibit_signal(spec)) is not None}
+    signals = {spec.id: signal for spec in vehicle.ecus if (signal := spec.inhibit_signal) is not None}
     return StarterControl(world, signals, buses, car) if signals else None
 
 

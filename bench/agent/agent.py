@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bench.agent.agent_log import Account, AgentLog, EcuResult
 from bench.agent.commands import CommandHandler
+from bench.agent.credentials import Credentials
 from bench.agent.dm_client import DmClient, DmFailed
 from bench.agent.download import Downloader, DownloadFailed
 from bench.agent.install import Installer
@@ -14,7 +15,8 @@ from bench.agent.vehicle import AgentConfig, Ecus, ProgressSink
 from bench.core.clock import NS_PER_S
 from bench.core.node import Incarnation
 from bench.core.world import World
-from bench.ports import DmTransport, Storage, StorageFull, TransportFailure
+from bench.ports.http import DmTransport, TransportFailure
+from bench.ports.storage import Storage, StorageFull
 from bench.trust.session import Freshness, SealError, decrypt_token, encrypt_vin
 from bench.wire.dm_scomo import ScomoResult
 
@@ -83,7 +85,7 @@ class Agent:
 
     async def _register(self) -> None:
         vehicle = self._config.account
-        draw = self._world.seeds.draw
+        draw = self._world.entropy.draw
         fresh = Freshness(draw(self._life.part, "ephemeral", 32), draw(self._life.part, "nonce", 12))
         sealed = encrypt_vin(vehicle.vin, self._config.server_public_key, dev_id=vehicle.dev_id, fresh=fresh)
         answer = await self._client.register(self._config.dev_info, sealed)
@@ -117,10 +119,10 @@ class Agent:
         await self._life.sleep_ns(self._config.poll_interval_ns)
 
     async def _download(self) -> None:
-        vehicle = self._config.account
-        headers = {"OMADM-DevID": vehicle.dev_id, "VIN": vehicle.vin, "Token": self._account().token}
+        url = self._log.order.package_url
+        headers = Credentials(self._config.account, self._log.account).headers_for(url)
         try:
-            await self._downloader.fetch(self._log.order.package_url, headers, self._installer.package_path)
+            await self._downloader.fetch(url, headers, self._installer.package_path)
         except DownloadFailed as error:
             await self._give_up(EcuResult(ScomoResult.DOWNLOAD_FAILED, "", str(error)))
         except StorageFull as error:
@@ -130,4 +132,4 @@ class Agent:
 
     async def _give_up(self, result: EcuResult) -> None:
         await self._storage.delete(self._installer.package_path)
-        await self._log.move(Event.DOWNLOAD_FAILED, self._installer.all_ecus(result))
+        await self._log.move(Event.DOWNLOAD_FAILED, self._installer.failed_whole(result))

@@ -10,7 +10,7 @@ from bench.agent.states import Event, State, next_state
 from bench.core.canonical import canonical_json
 from bench.core.node import Incarnation
 from bench.core.points import Points
-from bench.ports import Storage
+from bench.ports.storage import Storage
 
 ACCOUNT_FILE, ORDER_FILE, INSTALLED_FILE = "account.json", "order.json", "installed.json"
 
@@ -33,6 +33,10 @@ class EcuResult:
     text: str
 
 
+WHOLE_PACKAGE = ""
+"""In the place of an ECU: the result is that of every component that has none of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class OrderState:
     """How far the current order is."""
@@ -40,6 +44,8 @@ class OrderState:
     state: State = State.IDLE
     package_id: str = ""
     package_url: str = ""
+    correlator: str = ""
+    """What the server calls this order; echoed with its results if it came (empty: it did not)."""
     confirmed: tuple[str, ...] = ()
     results: Mapping[str, EcuResult] = field(default_factory=dict)
 
@@ -103,6 +109,7 @@ def _order(raw: dict[str, object]) -> OrderState:
         state=State(str(raw["state"])),
         package_id=str(raw["package_id"]),
         package_url=str(raw["package_url"]),
+        correlator=str(raw.get("correlator", "")),  # absent in a log that an older agent wrote
         confirmed=tuple(confirmed),
         results={ecu: EcuResult(**result) for ecu, result in results.items()},
     )

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from bench.agent.agent_log import AgentLog, OrderState
+from bench.agent.credentials import Credentials, is_https
 from bench.agent.dm_client import Outcome
 from bench.agent.states import Event, State
 from bench.agent.vehicle import AgentConfig
-from bench.ports import DmTransport, TransportFailure
+from bench.ports.http import DmTransport, TransportFailure
 from bench.wire.dm import SC_ACCEPTED, SC_OK, Command, MoData, Status, Verb
 from bench.wire.dm_json import DmError
-from bench.wire.dm_scomo import Inventory, download_install_node, package_of, pkg_url_node
+from bench.wire.dm_scomo import CORRELATOR, Inventory, download_install_node, package_of, pkg_url_node
 from bench.wire.dm_uri import ClientUri, Moid
 
 SC_BAD_REQUEST, SC_NOT_FOUND, SC_NOT_ALLOWED, SC_UNREACHABLE = 400, 404, 405, 503
 DOCUMENT_LIMIT_BYTES = 65_536
+
+
+class _Document(NamedTuple):
+    """What HGET brought for a package: where it is, and which order that is for."""
+
+    url: str
+    correlator: str
 
 
 class CommandHandler:
@@ -29,7 +38,7 @@ class CommandHandler:
         inventory: Callable[[], Awaitable[Inventory]],
     ) -> None:
         self._config, self._log, self._transport, self._inventory = config, log, transport, inventory
-        self._package_urls: dict[str, str] = {}
+        self._documents: dict[str, _Document] = {}
 
     async def execute(self, command: Command) -> Outcome:
         """Execute one command; a wrong one gives a status, never an exception."""
@@ -55,27 +64,33 @@ class CommandHandler:
         """Fetch a document and store what it holds at PkgURL."""
         if uri != pkg_url_node(package_of(uri)):
             return Outcome(Status(SC_NOT_FOUND, (uri,)))
-        vehicle, account = self._config.account, self._log.account
-        headers = {"OMADM-DevID": vehicle.dev_id, "VIN": vehicle.vin, "Token": account.token if account else ""}
+        if not is_https(server_uri):
+            return Outcome(Status(SC_BAD_REQUEST, (uri,)))
+        headers = Credentials(self._config.account, self._log.account).headers_for(server_uri)
         try:
             answer = await self._transport.get(server_uri, headers, DOCUMENT_LIMIT_BYTES)
         except TransportFailure:
             return Outcome(Status(SC_UNREACHABLE, (uri,)))
         if answer.status != SC_OK:
             return Outcome(Status(answer.status, (uri,)))
-        url = MoData.decode(answer.body).data.get("PkgURL")
-        if not isinstance(url, str) or not url.startswith("https://"):
+        data = MoData.decode(answer.body).data
+        url, correlator = data.get("PkgURL"), data.get(CORRELATOR, "")
+        if not isinstance(url, str) or not is_https(url) or not isinstance(correlator, str):
             return Outcome(Status(SC_BAD_REQUEST, (uri,)))
-        self._package_urls[package_of(uri)] = url
+        self._documents[package_of(uri)] = _Document(url, correlator)
         return Outcome(Status(SC_OK, (uri,)))
 
     async def _exec(self, uri: ClientUri) -> Outcome:
-        """Accept DownloadInstall: stored before it is answered, so that a power loss forgets neither."""
+        """Accept DownloadInstall: stored before it is answered, so that a power loss forgets neither.
+
+        An agent at work answers 405: the node allows no EXEC in its present state (`bench.wire.dm.NOT_NOW`).
+        """
         package_id = package_of(uri)
-        url = self._package_urls.get(package_id)
-        if uri != download_install_node(package_id) or url is None:
+        found = self._documents.get(package_id)
+        if uri != download_install_node(package_id) or found is None:
             return Outcome(Status(SC_NOT_FOUND, (uri,)))
         if self._log.order.state is not State.IDLE:
             return Outcome(Status(SC_NOT_ALLOWED, (uri,)))
-        await self._log.move(Event.ORDER_ACCEPTED, OrderState(package_id=package_id, package_url=url))
+        order = OrderState(package_id=package_id, package_url=found.url, correlator=found.correlator)
+        await self._log.move(Event.ORDER_ACCEPTED, order)
         return Outcome(Status(SC_ACCEPTED, (uri,)))

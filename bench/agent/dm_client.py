@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.agent.agent_log import Account
-from bench.ports import DmTransport, HttpResponse, VehicleAccount
+from bench.agent.credentials import is_https, origin_of
+from bench.ports.http import DmTransport, HttpResponse
+from bench.ports.server import VehicleAccount
 from bench.wire import dm
 from bench.wire.dm import Command, Commands, DevInfo, DmAcc, Initiation, ManagementObject, MoData, Response, Status
 from bench.wire.dm_alert import Alert, AlertType
@@ -52,7 +54,10 @@ class DmClient:
         answer = await self._post(
             self._vehicle.server_url, self._vehicle.factory_token, dm.INITIATION_TYPE, request.encode()
         )
-        return _decoded(answer, DmAcc.decode)
+        account = _decoded(answer, DmAcc.decode)
+        if not is_https(account.srv_uri):
+            raise DmFailed(answer.status, f"the account names {account.srv_uri!r}, a server must be reached over https")
+        return account
 
     async def confirm_registration(self, account: Account) -> None:
         """Send BootstrapComplete; the server answers with END."""
@@ -76,6 +81,7 @@ class DmClient:
         raise DmFailed(200, f"the session had no END within {MAX_ROUNDS} packages")
 
     async def _post(self, url: str, token: str, content_type: str, body: bytes) -> HttpResponse:
+        origin_of(url)  # a token never leaves in the clear, wherever an old account or a factory's file points
         headers = {
             "Content-Type": content_type,
             "Accept": dm.REQUEST_TYPE,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bench.core.clock import NS_PER_S, Clock
-from bench.ports import DmTransport, HttpResponse, Storage, TransportFailure
+from bench.ports.http import DmTransport, HttpResponse, TransportFailure
+from bench.ports.storage import Storage
 
 PACKAGE_LIMIT_BYTES = 48 * 1024 * 1024
 KEEP_BYTES = 65_536

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
-from bench.agent.agent_log import AgentLog, EcuResult, OrderState
+from bench.agent.agent_log import WHOLE_PACKAGE, AgentLog, EcuResult, OrderState
 from bench.agent.states import Event
 from bench.agent.vehicle import AgentConfig, EcuAccess, Ecus, ProgressSink
 from bench.core.clock import NS_PER_S
 from bench.core.node import Incarnation
 from bench.core.world import World
+from bench.flasher.affected import AffectedBuses, BusGroups
 from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.functional import restore_normal_operation
-from bench.flasher.group import BusGroup, BusGroups
 from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.state import FRESH, Tries
 from bench.flasher.together import batches
 from bench.flasher.values import FlashJob
-from bench.ports import Storage
+from bench.ports.storage import Storage
 from bench.trust.package import EcuIdentity, PackageRefused, Refusal, VerifiedImage, verify_package
 from bench.wire.dm_alert import Alert, OperationComplete
 from bench.wire.dm_scomo import Component, DeployedState, Inventory, ScomoResult
@@ -77,7 +76,7 @@ class Installer:
         if refused is None:
             await self._log.move(Event.PACKAGE_GOOD)
         else:
-            await self._log.move(Event.PACKAGE_REFUSED, self.all_ecus(refused))
+            await self._log.move(Event.PACKAGE_REFUSED, self.failed_whole(refused))
 
     async def _verified(self) -> tuple[tuple[VerifiedImage, ...], EcuResult | None]:
         """Return the images that may be installed, or none and the result that says why."""
@@ -113,7 +112,7 @@ class Installer:
         images, refused = await self._verified()
         if refused is not None:  # the disk or an ECU changed its mind after a power loss
             await self._log.move(
-                Event.INSTALL_FAILED, self.all_ecus(replace(refused, result_code=ScomoResult.INSTALL_FAILED))
+                Event.INSTALL_FAILED, self.failed_whole(replace(refused, result_code=ScomoResult.INSTALL_FAILED))
             )
             return
         await self._install_all([image for image in images if image.entry.ecu not in self._log.order.results])
@@ -124,33 +123,37 @@ class Installer:
         """Flash one ECU after the other, or together those that the bench and their recipes let be flashed together."""
         if not self._config.parallel:
             for image in images:
-                await self._install_one(image, None)
+                if not await self._found_done(image):
+                    await self._flash_and_keep(image, self._buses(image, BusGroups()))
             return
         missing = [image for image in images if not await self._found_done(image)]
         by_ecu, groups = {image.entry.ecu: image for image in missing}, BusGroups()
         for batch in batches(list(by_ecu), lambda ecu: self._ecus[ecu].recipe.parallel):
             async with asyncio.TaskGroup() as tasks:
                 for ecu in batch:
-                    group = groups.of(self._ecus[ecu].functional)
-                    tasks.create_task(self._install_one(by_ecu[ecu], group), name=f"{self._life.part}.flash {ecu}")
+                    flashing = self._flash_and_keep(by_ecu[ecu], self._buses(by_ecu[ecu], groups))
+                    tasks.create_task(flashing, name=f"{self._life.part}.flash {ecu}")
 
-    async def _install_one(self, image: VerifiedImage, group: BusGroup | None) -> None:
-        """Flash one ECU unless it runs its version already; the result is stored before this returns."""
-        if group is not None or not await self._found_done(image):
-            await self._keep_result(image.entry.ecu, await self._flash(image, group))
+    def _buses(self, image: VerifiedImage, groups: BusGroups) -> AffectedBuses:
+        """Return the buses that are disturbed while an image's ECU is flashed."""
+        access = self._ecus[image.entry.ecu]
+        return groups.affected(access.functional, tuple(access.elsewhere.values()))
+
+    async def _flash_and_keep(self, image: VerifiedImage, buses: AffectedBuses) -> None:
+        """Flash one ECU; the result is stored before this returns."""
+        await self._keep_result(image.entry.ecu, await self._flash(image, buses))
 
     async def _found_done(self, image: VerifiedImage) -> bool:
         """Store the result of an ECU that an earlier life flashed and lost power before it could note so."""
         access = self._ecus[image.entry.ecu]
         if not await self._runs(access, image.entry.version):
             return False
-        with suppress(FlasherError):  # best effort: an ECU alone on a dead bus has nothing to restore
-            await restore_normal_operation(access.functional, access.recipe, self._life)
+        await restore_normal_operation((access.functional, *access.elsewhere.values()), access.recipe, self._life)
         found = EcuResult(ScomoResult.OK, image.entry.version, "already runs this version")
         await self._keep_result(image.entry.ecu, found)
         return True
 
-    async def _flash(self, image: VerifiedImage, group: BusGroup | None) -> EcuResult:
+    async def _flash(self, image: VerifiedImage, buses: AffectedBuses) -> EcuResult:
         """Flash one ECU, with patience for one that falls silent."""
         access = self._ecus[image.entry.ecu]
         job = FlashJob(
@@ -164,7 +167,7 @@ class Installer:
         tries, state = Tries(JOB_TRIES - 1), FRESH
         while True:
             try:
-                report = await flash_ecu(job, *parts, group, state=state)
+                report = await flash_ecu(job, *parts, buses, state=state)
             except FlasherError as error:
                 if await self._answers_again(access, error) and await self._runs(access, image.entry.version):
                     return EcuResult(ScomoResult.OK, image.entry.version, f"runs it, although {error}")
@@ -227,16 +230,19 @@ class Installer:
 
     # Results ----------------------------------------------------------------------------------------
 
-    def all_ecus(self, result: EcuResult) -> OrderState:
-        """Return the order with the same result for every ECU of the vehicle."""
-        return replace(self._log.order, results=dict.fromkeys(self._ecus, result))
+    def failed_whole(self, result: EcuResult) -> OrderState:
+        """Return the order with a result for every component that has none: which they are, only the server knows now.
+
+        What an ECU that is done already reported stays: it runs its new software whatever became of the package.
+        """
+        return replace(self._log.order, results={**self._log.order.results, WHOLE_PACKAGE: result})
 
     def cleared(self) -> OrderState:
         """Return the order once it was reported: nothing."""
         return OrderState()
 
     def alerts(self) -> tuple[Alert, ...]:
-        """Return one OperationComplete alert per ECU."""
+        """Return one OperationComplete alert per ECU, and one for the rest of the package where it failed whole."""
         order = self._log.order
         return tuple(
             OperationComplete(
@@ -248,6 +254,7 @@ class Installer:
                 ),
                 version=result.version,
                 text=result.text,
+                correlator=order.correlator,
             ).alert()
             for ecu, result in order.results.items()
         )

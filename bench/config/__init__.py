@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,12 +69,15 @@ def read_bytes(path: Path, *, limit_bytes: int, what: str) -> bytes:
         ) from None
 
 
-def load_toml(path: Path, model: type[Model], what: str) -> Model:
-    """Read `path` as TOML into `model`; every mistake becomes one `InputError`. Types are strict: "5" is no number."""
+def load_toml(path: Path, model: type[Model], what: str, context: Mapping[str, object] | None = None) -> Model:
+    """Read `path` as TOML into `model`; every mistake becomes one `InputError`. Types are strict: "5" is no number.
+
+    `context` is what the model's validators need and no file says (pydantic's validation context).
+    """
     text = _text(read_bytes(path, limit_bytes=MAX_FILE_BYTES, what=what), path, what)
     values = _values(text, path, what)
     try:
-        return model.model_validate_json(json.dumps(values, default=str), strict=True)
+        return model.model_validate_json(json.dumps(values, default=str), strict=True, context=context)
     except ValidationError as error:
         _refuse_another_kind(path, values, model, what)
         raise explained(error, model, Source(what, str(path), text, values)) from None

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
@@ -18,7 +18,8 @@ NEVER_NS = 1 << 62
 """An instant that no run reaches."""
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
-"""Added whenever time is shown or signed; virtual time itself starts at 0."""
+"""Added whenever virtual time is shown or signed; it starts at 0. A real clock has a beginning of its own."""
+EPOCH_NS = int(EPOCH.timestamp()) * NS_PER_S
 
 
 class Timer(Protocol):
@@ -34,6 +35,10 @@ class Clock(Protocol):
     @property
     def virtual(self) -> bool:
         """Whether time is simulated."""
+
+    @property
+    def epoch_ns(self) -> int:
+        """The date that stands for 0, in nanoseconds since 1970: `EPOCH` in virtual time, else this machine's."""
 
     def now_ns(self) -> int:
         """Return nanoseconds since the start of the run."""
@@ -54,9 +59,27 @@ class Clock(Protocol):
         """Wait; nothing happens before `duration_ns` have gone by."""
 
 
-def utc(now_ns: int) -> datetime:
-    """Return the date that stands for `now_ns` (EPOCH plus the run's time; microseconds)."""
-    return EPOCH + timedelta(microseconds=now_ns // NS_PER_US)
+def utc(now_ns: int, epoch_ns: int = EPOCH_NS) -> datetime:
+    """Return the date that stands for `now_ns` of a run that began at `epoch_ns` (microseconds, rounded down)."""
+    return EPOCH + timedelta(microseconds=(epoch_ns - EPOCH_NS + now_ns) // NS_PER_US)
+
+
+def date_of(clock: Clock) -> datetime:
+    """Return the date that a clock shows: what goes into a real ECU or certificate check must be the real day."""
+    return utc(clock.now_ns(), clock.epoch_ns)
+
+
+class Instant(NamedTuple):
+    """A moment twice: nanoseconds of the run, and nanoseconds since 1970, which go on over restarts."""
+
+    t_ns: int
+    wall_ns: int
+
+
+def instant(clock: Clock) -> Instant:
+    """Return now; the date is the clock's own (`Clock.epoch_ns`)."""
+    t_ns = clock.now_ns()
+    return Instant(t_ns, clock.epoch_ns + t_ns)
 
 
 class RealClock:
@@ -67,6 +90,8 @@ class RealClock:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._start_ns = time.monotonic_ns()
+        self.epoch_ns = time.time_ns()
+        """Taken once: a step of the machine's clock (NTP) moves no frame against another."""
         self._loop_start_s = self._loop.time()
 
     def now_ns(self) -> int:

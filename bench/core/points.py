@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -118,6 +118,29 @@ class _Shared(NamedTuple):
     stop: int
 
 
+_Seen = tuple[int, int, str, int] | _Many | _Shared
+
+
+class Announced(NamedTuple):
+    """The first `taken` entries of what a counter saw; the list only ever grows."""
+
+    seen: list[_Seen]
+    taken: int
+
+    def occurrences(self) -> tuple[Occurrence, ...]:
+        """Return the points."""
+        found: list[Occurrence] = []
+        for seen in self.seen[: self.taken]:
+            if isinstance(seen, _Shared):
+                instants = enumerate(seen.instants_ns[seen.start : seen.stop], seen.n)
+                found.extend(Occurrence(n, t_ns, seen.phase, 0) for n, t_ns in instants)
+            elif isinstance(seen, _Many):
+                found.extend(Occurrence(n, t_ns, seen.phase, 0) for n, t_ns in enumerate(seen.times.ends_ns(), seen.n))
+            else:
+                found.append(Occurrence(*seen))
+        return tuple(found)
+
+
 FAR = 1 << 62
 Action = Callable[[], None]
 _Armed = dict[int, list[tuple[str, int | None, Action]]]
@@ -143,7 +166,7 @@ class PointCounter:
     def __init__(self, clock: Clock, phases: dict[str, str], part: str, event: str) -> None:
         self._clock, self._phases = clock, phases
         self.part, self.event, self._n = part, event, 0
-        self._seen: list[tuple[int, int, str, int] | _Many | _Shared] = []
+        self._seen: list[_Seen] = []
         self._armed: _Armed = {}
         self._shared: list[int] | None = None
         self._taken = 0
@@ -209,18 +232,13 @@ class PointCounter:
 
     @property
     def occurrences(self) -> tuple[Occurrence, ...]:
-        """Return all points so far (plain tuples until somebody asks: a frame costs one of them)."""
+        """Return all points so far."""
+        return self.announced().occurrences()
+
+    def announced(self) -> Announced:
+        """Return what was announced so far, not yet made into points: a frame costs one plain tuple, or none."""
         self.catch_up()
-        found: list[Occurrence] = []
-        for seen in self._seen:
-            if isinstance(seen, _Shared):
-                instants = enumerate(seen.instants_ns[seen.start : seen.stop], seen.n)
-                found.extend(Occurrence(n, t_ns, seen.phase, 0) for n, t_ns in instants)
-            elif isinstance(seen, _Many):
-                found.extend(Occurrence(n, t_ns, seen.phase, 0) for n, t_ns in enumerate(seen.times.ends_ns(), seen.n))
-            else:
-                found.append(Occurrence(*seen))
-        return tuple(found)
+        return Announced(self._seen, len(self._seen))
 
     def inside(self, n: int, units_done: int) -> None:
         """Announce that `units_done` units of operation `n` are done and the next one is under way."""
@@ -292,11 +310,35 @@ class Points:
         self.counter(point.part, point.event).arm(point.n, point.where, point.torn_units, action)
 
     def table(self) -> PointTable:
-        """Return what was announced so far, as values."""
-        return {key: counter.occurrences for key, counter in self._counters.items()}
+        """Return what was announced so far, as a value."""
+        return PointTable({key: counter.announced() for key, counter in self._counters.items()})
 
 
-PointTable = dict[tuple[str, str], tuple[Occurrence, ...]]
+class PointTable(Mapping[tuple[str, str], tuple[Occurrence, ...]]):
+    """The points of a run by (part, event), made when they are asked for.
+
+    A run has tens of thousands of them; only a golden run's are ever looked up, and of those only the counters that
+    a fault names.
+    """
+
+    def __init__(self, announced: Mapping[tuple[str, str], Announced] | None = None) -> None:
+        self._announced = dict(announced or {})
+        self._made: dict[tuple[str, str], tuple[Occurrence, ...]] = {}
+
+    def __getitem__(self, key: tuple[str, str]) -> tuple[Occurrence, ...]:
+        if key not in self._made:
+            self._made[key] = self._announced[key].occurrences()
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._announced)
+
+    def __len__(self) -> int:
+        return len(self._announced)
+
+    def names(self) -> list[str]:
+        """Return `part:event` of all that announced anything, sorted."""
+        return sorted(f"{part}:{event}" for (part, event), announced in self._announced.items() if announced.taken)
 
 
 def resolve(point: FaultPoint, table: PointTable) -> FaultPoint:
@@ -306,11 +348,10 @@ def resolve(point: FaultPoint, table: PointTable) -> FaultPoint:
     """
     known = table.get((point.part, point.event), ())
     if not known:
-        have = ", ".join(sorted(f"{part}:{event}" for (part, event), seen in table.items() if seen))
         raise InputError(
             f"no such fault point in the golden run: {point}",
             found=f"{point.part}:{point.event}",
-            allowed=have,
+            allowed=", ".join(table.names()),
         )
     meant = [o for o in known if point.phase is None or o.phase == point.phase]
     if not meant:

@@ -1,6 +1,6 @@
 """Frozen records of a run: what the oracle judges, and nothing else (D5).
 
-`bench/rig.py` collects them; `bench/oracle` reads them with decoders of its own. A field that a bench cannot
+`bench/rig` collects them; `bench/oracle` reads them with decoders of its own. A field that a bench cannot
 observe is None, and the invariants that need it come out *not observed*.
 """
 
@@ -137,13 +137,17 @@ class HttpRecord:
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """An entry of the DM server's event log (D8). Kinds and data: `SERVER_EVENTS`."""
+    """An entry of the DM server's event log (D8). Kinds and data: `SERVER_EVENTS`.
+
+    `t_ns` counts from the start of the server that wrote it, `wall_ns` from 1970 by that server's date.
+    """
 
     seq: int
     t_ns: int
     vin: str
     kind: str
     data: Mapping[str, object]
+    wall_ns: int = 0
 
 
 SERVER_EVENTS: Mapping[str, str] = {
@@ -159,9 +163,10 @@ SERVER_EVENTS: Mapping[str, str] = {
     "order_offered": "order, package_id: HGET and EXEC were sent",
     "order_accepted": "order: the vehicle answered 202",
     "order_refused_by_vehicle": "order, sc: the vehicle answered the EXEC with an error",
-    "component_result": "order, ecu, result_code, version, text: one OperationComplete alert",
+    "component_result": "order, ecu, result_code, version, text, correlated (bool: it named its order): one component",
     "order_closed": "order, status: success | failed | refused (exactly one per order)",
-    "message_refused": "status, reason: a request was answered with an error",
+    "message_refused": "status, reason: a request of the vehicle was answered with an error",
+    "stranger_refused": "status, reason, count: the 1st, 2nd, 4th, ... request in its name that proved no identity",
 }
 """What the server logs; the oracle folds these."""
 

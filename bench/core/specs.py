@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bench.core.car import CarState
-from bench.core.records import CanAddress
+from bench.core.records import CanAddress, InhibitSignal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,14 @@ class EcuSpec:
     def tester_channel(self) -> str:
         """The bus on which a tester reaches it."""
         return self.reached_on or self.channel
+
+    @property
+    def inhibit_signal(self) -> InhibitSignal | None:
+        """The bit by which the ECU says that the car must not be started; None when it has none."""
+        frame = next((frame for frame in self.frames if frame.inhibit_bit is not None), None)
+        if frame is None or frame.inhibit_bit is None:
+            return None
+        return InhibitSignal(frame.channel or self.channel, frame.can_id, frame.id_29_bit, frame.inhibit_bit)
 
     def alone(self) -> EcuSpec:
         """Return the ECU as it is on its own bus, with no other one: nothing to route, frames of that bus only."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bench.core.canonical import canonical_json
 from bench.core.clock import Clock
+from bench.core.entropy import Entropy, SystemEntropy
 from bench.core.journal import Journal
 from bench.core.loop import speaks_for_the_dead
 from bench.core.points import Points
@@ -41,7 +42,7 @@ class Stoppable(Protocol):
 
 @dataclass(slots=True)
 class Recorder:
-    """Lists that grow while the run goes on; `bench/rig.py` freezes them for the oracle."""
+    """Lists that grow while the run goes on; `bench/rig` freezes them for the oracle."""
 
     power: list[PowerRecord] = field(default_factory=list)
     boots: list[BootRecord] = field(default_factory=list)
@@ -61,6 +62,7 @@ class World:
         self.journal = Journal(clock)
         self.points = Points(clock)
         self.seeds = Seeds(seed)
+        self.entropy: Entropy = self.seeds if clock.virtual else SystemEntropy()
         self.recorder = Recorder()
         self.nodes: list[Stoppable] = []
         self.crash: PartCrashed | None = None

@@ -22,7 +22,7 @@ from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.car_change import CarChange
 from bench.faults.package import flip_payload_bit, flip_signature_bit
-from bench.ports import FaultTarget
+from bench.ports.faults import FaultTarget
 from bench.wire.disk_loss import DiskLoss
 from bench.wire.ecu_misbehave import EcuMisbehaviourParameters
 from bench.wire.isotp_misbehave import INJECTORS, Misbehaviour

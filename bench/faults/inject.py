@@ -10,7 +10,7 @@ from bench.core.points import FaultPoint
 from bench.core.records import FaultRecord
 from bench.core.world import World
 from bench.faults.catalogue import CATALOGUE, Strike
-from bench.ports import FaultTarget
+from bench.ports.faults import FaultTarget
 
 
 @dataclass(frozen=True, slots=True)

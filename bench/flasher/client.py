@@ -16,7 +16,7 @@ from bench.flasher.errors import PENDING_LIMIT, NegativeResponse, ProtocolViolat
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import NEGATIVE, POSITIVE, Call, SessionTiming
 from bench.flasher.values import Tally
-from bench.ports import AnswerTimeout, DiagLink, LinkError
+from bench.ports.diagnostics import AnswerTimeout, DiagLink, LinkError
 
 T = TypeVar("T")
 

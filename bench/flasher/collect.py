@@ -11,7 +11,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError
 from bench.flasher.recipe import Timing
 from bench.flasher.services import Call
-from bench.ports import FunctionalLink, LinkError
+from bench.ports.diagnostics import FunctionalLink, LinkError
 
 T = TypeVar("T")
 

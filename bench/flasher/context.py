@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.points import Points
+from bench.flasher.affected import AffectedBuses
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
-from bench.flasher.functional import FunctionalSender
-from bench.flasher.group import BusGroup
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.state import FRESH, JobState
 from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
-from bench.ports import SupplySwitch
+from bench.ports.diagnostics import SupplySwitch
 from bench.wire.image_header import ImageHeader
 
 PHASES: dict[Step, str] = {
@@ -53,8 +52,7 @@ class FlashContext:
     recipe: Recipe
     clock: Clock
     client: UdsClient
-    functional: FunctionalSender
-    group: BusGroup
+    buses: AffectedBuses
     points: Points
     tally: Tally
     on_progress: ProgressCallback
@@ -71,8 +69,6 @@ class FlashContext:
     asking: bool = False
     """Whether the ECU is being asked who it is, before anything is done to it."""
     entered_programming: bool = False
-    quiet: bool = False
-    """Whether no tester present may be sent: the ECU's session shall run out."""
     state: JobState = FRESH
 
     _phase: str = ""

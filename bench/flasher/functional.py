@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.flasher.errors import TransportError
@@ -15,7 +16,7 @@ from bench.flasher.services import (
     functional_dtc_setting,
     functional_session,
 )
-from bench.ports import FunctionalLink, LinkError
+from bench.ports.diagnostics import FunctionalLink, LinkError
 
 
 class FunctionalSender:
@@ -38,13 +39,18 @@ class FunctionalSender:
         await self._clock.sleep_ns(self._timing.p3_functional_ms * NS_PER_MS)
 
 
-async def restore_normal_operation(link: FunctionalLink, recipe: Recipe, clock: Clock) -> None:
-    """Switch on what an interrupted job may have left off: communication, DTC setting, default session.
+async def restore_normal_operation(links: Sequence[FunctionalLink], recipe: Recipe, clock: Clock) -> None:
+    """Switch on what an interrupted job may have left off on any of its buses: communication, DTC setting, session.
 
-    For an agent that finds its work done after a power loss: whoever switched off is gone. TransportError when
-    nobody acknowledges.
+    For an agent that finds its work done after a power loss: whoever switched off is gone. Best effort, since a bus
+    on which nobody acknowledges has nothing to restore.
     """
-    sender = FunctionalSender(link, recipe.timing, clock)
+    for link in links:
+        with suppress(TransportError):
+            await _restore(FunctionalSender(link, recipe.timing, clock), recipe)
+
+
+async def _restore(sender: FunctionalSender, recipe: Recipe) -> None:
     for step, payload in (
         (Step.COMMUNICATION_ON, functional_communication(ENABLE_RX_AND_TX)),
         (Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON)),

@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
 from bench.flasher.client import UdsClient
-from bench.flasher.errors import NegativeResponse, UdsError
+from bench.flasher.errors import UdsError
 from bench.flasher.functional import FunctionalSender
 from bench.flasher.recipe import Recipe, Step
-from bench.flasher.services import Call, functional_session, functional_tester_present
+from bench.flasher.services import functional_session, functional_tester_present
 from bench.flasher.values import Tally
-from bench.ports import AnswerTimeout, DiagLink, FunctionalLink, LinkError
+from bench.ports.diagnostics import AnswerTimeout, DiagLink, FunctionalLink, LinkError
 
-SUPPRESS_POSITIVE_RESPONSE = 0x80
 OCCUPIED_LIMIT_NS = 2 * NS_PER_S
 """How long an answer may be kept off the bus by other jobs: some blocks of 4,095 bytes, also at 125 kbit/s."""
 UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
@@ -33,12 +32,10 @@ class Member(Protocol):
     recipe: Recipe
     clock: Clock
     client: UdsClient
-    functional: FunctionalSender
     tally: Tally
     try_started_ns: int
     asking: bool
     entered_programming: bool
-    quiet: bool
 
 
 class BusGroup:
@@ -55,6 +52,8 @@ class BusGroup:
         """The links that are sending a request just now."""
         self.sent_ns = 0
         """When a link last ended to send."""
+        self.quiet = False
+        """Whether no tester present is sent: sessions on this bus shall run out."""
         self._active: list[Member] = []
         self._sent_ns: dict[bytes, int] = {}
         self._sending = asyncio.Lock()
@@ -81,18 +80,12 @@ class BusGroup:
         """Return whether no other job is at work."""
         return all(other is ctx for other in self._active)
 
-    @asynccontextmanager
-    async def asking(self, ctx: Member) -> AsyncIterator[None]:
-        """Have functional requests wait while the block runs: an ECU that is asked something misses them."""
-        ctx.asking = True
-        try:
-            yield
-        finally:
-            ctx.asking = False
-            waiting, self._waiting = self._waiting, []
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
+    def go_on(self) -> None:
+        """Let functional requests look again whether anybody is still being asked something."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
 
     async def _nobody_asks(self, ctx: Member) -> None:
         while any(other.asking for other in self._active if other is not ctx):
@@ -105,20 +98,23 @@ class BusGroup:
 
     # Before and after programming -------------------------------------------------------------------
 
-    async def prepare(self, ctx: Member, payload: bytes) -> None:
-        """Send a functional request once for all; by the ECU's own address while others are being programmed.
+    async def prepare(self, ctx: Member, payload: bytes) -> bool:
+        """Send a functional request once for all; returns False while others are being programmed: it would hurt them.
 
         TransportError when nobody acknowledges.
         """
         async with self._sending:
             await self._nobody_asks(ctx)
             if self._was_heard(ctx, payload):
-                return
-            if not self._others_program(ctx):
-                await ctx.functional.send(payload)
-                self._sent_ns[payload] = ctx.clock.now_ns()
-                return
-        await _prepare_by_address(ctx, payload)
+                return True
+            if self._others_program(ctx):
+                return False
+            await self._sender(ctx).send(payload)
+            self._sent_ns[payload] = ctx.clock.now_ns()
+            return True
+
+    def _sender(self, ctx: Member) -> FunctionalSender:
+        return FunctionalSender(self.link, ctx.recipe.timing, ctx.clock)
 
     async def enter_programming(self, ctx: Member) -> None:
         """Note that a job's ECU leaves its session for programming: from now on functional requests would hurt it."""
@@ -136,14 +132,14 @@ class BusGroup:
         async with self._sending:
             for step, payload in owed.items():
                 try:
-                    await ctx.functional.send(payload)
+                    await self._sender(ctx).send(payload)
                 except UdsError as error:
                     ctx.tally.count("undo_failed", step=step, error=error)
 
     async def restore(self, ctx: Member, step: Step, payload: bytes) -> None:
         """Send what switches on again, unless others are at work: then the last of them will."""
         if self.is_alone(ctx):
-            await ctx.functional.send(payload, lambda: self.owed.pop(step, None))
+            await self._sender(ctx).send(payload, lambda: self.owed.pop(step, None))
 
     # Tester present ---------------------------------------------------------------------------------
 
@@ -167,7 +163,7 @@ class BusGroup:
         while True:
             interval_ms = min(ctx.recipe.timing.tester_present_interval_ms for ctx in self._kept_alive)
             await clock.sleep_ns(interval_ms * NS_PER_MS)
-            if any(_wants_silence(ctx) for ctx in self._kept_alive):
+            if self.quiet or any(_wants_silence(ctx) for ctx in self._kept_alive):
                 continue
             try:
                 await self.link.send(payload)
@@ -214,23 +210,8 @@ class SharedLink:
         return self._link.discard()
 
 
-class BusGroups:
-    """The groups of one life of a tester, one for each functional link."""
-
-    def __init__(self) -> None:
-        self._groups: list[BusGroup] = []
-
-    def of(self, link: FunctionalLink) -> BusGroup:
-        """Return the group of a link; links are told apart by identity."""
-        known = next((group for group in self._groups if group.link is link), None)
-        if known is None:
-            known = BusGroup(link)
-            self._groups.append(known)
-        return known
-
-
 def _wants_silence(ctx: Member) -> bool:
-    return ctx.quiet or (ctx.client.pending and not ctx.recipe.timing.tester_present_while_pending)
+    return ctx.client.pending and not ctx.recipe.timing.tester_present_while_pending
 
 
 async def _ended(beat: asyncio.Task[None] | None) -> None:
@@ -241,18 +222,3 @@ async def _ended(beat: asyncio.Task[None] | None) -> None:
     error = None if beat.cancelled() else beat.exception()
     if error is not None:
         raise error
-
-
-async def _prepare_by_address(ctx: Member, payload: bytes) -> None:
-    """Ask one ECU alone, with an answer; a bootloader that knows none of it may refuse."""
-    request = bytes((payload[0], payload[1] & ~SUPPRESS_POSITIVE_RESPONSE)) + payload[2:]
-    ctx.tally.note("prepared_by_address", request=request.hex(" "))
-    try:
-        await ctx.client.call(Call(request, request[1:2], _form_unchecked))
-    except NegativeResponse as refusal:
-        ctx.tally.note("preparation_refused", error=refusal)
-
-
-def _form_unchecked(response: Any) -> None:
-    """Take any positive answer: nothing in it is needed."""
-    del response

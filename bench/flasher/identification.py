@@ -11,7 +11,7 @@ from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportE
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import read_did
 from bench.flasher.values import Tally
-from bench.ports import DiagLink
+from bench.ports.diagnostics import DiagLink
 
 IDENTIFIERS: Mapping[int, str] = {
     0xF180: "boot software id",

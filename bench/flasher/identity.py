@@ -8,7 +8,7 @@ from bench.flasher.errors import CheckFailed, NegativeResponse, ProtocolViolatio
 from bench.flasher.recipe import Check, Recipe
 from bench.flasher.services import read_did, session_control, start_routine
 from bench.flasher.values import EcuIdentity, Tally
-from bench.ports import DiagLink
+from bench.ports.diagnostics import DiagLink
 
 REQUEST_OUT_OF_RANGE = 0x31
 

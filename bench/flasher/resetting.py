@@ -72,15 +72,17 @@ async def _by_default_session(ctx: FlashContext) -> None:
 async def _by_session_timeout(ctx: FlashContext) -> None:
     """Keep silent until S3Server has run out (ISO 14229-2): the server then leaves its session by itself.
 
-    Tester present goes to every ECU of the bus, so this is possible for the only job at work there alone.
+    Tester present goes to every ECU of the bus: others lose their sessions too, and with them what 0x85 switched off,
+    which is why this comes last and only where no other job is at work.
     """
-    if not ctx.group.is_alone(ctx):
+    bus = ctx.buses.home
+    if not bus.is_alone(ctx):
         raise _NotHere("other jobs on this bus need tester present")
-    ctx.quiet = True
+    bus.quiet = True
     try:
         await ctx.pause_ms(ctx.recipe.reset.s3_ms + ctx.recipe.timing.tester_present_interval_ms)
     finally:
-        ctx.quiet = False
+        bus.quiet = False
 
 
 async def _by_power_cycle(ctx: FlashContext) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bench.core.clock import Clock
 from bench.core.points import Points
+from bench.flasher.affected import AffectedBuses, BusGroups
 from bench.flasher.belief import Belief, EcuState, belief_of, belief_silent, belief_untouched
 from bench.flasher.client import UdsClient
 from bench.flasher.context import PHASES, FlashContext
@@ -22,8 +23,7 @@ from bench.flasher.errors import (
     UdsError,
     VersionMismatch,
 )
-from bench.flasher.functional import FunctionalSender
-from bench.flasher.group import BusGroup, SharedLink
+from bench.flasher.group import SharedLink
 from bench.flasher.identity import identify
 from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
@@ -32,7 +32,7 @@ from bench.flasher.services import ecu_reset
 from bench.flasher.state import FRESH, JobState, Stage
 from bench.flasher.steps import STEPS
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
-from bench.ports import DiagLink, FunctionalLink, SupplySwitch
+from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 from bench.wire.uds import Sid
 
 SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
@@ -59,7 +59,7 @@ async def flash_ecu(
     clock: Clock,
     points: Points,
     progress: ProgressCallback = no_progress,
-    group: BusGroup | None = None,
+    buses: AffectedBuses | None = None,
     *,
     supply: SupplySwitch | None = None,
     state: JobState = FRESH,
@@ -70,10 +70,10 @@ async def flash_ecu(
 
     The ECU may run its application or its bootloader, or be dead for a while. ImageMismatch before anything was
     done to it; FlashFailed when every try is used up (or trying is pointless), after what was switched off has been
-    switched on again as far as the ECU listens. Jobs on the same bus share a `group`: then the last of them switches
-    on again.
+    switched on again as far as the ECU listens. `buses` are those that the job disturbs, its ECU's own unless given;
+    jobs that share one switch it on again when the last of them ends.
     """
-    parts = (group or BusGroup(functional), recipe, clock, points, progress)
+    parts = (buses or BusGroups().affected(functional), recipe, clock, points, progress)
     run = FlashRun(job, link, *parts, supply=supply, state=state)
     return await run.flash()
 
@@ -85,7 +85,7 @@ class FlashRun:
         self,
         job: FlashJob,
         link: DiagLink,
-        group: BusGroup,
+        buses: AffectedBuses,
         recipe: Recipe,
         clock: Clock,
         points: Points,
@@ -103,9 +103,8 @@ class FlashRun:
             header=check_job(job, recipe),
             recipe=recipe,
             clock=clock,
-            client=UdsClient(SharedLink(link, group, clock, tally), recipe, clock, tally),
-            functional=FunctionalSender(group.link, recipe.timing, clock),
-            group=group,
+            client=UdsClient(SharedLink(link, buses.home, clock, tally), recipe, clock, tally),
+            buses=buses,
             points=points,
             tally=tally,
             on_progress=progress,
@@ -118,7 +117,7 @@ class FlashRun:
         """See `flash_ecu`; cancelled, it restores what it can, and what it believes stands in `belief`."""
         ctx = self._ctx
         ctx.started_ns = ctx.clock.now_ns()
-        ctx.group.join(ctx)
+        ctx.buses.join(ctx)
         try:
             await _try_until_done(ctx)
         except asyncio.CancelledError:
@@ -134,7 +133,7 @@ class FlashRun:
             raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended, ctx.state.next_job()) from error
         running = f"running {ctx.job.software_id} {ctx.version}"
         self.belief = Belief(EcuState.NEW_SOFTWARE, running, erased=ctx.state.erased)
-        await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
+        await ctx.buses.leave(ctx)
         self._ended = ctx.report()
         return self._ended
 
@@ -145,7 +144,7 @@ class FlashRun:
     async def _undo(self, *, touched: bool = True) -> None:
         """Switch on what was switched off, leave the programming session, and look what the ECU is now."""
         ctx = self._ctx
-        await ctx.group.switch_on_again(ctx, ctx.group.leave(ctx))
+        await ctx.buses.leave(ctx)
         if not (touched and ctx.state.touched):
             self.belief = belief_untouched("silent or as it was: it was not touched")
             return
@@ -174,13 +173,13 @@ async def _try_once(ctx: FlashContext) -> None:
     """Look who answers, then go through the recipe (or its end, when only the end is missing)."""
     ctx.try_started_ns = ctx.clock.now_ns()
     ctx.enter("identify", "pre")
-    async with ctx.group.asking(ctx):
+    async with ctx.buses.asking(ctx):
         identity = await identify(ctx.client, ctx.recipe)
     _check_identity(ctx, identity)
     ctx.tally.note("identified", ecu_is=identity)
     first = _first_step(ctx, identity)
     ctx.state = replace(ctx.state, in_bootloader=identity.in_bootloader, touched=True)
-    async with ctx.group.tester_present(ctx):
+    async with ctx.buses.tester_present(ctx):
         await _go_through(ctx, first)
 
 

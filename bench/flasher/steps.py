@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from bench.core.clock import utc
+from bench.core.clock import date_of
 from bench.flasher import services
 from bench.flasher.authentication import authenticate
 from bench.flasher.blocks import program_blocks
@@ -52,20 +52,21 @@ StepFunction = Callable[[FlashContext], Awaitable[None]]
 
 async def extended_session(ctx: FlashContext) -> None:
     """10 03 to everybody."""
-    ctx.group.owed[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
-    await ctx.group.prepare(ctx, functional_session(ctx.recipe.sessions.extended))
+    sessions = ctx.recipe.sessions
+    undo = Step.DEFAULT_SESSION, functional_session(sessions.default)
+    await ctx.buses.prepare(ctx, functional_session(sessions.extended), undo)
 
 
 async def dtc_off(ctx: FlashContext) -> None:
     """85 02 to everybody: silence on the bus shall not become a fault memory entry."""
-    ctx.group.owed[Step.DTC_ON] = functional_dtc_setting(DTC_SETTING_ON)
-    await ctx.group.prepare(ctx, functional_dtc_setting(DTC_SETTING_OFF))
+    undo = Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON)
+    await ctx.buses.prepare(ctx, functional_dtc_setting(DTC_SETTING_OFF), undo)
 
 
 async def communication_off(ctx: FlashContext) -> None:
     """28 03 01 to everybody: the bus belongs to the download."""
-    ctx.group.owed[Step.COMMUNICATION_ON] = functional_communication(ENABLE_RX_AND_TX)
-    await ctx.group.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
+    undo = Step.COMMUNICATION_ON, functional_communication(ENABLE_RX_AND_TX)
+    await ctx.buses.prepare(ctx, functional_communication(DISABLE_RX_AND_TX), undo)
 
 
 async def check_preconditions(ctx: FlashContext) -> None:
@@ -106,7 +107,7 @@ async def _unmet_conditions(ctx: FlashContext) -> tuple[int, ...]:
 
 async def programming_session(ctx: FlashContext) -> None:
     """10 02, then wait until the bootloader answers in the programming session (F186)."""
-    await ctx.group.enter_programming(ctx)
+    await ctx.buses.enter_programming(ctx)
     ctx.client.adopt(await _ask_for_programming(ctx))
     await ctx.pause_ms(ctx.recipe.timing.reboot_settle_ms)
     await ctx.poll(partial(in_programming, ctx))
@@ -149,7 +150,7 @@ async def _seed_and_key(ctx: FlashContext) -> None:
 
 async def fingerprint(ctx: FlashContext) -> None:
     """2E F15A: date (BCD yymmdd) and the tester's id."""
-    date = bytes.fromhex(utc(ctx.clock.now_ns()).strftime("%y%m%d"))
+    date = bytes.fromhex(date_of(ctx.clock).strftime("%y%m%d"))
     tester_id = ctx.recipe.fingerprint.tester_id.encode("ascii")
     await ctx.client.call(write_did(ctx.recipe.dids.fingerprint, date + tester_id))
 
@@ -244,12 +245,12 @@ async def verify_version(ctx: FlashContext) -> None:
 
 async def communication_on(ctx: FlashContext) -> None:
     """28 00 01 to everybody."""
-    await ctx.group.restore(ctx, Step.COMMUNICATION_ON, functional_communication(ENABLE_RX_AND_TX))
+    await ctx.buses.restore(ctx, Step.COMMUNICATION_ON, functional_communication(ENABLE_RX_AND_TX))
 
 
 async def dtc_on(ctx: FlashContext) -> None:
     """85 01 to everybody."""
-    await ctx.group.restore(ctx, Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON))
+    await ctx.buses.restore(ctx, Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON))
 
 
 async def clear_dtcs(ctx: FlashContext) -> None:
@@ -270,7 +271,7 @@ async def read_back(ctx: FlashContext) -> None:
 
 async def default_session(ctx: FlashContext) -> None:
     """10 01 to everybody."""
-    await ctx.group.restore(ctx, Step.DEFAULT_SESSION, functional_session(ctx.recipe.sessions.default))
+    await ctx.buses.restore(ctx, Step.DEFAULT_SESSION, functional_session(ctx.recipe.sessions.default))
 
 
 STEPS: dict[Step, StepFunction] = {

@@ -8,23 +8,27 @@ from dataclasses import dataclass
 
 from bench.core.clock import Clock
 from bench.core.points import Points
+from bench.flasher.affected import BusGroups
 from bench.flasher.belief import Belief
 from bench.flasher.errors import FlasherError
-from bench.flasher.group import BusGroups
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import FlashRun, no_progress
 from bench.flasher.values import FlashJob, FlashReport, ProgressCallback
-from bench.ports import DiagLink, FunctionalLink, SupplySwitch
+from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 
 
 @dataclass(frozen=True, slots=True)
 class FlashTarget:
-    """A job and how its ECU is reached; ECUs of one bus have the same `functional` link."""
+    """A job and how its ECU is reached; ECUs of one bus have the same `functional` link.
+
+    `elsewhere` are the functional links of the other buses on which frames go missing meanwhile.
+    """
 
     job: FlashJob
     link: DiagLink
     functional: FunctionalLink
     recipe: Recipe
+    elsewhere: tuple[FunctionalLink, ...] = ()
     supply: SupplySwitch | None = None
 
 
@@ -57,7 +61,7 @@ class FlashSession:
             target.job.ecu: FlashRun(
                 target.job,
                 target.link,
-                groups.of(target.functional),
+                groups.affected(target.functional, target.elsewhere),
                 target.recipe,
                 clock,
                 points,

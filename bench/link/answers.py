@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 
 from bench.core.clock import NS_PER_MS, Clock
-from bench.ports import AnswerTimeout, LinkError
+from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.isotp_address import IsoTpAddress
 from bench.wire.isotp_params import FIRST, SINGLE, IsoTpError
 

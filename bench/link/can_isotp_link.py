@@ -17,7 +17,8 @@ import isotp
 from bench.core.clock import NS_PER_MS, Clock, Timer
 from bench.core.records import BRS, FD, REMOTE
 from bench.link.answers import Answers
-from bench.ports import CanPort, LinkError, PacedCanPort
+from bench.ports.can import CanPort, PacedCanPort
+from bench.ports.diagnostics import LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp_address import AddressingMode, IsoTpAddress
 from bench.wire.isotp_params import (

@@ -21,7 +21,7 @@ from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation
 from bench.core.records import StoredFile
 from bench.core.world import World
-from bench.ports import StorageFull
+from bench.ports.storage import StorageFull
 from bench.wire.disk_loss import LOSES_NAMES, DiskLoss, surviving_bytes
 
 
@@ -45,7 +45,7 @@ class Disk(Protocol):
 
 
 class DiskStorage:
-    """`bench.ports.Storage` over a disk: write aside, sync, rename, sync the folder."""
+    """`bench.ports.storage.Storage` over a disk: write aside, sync, rename, sync the folder."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk

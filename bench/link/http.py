@@ -17,7 +17,8 @@ from bench.core.node import Incarnation
 from bench.core.records import HttpRecord
 from bench.core.world import World
 from bench.link.wsgi import call_wsgi
-from bench.ports import HttpResponse, TransportFailure, WsgiApp
+from bench.ports.http import HttpResponse, TransportFailure
+from bench.ports.server import WsgiApp
 
 CHUNK_BYTES = 16_384
 BODY_LIMIT_BYTES = 256 * 1024 * 1024
@@ -150,7 +151,7 @@ class _WholeBody(httpx.AsyncByteStream):
 
 
 class HttpxTransport:
-    """`bench.ports.DmTransport` over httpx."""
+    """`bench.ports.http.DmTransport` over httpx."""
 
     def __init__(self, network: httpx.AsyncBaseTransport, timeout_s: float) -> None:
         self._client = httpx.AsyncClient(
@@ -177,7 +178,7 @@ class HttpxTransport:
     async def stream(
         self, url: str, headers: Mapping[str, str], sink: Callable[[bytes], Awaitable[None]]
     ) -> HttpResponse:
-        """GET and hand the body to `sink` piece by piece (`bench.ports.DmTransport`)."""
+        """GET and hand the body to `sink` piece by piece (`bench.ports.http.DmTransport`)."""
         wanted = 206 if any(name.lower() == "range" for name in headers) else 200
         with _translated():
             async with self._client.stream("GET", url, headers=dict(headers)) as answer:

@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.records import BRS, FD, REMOTE
-from bench.ports import AnswerTimeout, CanPort, LinkError, PacedCanPort, SentCallback
+from bench.ports.can import CanPort, PacedCanPort, SentCallback
+from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpError, IsoTpParams

@@ -18,7 +18,8 @@ from bench.core.errors import EquipmentError
 from bench.core.node import Incarnation
 from bench.core.records import BRS, EXTENDED, FD, REMOTE
 from bench.link.answers import Answers
-from bench.ports import CanPort, LinkError
+from bench.ports.can import CanPort
+from bench.ports.diagnostics import LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp_address import IsoTpAddress
 from bench.wire.isotp_params import FIRST, FRAME_BYTES, SINGLE, IsoTpError, IsoTpParams

@@ -7,7 +7,7 @@ from typing import cast
 
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED
-from bench.ports import CanBus, CanPort, FrameCallback, PacedCanPort, SentCallback
+from bench.ports.can import CanBus, CanPort, FrameCallback, PacedCanPort, SentCallback
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun, RunTaker
 from bench.wire.isotp_address import IsoTpAddress

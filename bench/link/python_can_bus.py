@@ -18,7 +18,7 @@ from bench.core.points import PointCounter
 from bench.core.records import EXTENDED, FrameRecord
 from bench.core.world import World
 from bench.link.can_adapter import CanAdapter, Dropped, Event, Heard, Sent, Trouble
-from bench.ports import ChannelSpec, FrameCallback, SenderOf, SentCallback
+from bench.ports.can import ChannelSpec, FrameCallback, SenderOf, SentCallback
 from bench.wire.can import CanFrame, identifier
 from bench.wire.frame_run import FrameRun, RunTaker
 

@@ -11,7 +11,7 @@ from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import EXTENDED
 from bench.core.world import World
-from bench.ports import FrameCallback, SentCallback
+from bench.ports.can import FrameCallback, SentCallback
 from bench.wire.can import CanFrame, arbitration_key
 from bench.wire.can_errors import ControllerState, FaultConfinement
 from bench.wire.frame_run import FrameRun, RunTaker

@@ -11,7 +11,7 @@ from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
 from bench.core.errors import InputError
-from bench.ports import WsgiApp
+from bench.ports.server import WsgiApp
 
 LOOPBACK = "127.0.0.1"
 

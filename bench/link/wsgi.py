@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from bench.ports import WsgiApp
+from bench.ports.server import WsgiApp
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 

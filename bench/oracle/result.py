@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench.core.clock import EPOCH_NS
+from bench.core.journal import Trace
 from bench.core.records import RunRecord
 
 
@@ -80,17 +82,28 @@ class RunResult:
     as_expected: bool
     virtual_s: float
     wall_s: float
-    trace_sha256: str
-    journal: tuple[bytes, ...]
-    """The canonical journal's lines, without line ends."""
+    trace: Trace
     record: RunRecord
     inputs: Mapping[str, bytes]
     """Copies of the input files, by their name below `inputs/`."""
     defect: str | None = None
+    epoch_ns: int = EPOCH_NS
+    """The date that stands for run time 0, in nanoseconds since 1970; in real time this machine's, so that what
+    another tool recorded on the same bus can be laid beside our logs."""
     notes: tuple[str, ...] = ()
     """What a reader must know: a fault never reached, segments left out, a crash."""
     firmware_options: tuple[str, ...] = ()
     """Words of a command line that name the user's own firmware again (`--image`, `--crop`, `--base`)."""
+
+    @property
+    def journal(self) -> tuple[bytes, ...]:
+        """The canonical journal's lines, without line ends."""
+        return self.trace.lines
+
+    @property
+    def trace_sha256(self) -> str:
+        """The hash of the journal: equal for equal runs."""
+        return self.trace.sha256
 
 
 @dataclass(frozen=True, slots=True)

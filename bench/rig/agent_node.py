@@ -8,18 +8,17 @@ from pathlib import Path
 import httpx
 
 from bench.agent.agent import Agent
-from bench.agent.vehicle import AgentConfig, EcuAccess
-from bench.core.clock import Clock
+from bench.agent.vehicle import AgentConfig
+from bench.assembly.links import ecu_links
 from bench.core.node import Incarnation, Node
 from bench.core.records import StoredFile
 from bench.core.world import World
+from bench.description.bench_file import AgentEquipment
+from bench.description.load import BenchFiles
 from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
-from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
-from bench.ports import CanBus, CanPort
-from bench.rig.files import AgentEquipment, BenchFiles, EcuEntry, VehicleFile
-from bench.rig.transports import diag_link
+from bench.ports.can import CanBus
 from bench.wire.disk_loss import DiskLoss
 
 HTTP_TIMEOUT_S = 30.0
@@ -74,41 +73,3 @@ class AgentNode:
         transport = HttpxTransport(network, HTTP_TIMEOUT_S)
         agent = Agent(self._world, life, self._config, transport, DiskStorage(disk), ecus, self._progress)
         life.spawn(agent.run(), "agent")
-
-
-def ecu_link(vehicle: VehicleFile, ecu: EcuEntry, port: CanPort, clock: Clock) -> IsoTpLink:
-    """Return the tester's link to an ECU, with its address and habits of the vehicle file."""
-    habits = vehicle.habits(ecu)
-    return IsoTpLink(
-        clock, port, ecu.address(), habits.params(), habits.frame_flags, classic_fallback=habits.classic_fallback
-    )
-
-
-def functional_link(vehicle: VehicleFile, channel: str, port: CanPort) -> IsoTpFunctionalLink:
-    """Return the tester's link to all ECUs of a channel."""
-    habits = vehicle.functional_habits(channel)
-    return IsoTpFunctionalLink(port, vehicle.functional_address(channel), habits.params(), habits.frame_flags)
-
-
-def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation) -> dict[str, EcuAccess]:
-    """Return a diagnostic link to every ECU for this life, one port a channel."""
-    ports = {name: bus.attach(life) for name, bus in buses.items()}
-    channels = {channel.name: channel for channel in files.bench.channels}
-    functional = {name: functional_link(files.vehicle, name, port) for name, port in ports.items()}
-    return {
-        ecu.id: EcuAccess(
-            ecu=ecu.id,
-            software_id=ecu.software_id,
-            recipe=files.recipes[ecu.id],
-            link=diag_link(
-                channels[ecu.tester_channel],
-                buses[ecu.tester_channel],
-                ports[ecu.tester_channel],
-                life,
-                ecu.address(),
-                files.vehicle.habits(ecu),
-            ),
-            functional=functional[ecu.tester_channel],
-        )
-        for ecu in files.vehicle.ecus
-    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
+from bench.description.load import BenchFiles
 from bench.faults.catalogue import BitRotParameters, PackageParameters, check_fault
-from bench.rig.files import BenchFiles
 from bench.runs.scenario import Scenario
 from bench.wire.image_header import HEADER_BYTES
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.assembly.images import OwnFirmware, read_firmware
+from bench.assembly.load import load_bench
 from bench.core.clock import NS_PER_S
 from bench.core.errors import InputError
 from bench.core.world import World
+from bench.description.load import BenchFiles
+from bench.description.supply import load_profile
 from bench.faults.inject import ArmedFault
 from bench.flasher.values import Progress
 from bench.rig.fault_targets import check_targets
-from bench.rig.files import BenchFiles, load_bench
-from bench.rig.images import OwnFirmware, make_images, read_firmware
 from bench.rig.rig import BenchRig
-from bench.rig.supply import load_profile, profile_paths
+from bench.rig.run_images import make_images
+from bench.rig.supply_profiles import profile_paths
 from bench.runs.job import Job
 from bench.runs.scenario import load_scenario
 
@@ -30,7 +33,7 @@ def make_job(
     seed: int = 1,
     images: Mapping[str, Path] | None = None,
     crop: bool = False,
-    binary_base: int = 0,
+    binary_base: int | None = None,
     progress: Callable[[Progress], None] = _silent,
 ) -> Job:
     """Read all files and return the job; everything wrong with them is an `InputError` here, before anything runs."""
@@ -64,10 +67,10 @@ def make_job(
     )
 
 
-def _firmware_options(images: Mapping[str, Path], crop: bool, base: int) -> tuple[str, ...]:
+def _firmware_options(images: Mapping[str, Path], crop: bool, base: int | None) -> tuple[str, ...]:
     words = [word for ecu, path in images.items() for word in ("--image", f"{ecu}={path}")]
     words += ["--crop"] if crop else []
-    return (*words, *(("--base", f"0x{base:X}") if base else ()))
+    return (*words, *(("--base", f"0x{base:X}") if base is not None else ()))
 
 
 def _left_out(ecu: str, firmware: OwnFirmware) -> str:

@@ -8,9 +8,10 @@ from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.node import Incarnation, Node
 from bench.core.records import DidReading
 from bench.core.world import World
-from bench.ports import CanBus, DiagLink, LinkError
-from bench.rig.agent_node import ecu_link
-from bench.rig.files import VehicleFile
+from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.ports.can import CanBus, CanPort
+from bench.ports.diagnostics import DiagLink, LinkError
+from bench.rig.plain_link import PlainLink
 
 DIDS = (0xF186, 0xF189, 0xF191)
 """Active session, software version, hardware id."""
@@ -24,12 +25,18 @@ async def read_vehicle(world: World, buses: Mapping[str, CanBus], vehicle: Vehic
     ports = {name: bus.attach(life) for name, bus in buses.items()}
     readings = []
     for ecu in vehicle.ecus:
-        link = ecu_link(vehicle, ecu, ports[ecu.tester_channel], life)
+        link = _link(vehicle, ecu, ports[ecu.tester_channel], life)
         for did in DIDS:
             value = await _read(link, did)
             readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value))
     life.retire()
     return tuple(readings)
+
+
+def _link(vehicle: VehicleFile, ecu: EcuEntry, port: CanPort, life: Incarnation) -> PlainLink:
+    habits = vehicle.habits(ecu)
+    padding = None if isinstance(habits.padding, str) else habits.padding
+    return PlainLink(life, port, ecu.address(), padding, habits.frame_flags)
 
 
 def _life(world: World) -> Incarnation:

@@ -9,24 +9,27 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.agent.vehicle import AgentConfig
+from bench.assembly.channels import note_pacing, open_buses
+from bench.assembly.images import IMAGE_KEY, PACKAGE_KEY
+from bench.assembly.resign import sign_for_hardware
+from bench.assembly.server import SERVER_KEY, BenchServer
+from bench.assembly.vehicle import build_vehicle
+from bench.assembly.wild_buses import WildBuses
 from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
-from bench.core.records import DidReading, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.records import CanAddress, DidReading, ImageReference, Limits, RunRecord, StoredFile
 from bench.core.world import World
+from bench.description.ecu_facts import ecu_layouts
+from bench.description.load import BenchFiles
+from bench.description.supply import SupplyProfile
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
-from bench.ports import VehicleAccount
+from bench.ports.server import VehicleAccount
 from bench.rig.agent_node import AgentNode
-from bench.rig.channels import note_pacing, open_buses
-from bench.rig.files import BenchFiles
-from bench.rig.images import IMAGE_KEY, PACKAGE_KEY, RunImages
+from bench.rig.quiet import Quiet
 from bench.rig.reading import read_vehicle
-from bench.rig.resign import sign_for_hardware
-from bench.rig.server import SERVER_KEY, BenchServer
-from bench.rig.supply import SupplyProfile
-from bench.rig.vehicle import build_vehicle
-from bench.rig.wild_buses import WildBuses
+from bench.rig.run_images import RunImages
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
@@ -40,13 +43,11 @@ SETTLE_NS = 6 * NS_PER_S
 """Between the end of the story and the reading: longer than S3, so that sessions have fallen back."""
 LAST_BYTES_NS = NS_PER_S
 """The last session's answer is still on its way to the agent when the server has logged its end."""
-SESSIONS_AFTER_CLOSE = 1
-"""The session that closes the order ends after it; one more must follow."""
 PACKAGE_SUFFIX = ".zip"
 
 
 class BenchRig:
-    """Implements `bench.runs.job.Rig` and `bench.ports.FaultTarget` for simulated vehicles."""
+    """Implements `bench.runs.job.Rig` and `bench.ports.faults.FaultTarget` for simulated vehicles."""
 
     def __init__(
         self,
@@ -63,14 +64,18 @@ class BenchRig:
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
         self._driven_ns = 0
-        self.points: PointTable = {}
+        self._layouts = ecu_layouts(files)
+        self._quiet = Quiet(world, self._layouts, _functional_requests(files))
+        self.points = PointTable()
         self._readings: tuple[DidReading, ...] = ()
         self._agent_files: tuple[StoredFile, ...] = ()
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
             self._buses = building.enter_context(open_buses(world, files))
-            self._wild = WildBuses(world, files.vehicle, faults)
+            self._wild = WildBuses(
+                world, files.vehicle, (fault.point.part for fault in faults if fault.point.fault_class == "isotp")
+            )
             self._vehicle = build_vehicle(world, files, self._wild.between(self._buses), images.installed)
             self._server = self._build_server()
             building.callback(self._server.close)
@@ -105,7 +110,7 @@ class BenchRig:
 
     def _make_account(self) -> VehicleAccount:
         vehicle = self._files.vehicle
-        token = self._world.seeds.draw("factory", "token", 16).hex()
+        token = self._world.entropy.draw("factory", "token", 16).hex()
         return VehicleAccount(
             server_url=self._server.dm_url, dev_id=vehicle.dev_id, vin=vehicle.vin, factory_token=token
         )
@@ -172,13 +177,9 @@ class BenchRig:
         return False
 
     def _is_quiet(self) -> bool:
-        """Whether the order is closed and the vehicle has polled once more since: late misdeeds want to be seen."""
-        kinds = [event.kind for event in self._world.recorder.server]
-        after = kinds[kinds.index("order_closed") :] if "order_closed" in kinds else []
-        polled = after.count("session_ended") > SESSIONS_AFTER_CLOSE
-        idle = self._world.points.phase("agent") == "idle"
+        """Whether server and buses have come to rest, the drive is over and every fault that struck too."""
         driven = self._world.clock.now_ns() >= self._driven_ns
-        return polled and idle and driven and self._injector.all_struck_are_over
+        return self._quiet.reached() and driven and self._injector.all_struck_are_over
 
     # FaultTarget ------------------------------------------------------------------------------------
 
@@ -264,7 +265,7 @@ class BenchRig:
             ended_t_ns=self._world.clock.now_ns(),
             limits=limits,
             expects_update=self._scenario.expect.outcome == "updated",
-            layouts=tuple(self._vehicle.layout(ecu) for ecu in ecus),
+            layouts=self._layouts,
             references=self._references(),
             image_public_key=public_key(IMAGE_KEY),
             package_public_key=public_key(PACKAGE_KEY),
@@ -294,3 +295,9 @@ class BenchRig:
     def close(self) -> None:
         """Stop the server and remove temporary folders."""
         self._to_close.close()
+
+
+def _functional_requests(files: BenchFiles) -> list[tuple[str, CanAddress]]:
+    """Return where functional requests go, with the channel."""
+    spec = files.vehicle.spec()
+    return [(channel.name, spec.functional_address(channel.name)) for channel in files.bench.channels]

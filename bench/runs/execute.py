@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.core.clock import NS_PER_S, Clock, Stopwatch
 from bench.core.errors import EquipmentError
+from bench.core.journal import Trace
 from bench.core.points import PointTable
 from bench.core.realtime import run_on_clock
 from bench.core.records import Limits, RunRecord
@@ -25,13 +26,24 @@ class Execution:
 
     record: RunRecord
     points: PointTable
-    journal: tuple[bytes, ...]
-    trace_sha256: str
+    trace: Trace
     virtual_ns: int
+    epoch_ns: int
+    """The date at which the run began, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     wall_s: float
     crash: PartCrashed | None
     quiet: bool
     """Whether the story came to an end by itself, and not by the limit."""
+
+    @property
+    def journal(self) -> tuple[bytes, ...]:
+        """The canonical journal's lines, without line ends."""
+        return self.trace.lines
+
+    @property
+    def trace_sha256(self) -> str:
+        """The hash of the journal: equal for equal runs."""
+        return self.trace.sha256
 
     def limited(self, limits: Limits) -> Execution:
         """Return the same execution, its record judged against `limits`."""
@@ -53,9 +65,9 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
             return Execution(
                 record=rig.collect(NO_LIMIT),
                 points=rig.points,
-                journal=tuple(world.journal.lines()),
-                trace_sha256=world.journal.sha256(),
+                trace=world.journal.trace(),
                 virtual_ns=clock.now_ns(),
+                epoch_ns=clock.epoch_ns,
                 wall_s=watch.elapsed_s(),
                 crash=world.crash,
                 quiet=quiet,

@@ -25,6 +25,10 @@ RESPONSE_TYPE = "application/vnd.oma.dm.response+json"
 SC_OK, SC_ACCEPTED = 200, 202
 """Status codes of executed and of accepted commands; the others are HTTP's (404, 405, 406, ...)."""
 
+NOT_NOW = frozenset({405, 417, 503})
+"""Status codes by which a client says that it cannot execute a command now: 405, not allowed in the node's present
+state (it is at work on another order), 417 of SyncML, retry later (from memory), 503, unavailable for a while."""
+
 
 class Verb(StrEnum):
     """Commands of package #2."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.wire.dm_json import DmError, as_int, as_list, as_object, as_text, member
 from bench.wire.dm_scomo import (
+    CORRELATOR,
     deployed_node,
     download_install_node,
     is_success,
@@ -70,7 +71,11 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationComplete:
-    """The result of DownloadInstall for one component; `version` and `text` are optional extensions."""
+    """The result of DownloadInstall for one component, or for all of them (`ecu` is empty).
+
+    `correlator` is the one that came with the package's URL, echoed if and only if one came (as FUMO 1.0 has it, from
+    memory); `version` and `text` are optional extensions.
+    """
 
     package_id: str
     ecu: str
@@ -78,11 +83,13 @@ class OperationComplete:
     state: str = ""
     version: str = ""
     text: str = ""
+    correlator: str = ""
 
     def alert(self) -> Alert:
         """Return the alert that reports this result."""
         data: dict[str, Any] = {"ResultCode": self.result_code, "Identifier": self.ecu, "State": self.state}
-        data |= {name: value for name, value in (("Version", self.version), ("Text", self.text)) if value}
+        optional = {"Version": self.version, "Text": self.text, CORRELATOR: self.correlator}
+        data |= {name: value for name, value in optional.items() if value}
         return Alert(
             alert_type=AlertType.SCOMO_COMPLETE.value,
             source_uri=download_install_node(self.package_id),
@@ -107,6 +114,7 @@ class OperationComplete:
             state=as_text(alert.data.get("State", ""), "Data/State"),
             version=as_text(alert.data.get("Version", ""), "Data/Version"),
             text=as_text(alert.data.get("Text", ""), "Data/Text"),
+            correlator=as_text(alert.data.get(CORRELATOR, ""), "Data/Correlator"),
         )
 
 
@@ -114,6 +122,18 @@ def read_alerts(body: Mapping[str, Any], lint: list[str]) -> tuple[Alert, ...]:
     """Read the member Alert of a body; none when it is absent."""
     listed = as_list(body.get("Alert", []), "Alert")
     return tuple(_read_alert(value, f"Alert[{n}]", lint) for n, value in enumerate(listed))
+
+
+def readable_alerts(body: Mapping[str, Any]) -> tuple[Alert, ...]:
+    """Return those alerts of a body that can be read: what a broken message reports all the same."""
+    listed = body.get("Alert", [])
+    found = []
+    for n, value in enumerate(listed if isinstance(listed, list) else []):
+        try:
+            found.append(_read_alert(value, f"Alert[{n}]", []))
+        except DmError:  # the message is refused with the first mistake; this one may be another
+            continue
+    return tuple(found)
 
 
 def _read_alert(value: Any, where: str, lint: list[str]) -> Alert:

@@ -35,6 +35,9 @@ class ScomoResult(IntEnum):
     DOWNLOAD_SERVER_UNAVAILABLE = 1501
 
 
+CORRELATOR = "Correlator"
+"""Beside PkgURL in the document that HGET fetches, and in the data of the alert that echoes it: which order it is."""
+
 REFUSALS = frozenset({ScomoResult.VALIDATION_FAILED, ScomoResult.DEVICE_OR_VERSION_MISMATCH})
 """The vehicle did not want the package: nothing was installed."""
 

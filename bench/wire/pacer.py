@@ -8,7 +8,7 @@ from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
 
 SendAt = Callable[[CanFrame, int, Callable[[int], None] | None], None]
-"""Sends a frame not before an instant (`bench.ports.PacedCanPort.send_at`)."""
+"""Sends a frame not before an instant (`bench.ports.can.PacedCanPort.send_at`)."""
 
 
 class Pacer:

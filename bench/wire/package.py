@@ -2,7 +2,8 @@
 
 Members are stored, not compressed, in fixed order and with a fixed date, so that equal content gives equal bytes.
 The reader refuses what the writer would not write: compressed, encrypted or repeated members, foreign names, sizes
-that do not add up. Signatures are checked elsewhere (`bench.trust.package`).
+that do not add up, and any byte before, between or behind the members.
+Signatures are checked elsewhere (`bench.trust.package`).
 """
 
 from __future__ import annotations
@@ -109,13 +110,7 @@ class PackageFiles:
 
 def write_package(manifest: bytes, signature: bytes, images: Sequence[tuple[str, bytes]]) -> bytes:
     """Return the zip; `PackageError` when it would break a limit of the reader."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        _add(archive, MANIFEST, manifest)
-        _add(archive, SIGNATURE, signature)
-        for ecu, data in images:
-            _add(archive, f"images/{ecu}.bin", data)
-    raw = out.getvalue()
+    raw = _zipped(manifest, signature, images)
     read_package(raw)
     return raw
 
@@ -135,6 +130,10 @@ def read_package(raw: bytes) -> PackageFiles:
     if len(files[SIGNATURE]) != SIGNATURE_BYTES:
         raise PackageError(f"{SIGNATURE} has {len(files[SIGNATURE])} bytes, expected {SIGNATURE_BYTES}")
     images = {name[len("images/") : -len(".bin")]: data for name, data in files.items() if name.startswith("images/")}
+    # A zip is found from its end, and its directory may point anywhere: bytes outside the members (a second archive,
+    # a script) would travel under the signature without being signed, and readers may disagree about them.
+    if _zipped(files[MANIFEST], files[SIGNATURE], list(images.items())) != raw:
+        raise PackageError("package holds its members, but is not the bytes that hold only them: make it anew")
     return PackageFiles(files[MANIFEST], files[SIGNATURE], images)
 
 
@@ -150,6 +149,16 @@ def describe_image(
 
 _ZIP_ERRORS = (zipfile.BadZipFile, struct.error, EOFError, ValueError, RuntimeError, OSError, KeyError, IndexError)
 """What `zipfile` raises for damaged input (NotImplementedError is a RuntimeError)."""
+
+
+def _zipped(manifest: bytes, signature: bytes, images: Sequence[tuple[str, bytes]]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        _add(archive, MANIFEST, manifest)
+        _add(archive, SIGNATURE, signature)
+        for ecu, data in images:
+            _add(archive, f"images/{ecu}.bin", data)
+    return out.getvalue()
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

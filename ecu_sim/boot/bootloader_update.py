@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.core.node import Incarnation
+from bench.wire.bootloader_update import BOOT_SOFTWARE_ID, LINKED_AT
 from bench.wire.image_header import HEADER_BYTES, ImageHeader
 from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Problem, Trust
@@ -17,7 +18,6 @@ from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.bootloader import BootloaderMemory
 from ecu_sim.memory.flash import Flash, FlashFault, padded
 from ecu_sim.memory.pages import Cell
-from ecu_sim.personality.bootloader_update import BOOT_SOFTWARE_ID, LINKED_AT
 from ecu_sim.personality.geometry import BOOT_REGION, BOOT_SHADOW_REGION
 
 

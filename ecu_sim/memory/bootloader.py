@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from bench.core.node import Incarnation
 from bench.core.records import MemoryRegion
+from bench.wire.bootloader_update import LINKED_AT, BootloaderUpdate
 from bench.wire.image_header import HEADER_BYTES, HeaderError, ImageHeader
 from ecu_sim.memory.flash import Flash, FlashFault
 from ecu_sim.memory.nvm import NvmBlock, NvmDevice
-from ecu_sim.personality.bootloader_update import LINKED_AT, BootloaderUpdate
 from ecu_sim.personality.geometry import BOOT_REGION, BOOT_SHADOW_REGION
 
 _FIXED = struct.Struct(">BxHI")

@@ -8,7 +8,7 @@ from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation
 from bench.core.records import BRS, EXTENDED, FD
 from bench.core.specs import FrameSpec
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
 from ecu_sim.network.slot import TransmitSlot
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bench.core.errors import InputError
 from bench.core.specs import EcuSpec, RouteSpec
-from bench.ports import CanBus
+from bench.ports.can import CanBus
 from ecu_sim.personality.personality import Personality
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.core.clock import NS_PER_MS, Timer
 from bench.core.node import Incarnation
 from bench.core.specs import ManagementSpec
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
 from bench.wire.isotp import Deadline
 from ecu_sim.network.slot import TransmitSlot

@@ -9,7 +9,7 @@ from functools import partial
 from bench.core.node import Incarnation
 from bench.core.specs import EcuSpec, RouteSpec
 from bench.core.world import World
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.uds import Session
 from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.network.cyclic import CyclicFrame

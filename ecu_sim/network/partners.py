@@ -8,7 +8,7 @@ from bench.core.clock import NS_PER_MS
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED
 from bench.core.specs import PartnerSpec
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.can import CanFrame, identifier
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 

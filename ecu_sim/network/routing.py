@@ -9,7 +9,7 @@ from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD
 from bench.core.specs import RouteSpec
 from bench.core.world import World
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.can import CanFrame, identifier
 
 

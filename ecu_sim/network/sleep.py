@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bench.core.node import Incarnation
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports.can import CanBus
 from bench.wire.can import CanFrame
 from ecu_sim.surroundings import Car
 

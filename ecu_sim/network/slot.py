@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.core.clock import NS_PER_S
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
 
 GIVEN_UP_NS = 10 * NS_PER_S

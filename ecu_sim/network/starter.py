@@ -7,21 +7,12 @@ from functools import partial
 
 from bench.core.node import Incarnation, Node
 from bench.core.records import EXTENDED, InhibitSignal
-from bench.core.specs import EcuSpec
 from bench.core.world import World
-from bench.ports import CanBus
+from bench.ports.can import CanBus
 from bench.wire.can import CanFrame, identifier
 from ecu_sim.surroundings import Car
 
 PART = "car"
-
-
-def inhibit_signal(spec: EcuSpec) -> InhibitSignal | None:
-    """Return the bit by which an ECU inhibits a start, or None when it has none."""
-    frame = next((frame for frame in spec.frames if frame.inhibit_bit is not None), None)
-    if frame is None or frame.inhibit_bit is None:
-        return None
-    return InhibitSignal(frame.channel or spec.channel, frame.can_id, frame.id_29_bit, frame.inhibit_bit)
 
 
 class StarterControl:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from bench.config import FileModel
 from bench.config.misfit import misfit
 from bench.core.clock import NS_PER_MS, NS_PER_US
+from bench.wire.bootloader_update import BOOT_BASE, BOOT_BYTES
 from ecu_sim.personality.region import FlashRegion, SectorRun, equal_sectors
 
 MAX_SECTOR_BYTES = 1_048_576
@@ -103,7 +104,6 @@ BOOT_REGION = "boot"
 """The bootloader's own, protected region."""
 BOOT_SHADOW_REGION = "boot_shadow"
 """Where a new bootloader is downloaded to, on ECUs whose bootloader can be updated."""
-BOOT_BASE, BOOT_BYTES = 0x00F8_0000, 0x1_0000
 
 
 def image_region(bank: str) -> str:

@@ -11,16 +11,13 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from bench.config import FileModel, load_toml
 from bench.config.misfit import misfit
 from bench.core.clock import NS_PER_MS
-from bench.core.records import BankLayout, DownloadPacking, EcuLayout, InhibitSignal
-from bench.core.specs import EcuSpec
+from bench.wire.bootloader_update import BOOT_BASE, BOOT_BYTES, BootloaderUpdate
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
+from bench.wire.preconditions import Preconditions
 from bench.wire.transfer_format import STANDARD, TransferFormat
-from ecu_sim.personality.bootloader_update import BootloaderUpdate
 from ecu_sim.personality.diagnostics import Diagnostics, Identification
 from ecu_sim.personality.geometry import (
-    BOOT_BASE,
-    BOOT_BYTES,
     BOOT_REGION,
     Bank,
     FlashTiming,
@@ -31,7 +28,6 @@ from ecu_sim.personality.geometry import (
     mark_region,
 )
 from ecu_sim.personality.overlaps import Span, refuse_overlap
-from ecu_sim.personality.preconditions import Preconditions
 from ecu_sim.personality.region import FlashRegion
 from ecu_sim.personality.sections import (
     AuthenticationRules,
@@ -44,8 +40,6 @@ from ecu_sim.personality.sections import (
 from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
 from ecu_sim.personality.user_data import UserData
 from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
-
-ERASE_ROUTINE = 0xFF00
 
 
 class Personality(FileModel):
@@ -178,27 +172,3 @@ def _no_whole_sectors(what: str, table: str, sector_bytes: int) -> ValueError:
 def load_personality(path: Path) -> Personality:
     """Read an ECU file; `InputError` names file, key, found and allowed."""
     return load_toml(path, Personality, f"ECU personality {path.stem!r}")
-
-
-def _packing(form: DownloadFormat) -> DownloadPacking | None:
-    if form == PLAIN:
-        return None
-    return DownloadPacking(form.data_format, form.compression, form.encryption, form.key, form.lzma_dictionary_bytes)
-
-
-def ecu_layout(spec: EcuSpec, personality: Personality, inhibit: InhibitSignal | None = None) -> EcuLayout:
-    """Return what the bench knows of an ECU before a run."""
-    update = personality.bootloader_update
-    return EcuLayout(
-        ecu=spec.id, channel=spec.tester_channel, request_id=spec.request_id, response_id=spec.response_id,
-        hardware_id=spec.hardware_id, header_address=personality.header_address,
-        banks=tuple(BankLayout(b.name, b.linked_base, b.size_bytes) for b in personality.banks),
-        boot_time_limit_ms=personality.boot.time_limit_ms, erase_routine=ERASE_ROUTINE, id_29_bit=spec.id_29_bit,
-        request_extension=spec.request_extension, response_extension=spec.response_extension,
-        packing=_packing(personality.download), first_counter=personality.transfer.first_counter,
-        counter_after_ff=personality.transfer.counter_after_ff,
-        factory_bootloader=b"" if update is None else update.factory_header,
-        demands=personality.preconditions.demands(),
-        inhibit=inhibit,
-        check_routine=personality.diagnostics.routines.check_memory,
-    )  # fmt: skip

@@ -9,10 +9,10 @@ from bench.wire.uds import CommunicationType, DtcSetting, ResetType, RoutineType
 from bench.wire.uds_authentication import AuthenticationTask
 from bench.wire.uds_dtc import DtcReport
 from ecu_sim.memory.dtcs import Dtc
-from ecu_sim.personality.personality import ERASE_ROUTINE, Personality
+from ecu_sim.personality.personality import Personality
 from ecu_sim.uds.bootloader_update import ACTIVATE_BOOTLOADER, CHECK_BOOTLOADER
 from ecu_sim.uds.dids import did_rules
-from ecu_sim.uds.routines import CHECK_DEPENDENCIES
+from ecu_sim.uds.routines import CHECK_DEPENDENCIES, ERASE_ROUTINE
 from ecu_sim.uds.services import ALL_SESSIONS, ServiceRule
 from ecu_sim.uds.tables import application_rules, bootloader_rules
 from ecu_sim.uds.user_data import titles

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from bench.core.node import Incarnation
 from bench.core.specs import EcuSpec
+from bench.wire.bootloader_update import FACTORY_VERSION
 from bench.wire.image_header import ImageHeader
 from bench.wire.uds import (
     MAX_PDU_BYTES,
@@ -21,7 +22,6 @@ from bench.wire.uds import (
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.memory.nvm import FINGERPRINT_BYTES
-from ecu_sim.personality.bootloader_update import FACTORY_VERSION
 from ecu_sim.personality.diagnostics import Identification
 from ecu_sim.uds import dids
 from ecu_sim.uds.services import Answer, Refused

@@ -16,7 +16,6 @@ from ecu_sim.memory.banks import EcuMemory, Place
 from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import BOOT_SHADOW_REGION, header_region
-from ecu_sim.personality.personality import ERASE_ROUTINE
 from ecu_sim.supply import Supply
 from ecu_sim.surroundings import Surroundings
 from ecu_sim.uds.bootloader_update import ACTIVATE_BOOTLOADER, CHECK_BOOTLOADER, ShadowRoutines
@@ -26,7 +25,7 @@ from ecu_sim.uds.services import Refused
 from ecu_sim.uds.transfer import Transfer
 from ecu_sim.uds.voltage import refuse_by_voltage
 
-CHECK_DEPENDENCIES = 0xFF01
+ERASE_ROUTINE, CHECK_DEPENDENCIES = 0xFF00, 0xFF01
 CRC_BYTES = 4
 OK: Final = b"\x00"
 CHECK_STATUS: Mapping[Problem, bytes] = {

@@ -8,7 +8,8 @@ import pytest
 
 from bench.agent.download import TRIES, Downloader, DownloadFailed
 from bench.core.loop import VirtualLoop
-from bench.ports import HttpResponse, StorageFull, TransportFailure
+from bench.ports.http import HttpResponse, TransportFailure
+from bench.ports.storage import StorageFull
 
 PACKAGE = bytes(range(256)) * 1000
 URL = "https://x.test/p.zip"

@@ -8,6 +8,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from benchmarks.baseline_udsoncan import cpu_s_per_mib
+from benchmarks.faulted_run import HERE
+from benchmarks.faulted_run import main as faulted_run
 from benchmarks.figure import Figure, Measured, write_report
 from benchmarks.merge import main as merge
 from benchmarks.run import main
@@ -75,3 +77,18 @@ def test_an_unknown_prefix_names_the_figures_there_are(tmp_path: Path) -> None:
 
 def test_the_baseline_does_the_whole_job() -> None:
     assert cpu_s_per_mib(bytes(range(256)) * 32) > 0
+
+
+def test_faulted_run_is_taken_in_turns_with_a_second_checkout() -> None:
+    done = CliRunner().invoke(faulted_run, ["--baseline", str(HERE), "--rounds", "1"])
+    assert done.exit_code == 0, done.output
+    first, second, ratio = done.output.splitlines()
+    assert first.startswith(f"{HERE}: ")
+    assert "verdict pass" in second
+    assert "the traces are equal" in ratio
+
+
+def test_folder_that_is_no_checkout_is_not_measured_in_its_place(tmp_path: Path) -> None:
+    done = CliRunner().invoke(faulted_run, ["--baseline", str(tmp_path), "--rounds", "1"])
+    assert isinstance(done.exception, RuntimeError)
+    assert str(tmp_path) in str(done.exception)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.cli.ecu_misbehave import warnings
+from bench.cli.ecu.misbehave import warnings
 from bench.config import data_root
-from bench.rig.ecu_server import ServedEcu, ServedVehicle
+from bench.serving.ecu_server import ServedEcu, ServedVehicle
 from bench.wire.ecu_misbehave import KINDS, parse
 from bench.wire.isotp_misbehave import INJECTORS
 

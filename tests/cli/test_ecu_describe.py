@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from bench.cli.ecu_map import drawn, size_words, stretches
-from bench.cli.ecu_svg import STYLE, memory_map_svg
+from bench.assembly.describe_ecu import describe_ecu
 from bench.config import data_root
-from bench.rig.ecu_description import EcuDescription, Region, Sectors, describe_ecu
+from bench.description.ecu_description import EcuDescription, Region, Sectors
+from bench.serving.memory_map import drawn, size_words, stretches
+from bench.serving.memory_map_svg import STYLE, memory_map_svg
 
 Cli = Callable[..., Any]
 KINDS = sorted(path.stem for path in (data_root() / "ecus").glob("*.toml"))

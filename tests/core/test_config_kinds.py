@@ -9,9 +9,10 @@ import pytest
 
 from bench.config import data_root, load_toml
 from bench.core.errors import InputError
+from bench.description.bench_file import BenchFile
+from bench.description.supply import load_profile
+from bench.description.vehicle_file import VehicleFile
 from bench.flasher.recipe import load_recipe
-from bench.rig.files import BenchFile, VehicleFile
-from bench.rig.supply import load_profile
 from bench.runs.scenario import load_scenario
 from ecu_sim.personality.personality import load_personality
 

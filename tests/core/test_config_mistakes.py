@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.assembly.load import load_bench
 from bench.config import data_root
 from bench.core.errors import InputError
-from bench.rig.files import load_bench
 from bench.runs.scenario import load_scenario
 from ecu_sim.personality.personality import load_personality
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
+from array import array
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.canonical import canonical_json
+from bench.core.frame_run import RunRecord, RunTimes
 from bench.core.journal import INLINE_BYTES, Journal
 from bench.core.loop import VirtualLoop
 from bench.core.records import BRS, EXTENDED, FD, REMOTE, FrameRecord
@@ -129,3 +132,49 @@ def test_canonical_json_refuses_what_has_no_one_form() -> None:
     assert canonical_json({"b": [1, "ü"], "a": None}) == b'{"a":null,"b":[1,"\\u00fc"]}'
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json(float("nan"))
+
+
+WORDS = st.text(max_size=8)
+
+
+def run_of_frames(draw: st.DrawFn) -> RunRecord:
+    count, part = draw(st.integers(1, 40)), draw(st.integers(0, 7))
+    heads = draw(st.lists(st.binary(min_size=1, max_size=1), min_size=1, max_size=5))
+    times = RunTimes(draw(st.integers(0, 10**12)), draw(st.integers(0, 10**6)), array("q", range(100, 100 + count)))
+    payload = draw(st.binary(min_size=count * part, max_size=count * part))
+    flags = draw(st.sampled_from([0, EXTENDED, FD, FD | BRS, EXTENDED | FD]))
+    return RunRecord(draw(WORDS), draw(WORDS), draw(st.integers(0, 0x7FF)), flags, tuple(heads), payload, times)
+
+
+@st.composite
+def journals(draw: st.DrawFn) -> list[tuple[str, str, bytes | str] | RunRecord]:
+    events = st.tuples(WORDS, WORDS, WORDS | st.binary(max_size=2 * INLINE_BYTES))
+    return [run_of_frames(draw) if draw(st.booleans()) else draw(events) for _ in range(draw(st.integers(0, 5)))]
+
+
+@given(journals())
+def test_lines_put_together_by_hand_are_those_of_canonical_json(
+    clock: VirtualLoop, events: list[tuple[str, str, bytes | str] | RunRecord]
+) -> None:
+    journal = Journal(clock)
+    for event in events:
+        if isinstance(event, RunRecord):
+            journal.frame(event)
+        else:
+            journal.add(*event)
+    trace = journal.trace()
+    for line, entry in zip(trace.lines, journal.entries(), strict=True):
+        shown = json.loads(line)
+        assert canonical_json(shown) == line
+        assert (shown["t"], shown["part"], shown["kind"]) == entry[:3]
+        if isinstance(entry.payload, str):
+            assert shown["payload"] == entry.payload
+    assert trace.lines == tuple(journal.lines())
+    assert trace.sha256 == journal.sha256()
+
+
+def test_a_trace_taken_before_further_events_does_not_change(clock: VirtualLoop) -> None:
+    journal = sample(clock)
+    trace, before = journal.trace(), journal.sha256()
+    journal.add("body", "more", "x")
+    assert trace.sha256 == before != journal.sha256()

@@ -180,3 +180,15 @@ def test_the_table_remembers_number_instant_phase_and_units() -> None:
     loop.run(main())
     loop.discard()
     assert points.table() == {("body", "erase"): ((1, 70, "erase", 16),)}
+
+
+def test_a_table_taken_before_further_points_does_not_change(clock: VirtualLoop) -> None:
+    points = Points(clock)
+    counter = points.counter("body", "program")
+    counter.begin()
+    table = points.table()
+    counter.begin()
+    points.counter("body", "erase").begin()
+    assert {key: len(seen) for key, seen in table.items()} == {("body", "program"): 1}
+    assert table.names() == ["body:program"]
+    assert len(points.table()["body", "program"]) == 2

@@ -12,7 +12,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.records import ServerEvent
 from bench.core.seeds import Seeds
 from bench.images.signing import demo_payload, sign_image
-from bench.ports import ServerPorts, Twin, VehicleAccount
+from bench.ports.server import ServerPorts, Twin, VehicleAccount
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
 from bench.trust.session import Freshness, decrypt_token, encrypt_vin
@@ -35,6 +35,7 @@ from bench.wire.dm_alert import Alert, AlertType, OperationComplete
 from bench.wire.dm_scomo import Component, Inventory
 from bench.wire.dm_uri import ClientUri, Moid
 from dm_server.factory import build_server
+from dm_server.session import normalised_dev_id
 
 T = TypeVar("T")
 BASE = "https://dm.otabench.test"
@@ -72,7 +73,7 @@ class Bench:
     def start(self) -> ServerPorts:
         return build_server(
             clock=self.loop,
-            seeds=Seeds(1),
+            entropy=Seeds(1),
             base_url=BASE,
             store_url=self.store_url,
             package_public_key=public_key("package"),
@@ -106,12 +107,12 @@ class Bench:
 
 
 class Car:
-    """The vehicle's side of the conversation; `peer` goes into the environ as a TLS server would put it there."""
+    """The vehicle's side of the conversation; `peer` replaces what the environ says of its certificate."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.token = FACTORY_TOKEN
-        self.peer: dict[str, str] = {}
+        self.peer: dict[str, str] | None = None
         self.vin, self.dev_id = VIN, DEV_ID
         self.ecus = {"body": "1.0.0", "gateway": "1.0.0"}
         self.secret_texts: list[str] = []
@@ -130,13 +131,19 @@ class Car:
         merged: Mapping[str, str | None] = self.headers() | {k.replace("_", "-"): v for k, v in changed.items()}
         found = {name: value for name, value in merged.items() if value is not None}
         client = Client(self.bench.ports.wsgi_app)
-        return client.post("/dm", data=body, headers=found, environ_overrides=self.peer)
+        return client.post("/dm", data=body, headers=found, environ_overrides=self.certificate(found))
+
+    def certificate(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """What a TLS server says of the client's certificate; by default it is that of the device in the header."""
+        if self.peer is not None:
+            return self.peer
+        return {"SSL_CLIENT_CERT": "PEM", "SSL_CLIENT_S_DN_CN": normalised_dev_id(headers.get("OMADM-DevID", ""))}
 
     def get(self, path: str, **changed: str) -> TestResponse:
         found = self.headers() | {k.replace("_", "-"): v for k, v in changed.items()}
         found.pop("Content-Type")
         found["Accept"] = "*/*"
-        return Client(self.bench.ports.wsgi_app).get(path, headers=found, environ_overrides=self.peer)
+        return Client(self.bench.ports.wsgi_app).get(path, headers=found, environ_overrides=self.certificate(found))
 
     def send(self, message: Initiation | Response) -> Commands:
         kind = RESPONSE_TYPE if isinstance(message, Response) else INITIATION_TYPE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from bench.core.clock import Clock, Instant
+from bench.core.entropy import SystemEntropy
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
+from bench.core.realtime import run_on_clock
 from bench.core.records import ServerEvent
 from bench.core.seeds import Seeds
-from bench.ports import ServerPorts, VehicleAccount
+from bench.images.signing import demo_payload, sign_image
+from bench.ports.server import ServerPorts, VehicleAccount
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
 from dm_server.factory import build_server
@@ -21,6 +26,13 @@ from dm_server.store import Store
 
 Builder = Callable[..., ServerPorts]
 VIN = "ZZZ00TABENCH00001"
+
+
+def image_file(ecu: str) -> bytes:
+    return sign_image(
+        demo_payload(1, ecu, "2.0.0", 900), hardware_id="HW", software_id="APP", version="2.0.0", release_counter=2,
+        load_address=0, key=signing_key("image"),
+    ).file  # fmt: skip
 
 
 @pytest.fixture
@@ -32,7 +44,7 @@ def built() -> Iterator[Callable[..., ServerPorts]]:
     def build(**changed: Any) -> ServerPorts:
         values: dict[str, Any] = {
             "clock": loop,
-            "seeds": Seeds(1),
+            "entropy": Seeds(1),
             "base_url": "https://127.0.0.1:8443/",
             "store_url": "sqlite://",
             "package_public_key": public_key("package"),
@@ -145,9 +157,9 @@ def test_server_with_its_own_keys_may_be_public(built: Builder) -> None:
     )
 
 
-@pytest.mark.parametrize("base_url", ["", "dm.otabench.test", "ftp://localhost", "https://"])
+@pytest.mark.parametrize("base_url", ["", "dm.otabench.test", "ftp://localhost", "https://", "http://localhost"])
 def test_server_without_a_base_url_is_refused(built: Builder, base_url: str) -> None:
-    with pytest.raises(InputError, match="base_url is no HTTP URL"):
+    with pytest.raises(InputError, match="base_url is no https URL"):
         built(base_url=base_url)
 
 
@@ -189,7 +201,7 @@ def test_threads_of_a_real_server_append_one_unbroken_log(built: Builder, tmp_pa
 
     def append(thread: int) -> None:
         for n in range(10):
-            with store.writing(0) as unit:
+            with store.writing(Instant(0, 0)) as unit:
                 unit.append("V", "message_refused", {"status": thread, "reason": str(n)})
 
     threads = [threading.Thread(target=append, args=(n,)) for n in range(4)]
@@ -200,3 +212,54 @@ def test_threads_of_a_real_server_append_one_unbroken_log(built: Builder, tmp_pa
     with store.reading() as unit:
         assert [event.seq for event in unit.log("V")] == list(range(1, 41))
     store.close()
+
+
+def test_times_of_events_survive_a_restart(tmp_path: Path, account: VehicleAccount) -> None:
+    """Each run's nanoseconds begin at 0; the date goes on."""
+
+    def run(work: Callable[[ServerPorts], Any]) -> list[ServerEvent]:
+        async def main(clock: Clock) -> list[ServerEvent]:
+            ports = build_server(
+                clock=clock, entropy=SystemEntropy(), base_url="https://127.0.0.1:8443",
+                store_url=f"sqlite:///{tmp_path / 'dm.sqlite'}", package_public_key=public_key("package"),
+                image_public_key=public_key("image"), server_private_key=exchange_key("server"),
+                server_certificate_pem="", on_event=lambda event: None,
+            )  # fmt: skip
+            try:
+                await work(ports)
+                return list(await ports.view.events(VIN))
+            finally:
+                ports.close()
+
+        return run_on_clock(main, virtual=False)
+
+    async def uploaded(ports: ServerPorts) -> None:
+        await ports.admin.add_vehicle(account, exchange_public_key(VIN))
+        for name in ("p", "q"):
+            image = ("body", image_file("body"))
+            await ports.admin.upload_package(build_package(name, [image], signing_key("package")))
+        await ports.admin.place_order(VIN, "p")
+
+    run(uploaded)
+    events = run(lambda ports: ports.admin.place_order(VIN, "q"))
+    assert [event.kind for event in events] == ["vehicle_added", "order_placed", "order_placed"]
+    assert events[2].t_ns < 1_000_000_000, "counted from the second server's start"
+    walls = [event.wall_ns for event in events]
+    assert walls == sorted(walls)
+    assert walls[2] - walls[0] > events[2].t_ns - events[0].t_ns
+    assert walls[0] > 1_700_000_000 * 1_000_000_000, "a date of this century"
+
+
+def test_date_of_an_event_in_simulation_is_that_of_the_run(bench: Any, car: Any, order: Callable[..., str]) -> None:
+    bench.run(bench.loop.sleep_ns(5_000_000))
+    order()
+    assert bench.events()[-1].wall_ns - bench.events()[0].wall_ns == 5_000_000
+    assert bench.events()[0].wall_ns == 1_893_456_000 * 1_000_000_000, "2030-01-01, as whenever time is shown"
+
+
+def test_store_of_another_version_is_refused(built: Builder, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "dm.sqlite") as old:
+        old.execute("CREATE TABLE events (vin TEXT, seq INTEGER, t_ns INTEGER, kind TEXT, data TEXT)")
+    old.close()
+    with pytest.raises(InputError, match="another version"):
+        built(store_url=f"sqlite:///{tmp_path / 'dm.sqlite'}")

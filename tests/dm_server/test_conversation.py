@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.core.records import SERVER_EVENTS, ServerEvent
-from bench.ports import Target
+from bench.ports.server import Target
 from bench.wire.dm import END, Initiation, MoData, Response, Status, Verb, bootstrap_complete
 from bench.wire.dm_alert import Alert, AlertType
 from bench.wire.dm_scomo import pkg_url_node
@@ -24,7 +24,7 @@ def test_update_from_registration_to_success_is_logged_in_order(bench: Any, orde
     car = ordered
     offer = car.poll()
     assert [(command.verb, command.args) for command in offer.commands] == [
-        (Verb.HGET, (f"{BASE}/pkgurl/pkg-2", "urn:oma:mo:oma-scomo:1.1//Download/pkg-2/PkgURL")),
+        (Verb.HGET, (f"{BASE}/pkgurl/pkg-2?order=order-1", "urn:oma:mo:oma-scomo:1.1//Download/pkg-2/PkgURL")),
         (Verb.EXEC, ("urn:oma:mo:oma-scomo:1.1//Download/pkg-2/Operations/DownloadInstall",)),
     ]
     document = MoData.decode(car.get("/pkgurl/pkg-2").data)
@@ -51,7 +51,10 @@ def test_events_carry_the_data_that_the_records_promise(bench: Any, ordered: Any
         promised = SERVER_EVENTS[event.kind].split(":")[0] if event.kind != "bootstrap_complete" else ""
         assert all(name in promised for name in event.data), event
     result = bench.last("component_result")
-    assert result == {"order": "order-1", "ecu": "gateway", "result_code": 1200, "version": "2.0.0", "text": "ok"}
+    assert result == {
+        "order": "order-1", "ecu": "gateway", "result_code": 1200, "version": "2.0.0", "text": "ok",
+        "correlated": False,
+    }  # fmt: skip
 
 
 def test_events_are_numbered_timed_and_announced_once_each(bench: Any, ordered: Any) -> None:
@@ -206,7 +209,8 @@ def test_report_after_a_lost_202_counts(bench: Any, ordered: Any) -> None:
 def test_report_that_fits_no_order_is_logged_and_the_session_goes_on(
     bench: Any, ordered: Any, report: tuple[str, str]
 ) -> None:
-    assert not ordered.poll(ordered.report(report[0], 1200, report[1])).ends
+    assert ordered.poll(ordered.report(report[0], 1200, report[1])).ends
+    assert not ordered.poll().ends
     assert bench.last("message_refused")["status"] == 404
     assert "component_result" not in bench.kinds()
 
@@ -221,9 +225,20 @@ def test_report_may_name_its_version_and_say_more(bench: Any, ordered: Any) -> N
     assert bench.last("component_result")["text"] == "install failed"
 
 
-def test_refused_exec_closes_the_order(bench: Any, ordered: Any) -> None:
+@pytest.mark.parametrize("busy", [405, 417, 503])
+def test_vehicle_that_is_busy_is_offered_the_order_again(bench: Any, ordered: Any, busy: int) -> None:
     ordered.poll()
-    assert ordered.answer(200, 405).ends
+    assert ordered.answer(200, busy).ends
+    assert bench.kinds()[-2:] == ["order_refused_by_vehicle", "session_ended"]
+    assert bench.order().status == "offered"
+    ordered.accept()
+    assert bench.order().status == "accepted"
+
+
+@pytest.mark.parametrize("final", [400, 403, 404, 406, 500])
+def test_refused_exec_closes_the_order(bench: Any, ordered: Any, final: int) -> None:
+    ordered.poll()
+    assert ordered.answer(200, final).ends
     assert bench.kinds()[-3:] == ["order_refused_by_vehicle", "order_closed", "session_ended"]
     assert bench.order().status == "refused"
     assert ordered.poll().ends
@@ -252,12 +267,69 @@ def test_result_in_package_3_counts(bench: Any, ordered: Any) -> None:
     assert bench.order().status == "success"
 
 
-def test_refusal_after_a_result_is_refused_and_logged(bench: Any, ordered: Any) -> None:
+@pytest.mark.parametrize("statuses", [(404, 404), (200, 405), (200, 403)])
+def test_result_counts_beside_statuses_that_contradict_it(bench: Any, ordered: Any, statuses: tuple[int, int]) -> None:
     ordered.poll()
-    message = Response((Status(200), Status(405)), (), (ordered.report("body").alert(),))
+    sent = tuple(Status(sc) for sc in statuses)
+    assert ordered.send(Response(sent, (), (ordered.report("body").alert(),))).ends
+    assert bench.last("component_result")["ecu"] == "body"
+    assert "is accepted: its results count, the statuses" in bench.last("message_refused")["reason"]
+    assert ordered.poll(ordered.report("gateway")).ends
+    assert bench.order().status == "success"
+
+
+RESULT_BESIDE = {
+    "too few statuses": lambda car, alert: Response((Status(200),), (), (alert,)).encode(),
+    "no data": lambda car, alert: Response((Status(200), Status(200)), (), (alert,)).encode(),
+    "a start alert": lambda car, alert: Response(
+        (Status(404), Status(404)), (), (alert, Alert(alert_type=AlertType.CLIENT_INITIATED.value))
+    ).encode(),
+    "another device": lambda car, alert: Response(
+        (Status(200), Status(404)), (MoData(ClientUri(Moid.DEVINFO.value), OTHER_DEVICE),), (alert,)
+    ).encode(),
+    "an alert without a package": lambda car, alert: Response(
+        car.data().statuses,
+        car.data().mo_data,
+        (Alert(alert_type=AlertType.SCOMO_COMPLETE.value, data={"ResultCode": 1200}), alert),
+    ).encode(),
+    "an unreadable alert": lambda car, alert: Response((Status(404), Status(404)), (), (alert,)).encode().replace(
+        b'"Alert":[', b'"Alert":[{"AlertType":"x","Mark":"nonsense"},'
+    ),
+    "an unreadable status": lambda car, alert: Response((Status(200), Status(200)), (), (alert,)).encode().replace(
+        b'"sc":200', b'"sc":"good"'
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", list(RESULT_BESIDE))
+def test_result_beside_something_wrong_is_kept_although_the_message_is_refused(
+    bench: Any, ordered: Any, mistake: str
+) -> None:
+    ordered.accept()
+    ordered.open()
+    body = RESULT_BESIDE[mistake](ordered, ordered.report("body").alert())
+    for _ in range(2):
+        assert ordered.raw(body).status_code in (400, 403)
+    assert bench.kinds().count("component_result") == 1
+    assert bench.last("component_result")["ecu"] == "body"
+    assert bench.kinds()[-1] == "message_refused"
+    ordered.poll(ordered.report("gateway"))
+    assert bench.order().status == "success"
+
+
+def test_result_after_the_session_ended_is_kept_although_the_message_is_refused(bench: Any, ordered: Any) -> None:
+    ordered.accept()
+    message = Response((Status(404), Status(404)), (), (ordered.report("body").alert(),))
     assert ordered.raw(message.encode()).status_code == 409
-    assert "order_refused_by_vehicle of an order that is accepted" in bench.last("message_refused")["reason"]
-    assert "component_result" not in bench.kinds()
+    assert bench.last("component_result")["ecu"] == "body"
+
+
+def test_result_beside_an_unreadable_opening_is_kept(bench: Any, ordered: Any) -> None:
+    ordered.accept()
+    opening = Initiation((), (ordered.report("body").alert(),)).encode()
+    assert ordered.raw(opening.replace(b"{", b'{"MOS":[7],', 1)).status_code == 400
+    assert bench.last("component_result")["ecu"] == "body"
+    assert bench.kinds().count("session_started") == 1
 
 
 def test_package_3_sent_twice_gets_the_same_answer_and_counts_once(bench: Any, ordered: Any) -> None:
@@ -275,8 +347,62 @@ def test_orders_are_offered_one_after_the_other(bench: Any, ordered: Any, order:
     assert "pkg-2" in ordered.poll().commands[0].args[0]
     ordered.answer()
     ordered.ecus = {"body": "2.0.0", "gateway": "2.0.0"}
-    offer = ordered.poll(ordered.report("body"), ordered.report("gateway"))
-    assert "pkg-3" in offer.commands[0].args[0]
+    assert ordered.poll(ordered.report("body"), ordered.report("gateway")).ends, "the vehicle is still reporting"
+    assert "pkg-3" in ordered.poll().commands[0].args[0]
+
+
+def test_nothing_is_offered_in_the_session_of_a_report_in_package_3(
+    bench: Any, ordered: Any, order: Callable[..., str]
+) -> None:
+    order("pkg-3", "3.0.0", ("body",))
+    ordered.accept()
+    ordered.open()
+    alerts = (ordered.report("body").alert(), ordered.report("gateway").alert())
+    assert ordered.send(Response(ordered.data().statuses, ordered.data().mo_data, alerts)).ends
+    assert "pkg-3" in ordered.poll().commands[0].args[0]
+
+
+def end_first(car: Any, how: str) -> None:
+    """Bring the first order, pkg-2, to one of its ends."""
+    codes = {"success": (1200, 1200), "failed": (1405, 1200), "refused": (1407, 1455)}
+    if how in codes:
+        car.accept()
+        reports = [car.report(ecu, code) for ecu, code in zip(("body", "gateway"), codes[how], strict=True)]
+        car.poll(*reports)
+        car.poll(*reports)  # the answer to the first report was lost
+    elif how == "refused by the vehicle":
+        car.poll()
+        car.answer(200, 403)
+    else:
+        car.ecus = {"body": "2.0.0", "gateway": "2.0.0"}  # it held the target all along
+
+
+ENDS = ["success", "failed", "refused", "refused by the vehicle", "held"]
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_two_more_orders_arrive_whatever_ended_the_first(
+    bench: Any, ordered: Any, order: Callable[..., str], how: str
+) -> None:
+    order("pkg-3", "3.0.0", ("body",))
+    order("pkg-4", "4.0.0", ("body", "gateway"))
+    end_first(ordered, how)
+    assert "pkg-3" in ordered.poll().commands[0].args[0]
+    ordered.answer(200, 405)
+    ordered.accept()
+    ordered.poll(ordered.report("body", package_id="pkg-3"))
+    ordered.accept()
+    ordered.poll(*(ordered.report(ecu, package_id="pkg-4") for ecu in ("body", "gateway")))
+    first = "success" if how == "held" else how.split(" ")[0]
+    assert [view.status for view in bench.twin().orders] == [first, "success", "success"]
+    assert bench.kinds().count("order_closed") == 3
+
+
+def test_order_on_offer_that_the_inventory_meets_by_now_is_offered_again(bench: Any, ordered: Any) -> None:
+    ordered.poll()
+    ordered.answer(404, 404)
+    ordered.ecus = {"body": "2.0.0", "gateway": "2.0.0"}
+    assert not ordered.poll().ends, "it would be neither offered nor closed, and block what waits behind it"
 
 
 def test_report_for_a_package_ordered_twice_counts_for_the_order_at_work(
@@ -285,11 +411,78 @@ def test_report_for_a_package_ordered_twice_counts_for_the_order_at_work(
     ordered.accept()
     ordered.poll(ordered.report("body", 1405), ordered.report("gateway", 1405))
     order()
-    ordered.poll(ordered.report("body", 1405), ordered.report("gateway", 1405))
+    for _ in range(2):
+        ordered.poll(ordered.report("body", 1405), ordered.report("gateway", 1405))
+        ordered.poll()
     assert [view.status for view in bench.twin().orders] == ["failed", "offered"]
     ordered.answer()
     ordered.poll(ordered.report("body"), ordered.report("gateway"))
     assert [view.status for view in bench.twin().orders] == ["failed", "success"]
+    assert bench.last("component_result")["correlated"] is False
+
+
+@pytest.mark.parametrize("correlator", [True, False])
+def test_old_result_never_closes_a_new_order_of_the_same_package(
+    bench: Any, ordered: Any, order: Callable[..., str], correlator: bool
+) -> None:
+    """The new order is on offer, and the vehicle still repeats what it said of the first one."""
+    ordered.accept()
+    more = {"correlator": "order-1"} if correlator else {}
+    old = [ordered.report(ecu, 1405, **more) for ecu in ("body", "gateway")]
+    ordered.poll(*old)
+    order()
+    for _ in range(3):
+        ordered.poll(*old)
+        ordered.poll()
+    assert [view.status for view in bench.twin().orders] == ["failed", "offered"]
+    ordered.accept()
+    if correlator:
+        ordered.poll(*old)
+        assert [view.status for view in bench.twin().orders] == ["failed", "accepted"]
+    ordered.poll(*(ordered.report(ecu, **({"correlator": "order-2"} if correlator else {})) for ecu in ordered.ecus))
+    assert [view.status for view in bench.twin().orders] == ["failed", "success"]
+    assert bench.last("component_result")["correlated"] is correlator
+    assert "message_refused" not in bench.kinds()
+
+
+@pytest.mark.parametrize("correlator", ["order-9", "order-2", "order-1x"])
+def test_result_for_an_order_that_was_never_offered_changes_nothing(
+    bench: Any, ordered: Any, order: Callable[..., str], correlator: str
+) -> None:
+    order("pkg-3", "3.0.0", ("body",))
+    ordered.accept()
+    ordered.poll(ordered.report("body", correlator=correlator))
+    ordered.poll(ordered.report("body", package_id="pkg-3", correlator="order-2"))
+    assert bench.kinds().count("message_refused") == 2
+    assert [view.status for view in bench.twin().orders] == ["accepted", "open"]
+
+
+def test_correlator_stands_beside_the_package_url_and_comes_back_with_the_result(bench: Any, ordered: Any) -> None:
+    offer = ordered.poll()
+    hget = offer.commands[0].args[0]
+    assert hget == f"{BASE}/pkgurl/pkg-2?order=order-1"
+    document = MoData.decode(ordered.get(hget.removeprefix(BASE)).data)
+    assert document.data == {"PkgURL": f"{BASE}/packages/pkg-2.zip", "Correlator": "order-1"}
+    ordered.answer()
+    ordered.poll(*(ordered.report(ecu, correlator=document.data["Correlator"]) for ecu in ordered.ecus))
+    assert bench.order().status == "success"
+    assert bench.last("component_result")["correlated"] is True
+
+
+def test_document_names_no_order_of_another_package_or_vehicle(ordered: Any) -> None:
+    for query in ("?order=order-9", "?order="):
+        assert ordered.get(f"/pkgurl/pkg-2{query}").status_code == 404
+
+
+def test_result_for_the_whole_package_counts_for_every_component_without_one(bench: Any, ordered: Any) -> None:
+    ordered.accept()
+    ordered.poll(ordered.report("body", 1200), ordered.report("", 1405, text="the package is gone"))
+    results = [(e.data["ecu"], e.data["result_code"]) for e in bench.events() if e.kind == "component_result"]
+    assert results == [("body", 1200), ("gateway", 1405)]
+    assert bench.order().status == "failed"
+    ordered.poll(ordered.report("body", 1200), ordered.report("", 1405, text="the package is gone"))
+    assert bench.kinds().count("component_result") == 2
+    assert "message_refused" not in bench.kinds()
 
 
 def test_vehicle_that_cannot_give_its_inventory_gets_no_offer(bench: Any, ordered: Any) -> None:

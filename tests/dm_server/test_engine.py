@@ -10,18 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.records import ServerEvent
-from bench.ports import Target
 from bench.wire.dm import Initiation, MoData, Response, Status
 from bench.wire.dm_alert import OperationComplete
 from bench.wire.dm_scomo import Component, Inventory
 from bench.wire.dm_uri import ClientUri, Moid
-from dm_server.orders import CLOSED, TRANSITIONS, IllegalStep, Order, OrderStatus, Step, next_status
+from dm_server import session_states
+from dm_server.orders import CLOSED, TRANSITIONS, IllegalStep, Order, OrderStatus, Step, next_status, placed
 from dm_server.refusal import Refused
-from dm_server.session import Event, Outcome, Session, Turn, on_initiation, on_response
+from dm_server.session import on_initiation, on_response
+from dm_server.session_states import Move, Phase, Session
+from dm_server.turn import Event, Outcome, Turn
 from dm_server.twin import fold
 
 ECUS = ("body", "gateway")
-PLACED = {"order": "order-1", "package_id": "p", "targets": [{"ecu": ecu, "version": "2"} for ecu in ECUS]}
+
+
+def placed_event(number: int) -> dict[str, Any]:
+    """Two orders of one package: what tells them apart is the correlator alone."""
+    return {"order": f"order-{number}", "package_id": "p", "targets": [{"ecu": ecu, "version": "2"} for ecu in ECUS]}
 
 
 @pytest.mark.parametrize("pair", list(itertools.product(OrderStatus, Step)))
@@ -43,59 +49,94 @@ def test_every_order_status_can_be_reached_and_every_open_one_can_end() -> None:
         assert any(before is status and after is not status for (before, _), after in TRANSITIONS.items())
 
 
+def test_every_session_phase_can_be_reached_opened_and_ended() -> None:
+    assert set(session_states.TRANSITIONS.values()) == set(Phase)
+    for phase in Phase:
+        assert session_states.TRANSITIONS[phase, Move.OPEN] is Phase.DATA
+        assert phase is Phase.ENDED or session_states.TRANSITIONS[phase, Move.END] is Phase.ENDED
+
+
 REPORT = st.builds(
     OperationComplete,
     package_id=st.sampled_from(["p", "q"]),
-    ecu=st.sampled_from([*ECUS, "radio"]),
+    ecu=st.sampled_from([*ECUS, "radio", ""]),
     result_code=st.sampled_from([1200, 1405, 1407]),
+    correlator=st.sampled_from(["", "order-1", "order-2", "order-3"]),
 )
-START = st.lists(REPORT, max_size=3).map(lambda reports: ("start", [report.alert() for report in reports]))
-DATA = st.sampled_from(["1", "2"]).map(lambda version: ("data", version))
-ANSWER = st.tuples(st.sampled_from([200, 503]), st.sampled_from([202, 404, 1200])).map(lambda sc: ("answer", sc))
+REPORTS = st.lists(REPORT, max_size=3)
+START = REPORTS.map(lambda reports: ("start", reports, None))
+DATA = st.tuples(REPORTS, st.sampled_from(["1", "2"])).map(lambda of: ("data", *of))
+ANSWER = st.tuples(REPORTS, st.sampled_from([(200, 202), (503, 404), (200, 405), (200, 403), (200, 1200), (200,)])).map(
+    lambda of: ("answer", *of)
+)
+Script = list[tuple[str, list[OperationComplete], Any]]
 
 
-def message(kind: str, value: Any) -> Initiation | Response:
+def message(kind: str, reports: list[OperationComplete], value: Any) -> Initiation | Response:
+    alerts = tuple(report.alert() for report in reports)
     if kind == "start":
-        return Initiation((), tuple(value))
+        return Initiation((), alerts)
     if kind == "answer":
-        return Response((Status(value[0]), Status(value[1])))
+        return Response(tuple(Status(sc) for sc in value), (), alerts)
     inventory = Inventory(tuple(Component(ecu, "APP", value) for ecu in ECUS))
     pairs = (MoData(ClientUri(Moid.SCOMO.value), inventory.tree()),)
-    return Response((Status(404), Status(200)), pairs)
+    return Response((Status(404), Status(200)), pairs, alerts)
 
 
-def turn(orders: dict[str, Order], session: Session | None, sent: Initiation | Response) -> Outcome | None:
-    work = Turn("V", "IMEI:1", dict(orders), "https://localhost")
-    try:
-        if isinstance(sent, Response):
-            return on_response(work, sent, session)
-        return on_initiation(work, sent, "session-1")
-    except (Refused, IllegalStep):
-        return None
+def turn(orders: dict[str, Order], session: Session | None, sent: Initiation | Response) -> Outcome:
+    work = Turn("IMEI:1", dict(orders), "https://localhost")
+    if isinstance(sent, Response):
+        return on_response(work, sent, session)
+    return on_initiation(work, sent, "session-1")
 
 
-@given(st.lists(START | DATA | ANSWER, max_size=14))
-def test_any_conversation_closes_an_order_at_most_once_and_folds_to_its_twin(script: list[tuple[str, Any]]) -> None:
-    log = [Event("order_placed", PLACED)]
-    order = Order("order-1", "p", tuple(Target(ecu, "2") for ecu in ECUS))
+def converse(script: Script) -> tuple[list[Event], dict[str, Order]]:
+    """Give the engine every message of a script; return the whole log and the orders that it leads to."""
+    log = [Event("order_placed", placed_event(number)) for number in (1, 2)]
+    orders = {event.data["order"]: placed(event.data) for event in log}
     session: Session | None = None
-    for kind, value in script:
-        outcome = turn({"order-1": order}, session, message(kind, value))
-        if outcome is None:
-            continue
+    for kind, reports, value in script:
+        offered = {order.order for order in orders.values() if order.allows(Step.RESULT)}
+        outcome = turn(orders, session, message(kind, reports, value))
         for event in outcome.events:
             if event.data.get("order"):
-                order = order.after(event.kind, event.data)
+                orders[event.data["order"]] = orders[event.data["order"]].after(event.kind, event.data)
         log += outcome.events
-        session = outcome.session
-        assert outcome.answer.ends == (log[-1].kind == "session_ended")
-    kinds = [event.kind for event in log]
-    assert kinds.count("order_closed") == (1 if order.closed else 0)
-    assert kinds.count("component_result") == len(order.results) <= 2
+        session = outcome.session or session
+        if not isinstance(outcome.reply, Refused):
+            assert outcome.reply.ends == (log[-1].kind == "session_ended")
+        for report in reports:
+            if report.correlator in offered and report.package_id == "p" and report.ecu in ECUS:
+                assert report.ecu in orders[report.correlator].results, "a result was lost"
+    return log, orders
+
+
+@given(st.lists(START | DATA | ANSWER, max_size=16))
+def test_any_conversation_closes_each_order_at_most_once_and_folds_to_its_twin(script: Script) -> None:
+    log, orders = converse(script)
     twin = fold("V", [ServerEvent(n, 0, "V", *event) for n, event in enumerate(log, 1)])
-    assert twin.orders == (order.view(),)
-    if order.status is OrderStatus.SUCCESS:
-        held_it_all_along = "order_offered" not in kinds and order.results == {}
-        assert order.results == dict.fromkeys(ECUS, 1200) or held_it_all_along
-    if "order_closed" in kinds:
-        assert "order_offered" not in kinds[kinds.index("order_closed") :]
+    assert twin.orders == tuple(order.view() for order in orders.values())
+    for name, order in orders.items():
+        kinds = [event.kind for event in log if event.data.get("order") == name]
+        assert kinds.count("order_closed") == (1 if order.closed else 0)
+        assert kinds.count("component_result") == len(order.results) <= 2
+        if order.status is OrderStatus.SUCCESS:
+            held_it_all_along = "order_offered" not in kinds and order.results == {}
+            assert order.results == dict.fromkeys(ECUS, 1200) or held_it_all_along
+        if "order_closed" in kinds:
+            assert "order_offered" not in kinds[kinds.index("order_closed") :]
+        if "component_result" in kinds:
+            assert "order_offered" in kinds[: kinds.index("component_result")]
+
+
+@given(st.lists(START | DATA | ANSWER, max_size=16))
+def test_any_conversation_can_still_be_brought_to_the_end_of_every_order(script: Script) -> None:
+    """Whatever was said before: a vehicle that polls, accepts and reports gets through its orders."""
+    _, before = converse(script)
+    rest: Script = []
+    for name in before:
+        poll: Script = [("start", [], None), ("data", [], "1"), ("answer", [], (200, 202))]
+        results = [OperationComplete(package_id="p", ecu=ecu, result_code=1200, correlator=name) for ecu in ECUS]
+        rest += [*poll, ("start", results, None)]
+    _, after = converse(script + rest)
+    assert all(order.closed for order in after.values())

@@ -28,7 +28,7 @@ DEV_ID = "IMEI:490154203237518"
         ({"Token": None}, 401),
         ({"Token": "wrong"}, 401),
         ({"OMADM_DevID": "IMEI:1"}, 401),
-        ({"VIN": "ZZZ00TABENCH00002"}, 403),
+        ({"VIN": "ZZZ00TABENCH00002"}, 401),
         ({"Authorization": "Bearer other"}, 400),
     ],
 )
@@ -40,10 +40,10 @@ def test_request_with_a_wrong_header_is_refused_in_json(
     assert answer.mimetype == "application/json"
     assert answer.json["Responsecode"] == str(status)
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
-    known = changed.get("OMADM_DevID", DEV_ID) == DEV_ID
-    assert (bench.kinds()[-1] == "message_refused") == known
-    if known:
-        assert bench.last("message_refused")["status"] == status
+    proven = status in (415, 406)
+    log = bench.events() if changed.get("OMADM_DevID", DEV_ID) == DEV_ID else bench.events("")
+    assert log[-1].kind == ("message_refused" if proven else "stranger_refused")
+    assert log[-1].data["status"] == status
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,64 @@ def test_reason_of_a_refusal_is_short(bench: Any, car: Any) -> None:
         {"SSL_CLIENT_CERT": "PEM", "SSL_CLIENT_S_DN_CN": "IMEI:999"},
         {"SSL_CLIENT_S_DN_CN": "IMEI:999"},
         {"SSL_CLIENT_CERT": "PEM"},
+        {},
     ],
 )
-def test_certificate_of_another_device_is_refused(bench: Any, car: Any, peer: dict[str, str]) -> None:
+def test_request_without_the_certificate_of_its_device_is_refused(bench: Any, car: Any, peer: dict[str, str]) -> None:
     car.peer = peer
     assert car.raw(car.registration()).status_code == 403
     assert car.get("/pkgurl/pkg-2").status_code == 403
-    assert "certificate" in bench.last("message_refused")["reason"]
+    assert car.get("/packages/pkg-2.zip").status_code == 403
+    assert "certificate" in bench.last("stranger_refused")["reason"]
+    assert "registered" not in bench.kinds()
+
+
+STRANGERS: list[dict[str, Any]] = [
+    {"OMADM_DevID": "IMEI:1"},
+    {"VIN": "ZZZ00TABENCH00002"},
+    {"Token": "wrong"},
+    {"Token": None},
+]
+
+
+def test_strangers_get_one_answer_whatever_they_guessed_right(ordered: Any) -> None:
+    """Whoever asks must not learn which devices, VINs or tokens there are."""
+    answers = []
+    for changed in STRANGERS:
+        answer = ordered.raw(ordered.registration(), **changed)
+        answers.append((answer.status, dict(answer.headers), answer.data))
+    assert answers == [answers[0]] * len(STRANGERS)
+    assert answers[0][0].startswith("401")
+
+
+@pytest.mark.parametrize("path", ["/pkgurl/pkg-2", "/packages/pkg-2.zip", "/packages/pkg-9.zip"])
+def test_strangers_get_one_answer_for_packages_too(ordered: Any, path: str) -> None:
+    answers = []
+    for changed in STRANGERS[:3]:
+        answer = ordered.get(path, **changed)
+        answers.append((answer.status, dict(answer.headers), answer.data))
+    assert answers == [answers[0]] * 3
+
+
+@pytest.mark.parametrize("changed", [*STRANGERS, {"OMADM_DevID": "IMEI:1", "VIN": "V" * 17}])
+def test_requests_of_strangers_leave_few_entries_however_many_there_are(
+    bench: Any, car: Any, changed: dict[str, str | None]
+) -> None:
+    before = len(bench.events()) + len(bench.events(""))
+    for _ in range(100):
+        car.raw(b"{", **changed)
+    log = bench.events() + bench.events("")
+    assert len(log) - before == 7
+    counts = [event.data["count"] for event in log if event.kind == "stranger_refused"]
+    assert counts == [1, 2, 4, 8, 16, 32, 64]
+
+
+def test_strangers_do_not_spoil_what_the_vehicle_itself_logs(bench: Any, ordered: Any) -> None:
+    for n in range(50):
+        ordered.raw(b"{", OMADM_DevID=f"IMEI:{n}")
+    ordered.raw(b"{")
+    assert bench.kinds()[-1] == "message_refused"
+    assert len(bench.events("")) == 1 + 6, "one counter for all devices that nobody knows"
 
 
 def test_certificate_of_the_device_is_accepted(car: Any) -> None:
@@ -136,6 +187,20 @@ def test_factory_token_is_refused_for_all_but_registration(car: Any) -> None:
 def test_session_token_is_refused_for_registration(car: Any) -> None:
     car.enrol()
     assert car.raw(car.registration()).status_code == 401
+
+
+@pytest.mark.parametrize("bench", ["file"], indirect=True)
+def test_server_that_restarts_never_issues_a_revoked_token_again(bench: Any, car: Any) -> None:
+    """In simulation too, where the restarted server draws from the same seed."""
+    car.enrol()
+    tokens, seals = [car.token], [car.secret_texts[-1][:60]]
+    for _ in range(3):
+        bench.restart()
+        car.enrol()
+        tokens.append(car.token)
+        seals.append(car.secret_texts[-1][:60])
+    assert len(set(tokens)) == len(tokens)
+    assert len(set(seals)) == len(seals), "an ephemeral key or nonce used twice breaks both texts"
 
 
 def test_new_registration_voids_the_token_before(car: Any) -> None:

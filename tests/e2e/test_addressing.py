@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from bench.assembly import channels
 from bench.config import data_root
 from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.evidence.build import view_of
 from bench.link.sim_bus import SimCanBus
 from bench.oracle.result import RunResult
-from bench.rig import channels
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
@@ -269,7 +269,7 @@ def test_communication_left_off_by_functional_requests_of_either_bus_is_caught(
     from bench.flasher.services import DISABLE_RX_AND_TX, functional_communication
 
     async def off_for_good(ctx: FlashContext) -> None:
-        await ctx.group.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
+        await ctx.buses.home.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
 
     async def forget(_context: object) -> None:
         return None

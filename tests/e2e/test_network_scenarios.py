@@ -168,3 +168,40 @@ def test_bootloader_that_never_inhibits_trips_silent(
     assert [(i, v) for i, v, _ in verdicts(result)] == [("silent", "fail")]
     (silent,) = [f for f in result.verdict.invariants if f.id == "silent"]
     assert "had no application" in silent.sentence
+
+
+SWITCHES = {"8582": "DTC off", "8581": "DTC on", "288301": "silent", "288001": "speaks", "1081": "default session"}
+
+
+def switched(result: RunResult, channel: str, can_id: int) -> list[str]:
+    """Return what the agent switched on and off on a bus with functional requests, in order."""
+    frames = (f for f in sent(result, channel, can_id) if f.sender == "agent")
+    payloads = (f.data[1 : 1 + f.data[0]].hex() for f in frames)
+    return [SWITCHES[payload] for payload in payloads if payload in SWITCHES]
+
+
+@pytest.mark.parametrize(("channel", "can_id"), [("can0", 0x7DF), ("can1", 0x7DF), ("can2", 0x18DB33F1)])
+def test_every_bus_that_misses_frames_is_silenced_first_and_restored_afterwards(
+    runner: Runner, load: Load, channel: str, can_id: int
+) -> None:
+    """Five jobs on can0; can1 and can2 miss what is silenced there, or what the gateway does not carry meanwhile."""
+    commands = switched(runner.run(load("healthy_full", "sim_full")), channel, can_id)
+    assert commands[:2] == ["DTC off", "silent"]
+    assert {commands.index("DTC on"), commands.index("speaks")} == {2, 3}
+    assert commands.count("DTC off") == commands.count("DTC on") >= 4
+    assert commands[-1] == "default session"
+
+
+@pytest.mark.parametrize(("point", "parameters"), [
+    ("power.agent:agent:frame:middle", {"restore_after_ms": 9000}),
+    ("ecu:gateway:request:first:phase=erase", {"do": "nrc", "nrc": 0x31, "times": 40}),
+])  # fmt: skip
+def test_every_bus_is_restored_after_a_job_that_was_interrupted_or_failed(
+    runner: Runner, load: Load, with_faults: Callable[..., Job], point: str, parameters: dict[str, str | int]
+) -> None:
+    result = runner.run(with_faults(load("through_gateway", "sim_gateway"), point, **parameters))
+    assert result.record.faults[0].t_ns is not None
+    for channel in ("can0", "can1"):
+        commands = switched(result, channel, 0x7DF)
+        since = len(commands) - commands[::-1].index("DTC off")
+        assert {"DTC on", "speaks", "default session"} <= set(commands[since:])

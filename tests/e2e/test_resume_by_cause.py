@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from bench.assembly.links import functional_link
+from bench.assembly.load import load_bench
+from bench.assembly.transports import own_link
 from bench.config import data_root
 from bench.core.clock import NS_PER_S
 from bench.core.loop import VirtualLoop
@@ -17,9 +20,7 @@ from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.sim_bus import SimCanBus
-from bench.ports import AnswerTimeout, DiagLink
-from bench.rig.agent_node import ecu_link, functional_link
-from bench.rig.files import load_bench
+from bench.ports.diagnostics import AnswerTimeout, DiagLink
 from bench.trust.keys import public_key, signing_key
 from ecu_sim.vehicle import SimVehicle, build_vehicle
 
@@ -89,7 +90,7 @@ def flashed(trouble: Trouble, at_block: int, change: Callable[[Recipe], Recipe])
     lives: list[Incarnation] = []
     Node(world, "tester", lives.append).power_on()
     port = bus.attach(lives[0])
-    link = TroubledLink(car, ecu_link(files.vehicle, ecu, port, lives[0]), at_block, trouble)
+    link = TroubledLink(car, own_link(lives[0], port, ecu.address(), files.vehicle.habits(ecu)), at_block, trouble)
     functional = functional_link(files.vehicle, "can0", port)
     job = FlashJob(ecu="adas", image=new.data, header=new.header.encode(), version="2.0.0", software_id="ADAS-APP")
 

@@ -53,7 +53,7 @@ def test_healthy_update_follows_the_dm_conversation(runner: Runner, load: Load) 
     ]  # fmt: skip
     assert versions_read(result) == {"body": b"2.0.0", "gateway": b"2.0.0"}
     paths = [record.url.rsplit("otabench.test", 1)[1] for record in result.record.http]
-    assert paths == ["/dm"] * 4 + ["/pkgurl/demo-2.0.0", "/dm", "/packages/demo-2.0.0.zip"] + ["/dm"] * 4
+    assert paths == ["/dm"] * 4 + ["/pkgurl/demo-2.0.0?order=order-1", "/dm", "/packages/demo-2.0.0.zip"] + ["/dm"] * 4
 
 
 def test_single_bank_ecu_waits_in_its_bootloader_after_the_cut_and_reaches_the_target(

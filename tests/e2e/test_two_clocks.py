@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 
+from bench.assembly.server import BenchServer
 from bench.core.loop import VirtualLoop
 from bench.core.world import World
 from bench.link.tls_server import TlsServer, client_context
-from bench.rig.server import BenchServer
 from bench.runs.job import Job
 from bench.runs.runner import Runner
 from bench.trust.keys import certificate_authority, client_certificate, server_certificate

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.core.records import ImageReference, Limits, RunRecord
+from bench.config import data_root
+from bench.core.records import EcuLayout, ImageReference, Limits, RunRecord
+from bench.description.ecu_facts import EcuFacts, ecu_layout
+from bench.flasher.recipe_parts import Routines
 from bench.images.signing import SignedImage
 from bench.trust.keys import public_key
+from tests.ecu_sim.conftest import personality_files
+
+
+def layout_of(car: Any) -> EcuLayout:
+    """Return what the judge knows of the car's ECU, from its file."""
+    facts = EcuFacts.load(personality_files(data_root())[car.personality])
+    return ecu_layout(car.vehicle.spec.ecus[0], Routines(erase=0xFF00, check_memory=0x0202), facts)
 
 
 def record_of(car: Any, *genuine: SignedImage) -> RunRecord:
@@ -14,7 +24,7 @@ def record_of(car: Any, *genuine: SignedImage) -> RunRecord:
     recorder, world = car.world.recorder, car.world
     return RunRecord(
         vin="ZZZ00TABENCH00001", ended_t_ns=world.clock.now_ns(), limits=Limits(0, 0), expects_update=False,
-        layouts=(car.vehicle.layout("ecu"),),
+        layouts=(layout_of(car),),
         references=tuple(
             ImageReference("ecu", "installed", image.header.version, image.header.encode(), image.data)
             for image in genuine

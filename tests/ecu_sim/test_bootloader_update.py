@@ -15,13 +15,13 @@ from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.trust.keys import public_key, signing_key
+from bench.wire.bootloader_update import LINKED_AT
 from bench.wire.image_header import HEADER_BYTES
 from ecu_sim.boot.bootloader_update import examine
 from ecu_sim.boot.manager import Trust
 from ecu_sim.memory.bootloader import CopyState
 from ecu_sim.memory.flash import FlashFault
 from ecu_sim.memory.torn import RULES, TornReads
-from ecu_sim.personality.bootloader_update import LINKED_AT
 from ecu_sim.personality.geometry import BOOT_REGION, BOOT_SHADOW_REGION
 from ecu_sim.personality.personality import load_personality
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bench.core.clock import NS_PER_MS
+from bench.wire.bootloader_update import BOOT_BASE
 from ecu_sim.memory.dtcs import Dtc
-from ecu_sim.personality.geometry import BOOT_BASE
 
 Drive = Callable[..., Any]
 UNIT = 256

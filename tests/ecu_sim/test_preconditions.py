@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.core.car import CAR_KEYS, CarState, CarValue, checked
-from ecu_sim.personality.preconditions import CONDITIONS, Preconditions, met
+from bench.wire.preconditions import CONDITIONS, Preconditions, met
 from tests.ecu_sim.network_world import NetCar, ecu
 from tests.ecu_sim.network_world import drive as drive_car
 

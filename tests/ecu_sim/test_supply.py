@@ -12,7 +12,7 @@ from bench.config import data_root
 from bench.core.clock import NS_PER_MS
 from bench.core.errors import InputError
 from bench.core.waveform import NOMINAL_MV, Waveform
-from bench.rig.supply import load_profile
+from bench.description.supply import load_profile
 from ecu_sim.memory.dtcs import Dtc, DtcMemory, Status
 from ecu_sim.memory.flash import EccError
 from ecu_sim.personality.personality import load_personality

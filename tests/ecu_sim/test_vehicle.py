@@ -10,7 +10,6 @@ import pytest
 from bench.config import data_root
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
-from bench.core.records import BankLayout
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
 from ecu_sim.personality.personality import load_personality
@@ -84,15 +83,6 @@ def test_ecu_on_an_unknown_bus_is_refused() -> None:
     with pytest.raises(InputError, match="unknown bus"):
         build_vehicle(World(loop, 1), spec("can9"), {}, bytes(32), FILES, {})
     loop.discard()
-
-
-def test_layout_tells_what_the_bench_may_know(drive: Any) -> None:
-    async def story(car: Any) -> None:
-        layout = car.vehicle.layout("ecu")
-        assert layout.banks == (BankLayout("A", 0, 0x40000), BankLayout("B", 0, 0x40000))
-        assert (layout.header_address, layout.erase_routine, layout.boot_time_limit_ms) == (0xF0_0000, 0xFF00, 500)
-
-    drive(story, "gateway")
 
 
 def test_bit_is_flipped_inside_a_bank_only(drive: Any) -> None:

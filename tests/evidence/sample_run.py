@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bench.core.canonical import canonical_json, sha256_hex
 from bench.core.clock import NS_PER_MS, NS_PER_S
+from bench.core.journal import Entry, Trace
 from bench.core.records import (
     BankLayout,
     BootRecord,
@@ -350,10 +351,6 @@ def passing_run() -> RunResult:
         executions=tuple(story.executions),
         agent_files=(),
     )
-    journal = tuple(
-        canonical_json({"t": t_ns, "part": part, "kind": kind, "payload": payload})
-        for t_ns, part, kind, payload in story.lines
-    )
     return RunResult(
         id=f"v1.power_cut_ecu.{POINT}.1.1f0c9a7b2e44.9d17c2a08b31",
         scenario="power_cut_ecu",
@@ -367,8 +364,7 @@ def passing_run() -> RunResult:
         as_expected=True,
         virtual_s=story.t_ns / NS_PER_S,
         wall_s=0.214,
-        trace_sha256=hashlib.sha256(b"\n".join(journal)).hexdigest(),
-        journal=journal,
+        trace=Trace([Entry(*line) for line in story.lines]),
         record=record,
         inputs={
             "benches/sim.toml": b'name = "sim"\n[[channels]]\nname = "can0"\ndriver = "sim"\nbitrate_bit_s = 500_000\n',

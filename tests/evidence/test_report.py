@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.journal import Entry, Trace
 from bench.core.records import FrameRecord, HttpRecord, SectorWear, ServerEvent
 from bench.evidence.build import view_of
 from bench.evidence.contract import run_model
@@ -149,10 +150,10 @@ def test_report_of_forty_thousand_frames_stays_small(result: RunResult) -> None:
         FrameRecord(10**10 + i * 10**7, "can0", "agent", 0x7A0, 0, bytes([2, 0x10, i & 0x7F]) + bytes(5))
         for i in range(3000)
     )
-    journal = tuple(b'{"kind":"flash.program","part":"body","payload":"","t":%d}' % (i * 100_000) for i in range(9000))
+    trace = Trace([Entry(i * 100_000, "body", "flash.program", "") for i in range(9000)])
     events = tuple(replace(result.record.server_events[0], t_ns=i * 10**7, seq=i + 1) for i in range(3000))
     record = replace(result.record, frames=(*frames, *requests), ended_t_ns=45 * 10**9, server_events=events)
-    size_bytes = len(report_of(replace(result, record=record, journal=journal)).encode())
+    size_bytes = len(report_of(replace(result, record=record, trace=trace)).encode())
     assert size_bytes < 600_000
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
-from bench.ports import AnswerTimeout, LinkError
+from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.image_header import HeaderError, ImageHeader
 
 NS_PER_BYTE = 32_000

@@ -18,7 +18,7 @@ from bench.flasher.services import (
     start_routine,
     transfer_data,
 )
-from bench.ports import LinkError
+from bench.ports.diagnostics import LinkError
 from bench.wire.uds import ResetType
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.sequence import flash_ecu
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.link.sim_bus import SimCanBus
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
 

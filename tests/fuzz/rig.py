@@ -25,7 +25,7 @@ from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.link.sim_bus import SimCanBus
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.trust.keys import public_key, signing_key
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpParams

@@ -15,7 +15,7 @@ from bench.flasher import services
 from bench.flasher.errors import ProtocolViolation
 from bench.link.isotp_link import IsoTpLink
 from bench.link.sim_bus import SimCanBus
-from bench.ports import LinkError
+from bench.ports.diagnostics import LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
 from bench.wire.uds import DECODERS, DecodeError, MemoryRange

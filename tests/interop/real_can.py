@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.agent.vehicle import EcuAccess
+from bench.assembly.channels import open_buses
+from bench.assembly.images import IMAGE_KEY
+from bench.assembly.links import ecu_links
+from bench.assembly.load import load_bench
 from bench.core.clock import Clock
 from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.records import FrameRecord
 from bench.core.world import World
+from bench.description.load import BenchFiles
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import demo_payload, sign_image
-from bench.ports import CanBus
-from bench.rig.agent_node import ecu_links
-from bench.rig.channels import open_buses
-from bench.rig.files import BenchFiles, load_bench
-from bench.rig.images import IMAGE_KEY
+from bench.ports.can import CanBus
 from bench.trust.keys import signing_key
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,7 +16,8 @@ from bench.core.world import World
 from bench.link.can_isotp_link import CanIsoTpLink
 from bench.link.isotp_link import IsoTpLink
 from bench.link.python_can_bus import PythonCanBus, PythonCanPort
-from bench.ports import AnswerTimeout, ChannelSpec, DiagLink, LinkError
+from bench.ports.can import ChannelSpec
+from bench.ports.diagnostics import AnswerTimeout, DiagLink, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpParams
 

@@ -13,7 +13,7 @@ from bench.core.loop import PowerLost, VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.link.disk import DiskStorage, OsDisk, SimDisk, folder_files
-from bench.ports import StorageFull
+from bench.ports.storage import StorageFull
 from bench.wire.disk_loss import CERTAIN_LOSSES, DiskLoss
 
 Work = Callable[[DiskStorage], Awaitable[object]]

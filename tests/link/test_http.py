@@ -12,7 +12,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.link.http import HttpxTransport, InlineServer, Network, NetworkModel, Tamper
-from bench.ports import TransportFailure
+from bench.ports.http import TransportFailure
 
 T = TypeVar("T")
 BODY = bytes(range(256)) * 200

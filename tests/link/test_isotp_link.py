@@ -15,7 +15,7 @@ from bench.core.world import World
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink
 from bench.link.sim_bus import SimCanBus
 from bench.link.sim_port import SimCanPort
-from bench.ports import AnswerTimeout, LinkError
+from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.can_fd import frame_time_ns
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams, st_min_to_ns

@@ -21,7 +21,7 @@ from bench.core.records import BRS, EXTENDED, FD, REMOTE
 from bench.core.world import World
 from bench.link.can_adapter import FAILURES_MAX, open_bus
 from bench.link.python_can_bus import PythonCanBus, PythonCanPort
-from bench.ports import ChannelSpec
+from bench.ports.can import ChannelSpec
 from bench.wire.can import CanFrame
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.points import FaultPoint
 from bench.core.world import World
 from bench.link.sim_bus import SimCanBus
-from bench.ports import CanPort
+from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
 
 PARTS = ("a", "b", "c", "d")

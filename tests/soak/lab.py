@@ -13,12 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from bench.assembly.links import functional_link
+from bench.assembly.transports import own_link
 from bench.config import data_root, load_toml
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.points import FaultPoint
 from bench.core.world import World
+from bench.description.vehicle_file import EcuEntry, VehicleFile
 from bench.flasher.errors import FlasherError
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
@@ -26,9 +29,7 @@ from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink, transmitter
 from bench.link.sim_bus import SimCanBus
-from bench.rig.agent_node import ecu_link, functional_link
-from bench.rig.ecu_server import load_vehicle
-from bench.rig.files import EcuEntry, VehicleFile
+from bench.serving.ecu_server import load_vehicle
 from bench.trust.keys import public_key, signing_key
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpEndpoint
@@ -297,7 +298,7 @@ class Flashing:
     async def _work(self, life: Incarnation) -> None:
         kind = self._lab.kind
         port = self._lab.bus.attach(life)
-        link: IsoTpLink = ecu_link(kind.vehicle, kind.entry, port, life)
+        link: IsoTpLink = own_link(life, port, kind.entry.address(), kind.vehicle.habits(kind.entry))
         functional = functional_link(kind.vehicle, kind.entry.channel, port)
         try:
             self.report = await flash_ecu(self._job, link, functional, self._recipe, life, self._lab.world.points)

@@ -13,7 +13,8 @@ from bench.core.node import Node
 from bench.core.world import World
 from bench.link.kernel_isotp_link import KernelIsoTpLink
 from bench.link.python_can_bus import PythonCanBus
-from bench.ports import AnswerTimeout, ChannelSpec, LinkError
+from bench.ports.can import ChannelSpec
+from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpParams
 from tests.interop.real_can import in_real_time

@@ -18,7 +18,8 @@ from bench.link.can_isotp_link import CanIsoTpLink
 from bench.link.isotp_link import IsoTpLink
 from bench.link.kernel_isotp_link import KernelIsoTpLink
 from bench.link.python_can_bus import PythonCanBus
-from bench.ports import CanPort, ChannelSpec, DiagLink
+from bench.ports.can import CanPort, ChannelSpec
+from bench.ports.diagnostics import DiagLink
 from bench.wire.isotp import IsoTpAddress, IsoTpParams
 from tests.interop.real_can import in_real_time
 from tests.socketcan.kernel_peer import KernelEnd

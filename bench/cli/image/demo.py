@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bench.assembly.images import IMAGE_KEY
 from bench.cli.image.common import FILE, as_json_option, header_json, hex_address, number, print_json, write_whole
 from bench.cli.image.keys import signer
 from bench.cli.image.sign import header_texts
@@ -19,8 +20,7 @@ from bench.images.memory import MemoryImage, Segment
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.images.spoiling import BAD, HARDWARE, OTHER_HARDWARE, RELEASE, spoiled_file
 from bench.images.writers import encode_chunks, written_format
-from bench.rig.demo_image import ImageTarget, check_size, target_of_ecu, target_of_kind
-from bench.rig.images import IMAGE_KEY
+from bench.serving.demo_image import ImageTarget, check_size, target_of_ecu, target_of_kind
 from bench.wire.image_behaviour import AFTER_MAX_MS, MARKER_BYTES, WELL, Behaviour, ImageBehaviour, marked
 
 BINARY = "binary"

@@ -1,0 +1,32 @@
+"""The simulated vehicle of a bench, found by its entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bench.assembly.images import IMAGE_KEY
+from bench.assembly.plugs import plug_in
+from bench.core.world import World
+from bench.description.load import BenchFiles
+from bench.images.signing import SignedImage
+from bench.ports.can import CanBus
+from bench.trust.keys import public_key
+
+
+def build_vehicle(
+    world: World, files: BenchFiles, buses: Mapping[str, CanBus], installed: Mapping[str, SignedImage]
+) -> Any:
+    """Return the ECUs that the bench simulates, without power, each with its installed image."""
+    here = {ecu.id for ecu in files.simulated}
+    spec = files.vehicle.spec()
+    build = plug_in("otabench.vehicle", "sim")
+    return build(
+        world,
+        replace(spec, ecus=tuple(ecu for ecu in spec.ecus if ecu.id in here)),
+        buses,
+        public_key(IMAGE_KEY),
+        files.personality_files,
+        {ecu: (image.header.encode(), image.data) for ecu, image in installed.items() if ecu in here},
+    )

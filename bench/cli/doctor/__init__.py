@@ -1,0 +1,1 @@
+"""`otabench doctor`: what this machine can do, what is missing."""

@@ -1,0 +1,1 @@
+"""`otabench ecu`: simulated ECUs on CAN adapters of this machine."""

@@ -1,0 +1,1 @@
+"""`otabench flash`: the flasher alone, without server and agent."""

@@ -1,0 +1,319 @@
+"""What `otabench flash` shows: bars while it runs, tables, JSON and the folder of its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli.output import answers, messages
+from bench.core.canonical import sha256_hex
+from bench.core.clock import NS_PER_S
+from bench.description.load import BenchFiles
+from bench.evidence.contract import this_tool
+from bench.evidence.write import candump_line, inner_path, replace_folder
+from bench.flasher.identification import Identification
+from bench.flasher.values import Progress as FlashProgress
+from bench.flashing.models import (
+    FlashBelief,
+    FlashedEcuResult,
+    FlashedEvent,
+    FlashImage,
+    FlashRead,
+    FlashResultJson,
+    FlashTime,
+    ReadEcu,
+    ReadIdentifier,
+)
+from bench.flashing.order import FlashOrder, OrderedEcu
+from bench.flashing.run import FlashedEcu, FlashResult
+from bench.flashing.time_spent import TimeSpent
+
+Outcome = Literal["flashed", "failed", "interrupted"]
+OUTCOME_STYLES = {"flashed": "green", "failed": "bold red", "interrupted": "yellow"}
+SHORT = 12
+
+
+@dataclass(slots=True)
+class _Bar:
+    """One ECU's bar, and when its download began on the bench's clock."""
+
+    task: TaskID
+    began_ns: int = 0
+    began_bytes: int = 0
+
+
+class FlashWatch(AbstractContextManager["FlashWatch"]):
+    """A bar per ECU on standard error: step, bytes, rate and time left by the bench's clock; none without terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or messages()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(binary_units=True),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[left]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._bars: dict[str, _Bar] = {}
+
+    def __enter__(self) -> FlashWatch:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._progress.stop()
+
+    def flash(self, event: FlashProgress) -> None:
+        """Move an ECU's bar."""
+        if event.ecu not in self._bars:
+            task = self._progress.add_task(event.ecu, total=event.total_bytes, rate="", left="")
+            self._bars[event.ecu] = _Bar(task)
+        bar = self._bars[event.ecu]
+        if event.sent_bytes <= bar.began_bytes:
+            bar.began_ns, bar.began_bytes = event.t_ns, event.sent_bytes
+        rate, left = rate_and_left(event, bar.began_ns, bar.began_bytes)
+        self._progress.update(
+            bar.task,
+            completed=event.sent_bytes,
+            total=event.total_bytes,
+            description=f"{event.ecu} {event.step}",
+            rate=rate,
+            left=left,
+        )
+
+
+def rate_and_left(event: FlashProgress, began_ns: int, began_bytes: int) -> tuple[str, str]:
+    """Return bytes per second since the download began and the seconds left at that rate, as texts."""
+    gone_ns, gone_bytes = event.t_ns - began_ns, event.sent_bytes - began_bytes
+    if gone_ns <= 0 or gone_bytes <= 0:
+        return "", ""
+    per_s = gone_bytes * NS_PER_S / gone_ns
+    return f"{per_s / 1000:.1f} kB/s", f"{(event.total_bytes - event.sent_bytes) / per_s:.1f} s left"
+
+
+# The result -----------------------------------------------------------------------------------------
+
+
+def outcome_of(result: FlashResult) -> Outcome:
+    """Return how the whole order ended."""
+    return "interrupted" if result.interrupted else "flashed" if result.good else "failed"
+
+
+def result_folder(order: FlashOrder, result: FlashResult) -> str:
+    """Return `flash-<12 digits>` of the order's inputs and the trace: the same job in simulation, the same folder."""
+    inputs = [f"{name} {sha256_hex(data)}" for name, data in order_inputs(order).items()]
+    return f"flash-{sha256_hex(chr(10).join([*inputs, result.trace_sha256]).encode())[:SHORT]}"
+
+
+def order_inputs(order: FlashOrder) -> dict[str, bytes]:
+    """Return the input files by name; of firmware only its header is kept."""
+    headers = {f"images/{ecu.entry.id}.header": ecu.image.header.encode() for ecu in order.ecus}
+    return dict(sorted({**order.files.inputs, **headers}.items()))
+
+
+def write_flash(order: FlashOrder, result: FlashResult, shown: FlashResultJson, out: Path) -> Path:
+    """Write the folder of a flash job, whole or not at all: result, journal, candump logs, inputs."""
+    folder = out / result_folder(order, result)
+
+    def fill(place: Path) -> None:
+        (place / "result.json").write_text(shown.to_json(), encoding="utf-8")
+        (place / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in result.journal))
+        for channel in order.files.bench.channels:
+            lines = [candump_line(frame, result.epoch_ns) for frame in result.frames if frame.channel == channel.name]
+            (place / f"can-{channel.name}.log").write_text("".join(lines), encoding="ascii")
+        for name, data in order_inputs(order).items():
+            path = place / "inputs" / inner_path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    replace_folder(folder, fill)
+    return folder
+
+
+def result_model(order: FlashOrder, result: FlashResult, folder: str, *, parallel: bool) -> FlashResultJson:
+    """Return the result as JSON shows it."""
+    return FlashResultJson(
+        tool=this_tool(),
+        bench=order.files.bench.name,
+        vehicle=order.files.vehicle.name,
+        clock=order.files.bench.clock,
+        outcome=outcome_of(result),
+        parallel=parallel,
+        duration_s=result.duration_ns / NS_PER_S,
+        sum_s=result.sum_ns / NS_PER_S,
+        trace_sha256=result.trace_sha256,
+        folder=folder,
+        ecus=tuple(_ecu_model(ordered, ecu) for ordered, ecu in zip(order.ecus, result.ecus, strict=True)),
+    )
+
+
+def _ecu_model(ordered: OrderedEcu, ecu: FlashedEcu) -> FlashedEcuResult:
+    outcome, report = ecu.outcome, ecu.outcome.report
+    failed = outcome.error is not None or ecu.confirmed is False
+    seconds = report.duration_ns / NS_PER_S
+    return FlashedEcuResult(
+        ecu=outcome.ecu,
+        outcome="interrupted" if not outcome.finished else "failed" if failed else "flashed",
+        error=None if outcome.error is None else str(outcome.error),
+        step=report.step,
+        image=image_model(ordered),
+        believed=FlashBelief(
+            state=outcome.belief.state.value,
+            seen=outcome.belief.seen,
+            erased=outcome.belief.erased,
+            next_step=outcome.belief.next_step,
+        ),
+        version=report.version,
+        confirmed=ecu.confirmed,
+        confirm_problem=ecu.confirm_problem,
+        downloads=report.downloads,
+        sent_bytes=report.sent_bytes,
+        bytes_per_s=round(report.sent_bytes / seconds, 1) if seconds else 0.0,
+        started_s=report.started_ns / NS_PER_S,
+        duration_s=seconds,
+        phases_s={name: ns / NS_PER_S for name, ns in report.phase_ns.items()},
+        time=time_model(ecu.spent),
+        counts=dict(report.counts),
+        events=tuple(FlashedEvent(t_ns=event.t_ns, name=event.name, detail=event.detail) for event in report.events),
+    )
+
+
+def time_model(spent: TimeSpent) -> FlashTime:
+    """Return where the time went, in seconds."""
+    return FlashTime(**{f"{name[:-3]}_s": ns / NS_PER_S for name, ns in asdict(spent).items()})
+
+
+def image_model(ordered: OrderedEcu) -> FlashImage:
+    """Return what the image's header says, and where it came from."""
+    header = ordered.image.header
+    return FlashImage(
+        file=str(ordered.file),
+        signed_by=ordered.signed_by,
+        hardware_id=header.hardware_id,
+        software_id=header.software_id,
+        version=header.version,
+        release_counter=header.release_counter,
+        load_address=header.load_address,
+        length=header.length,
+        sha256=header.sha256.hex(),
+        left_out=ordered.left_out,
+    )
+
+
+def _outcomes(shown: FlashResultJson) -> Table:
+    table = Table(header_style="bold")
+    rows = [
+        (
+            Text(ecu.ecu),
+            Text(ecu.outcome, OUTCOME_STYLES[ecu.outcome]),
+            Text(ecu.version or ecu.believed.state.replace("_", " ")),
+            Text(str(ecu.sent_bytes)),
+            Text(f"{ecu.duration_s:.3f} s"),
+            Text(f"{ecu.bytes_per_s / 1000:.1f} kB/s"),
+        )
+        for ecu in shown.ecus
+    ]
+    return _filled(table, ("ECU", "outcome", "version", "bytes", "time", "rate"), rows, texts=3)
+
+
+def _times(shown: FlashResultJson) -> Table:
+    """Return the seconds by cause; without borders all of them fit into 80 columns."""
+    table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0))
+    rows = []
+    for ecu in shown.ecus:
+        time = ecu.time
+        parts = (
+            time.bus_s, time.st_min_s, time.ecu_erase_s, time.ecu_program_s, time.ecu_check_s, time.ecu_other_s,
+            time.other_traffic_s, time.tester_s,
+        )  # fmt: skip
+        rows.append((Text(ecu.ecu), *(Text(f"{part:.3f}") for part in parts)))
+    causes = ("bus", "STmin", "erase", "program", "check", "other ECU", "traffic", "tester")
+    return _filled(table, ("seconds", *causes), rows, texts=1)
+
+
+def _filled(table: Table, names: Sequence[str], rows: Sequence[Sequence[Text]], *, texts: int) -> Table:
+    """Fill a table whose columns never shrink: a cut version or time is worth nothing; the first ones hold texts."""
+    for at, name in enumerate(names):
+        width = max(len(name), *(row[at].cell_len for row in rows))
+        table.add_column(name, justify="left" if at < texts else "right", no_wrap=True, min_width=width)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def print_flash(shown: FlashResultJson) -> None:
+    """Print a line per ECU, where its time went, what failed and what to do next."""
+    answers().print(_outcomes(shown), crop=False)
+    answers().print(_times(shown), crop=False)
+    for ecu in shown.ecus:
+        _print_oddities(ecu)
+    saved = f" for jobs of {shown.sum_s:.3f} s together" if len(shown.ecus) > 1 else ""
+    click.echo(f"total:  {shown.duration_s:.3f} s{saved}\ntrace:  {shown.trace_sha256}\nfolder: {shown.folder}")
+
+
+def _print_oddities(ecu: FlashedEcuResult) -> None:
+    console = answers()
+    counted = ", ".join(f"{name} {count}" for name, count in ecu.counts.items() if count)
+    if counted:
+        console.print(f"  {ecu.ecu}: {counted}", soft_wrap=True, markup=False)
+    problem = ecu.error or ecu.confirm_problem
+    if ecu.outcome != "flashed":
+        for name, text in (("failed", problem), ("now", ecu.believed.seen), ("next", ecu.believed.next_step)):
+            if text:
+                console.print(f"  {ecu.ecu} {name}: {text}", soft_wrap=True, markup=False)
+
+
+# Identification -------------------------------------------------------------------------------------
+
+
+def read_model(files: BenchFiles, found: Sequence[Identification]) -> FlashRead:
+    """Return what was read as JSON shows it."""
+    return FlashRead(
+        tool=this_tool(),
+        bench=files.bench.name,
+        vehicle=files.vehicle.name,
+        ecus=tuple(
+            ReadEcu(
+                ecu=each.ecu,
+                problem=each.problem,
+                identifiers=tuple(
+                    ReadIdentifier(
+                        did=item.did,
+                        name=item.name,
+                        value=None if item.value is None else item.value.hex(),
+                        text=item.text,
+                        problem=item.problem,
+                    )
+                    for item in each.identifiers
+                ),
+            )
+            for each in found
+        ),
+    )
+
+
+def print_read(found: Sequence[Identification]) -> None:
+    """Print a table per ECU."""
+    console = answers()
+    for each in found:
+        if each.problem:
+            console.print(f"{each.ecu}: {each.problem}", markup=False, soft_wrap=True)
+            continue
+        table = Table(title=each.ecu, title_justify="left", header_style="bold")
+        for name in ("DID", "name", "value"):
+            table.add_column(name, overflow="fold")
+        for item in each.identifiers:
+            table.add_row(f"{item.did:04X}", item.name, item.text if item.value is not None else f"({item.problem})")
+        console.print(table, markup=False)

@@ -1,0 +1,77 @@
+"""What `otabench flash --dry-run` shows: every request with its bytes and time, and the estimate."""
+
+from __future__ import annotations
+
+import click
+
+from bench.cli.flash.output import image_model, time_model
+from bench.core.clock import NS_PER_S
+from bench.evidence.contract import this_tool
+from bench.evidence.uds_names import request_name
+from bench.flashing.dry_run import DryRun, Exchange
+from bench.flashing.models import FlashPlan, PlannedEcu, PlannedRequest
+from bench.flashing.order import FlashOrder
+
+SHOWN_BYTES = 16
+"""How much of a request is shown unless everything is asked for."""
+
+
+def plan_model(order: FlashOrder, found: DryRun, *, parallel: bool, full: bool) -> FlashPlan:
+    """Return the dry run as JSON shows it."""
+    return FlashPlan(
+        tool=this_tool(),
+        bench=order.files.bench.name,
+        vehicle=order.files.vehicle.name,
+        parallel=parallel,
+        full=full,
+        duration_s=found.result.duration_ns / NS_PER_S,
+        ecus=tuple(
+            PlannedEcu(
+                ecu=ordered.entry.id,
+                recipe=ordered.entry.recipe,
+                image=image_model(ordered),
+                duration_s=ecu.outcome.report.duration_ns / NS_PER_S,
+                times_known=ordered.entry.id not in found.unknown_times,
+                time=time_model(ecu.spent),
+            )
+            for ordered, ecu in zip(order.ecus, found.result.ecus, strict=True)
+        ),
+        requests=tuple(_request_model(exchange, full=full) for exchange in found.exchanges),
+    )
+
+
+def _request_model(exchange: Exchange, *, full: bool) -> PlannedRequest:
+    shown = exchange.request if full else exchange.request[:SHOWN_BYTES]
+    return PlannedRequest(
+        t_s=exchange.t_ns / NS_PER_S,
+        duration_s=exchange.duration_ns / NS_PER_S,
+        ecu=exchange.ecu or None,
+        channel=exchange.channel,
+        step=exchange.step,
+        name=request_name(exchange.request),
+        length=len(exchange.request),
+        request=shown.hex(),
+        answers=tuple(answer.hex() for answer in exchange.answers),
+    )
+
+
+def print_plan(plan: FlashPlan) -> None:
+    """Print a line per request, then the estimate."""
+    width = max(len(ecu.ecu) for ecu in plan.ecus)
+    width = max(width, *(len(request.channel) + 5 for request in plan.requests))
+    for request in plan.requests:
+        whom = request.ecu or f"all {request.channel}"
+        answers = " | ".join(bytes.fromhex(answer).hex(" ") for answer in request.answers)
+        line = f"{request.t_s:9.3f} s {request.duration_s * 1000:9.1f} ms  {whom:<{width}}  {_bytes(request)}"
+        click.echo(f"{line}{'  -> ' if answers else ''}{answers}  ({request.name})")
+    for ecu in plan.ecus:
+        size = f"{ecu.image.length} bytes of {ecu.image.software_id} {ecu.image.version}"
+        unknown = "" if ecu.times_known else "; its erase and program times are not known and not in it"
+        click.echo(f"{ecu.ecu}: {size} by recipe {ecu.recipe}, about {ecu.duration_s:.3f} s{unknown}")
+    click.echo(f"estimate: {plan.duration_s:.3f} s; nothing was sent to any bus")
+
+
+def _bytes(request: PlannedRequest) -> str:
+    shown = bytes.fromhex(request.request)
+    left = request.length - len(shown)
+    return f"{shown.hex(' ').upper()}{f' ... and {left} bytes' if left else ''}"

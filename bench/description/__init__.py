@@ -1,0 +1,1 @@
+"""Bench, vehicle, channels, addresses, network, recipes and supply as checked values."""

@@ -1,0 +1,131 @@
+"""The buses that a job disturbs: the one on which its ECU is reached, and those on which frames go missing meanwhile.
+
+An ECU that is programmed sends none of its cyclic frames, and a gateway carries none: partners on other buses miss
+them just as those beside it do. So DTC setting and normal communication are switched off on each of these buses, kept
+off by tester present there (S3, ISO 14229-2), and switched on again there, also when the job fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from bench.flasher.errors import NegativeResponse, TransportError
+from bench.flasher.group import BusGroup, Member
+from bench.flasher.recipe import Step
+from bench.flasher.services import Call
+from bench.ports.diagnostics import FunctionalLink
+
+SUPPRESS_POSITIVE_RESPONSE = 0x80
+
+
+class AffectedBuses:
+    """What a job does on all its buses. `home` is where its ECU is reached: a failure there is the job's own.
+
+    On the others nobody need answer: a bus on which nobody acknowledges has nobody who could miss a frame.
+    """
+
+    def __init__(self, home: BusGroup, elsewhere: Sequence[BusGroup] = ()) -> None:
+        self.home = home
+        self._elsewhere = tuple(group for group in elsewhere if group is not home)
+        self._groups = (home, *self._elsewhere)
+
+    # Who is at work ---------------------------------------------------------------------------------
+
+    def join(self, ctx: Member) -> None:
+        """Count a job as at work on every bus until it leaves."""
+        for group in self._groups:
+            group.join(ctx)
+
+    async def leave(self, ctx: Member) -> None:
+        """End a job; what it was the last to need is switched on again, best effort, and failures are counted."""
+        for group, owed in [(group, group.leave(ctx)) for group in self._groups]:
+            await group.switch_on_again(ctx, owed)
+
+    @asynccontextmanager
+    async def asking(self, ctx: Member) -> AsyncIterator[None]:
+        """Have functional requests wait while the block runs: an ECU that is asked something misses them."""
+        ctx.asking = True
+        try:
+            yield
+        finally:
+            ctx.asking = False
+            for group in self._groups:
+                group.go_on()
+
+    @asynccontextmanager
+    async def tester_present(self, ctx: Member) -> AsyncIterator[None]:
+        """Have functional tester present sent on every bus: else S3 runs out there and DTC setting is on again."""
+        async with AsyncExitStack() as stack:
+            for group in self._groups:
+                await stack.enter_async_context(group.tester_present(ctx))
+            yield
+
+    # Before and after programming -------------------------------------------------------------------
+
+    async def prepare(self, ctx: Member, payload: bytes, undo: tuple[Step, bytes]) -> None:
+        """Send a functional request on every bus, and remember what takes it back.
+
+        While others are being programmed on the ECU's bus it goes to the ECU's own address instead; on another bus it
+        is left out then, since whoever is programmed there has prepared that bus. TransportError when nobody
+        acknowledges on the ECU's bus.
+        """
+        step, taken_back = undo
+        self.home.owed[step] = taken_back
+        if not await self.home.prepare(ctx, payload):
+            await _prepare_by_address(ctx, payload)
+        for group in self._elsewhere:
+            group.owed[step] = taken_back
+            try:
+                await group.prepare(ctx, payload)
+            except TransportError as error:
+                ctx.tally.note("other_bus_unprepared", request=payload.hex(" "), error=error)
+
+    async def enter_programming(self, ctx: Member) -> None:
+        """Note that the job's ECU leaves its session for programming: from now on functional requests would hurt it."""
+        for group in self._groups:
+            await group.enter_programming(ctx)
+
+    async def restore(self, ctx: Member, step: Step, payload: bytes) -> None:
+        """Send what switches on again on every bus, unless others are at work there: then the last of them will."""
+        await self.home.restore(ctx, step, payload)
+        for group in self._elsewhere:
+            try:
+                await group.restore(ctx, step, payload)
+            except TransportError as error:
+                ctx.tally.count("undo_failed", step=step, error=error)
+
+
+class BusGroups:
+    """The groups of one life of a tester, one for each functional link."""
+
+    def __init__(self) -> None:
+        self._groups: list[BusGroup] = []
+
+    def of(self, link: FunctionalLink) -> BusGroup:
+        """Return the group of a link; links are told apart by identity."""
+        known = next((group for group in self._groups if group.link is link), None)
+        if known is None:
+            known = BusGroup(link)
+            self._groups.append(known)
+        return known
+
+    def affected(self, home: FunctionalLink, elsewhere: Sequence[FunctionalLink] = ()) -> AffectedBuses:
+        """Return the buses of a job whose ECU is reached by `home`."""
+        return AffectedBuses(self.of(home), [self.of(link) for link in elsewhere])
+
+
+async def _prepare_by_address(ctx: Member, payload: bytes) -> None:
+    """Ask one ECU alone, with an answer; a bootloader that knows none of it may refuse."""
+    request = bytes((payload[0], payload[1] & ~SUPPRESS_POSITIVE_RESPONSE)) + payload[2:]
+    ctx.tally.note("prepared_by_address", request=request.hex(" "))
+    try:
+        await ctx.client.call(Call(request, request[1:2], _form_unchecked))
+    except NegativeResponse as refusal:
+        ctx.tally.note("preparation_refused", error=refusal)
+
+
+def _form_unchecked(response: Any) -> None:
+    """Take any positive answer: nothing in it is needed."""
+    del response

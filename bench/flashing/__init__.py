@@ -1,0 +1,1 @@
+"""A flashing job by itself: order, dry run, run and result."""
