@@ -160,7 +160,8 @@ class Timing(FileModel):
     reboot_wait_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000
     confirm_after_ms: Annotated[
         int, Field(ge=0, le=600_000, description="new software must run so long without a restart to be confirmed")
-    ] = 0
+    ] = 10_000
+    """A confirmation cannot be taken back: it raises the release floor, below which no boot manager goes (ADR 15)."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
