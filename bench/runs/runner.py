@@ -30,7 +30,7 @@ class Runner:
 
     def golden(self, job: Job) -> Execution:
         """Return the fault-free execution that numbers the points and gives `live` its limit."""
-        order = job.scenario.model_dump_json(include={"order", "drive"})
+        order = job.scenario.model_dump_json(include={"order", "then", "drive"})
         setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
         key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
         if key not in self._golden:
