@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
 from dataclasses import dataclass, replace
-=======
-from dataclasses import dataclass
 from typing import Any
->>>>>>> main
 
 from bench.agent.vehicle import EcuAccess
 from bench.assembly.channels import note_pacing, open_buses, stays_here
