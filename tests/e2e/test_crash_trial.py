@@ -44,7 +44,7 @@ def test_single_bank_whose_new_image_crashes_late_is_never_confirmed_and_the_ord
     path.write_text(text.replace("behaviour_after_ms = 40 ", "behaviour_after_ms = 4000 "))
     result = Runner().run(make_job(path, BENCH))
     assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
-    runs = [run for run in result.record.executions or () if run.ecu == "body"]
+    runs = [run for run in result.record.executions.items if run.ecu == "body"]
     assert {run.release_floor for run in runs} == {1}
     assert [run.end_cause for run in runs if run.end_cause == "crash"] == ["crash"] * 3
 
