@@ -216,15 +216,17 @@ class Installer:
 
     async def _confirm_one(self, image: VerifiedImage) -> None:
         access = self._ecus[image.entry.ecu]
-        for tries_left in range(JOB_TRIES - 1, -1, -1):
+        tries: Tries | None = Tries(JOB_TRIES - 1)
+        while tries is not None:
             try:
                 await confirm_ecu(access.ecu, image.entry.version, access.link, access.recipe, self._life)
             except FlasherError as error:
-                if not tries_left or not _was_silent(error) or not await self._answers_again(access, error):
+                if not tries.left or not _was_silent(error) or not await self._answers_again(access, error):
                     await self._keep_result(access.ecu, EcuResult(ScomoResult.ACTIVATE_FAILED, "", str(error)))
                     return
+                tries = Tries(tries.left - 1)
             else:
-                break
+                tries = None
         await self._log.keep_installed(access.ecu, image.entry.release_counter)
         await self._log.keep(replace(self._log.order, confirmed=(*self._log.order.confirmed, access.ecu)))
 

@@ -16,8 +16,7 @@ from bench.flasher.group import BusGroup, Member
 from bench.flasher.recipe import Step
 from bench.flasher.services import Call
 from bench.ports.diagnostics import FunctionalLink
-
-SUPPRESS_POSITIVE_RESPONSE = 0x80
+from bench.wire.uds import SUPPRESS
 
 
 class AffectedBuses:
@@ -118,7 +117,7 @@ class BusGroups:
 
 async def _prepare_by_address(ctx: Member, payload: bytes) -> None:
     """Ask one ECU alone, with an answer; a bootloader that knows none of it may refuse."""
-    request = bytes((payload[0], payload[1] & ~SUPPRESS_POSITIVE_RESPONSE)) + payload[2:]
+    request = bytes((payload[0], payload[1] & ~SUPPRESS)) + payload[2:]
     ctx.tally.note("prepared_by_address", request=request.hex(" "))
     try:
         await ctx.client.call(Call(request, request[1:2], _form_unchecked))

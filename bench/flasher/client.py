@@ -15,16 +15,25 @@ from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
 from bench.flasher.errors import PENDING_LIMIT, NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import NEGATIVE, POSITIVE, Call, SessionTiming
+from bench.flasher.state import Tries
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import AnswerTimeout, DiagLink, LinkError
+from bench.wire.uds import SUPPRESS, Nrc, Sid
 
 T = TypeVar("T")
 
-BUSY_REPEAT_REQUEST = 0x21
-RESPONSE_PENDING = 0x78
-SUPPRESS = 0x80
-"""Bit 7 of a sub-function: suppressPosRspMsgIndicationBit."""
-WITH_SUB_FUNCTION = frozenset((0x10, 0x11, 0x27, 0x28, 0x29, 0x31, 0x3E, 0x85))
+WITH_SUB_FUNCTION = frozenset(
+    (
+        Sid.DIAGNOSTIC_SESSION_CONTROL,
+        Sid.ECU_RESET,
+        Sid.SECURITY_ACCESS,
+        Sid.COMMUNICATION_CONTROL,
+        Sid.AUTHENTICATION,
+        Sid.ROUTINE_CONTROL,
+        Sid.TESTER_PRESENT,
+        Sid.CONTROL_DTC_SETTING,
+    )
+)
 """Services of ours whose second byte is a sub-function."""
 HEAD_BYTES = 8
 """How much of a request an error shows."""
@@ -108,7 +117,7 @@ class UdsClient:
         if newer[0] != NEGATIVE:
             self._tally.count("late_answer", answer=_shown(answer))
             return newer
-        if newer[2] == BUSY_REPEAT_REQUEST:
+        if newer[2] == Nrc.BUSY_REPEAT_REQUEST:
             return answer
         raise NegativeResponse(call.sid, newer[2], call.payload[:HEAD_BYTES])
 
@@ -176,15 +185,17 @@ class UdsClient:
 
     async def _answered(self, call: Call[T], payload: bytes) -> bytes | None:
         """Return the final positive answer, or None when none began in time."""
-        for tries_left in range(self._retries.busy, -1, -1):
+        tries = Tries(self._retries.busy)
+        while True:
             answer = await self._exchange(call, payload)
             if answer is None or answer[0] != NEGATIVE:
                 return answer
-            if answer[2] != BUSY_REPEAT_REQUEST or not tries_left:
-                raise NegativeResponse(call.sid, answer[2], payload[:HEAD_BYTES])
+            # 0x21 alone says that nothing was begun and the same request may come again (ISO 14229-1, annex A); after
+            # any other code a repetition could do twice what must be done once.
+            refusal = NegativeResponse(call.sid, answer[2], payload[:HEAD_BYTES])
+            tries = tries.after(refusal, worth=refusal.nrc == Nrc.BUSY_REPEAT_REQUEST)
             self._tally.count("busy_repeat", sid=f"0x{call.sid:02X}")
             await self._clock.sleep_ns(self._retries.busy_pause_ms * NS_PER_MS)
-        raise AssertionError("the last try raises or returns")
 
     async def _exchange(self, call: Call[T], payload: bytes) -> bytes | None:
         """Send once and return the final answer: positive and matching, or negative other than 0x78."""
@@ -199,6 +210,8 @@ class UdsClient:
 
     async def _final_answer(self, call: Call[T]) -> bytes | None:
         """Return the final answer to what was sent just now; None when none began within P2 or P2*."""
+        # P2 and P2* end when an answer *begins* (ISO 14229-2): ISO-TP reports its first frame. Measured to its end, a
+        # long answer on a slow bus would look like a dead ECU. Delta P2 is what gateways and transport may add.
         p2_ns = (max(self._timing.p2_ms, self._told.p2_ms) + self._timing.delta_p2_ms) * NS_PER_MS
         p2_star_ns = (max(self._timing.p2_star_ms, self._told.p2_star_ms) + self._timing.delta_p2_ms) * NS_PER_MS
         sent_ns = self._clock.now_ns()
@@ -215,9 +228,11 @@ class UdsClient:
                 raise TransportError(PENDING_LIMIT, detail) from None
             if not self._is_answer(call, answer):
                 continue
-            if answer[0] != NEGATIVE or answer[2] != RESPONSE_PENDING:
+            if answer[0] != NEGATIVE or answer[2] != Nrc.RESPONSE_PENDING:
                 self._answered_before = call.expected
                 return answer
+            # After each 0x78 the server has P2* anew, without a limit to their number (ISO 14229-2, from memory): an
+            # ECU that hangs in a loop would keep its tester for ever, hence the recipe's own limit over all of them.
             self.pending = True
             self._tally.count("pending", sid=f"0x{call.sid:02X}")
             deadline_ns = min(self._clock.now_ns() + p2_star_ns, limit_ns)
@@ -232,6 +247,7 @@ class UdsClient:
         """Tell the answer from any other message (counted); ProtocolViolation when it is ours but wrong."""
         if answer.startswith(call.expected):
             return True
+        # A negative response is 7F, the service it is about, one code: exactly three bytes (ISO 14229-1, 8.4).
         if answer[:2] == bytes((NEGATIVE, call.sid)):
             if len(answer) == 3:
                 return True
@@ -249,7 +265,7 @@ class UdsClient:
         self._forget_overdue()
         owed = next((each for each in self._owed if each.begins(answer)), None)
         if owed is not None:
-            if answer[2:] != bytes((RESPONSE_PENDING,)):
+            if answer[2:] != bytes((Nrc.RESPONSE_PENDING,)):
                 self._owed.remove(owed)
             return "late_answer"
         if self._answered_before and answer.startswith(self._answered_before):

@@ -11,7 +11,7 @@ from bench.flasher.affected import AffectedBuses
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.recipe import Recipe, Step
-from bench.flasher.state import FRESH, JobState
+from bench.flasher.state import FRESH, NOT_STARTED, JobState, Transfer
 from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import SupplySwitch
 from bench.wire.image_header import ImageHeader
@@ -70,6 +70,8 @@ class FlashContext:
     """Whether the ECU is being asked who it is, before anything is done to it."""
     entered_programming: bool = False
     state: JobState = FRESH
+    transfer: Transfer = NOT_STARTED
+    """Where the download under way stands."""
 
     _phase: str = ""
     _phase_since_ns: int = 0

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from udsoncan.ResponseCode import ResponseCode
 
 from bench.core.errors import OtabenchError
+from bench.wire.uds import Sid
 
 if TYPE_CHECKING:
     from bench.flasher.belief import Belief
@@ -35,14 +36,14 @@ PENDING_LIMIT = "PENDING_LIMIT"
 
 
 NAMED_BYTES: Mapping[int, tuple[tuple[str, int, int], ...]] = {
-    0x10: (("diagnosticSessionType", 1, 2),),
-    0x11: (("resetType", 1, 2),),
-    0x22: (("dataIdentifier", 1, 3),),
-    0x27: (("securityAccessType", 1, 2),),
-    0x2E: (("dataIdentifier", 1, 3),),
-    0x31: (("routineControlType", 1, 2), ("routineIdentifier", 2, 4)),
-    0x34: (("dataFormatIdentifier", 1, 2), ("addressAndLengthFormatIdentifier", 2, 3)),
-    0x36: (("blockSequenceCounter", 1, 2),),
+    Sid.DIAGNOSTIC_SESSION_CONTROL: (("diagnosticSessionType", 1, 2),),
+    Sid.ECU_RESET: (("resetType", 1, 2),),
+    Sid.READ_DATA_BY_IDENTIFIER: (("dataIdentifier", 1, 3),),
+    Sid.SECURITY_ACCESS: (("securityAccessType", 1, 2),),
+    Sid.WRITE_DATA_BY_IDENTIFIER: (("dataIdentifier", 1, 3),),
+    Sid.ROUTINE_CONTROL: (("routineControlType", 1, 2), ("routineIdentifier", 2, 4)),
+    Sid.REQUEST_DOWNLOAD: (("dataFormatIdentifier", 1, 2), ("addressAndLengthFormatIdentifier", 2, 3)),
+    Sid.TRANSFER_DATA: (("blockSequenceCounter", 1, 2),),
 }
 """What the bytes behind a service id are called (ISO 14229-1), and where they stand: a refusal names them."""
 

@@ -18,10 +18,17 @@ from bench.flasher.errors import NegativeResponse, ProtocolViolation
 from bench.flasher.identity import check_status
 from bench.flasher.services import start_routine
 from bench.flasher.values import NOTHING_STORED, Stored
+from bench.wire.uds import Nrc
 
 _RECORD = struct.Struct(">BII32s")
 MARK_ERASED, MARK_SET, MARK_TORN = 0, 1, 2
-CANNOT_SAY = (0x11, 0x12, 0x31, 0x7E, 0x7F)
+CANNOT_SAY = (
+    Nrc.SERVICE_NOT_SUPPORTED,
+    Nrc.SUB_FUNCTION_NOT_SUPPORTED,
+    Nrc.REQUEST_OUT_OF_RANGE,
+    Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION,
+    Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION,
+)
 """NRCs of an ECU that does not know the routine: it is erased as a whole."""
 
 

@@ -29,18 +29,23 @@ from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.resetting import was_not_made
 from bench.flasher.services import ecu_reset
-from bench.flasher.state import FRESH, JobState, Stage
+from bench.flasher.state import FRESH, JobState, Stage, Tries
 from bench.flasher.steps import STEPS
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
-from bench.wire.uds import Sid
+from bench.wire.uds import Nrc, Sid
 
-SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
-ASKED_BY_RECIPE = (0x27, 0x31, 0x34)
+ASKED_BY_RECIPE = (Sid.SECURITY_ACCESS, Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD)
 """Services whose contents are the recipe's: levels, routine ids, addresses."""
-NOT_KNOWN_HERE = (0x11, 0x12, 0x13, 0x31)
+NOT_KNOWN_HERE = (
+    Nrc.SERVICE_NOT_SUPPORTED,
+    Nrc.SUB_FUNCTION_NOT_SUPPORTED,
+    Nrc.INCORRECT_LENGTH_OR_FORMAT,
+    Nrc.REQUEST_OUT_OF_RANGE,
+)
 """What an ECU answers to a request that it cannot serve, however often it comes."""
-AUTHENTICATION_SID, CERTIFICATE_REFUSED = 0x29, range(0x50, 0x58)
+CERTIFICATE_REFUSED = range(Nrc.CERTIFICATE_TIME, Nrc.CERTIFICATE_INVALID + 1)
+"""The codes of 0x29 about the tester's certificate (ISO 14229-1, annex A): it will be as bad the next time."""
 DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
 WRITING = (Step.ERASE, *DOWNLOADS)
 CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
@@ -158,15 +163,15 @@ class FlashRun:
 
 async def _try_until_done(ctx: FlashContext) -> None:
     retries = ctx.recipe.retries
-    for tries_left in range(retries.job - 1, -1, -1):
+    tries = Tries(retries.job - 1)
+    while True:
         try:
             return await _try_once(ctx)
         except (UdsError, CheckFailed, VersionMismatch) as error:
-            if not tries_left or _is_final(ctx, error):
-                raise
+            tries = tries.after(error, worth=not _is_final(ctx, error))
             ctx.tally.count("job_retry", step=ctx.step, error=error)
+        # No tester present in this pause: an ECU that is stuck in a session falls back to its default one meanwhile.
         await ctx.pause_ms(retries.job_pause_ms)
-    raise AssertionError("the last try raises or returns")
 
 
 async def _try_once(ctx: FlashContext) -> None:
@@ -233,9 +238,11 @@ def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
 
 def _says_never(refusal: NegativeResponse) -> bool:
     """Whether the ECU will not take this key or certificate however often it comes."""
-    if refusal.sid == AUTHENTICATION_SID:
+    # A wrong key costs an attempt, and the ECU locks itself for a while after some (0x36, ISO 14229-1, 0x27): the same
+    # key again would only bring that on.
+    if refusal.sid == Sid.AUTHENTICATION:
         return refusal.nrc in CERTIFICATE_REFUSED
-    return (refusal.sid, refusal.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
+    return (refusal.sid, refusal.nrc) == (Sid.SECURITY_ACCESS, Nrc.INVALID_KEY)
 
 
 # One try: the recipe's steps ------------------------------------------------------------------------
@@ -289,15 +296,15 @@ async def _reset_anew(ctx: FlashContext, mismatch: VersionMismatch) -> Step:
 
 async def _run_step(ctx: FlashContext, step: Step) -> None:
     """Run a step; one that may be done twice is repeated when its answer was lost."""
-    repeats = 0 if step in DOWNLOADS else ctx.recipe.retries.step
-    for repeats_left in range(repeats, -1, -1):
+    # A download has a memory of its own (0x36 counts its blocks, ISO 14229-1): repeated from its 0x34 it would write
+    # onto cells that are programmed. So it repeats block by block, and else begins at the erase.
+    tries = Tries(0 if step in DOWNLOADS else ctx.recipe.retries.step)
+    while True:
         try:
             return await STEPS[step](ctx)
         except TransportError as error:
-            if not repeats_left or not error.worth_repeating:
-                raise
+            tries = tries.after(error, worth=error.worth_repeating)
             ctx.tally.count("step_repeat", step=step, error=error.name)
-    raise AssertionError("the last try raises or returns")
 
 
 def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFailed) -> bool:

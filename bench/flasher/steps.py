@@ -39,10 +39,12 @@ from bench.flasher.services import (
     start_routine,
     write_did,
 )
+from bench.flasher.state import Tries
 from bench.flasher.transfer import download
+from bench.wire.uds import Nrc
 
-EXCEEDED_ATTEMPTS, DELAY_NOT_EXPIRED = 0x36, 0x37
-SUB_FUNCTION_NOT_IN_SESSION, SERVICE_NOT_IN_SESSION = 0x7E, 0x7F
+WAITED_OUT = (Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS, Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
+"""What 0x27 answers while the ECU's own delay runs; every request in that time may begin it anew."""
 
 StepFunction = Callable[[FlashContext], Awaitable[None]]
 
@@ -58,7 +60,10 @@ async def extended_session(ctx: FlashContext) -> None:
 
 
 async def dtc_off(ctx: FlashContext) -> None:
-    """85 02 to everybody: silence on the bus shall not become a fault memory entry."""
+    """85 02 to everybody: silence on the bus shall not become a fault memory entry.
+
+    Before 28 03: the other way round, partners would miss frames while they still store that.
+    """
     undo = Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON)
     await ctx.buses.prepare(ctx, functional_dtc_setting(DTC_SETTING_OFF), undo)
 
@@ -75,12 +80,9 @@ async def check_preconditions(ctx: FlashContext) -> None:
         ctx.tally.note("preconditions_left_out", because="the bootloader answers")
         return
     rules = ctx.recipe.preconditions
-    for tries_left in range(rules.tries - 1, -1, -1):
-        unmet = await _unmet_conditions(ctx)
-        if not unmet:
-            return
-        if not tries_left:
-            raise PreconditionsNotMet(unmet, tuple(rules.meaning(condition) for condition in unmet))
+    tries = Tries(rules.tries - 1)
+    while unmet := await _unmet_conditions(ctx):
+        tries = tries.after(PreconditionsNotMet(unmet, tuple(rules.meaning(condition) for condition in unmet)))
         await ctx.pause_ms(rules.pause_ms)
 
 
@@ -92,7 +94,7 @@ async def _unmet_conditions(ctx: FlashContext) -> tuple[int, ...]:
     try:
         record = await ctx.client.call(call)
     except NegativeResponse as refusal:
-        if refusal.nrc != SERVICE_NOT_IN_SESSION:
+        if refusal.nrc != Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION:
             raise
         ctx.tally.count("extended_by_address")
         await ctx.client.call(session_control(ctx.recipe.sessions.extended))
@@ -106,7 +108,11 @@ async def _unmet_conditions(ctx: FlashContext) -> tuple[int, ...]:
 
 
 async def programming_session(ctx: FlashContext) -> None:
-    """10 02, then wait until the bootloader answers in the programming session (F186)."""
+    """10 02, then wait until the bootloader answers in the programming session (F186).
+
+    Where the programming session lives in a bootloader, 10 02 leads to a reset, and the answer may come before it or
+    after it (ISO 14229-1, 0x10, from memory). The session that F186 names is the only proof of where one is.
+    """
     await ctx.buses.enter_programming(ctx)
     ctx.client.adopt(await _ask_for_programming(ctx))
     await ctx.pause_ms(ctx.recipe.timing.reboot_settle_ms)
@@ -119,7 +125,7 @@ async def _ask_for_programming(ctx: FlashContext) -> SessionTiming:
     try:
         return await ctx.client.call(call)
     except NegativeResponse as refusal:
-        if refusal.nrc != SUB_FUNCTION_NOT_IN_SESSION:
+        if refusal.nrc != Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION:
             raise
     ctx.tally.count("extended_by_address")
     await ctx.client.call(session_control(ctx.recipe.sessions.extended))
@@ -129,20 +135,21 @@ async def _ask_for_programming(ctx: FlashContext) -> SessionTiming:
 async def security_access(ctx: FlashContext) -> None:
     """27: seed and key; 0x36 and 0x37 are waited out, bounded."""
     retries = ctx.recipe.retries
-    for waits_left in range(retries.security, -1, -1):
+    tries = Tries(retries.security)
+    while True:
         try:
             return await _seed_and_key(ctx)
         except NegativeResponse as refusal:
-            if refusal.nrc not in (EXCEEDED_ATTEMPTS, DELAY_NOT_EXPIRED) or not waits_left:
-                raise
+            tries = tries.after(refusal, worth=refusal.nrc in WAITED_OUT)
             ctx.tally.count("security_wait", nrc=f"0x{refusal.nrc:02X}")
         await ctx.pause_ms(retries.security_wait_ms)
-    raise AssertionError("the last try raises or returns")
 
 
 async def _seed_and_key(ctx: FlashContext) -> None:
     security = ctx.recipe.security
     assert security is not None, "the recipe was checked: the step has its table"
+    # A late answer to an earlier 27 01 carries a seed that the ECU has thrown away: the key of that one is wrong, and a
+    # wrong key costs an attempt. So the newest seed counts. All zeros: the level is open already (ISO 14229-1, 0x27).
     seed = await ctx.client.call_newest(request_seed(security.level))
     if any(seed):
         await ctx.client.call(send_key(security.level, await key_for(security, seed, ctx.clock)))
