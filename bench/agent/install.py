@@ -216,19 +216,25 @@ class Installer:
 
     async def _confirm_one(self, image: VerifiedImage) -> None:
         access = self._ecus[image.entry.ecu]
-        tries: Tries | None = Tries(JOB_TRIES - 1)
-        while tries is not None:
-            try:
-                await confirm_ecu(access.ecu, image.entry.version, access.link, access.recipe, self._life)
-            except FlasherError as error:
-                if not tries.left or not _was_silent(error) or not await self._answers_again(access, error):
-                    await self._keep_result(access.ecu, EcuResult(ScomoResult.ACTIVATE_FAILED, "", str(error)))
-                    return
-                tries = Tries(tries.left - 1)
-            else:
-                tries = None
+        problem = await self._confirmation_problem(access, image.entry.version)
+        if problem:
+            await self._keep_result(access.ecu, EcuResult(ScomoResult.ACTIVATE_FAILED, "", problem))
+            return
         await self._log.keep_installed(access.ecu, image.entry.release_counter)
         await self._log.keep(replace(self._log.order, confirmed=(*self._log.order.confirmed, access.ecu)))
+
+    async def _confirmation_problem(self, access: EcuAccess, version: str) -> str:
+        """Confirm what an ECU runs, with patience for one that falls silent; returns why it stays unconfirmed, or ""."""
+        tries = Tries(JOB_TRIES - 1)
+        while True:
+            try:
+                await confirm_ecu(access.ecu, version, access.link, access.recipe, self._life)
+            except FlasherError as error:
+                if not tries.left or not _was_silent(error) or not await self._answers_again(access, error):
+                    return str(error)
+                tries = Tries(tries.left - 1)
+            else:
+                return ""
 
     # Results ----------------------------------------------------------------------------------------
 
