@@ -224,7 +224,7 @@ class Installer:
         await self._log.keep(replace(self._log.order, confirmed=(*self._log.order.confirmed, access.ecu)))
 
     async def _confirmation_problem(self, access: EcuAccess, version: str) -> str:
-        """Confirm what an ECU runs, with patience for one that falls silent; returns why it stays unconfirmed, or ""."""
+        """Confirm what an ECU runs, with patience for one that falls silent; returns why it stays so, or ""."""
         tries = Tries(JOB_TRIES - 1)
         while True:
             try:
