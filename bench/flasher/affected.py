@@ -39,8 +39,8 @@ class AffectedBuses:
 
     async def leave(self, ctx: Member) -> None:
         """End a job; what it was the last to need is switched on again, best effort, and failures are counted."""
-        for group, owed in [(group, group.leave(ctx)) for group in self._groups]:
-            await group.switch_on_again(ctx, owed)
+        for group, undo in [(group, group.leave(ctx)) for group in self._groups]:
+            await group.switch_on_again(ctx, undo)
 
     @asynccontextmanager
     async def asking(self, ctx: Member) -> AsyncIterator[None]:
@@ -71,11 +71,11 @@ class AffectedBuses:
         acknowledges on the ECU's bus.
         """
         step, taken_back = undo
-        self.home.owed[step] = taken_back
+        self.home.undo[step] = taken_back
         if not await self.home.prepare(ctx, payload):
             await _prepare_by_address(ctx, payload)
         for group in self._elsewhere:
-            group.owed[step] = taken_back
+            group.undo[step] = taken_back
             try:
                 await group.prepare(ctx, payload)
             except TransportError as error:
@@ -103,7 +103,7 @@ class BusGroups:
         self._groups: list[BusGroup] = []
 
     def of(self, link: FunctionalLink) -> BusGroup:
-        """Return the group of a link; links are told apart by identity."""
+        """Return the group of a link; links are compared by identity."""
         known = next((group for group in self._groups if group.link is link), None)
         if known is None:
             known = BusGroup(link)
