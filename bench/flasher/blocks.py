@@ -15,7 +15,7 @@ from bench.flasher.transfer import download
 
 async def program_blocks(ctx: FlashContext) -> None:
     """31 01 FF00, 34, 36 ..., 37 and the block's check, for every logical block that the image reaches."""
-    ctx.pass_bytes, ctx.committed = 0, False
+    ctx.pass_bytes = 0
     ctx.downloads += 1
     for block, address, data in parts(ctx):
         ctx.tally.note("logical_block", block=block.name, address=f"0x{address:08X}", length=len(data))

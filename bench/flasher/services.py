@@ -19,6 +19,7 @@ from udsoncan.Response import Response
 
 from bench.flasher.errors import ProtocolViolation
 from bench.wire.transfer_format import STANDARD, TransferFormat
+from bench.wire.uds import ResetType
 
 Value = TypeVar("Value", covariant=True)
 Interpret = Callable[[Any], Any]
@@ -26,7 +27,6 @@ Interpret = Callable[[Any], Any]
 POSITIVE = 0x40
 """Added to the service id in a positive answer."""
 NEGATIVE = 0x7F
-HARD_RESET = 0x01
 DISABLE_RX_AND_TX, ENABLE_RX_AND_TX = 0x03, 0x00
 NORMAL_COMMUNICATION = 0x01
 DTC_SETTING_ON, DTC_SETTING_OFF = 0x01, 0x02
@@ -77,7 +77,7 @@ def session_control(session: int) -> Call[SessionTiming]:
     return Call(_bytes(services.DiagnosticSessionControl.make_request(session)), bytes((session,)), read)
 
 
-def ecu_reset(kind: int = HARD_RESET) -> Call[None]:
+def ecu_reset(kind: ResetType = ResetType.HARD) -> Call[None]:
     """0x11: reset the ECU."""
     request = services.ECUReset.make_request(kind)
     return Call(_bytes(request), bytes((kind,)), _checked(services.ECUReset.interpret_response))

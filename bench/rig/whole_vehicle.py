@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.core.offers import Offered, Offers, Port
 from bench.core.waveform import Waveform
-from bench.ports.faults import POWER, SUPPLY, TORN_CELLS, WHOLE_VEHICLE
+from bench.ports.faults import DISK_CACHE, POWER, SUPPLY, TORN_CELLS, WHOLE_VEHICLE
+from bench.wire.disk_loss import DiskLoss
 
 
 class WholeVehicle:
@@ -23,6 +24,7 @@ class WholeVehicle:
         self._offers.offer(POWER, self, WHOLE_VEHICLE)
         self._offers.offer(TORN_CELLS, self, WHOLE_VEHICLE)
         self._offers.offer(SUPPLY, self, WHOLE_VEHICLE)
+        self._offers.offer(DISK_CACHE, self, WHOLE_VEHICLE)
 
     def cut(self, cause: str) -> None:
         """See `PowerSwitch`."""
@@ -38,6 +40,10 @@ class WholeVehicle:
         """See `TornCells`."""
         for cells in self._each(TORN_CELLS):
             cells.tear_as(reads)
+
+    def lose_as(self, loss: DiskLoss) -> str:
+        """See `DiskCache`."""
+        return "; ".join(limits for cache in self._each(DISK_CACHE) if (limits := cache.lose_as(loss)))
 
     def follow(self, waveform: Waveform, name: str, torn_reads: str) -> None:
         """See `SupplyLine`."""
