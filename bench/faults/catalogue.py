@@ -64,6 +64,12 @@ class PackageParameters(FileModel):
     hardware_id: str = Field(default="OTHER-HW-99", min_length=1, max_length=32)
 
 
+class NetworkParameters(FileModel):
+    """Which message of the exchange is lost: the agent's request, or the server's answer to a request that it got."""
+
+    lost: Literal["request", "answer"]
+
+
 class BitRotParameters(FileModel):
     """Which bit flips: in the image (linked address) or in its header slot (offset)."""
 
@@ -160,6 +166,11 @@ def _change_package(strike: Strike) -> None:
         strike.target.change_packages(lambda package: strike.target.sign_for_hardware(package, ecu, hardware_id))
 
 
+def _lose_message(strike: Strike) -> None:
+    strike.target.lose_message(strike.parameters.lost)
+    strike.restored()  # the network carries everything after it: the agent may go on from now on
+
+
 def _rot(strike: Strike) -> None:
     bit = strike.parameters
     strike.target.flip_bit(strike.point.part, bit.area, bit.address, bit.bit)
@@ -216,6 +227,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
             True,
         ),
         FaultKind("supply", "voltage that dips or swells", _OPERATIONS, SupplyParameters, _vary_supply, True),
+        FaultKind("network", "a lost HTTP message", ("http",), NetworkParameters, _lose_message, True),
         FaultKind("package", "package changed on its way", ("http",), PackageParameters, _change_package, False),
         FaultKind(
             "condition", "a condition of the car changed", _ANYWHERE, ConditionParameters, _change_condition, True

@@ -37,6 +37,9 @@ class FaultTarget(Protocol):
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         """Change every package on its way to the vehicle from now on."""
 
+    def lose_message(self, what: str) -> None:
+        """Lose the `request` or the `answer` of the exchange between agent and server that begins now, or next."""
+
     def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
         """Return the package as its maker would have signed it for other hardware (a maker's mistake)."""
 

@@ -28,7 +28,7 @@ def check_targets(files: BenchFiles, scenario: Scenario, scenario_file: str) -> 
 def _check_part(files: BenchFiles, point: FaultPoint, scenario_file: str) -> None:
     ecus = [ecu.id for ecu in files.vehicle.ecus]
     anybody = {name: [*ecus, "agent"] for name in ("power.vehicle", "condition", "driver")}
-    by_class = {"power.agent": ["agent"], "package": ["agent"], **anybody}
+    by_class = {"power.agent": ["agent"], "network": ["agent"], "package": ["agent"], **anybody}
     problem = f"{point.fault_class} cannot strike {point.part!r}"
     _check("point", point.part, by_class.get(point.fault_class, ecus), problem, scenario_file)
 

@@ -243,6 +243,10 @@ class BenchRig:
         """Change every package on its way to the vehicle from now on."""
         self._agent.tamper.set(change)
 
+    def lose_message(self, what: str) -> None:
+        """Lose the request or the answer of one exchange between agent and server."""
+        self._agent.tamper.lose(what)
+
     def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
         """Return the package as its maker would have signed it for other hardware."""
         return sign_for_hardware(package, ecu, hardware_id)

@@ -61,6 +61,8 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
     [
         ("human:body:boot:1", {}, "faults.point", "power.ecu"),
         ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
+        ("network:agent:http:1", {"lost": "everything"}, "faults.parameters.lost", '"request"'),
+        ("network:body:frame:1", {"lost": "answer"}, "faults.point", "http"),
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
         ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
         ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
@@ -124,6 +126,9 @@ class Target:
     def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
         self._note(str(how), ecu)
 
+    def lose_message(self, what: str) -> None:
+        self._note(f"lose {what}", "agent")
+
     def change_packages(self, change: Callable[[bytes], bytes]) -> None:
         self._note("change", str(len(change(package())) == len(package())))
 
@@ -158,6 +163,14 @@ def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() 
     assert (record.t_ns, record.restored_t_ns) == (10**9, 1_500_000_000)
     target, _ = struck("supply:body:program:1", profile="crank", every_ecu=True)
     assert target.done == [(10**9, "crank x1.0 y1.0", "vehicle")]
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_lost_message_is_over_at_once(lost: str) -> None:
+    target, injector = struck("network:agent:http:1", lost=lost)
+    assert target.done == [(10**9, f"lose {lost}", "agent")]
+    record = injector.records()[0]
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 10**9)
 
 
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:
