@@ -27,7 +27,7 @@ VERSIONS = {
 
 
 def events(result: RunResult, kind: str) -> list[dict[str, Any]]:
-    return [dict(event.data) for event in result.record.server_events if event.kind == kind]
+    return [dict(event.data) for event in result.record.server_events.items if event.kind == kind]
 
 
 @pytest.mark.parametrize("scenario", list(ENDS))
@@ -39,7 +39,7 @@ def test_every_order_has_one_end_and_the_vehicle_runs_what_the_last_ones_brought
     assert result.verdict.not_observed == ()
     closed = [(data["order"], data["status"]) for data in events(result, "order_closed")]
     assert closed == [(f"order-{n}", status) for n, status in enumerate(ENDS[scenario], start=1)]
-    versions = {reading.ecu: reading.value for reading in result.record.readings if reading.did == 0xF189}
+    versions = {reading.ecu: reading.value for reading in result.record.readings.items if reading.did == 0xF189}
     assert versions == VERSIONS[scenario]
     assert events(result, "message_refused") == []
     assert events(result, "order_refused_by_vehicle") == [], "nothing is offered to an agent that is at work"
@@ -47,7 +47,7 @@ def test_every_order_has_one_end_and_the_vehicle_runs_what_the_last_ones_brought
 
 
 def test_order_is_offered_after_the_end_of_the_one_before(runner: Runner, load: Load) -> None:
-    log = runner.run(load("next_after_success")).record.server_events
+    log = runner.run(load("next_after_success")).record.server_events.items
     steps = [(event.kind, event.data["order"]) for event in log if event.kind in ("order_offered", "order_closed")]
     assert steps == [(kind, f"order-{n}") for n in (1, 2, 3) for kind in ("order_offered", "order_closed")]
 
