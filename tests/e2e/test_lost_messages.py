@@ -66,12 +66,12 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
 def check(result: RunResult, end: str) -> None:
     """Each order has exactly one end, and the vehicle runs what it should."""
     assert result.as_expected, [(f.id, f.verdict, f.sentence) for f in result.verdict.invariants]
-    events = result.record.server_events
+    events = result.record.server_events.items
     closed = [(event.data["order"], event.data["status"]) for event in events if event.kind == "order_closed"]
     assert closed == [("order-1", end), ("order-2", "success")]
     results = [(event.data["order"], event.data["ecu"]) for event in events if event.kind == "component_result"]
     assert results == [("order-1", ecu) for ecu, _ in STORIES[end]] + [("order-2", "body")]
-    versions = {reading.ecu: reading.value for reading in result.record.readings if reading.did == 0xF189}
+    versions = {reading.ecu: reading.value for reading in result.record.readings.items if reading.did == 0xF189}
     assert versions == {"body": b"3.0.0", "gateway": b"2.0.0" if end == "success" else b"1.0.0"}
 
 
