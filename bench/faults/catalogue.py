@@ -62,6 +62,9 @@ class PackageParameters(FileModel):
     change: Literal["payload_byte", "signature", "wrong_hardware_id"]
     ecu: str
     hardware_id: str = Field(default="OTHER-HW-99", min_length=1, max_length=32)
+    times: int | None = Field(
+        default=None, ge=1, description="how many packages, one after the other; every one if absent"
+    )
 
 
 class NetworkParameters(FileModel):
@@ -156,14 +159,15 @@ def _vary_supply(strike: Strike) -> None:
 
 
 def _change_package(strike: Strike) -> None:
-    ecu, change = strike.parameters.ecu, strike.parameters.change
-    if change == "payload_byte":
-        strike.target.change_packages(lambda package: flip_payload_bit(package, ecu))
-    elif change == "signature":
-        strike.target.change_packages(flip_signature_bit)
-    else:
-        hardware_id = strike.parameters.hardware_id
-        strike.target.change_packages(lambda package: strike.target.sign_for_hardware(package, ecu, hardware_id))
+    ecu, times = strike.parameters.ecu, strike.parameters.times
+    match strike.parameters.change:
+        case "payload_byte":
+            strike.target.change_packages(lambda package: flip_payload_bit(package, ecu), times)
+        case "signature":
+            strike.target.change_packages(flip_signature_bit, times)
+        case _:
+            hardware_id, sign = strike.parameters.hardware_id, strike.target.sign_for_hardware
+            strike.target.change_packages(lambda package: sign(package, ecu, hardware_id), times)
 
 
 def _lose_message(strike: Strike) -> None:

@@ -39,6 +39,7 @@ class Tamper:
 
     def __init__(self) -> None:
         self._change: BodyChange | None = None
+        self._left: int | None = None
         self._loss: str | None = None
 
     def lose(self, what: str) -> None:
@@ -50,15 +51,18 @@ class Tamper:
         loss, self._loss = self._loss, None
         return loss
 
-    def set(self, change: BodyChange) -> None:
-        """Change the body of every package from now on."""
-        self._change = change
+    def set(self, change: BodyChange, times: int | None = None) -> None:
+        """Change the bodies of the next `times` packages, or of every one from now on."""
+        self._change, self._left = change, times
 
     def apply(self, request: httpx.Request, response: httpx.Response, body: bytes) -> tuple[httpx.Response, bytes]:
         """Return the response as the attacker lets it through (a changed body is always sent whole)."""
         if self._change is None or not request.url.path.endswith(".zip") or response.status_code != 200:
             return response, body
         changed = self._change(body)
+        if self._left is not None:
+            self._left -= 1
+            self._change = self._change if self._left else None
         headers = {**dict(response.headers), "content-length": str(len(changed))}
         return httpx.Response(200, headers=headers), changed
 

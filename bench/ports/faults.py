@@ -34,8 +34,8 @@ class FaultTarget(Protocol):
     def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
         """Change a value of the car (`bench.core.car`); returns what it was. The car may refuse, and records that."""
 
-    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
-        """Change every package on its way to the vehicle from now on."""
+    def change_packages(self, change: Callable[[bytes], bytes], times: int | None) -> None:
+        """Change the next `times` packages on their way to the vehicle, or every one from now on."""
 
     def lose_message(self, what: str) -> None:
         """Lose the `request` or the `answer` of the exchange between agent and server that begins now, or next."""

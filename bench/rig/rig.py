@@ -256,9 +256,9 @@ class BenchRig:
         else:
             self._vehicle.misbehave(ecu, how)
 
-    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
-        """Change every package on its way to the vehicle from now on."""
-        self._agent.tamper.set(change)
+    def change_packages(self, change: Callable[[bytes], bytes], times: int | None) -> None:
+        """Change the next packages on their way to the vehicle, or every one from now on."""
+        self._agent.tamper.set(change, times)
 
     def lose_message(self, what: str) -> None:
         """Lose the request or the answer of one exchange between agent and server."""

@@ -61,6 +61,12 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
     [
         ("human:body:boot:1", {}, "faults.point", "power.ecu"),
         ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
+        (
+            "package:agent:http:1",
+            {"change": "signature", "ecu": "body", "times": 0},
+            "faults.parameters.times",
+            "from 1",
+        ),
         ("network:agent:http:1", {"lost": "everything"}, "faults.parameters.lost", '"request"'),
         ("network:body:frame:1", {"lost": "answer"}, "faults.point", "http"),
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
@@ -129,8 +135,8 @@ class Target:
     def lose_message(self, what: str) -> None:
         self._note(f"lose {what}", "agent")
 
-    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
-        self._note("change", str(len(change(package())) == len(package())))
+    def change_packages(self, change: Callable[[bytes], bytes], times: int | None) -> None:
+        self._note("change" if times is None else f"change {times}", str(len(change(package())) == len(package())))
 
     def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
         return package
@@ -163,6 +169,12 @@ def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() 
     assert (record.t_ns, record.restored_t_ns) == (10**9, 1_500_000_000)
     target, _ = struck("supply:body:program:1", profile="crank", every_ecu=True)
     assert target.done == [(10**9, "crank x1.0 y1.0", "vehicle")]
+
+
+def test_package_is_changed_as_often_as_the_fault_says() -> None:
+    assert struck("package:agent:http:1", change="signature", ecu="body", times=2)[0].done == [
+        (10**9, "change 2", "True")
+    ]
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])

@@ -123,6 +123,14 @@ def test_tampered_package_is_sent_changed_and_whole_even_when_a_part_is_asked_fo
     assert net.run(lambda t: t.get("https://x.test/cn", {}, 100)).body == b"IMEI:1"
 
 
+def test_package_is_tampered_with_as_often_as_told_and_then_genuine() -> None:
+    net = Net()
+    net.tamper.set(lambda body: b"forged", 2)
+    bodies = [net.run(lambda t: t.get("https://x.test/p.zip", {}, 100_000)).body for _ in range(3)]
+    assert bodies == [b"forged", b"forged", BODY]
+    assert not net.tamper.active
+
+
 @pytest.mark.parametrize("lost", ["request", "answer"])
 def test_lost_message_breaks_one_exchange_and_the_server_learns_of_it_only_when_the_answer_is_lost(lost: str) -> None:
     net = Net()
