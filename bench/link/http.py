@@ -91,9 +91,9 @@ class Network(httpx.AsyncBaseTransport):
         self._life.check()
         n = self._counter.begin()
         self._life.check()
-        lost = self._tamper.take_loss()
         sent = await request.aread()
         await self._pass_time(len(sent))
+        lost = self._tamper.take_loss()
         if lost == "request":  # the server never learns of it
             self._lose(lost, request)
         if self._tamper.active and "range" in request.headers:
