@@ -43,14 +43,14 @@ def log_of_run(result: RunResult, path: Path | None) -> None:
     if path is None:
         return
     record = result.record
-    if record.frames is None:
+    if not record.frames.watched:
         raise InputError("this bench observes no bus: there are no frames to write", key="--can-log", found=str(path))
     ecus = {layout.ecu for layout in record.layouts}
     count = write_log(
         path,
-        record.frames,
+        record.frames.items,
         channels=tuple(dict.fromkeys(layout.channel for layout in record.layouts)),
-        sent_by={frame.sender for frame in record.frames} - ecus,
+        sent_by={frame.sender for frame in record.frames.items} - ecus,
         start_ns=0,
         directions=False,
     )
