@@ -13,7 +13,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.waveform import STEADY, Waveform
 from bench.core.world import World
 from bench.wire.uds import Nrc
-from ecu_sim.personality.supply import SupplyRules
+from bench.wire.supply_rules import SupplyRules
 
 
 def _nothing() -> None:

@@ -20,6 +20,7 @@ from bench.core.records import (
     HttpRecord,
     PowerRecord,
     ServerEvent,
+    VoltageRecord,
 )
 from bench.core.seeds import Seeds
 
@@ -51,6 +52,7 @@ class Recorder:
     flash: list[FlashOperation] = field(default_factory=list)
     http: list[HttpRecord] = field(default_factory=list)
     server: list[ServerEvent] = field(default_factory=list)
+    voltages: list[VoltageRecord] = field(default_factory=list)
     conditions: list[ConditionRecord] = field(default_factory=list)
 
 

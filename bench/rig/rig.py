@@ -27,7 +27,9 @@ from bench.core.records import (
     ImageReference,
     Limits,
     RunRecord,
+    ServerViewRecord,
     StoredFile,
+    VoltageRecord,
     Watch,
     Watched,
 )
@@ -83,6 +85,7 @@ class BenchRig:
         self.points = PointTable()
         self._readings: Watched[DidReading] = UNWATCHED
         self._agent_files: Watched[StoredFile] = UNWATCHED
+        self._server_view: Watched[ServerViewRecord] = UNWATCHED
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
@@ -164,9 +167,17 @@ class BenchRig:
         self.points = self._world.points.table()
         if self._world.crash is None:
             begun_ns = self._world.clock.now_ns()
+            self._server_view = Watched.at((await self._read_view(),), self._world.clock.now_ns())
             read = await read_vehicle(self._world, self._buses, self._files.vehicle)
             self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
         return quiet
+
+    async def _read_view(self) -> ServerViewRecord:
+        """Ask the server what it stored and believes: what it announced while the run went on is another source."""
+        view, vin = self._server.ports.view, self._files.vehicle.vin
+        events, twin = await view.events(vin), await view.twin(vin)
+        orders = tuple((order.order, order.status) for order in twin.orders)
+        return ServerViewRecord(self._world.clock.now_ns(), tuple(events), twin.registered, twin.ecus, orders)
 
     def _drive_off(self) -> None:
         """Have the car change as the scenario's drive says, counted from now."""
@@ -227,9 +238,14 @@ class BenchRig:
 
     def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
         """Let the voltage at ECUs follow a profile from now on; the agent's computer has a supply of its own."""
-        waveform = self._supplies[profile].waveform().scaled(time_scale, depth_scale)
+        waveform, now_ns = (
+            self._supplies[profile].waveform().scaled(time_scale, depth_scale),
+            self._world.clock.now_ns(),
+        )
+        points = tuple((now_ns + t_ns, millivolts) for t_ns, millivolts in waveform.points)
         for name in self._parts(part):
             if name != "agent":
+                self._world.recorder.voltages.append(VoltageRecord(now_ns, name, points))
                 self._vehicle.apply_supply(name, waveform, profile, torn_reads)
         return waveform.end_ns
 
@@ -300,6 +316,8 @@ class BenchRig:
             flash_operations=seen(recorder.flash),
             agent_files=self._agent_files,
             conditions=seen(recorder.conditions),
+            voltages=seen(recorder.voltages),
+            server_view=self._server_view,
         )
 
     def _frames(self, now_ns: int) -> Watched[FrameRecord]:

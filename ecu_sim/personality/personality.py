@@ -37,7 +37,7 @@ from ecu_sim.personality.sections import (
     SecurityRules,
     UdsServerTiming,
 )
-from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
+from bench.wire.supply_rules import DEFAULT_SUPPLY, SupplyRules
 from ecu_sim.personality.user_data import UserData
 from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 
