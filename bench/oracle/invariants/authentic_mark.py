@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.core.records import EcuLayout, FlashOperation
 from bench.oracle.decode_download import Block
 from bench.oracle.facts import Facts, Source
-from bench.oracle.findings import Finding, at, bench, failed, passed, unseen
+from bench.oracle.findings import Finding, at, bench, failed, hidden, passed
 from bench.oracle.fold import Rule
 from bench.oracle.pairing import Requested
 from bench.oracle.situation import Situation
@@ -73,8 +73,6 @@ class MarkedOnceChecked(Rule):
             return self._early[layout.ecu]
         seen = self.facts.watches(Source.FLASH_OPERATIONS, layout.ecu)
         if not seen or not self.facts.watches(Source.FRAMES, layout.channel):
-            return unseen(
-                f"when {layout.ecu} marks an image was not observed", bench("no flash operations or no frames")
-            )
+            return hidden(f"when {layout.ecu} marks an image", bench("no flash operations or no frames"))
         text = bench(f"{self._ecus[layout.ecu].marks} marks were programmed")
         return passed(f"{layout.ecu} marked nothing unchecked", text)

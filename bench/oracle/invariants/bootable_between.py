@@ -8,7 +8,7 @@ from bench.core.records import BootRecord, EcuLayout, FlashOperation
 from bench.oracle.bus import FunctionalRequest
 from bench.oracle.exchange import SESSION, Exchange
 from bench.oracle.facts import Facts, Source
-from bench.oracle.findings import Finding, at, bench, failed, passed, unseen
+from bench.oracle.findings import Finding, at, bench, failed, hidden, passed
 from bench.oracle.fold import Rule
 from bench.oracle.pairing import Requested
 from bench.oracle.situation import Situation
@@ -78,6 +78,6 @@ class ApplicationAtEveryBoot(Rule):
             return self._lost[layout.ecu]
         both = self.facts.watches(Source.BOOTS, layout.ecu) and self.facts.watches(Source.FRAMES, layout.channel)
         if not both:
-            return unseen(f"what {layout.ecu} boots in between was not observed", bench("no boots or no frames"))
+            return hidden(f"what {layout.ecu} boots in between", bench("no boots or no frames"))
         text = bench(f"{self._ecus[layout.ecu].boots} boots")
         return passed(f"{layout.ecu} booted into an application each time", text)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from bench.core.records import EcuLayout, VoltageRecord
 from bench.oracle.exchange import DOWNLOAD, TRANSFER, Exchange
 from bench.oracle.facts import Facts, Source
-from bench.oracle.findings import Finding, at, bench, failed, passed, unseen
+from bench.oracle.findings import Finding, at, bench, failed, hidden, passed
 from bench.oracle.fold import Rule
 from bench.oracle.pairing import AnsweredLate, Exchanged
 from bench.oracle.situation import Situation
@@ -70,7 +70,7 @@ class VoltageWasEnough(Rule):
         if layout.ecu in self._outside:
             return self._outside[layout.ecu]
         if not self.facts.watches(Source.VOLTAGES, layout.ecu):
-            return unseen(f"the voltage at {layout.ecu} was not observed", bench(f"no voltage of {layout.ecu}"))
+            return hidden(f"the voltage at {layout.ecu}", bench(f"no voltage of {layout.ecu}"))
         text = bench(f"{self._obeyed[layout.ecu]} erasures, downloads and blocks were obeyed")
         return passed(f"{layout.ecu} was programmed at no wrong voltage", text)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bench.core.records import ServerEvent, ServerViewRecord
 from bench.oracle.facts import Facts, Source
-from bench.oracle.findings import Finding, at, bench, failed, passed, unseen
+from bench.oracle.findings import Finding, at, bench, failed, hidden, passed
 from bench.oracle.fold import Rule
 from bench.oracle.result import Evidence
 from bench.oracle.situation import Situation
@@ -99,7 +99,7 @@ class BelievesItsOwnLog(Rule):
         if not self.facts.watches(Source.SERVER_EVENTS):
             return []
         if not self._asked:
-            return [unseen("the server's view was not read", bench("no server view"))]
+            return [hidden("what the server believes by itself", bench("no server view"))]
         return self._findings
 
 
