@@ -1,8 +1,8 @@
-"""`otabench`: the process around the command line. Ctrl-C and closed pipes are seen to before anything else is loaded.
+"""`otabench`: the process around the command line. Signals and closed pipes are seen to before anything else is loaded.
 
-Ctrl-C: while the program is being loaded it ends at once, since nothing has been begun. Later it asks
-`bench.core.stop.STOP`, which the loops obey. Whoever cannot wait presses it three times. Once the result is out,
-Ctrl-C changes nothing any more: the verdict's exit code stands.
+Ctrl-C, and SIGTERM (a cancelled job, `timeout`, a shutdown): while the program is being loaded they end it at once,
+since nothing has been begun. Later they ask `bench.core.stop.STOP`, which the loops obey. Whoever cannot wait presses
+Ctrl-C three times. Once the result is out, neither changes anything any more: the verdict's exit code stands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # the real `typing` is not loaded before the first handler is
 
     Handler = Callable[[int, FrameType | None], None]
 
-INTERRUPTED, UNWRITTEN = 130, 3
+SIGNAL_CODE = 128  # as bench.core.stop has it, which is not loaded yet
+UNWRITTEN = 3
 PATIENCE = 3
 """Which Ctrl-C ends the process at once, whatever it is doing."""
 LEFT = b"\ninterrupted: nothing half written is left\n"
@@ -28,42 +29,54 @@ FORCED = b"\ninterrupted at once: hidden .part folders may be left\n"
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    heeded = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN  # in the background of a shell script it is not
-    if heeded:
-        signal.signal(signal.SIGINT, _leave)
+    signals = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in signals:  # in the background of a shell script SIGINT is ignored, and stays so
+        signal.signal(number, _leave)
     from bench.cli import exit_code_of
     from bench.cli.pipes import flushed, outlive_readers
 
     outlive_readers()
-    if heeded:
-        signal.signal(signal.SIGINT, _asking())
+    handler = _asking()
+    for number in signals:
+        signal.signal(number, handler)
     code = exit_code_of(sys.argv[1:])
     if not flushed():
         code = code or UNWRITTEN
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
     """End the process: no file, folder or process of ours exists yet."""
     os.write(2, LEFT)
-    os._exit(INTERRUPTED)
+    os._exit(SIGNAL_CODE + number)
 
 
 def _asking() -> Handler:
+    """Return what both signals do. Only Ctrl-C counts as impatience.
+
+    `timeout` and init systems send SIGTERM to the process and to its group, so that it often comes twice within
+    microseconds: a second one must not break off what the first one began to restore. Their last word is SIGKILL.
+    """
     from bench.core.stop import STOP
 
-    presses = 0
+    presses = terminations = 0
 
     def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal presses
-        presses += 1
-        if presses >= PATIENCE:
-            os.write(2, FORCED)
-            os._exit(INTERRUPTED)
-        if presses > 1:
-            os.write(2, SLOW)
-        STOP.ask()
+        nonlocal presses, terminations
+        if number == signal.SIGTERM:
+            terminations += 1
+            if presses or terminations > 1:
+                return
+        else:
+            presses += 1
+            if presses >= PATIENCE:
+                os.write(2, FORCED)
+                os._exit(SIGNAL_CODE + number)
+            if presses > 1:
+                os.write(2, SLOW)
+        STOP.ask(number)
 
     return ask
 

@@ -12,8 +12,8 @@ from bench.core.clock import NS_PER_MS, Timer
 from bench.core.node import Incarnation, Node
 from bench.core.waveform import STEADY, Waveform
 from bench.core.world import World
-from bench.wire.uds import Nrc
 from bench.wire.supply_rules import SupplyRules
+from bench.wire.uds import Nrc
 
 
 def _nothing() -> None:

@@ -27,7 +27,7 @@ class OwnFirmware:
 
 
 def read_firmware(
-    files: BenchFiles, images: Mapping[str, Path], *, crop: bool, base: int, option: str = "--image"
+    files: BenchFiles, images: Mapping[str, Path], *, crop: bool, base: int | None, option: str = "--image"
 ) -> dict[str, OwnFirmware]:
     """Read the user's firmware and fit it to each ECU's region; `InputError` names what does not fit, and `option`."""
     known = [ecu.id for ecu in files.vehicle.ecus]

@@ -19,7 +19,7 @@ from bench.cli.run import run
 from bench.cli.usage import explained, shows_help, with_next_step
 from bench.core.errors import InputError, OtabenchError
 from bench.core.stop import STOP
-from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
+from bench.runs.exit_codes import EQUIPMENT, INPUT
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,7 +35,7 @@ def cli() -> None:
       otabench dashboard                   look at the results in a browser
 
     Exit codes: 0 all as expected, 1 a verdict failed, 2 wrong usage or input, 3 equipment error,
-    4 inconclusive, 130 interrupted.
+    4 inconclusive, 130 interrupted, 143 ended by SIGTERM.
     """
 
 
@@ -58,15 +58,16 @@ def exit_code_of(arguments: list[str]) -> int:
         _tell(error, with_next_step(told), debug)
         return INPUT
     except (KeyboardInterrupt, click.Abort):
-        STOP.withdraw()
         click.echo("\ninterrupted: nothing half written is left", err=True)
-        return INTERRUPTED
+        return STOP.exit_code
     except OtabenchError as error:
         _tell(error, with_next_step(error) if isinstance(error, InputError) else str(error), debug)
         return error.exit_code if error.exit_code != 1 else EQUIPMENT
     except Exception as error:  # the last resort: one message, never a bare traceback
         _tell(error, f"otabench failed: {type(error).__name__}: {error}\n  next    run it again with --debug", debug)
         return EQUIPMENT
+    finally:
+        STOP.withdraw()
     return result if isinstance(result, int) else 0
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from bench import __version__
 from bench.cli.options import debug_only
 from bench.cli.output import answers, messages
-from bench.core.clock import NS_PER_S, utc
+from bench.core.clock import EPOCH_NS, NS_PER_MS, NS_PER_S, utc
 from bench.core.errors import InputError
 from bench.core.records import BRS, EXTENDED, FrameRecord
 from bench.link.can_logs import ERROR, ESI, check_target, log_format, read_log, write_log
@@ -46,12 +46,15 @@ def log_of_run(result: RunResult, path: Path | None) -> None:
     if not record.frames.watched:
         raise InputError("this bench observes no bus: there are no frames to write", key="--can-log", found=str(path))
     ecus = {layout.ecu for layout in record.layouts}
+    shift_ns, frames = result.epoch_ns - EPOCH_NS, record.frames.items
     count = write_log(
         path,
-        record.frames.items,
+        [frame._replace(t_ns=frame.t_ns + shift_ns) for frame in record.frames.items]
+        if shift_ns
+        else record.frames.items,
         channels=tuple(dict.fromkeys(layout.channel for layout in record.layouts)),
-        sent_by={frame.sender for frame in record.frames.items} - ecus,
-        start_ns=0,
+        sent_by={frame.sender for frame in frames} - ecus,
+        start_ns=shift_ns // NS_PER_MS * NS_PER_MS,  # headers of ASC and BLF name the start to the millisecond
         directions=False,
     )
     messages().print(f"CAN log: {path} ({count} frames)", soft_wrap=True, markup=False)

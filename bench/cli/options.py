@@ -32,6 +32,13 @@ def common(command: Command) -> Command:
     return command
 
 
+base_option = click.option(
+    "--base",
+    metavar="ADDRESS",
+    help="Where a binary file begins, 0x… or decimal. Without it only .bin, .img and .raw are binaries, from 0 on.",
+)
+
+
 def debug_only(command: Command) -> Command:
     """Add --debug."""
     return click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")(command)
@@ -89,9 +96,9 @@ def image_options(pairs: tuple[str, ...]) -> dict[str, Path]:
     return images
 
 
-def firmware_options(pairs: tuple[str, ...], crop: bool, base: str) -> dict[str, Path]:
+def firmware_options(pairs: tuple[str, ...], crop: bool, base: str | None) -> dict[str, Path]:
     """Read `ECU=FILE` options; `--crop` and `--base` say how firmware is read, and are refused without any."""
-    idle = [text for text, given in (("--crop", crop), (f"--base {base}", base != "0")) if given]
+    idle = [text for text, given in (("--crop", crop), (f"--base {base}", base is not None)) if given]
     if idle and not pairs:
         raise InputError(
             f"{' and '.join(text.split()[0] for text in idle)} without --image",
@@ -103,8 +110,10 @@ def firmware_options(pairs: tuple[str, ...], crop: bool, base: str) -> dict[str,
     return image_options(pairs)
 
 
-def address_option(text: str) -> int:
-    """Read `--base`."""
+def address_option(text: str | None) -> int | None:
+    """Read `--base`; None where it was not given: then only a file whose suffix says so is read as a binary."""
+    if text is None:
+        return None
     try:
         value = int(text, 0)
     except ValueError:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.canlog import can_log_option, check_can_log, log_of_run
-from bench.cli.options import address_option, common, find, firmware_options
+from bench.cli.options import address_option, base_option, common, find, firmware_options
 from bench.cli.output import Watch, written
 from bench.cli.verdict import show
 from bench.rig.job import make_job
@@ -22,7 +22,7 @@ from bench.runs.replay import replay_run
 @click.option("--bench", "bench_name", help="Bench file, likewise.")
 @click.option("--image", "images", multiple=True, metavar="ECU=FILE", help="The firmware that the run used.")
 @click.option("--crop", is_flag=True, help="As in the run.")
-@click.option("--base", type=str, default="0", show_default=True, help="As in the run.")
+@base_option
 @can_log_option
 @common
 def replay(
@@ -31,7 +31,7 @@ def replay(
     bench_name: str | None,
     images: tuple[str, ...],
     crop: bool,
-    base: str,
+    base: str | None,
     can_log: Path | None,
     as_json: bool,
     out: Path,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.canlog import can_log_option, check_can_log, log_of_run
-from bench.cli.options import address_option, common, find, firmware_options
+from bench.cli.options import address_option, base_option, common, find, firmware_options
 from bench.cli.output import Watch, written
 from bench.cli.verdict import show
 from bench.rig.job import make_job
@@ -28,7 +28,7 @@ from bench.runs.runner import Runner
     help="Update this ECU with real firmware (HEX, SREC, TI-TXT, ELF, VBF, binary).",
 )
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
-@click.option("--base", type=str, default="0", show_default=True, help="Address of a binary file, as 0x… or decimal.")
+@base_option
 @can_log_option
 @common
 def run(
@@ -36,7 +36,7 @@ def run(
     bench_name: str,
     images: tuple[str, ...],
     crop: bool,
-    base: str,
+    base: str | None,
     can_log: Path | None,
     as_json: bool,
     out: Path,

@@ -18,8 +18,8 @@ NEVER_NS = 1 << 62
 """An instant that no run reaches."""
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
-"""Added whenever time is shown or signed; virtual time itself starts at 0."""
-_EPOCH_NS = round(EPOCH.timestamp()) * NS_PER_S
+"""Added whenever virtual time is shown or signed; it starts at 0. A real clock has a beginning of its own."""
+EPOCH_NS = int(EPOCH.timestamp()) * NS_PER_S
 
 
 class Timer(Protocol):
@@ -35,6 +35,10 @@ class Clock(Protocol):
     @property
     def virtual(self) -> bool:
         """Whether time is simulated."""
+
+    @property
+    def epoch_ns(self) -> int:
+        """The date that stands for 0, in nanoseconds since 1970: `EPOCH` in virtual time, else this machine's."""
 
     def now_ns(self) -> int:
         """Return nanoseconds since the start of the run."""
@@ -55,6 +59,16 @@ class Clock(Protocol):
         """Wait; nothing happens before `duration_ns` have gone by."""
 
 
+def utc(now_ns: int, epoch_ns: int = EPOCH_NS) -> datetime:
+    """Return the date that stands for `now_ns` of a run that began at `epoch_ns` (microseconds, rounded down)."""
+    return EPOCH + timedelta(microseconds=(epoch_ns - EPOCH_NS + now_ns) // NS_PER_US)
+
+
+def date_of(clock: Clock) -> datetime:
+    """Return the date that a clock shows: what goes into a real ECU or certificate check must be the real day."""
+    return utc(clock.now_ns(), clock.epoch_ns)
+
+
 class Instant(NamedTuple):
     """A moment twice: nanoseconds of the run, and nanoseconds since 1970, which go on over restarts."""
 
@@ -63,14 +77,9 @@ class Instant(NamedTuple):
 
 
 def instant(clock: Clock) -> Instant:
-    """Return now. The date is the machine's own in real time, in simulation EPOCH plus the run's time."""
+    """Return now; the date is the clock's own (`Clock.epoch_ns`)."""
     t_ns = clock.now_ns()
-    return Instant(t_ns, _EPOCH_NS + t_ns if clock.virtual else time.time_ns())
-
-
-def utc(now_ns: int) -> datetime:
-    """Return the date that stands for `now_ns` (EPOCH plus the run's time; microseconds)."""
-    return EPOCH + timedelta(microseconds=now_ns // NS_PER_US)
+    return Instant(t_ns, clock.epoch_ns + t_ns)
 
 
 class RealClock:
@@ -81,6 +90,8 @@ class RealClock:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._start_ns = time.monotonic_ns()
+        self.epoch_ns = time.time_ns()
+        """Taken once: a step of the machine's clock (NTP) moves no frame against another."""
         self._loop_start_s = self._loop.time()
 
     def now_ns(self) -> int:

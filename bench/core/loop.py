@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from bench.core.clock import NEVER_NS, NS_PER_S
+from bench.core.clock import EPOCH_NS, NEVER_NS, NS_PER_S
 from bench.core.errors import OtabenchError
 from bench.core.stop import STOP
 
@@ -76,6 +76,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop whose time is a number; it is also the `Clock` of a simulated run."""
 
     virtual = True
+    epoch_ns = EPOCH_NS
     _ready: deque[Any]
     _stopping: bool
 

@@ -41,6 +41,11 @@ class Incarnation:
         """Whether time is simulated."""
         return self._clock.virtual
 
+    @property
+    def epoch_ns(self) -> int:
+        """See `Clock.epoch_ns`."""
+        return self._clock.epoch_ns
+
     def now_ns(self) -> int:
         """Return the run's time."""
         return self._clock.now_ns()

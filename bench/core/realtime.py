@@ -32,7 +32,21 @@ def run_on_clock(main: Callable[[Clock], Coroutine[Any, Any, T]], *, virtual: bo
 
 
 async def _with_real_clock(main: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
     assert task is not None
-    with STOP.telling(lambda: loop.call_soon_threadsafe(task.cancel)):
+    with STOP.telling(_OneCancellation(task).ask):
         return await main(RealClock())
+
+
+class _OneCancellation:
+    """Cancels a task the first time it is asked: a second cancellation would break off what the first one restores."""
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task, self._loop = task, task.get_loop()
+        self._done = False
+
+    def ask(self) -> None:
+        """Cancel, from within a signal handler of any thread."""
+        if not self._done:
+            self._done = True
+            self._loop.call_soon_threadsafe(self._task.cancel)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from bench.core.clock import EPOCH, NS_PER_US
+from bench.core.clock import NS_PER_US
 from bench.core.errors import InputError
 from bench.core.records import FrameRecord
 from bench.evidence.build import view_of
@@ -20,7 +20,6 @@ from bench.oracle.result import RunResult
 
 JUNIT, VERDICTS, VIEW, JOURNAL = "junit.xml", "verdicts.json", "view.json", "journal.jsonl"
 INPUTS = "inputs"
-EPOCH_US = int(EPOCH.timestamp()) * 1_000_000
 OUT_HINT = "name another folder with --out DIR"
 
 
@@ -108,11 +107,11 @@ def can_logs(result: RunResult) -> dict[str, str]:
         return {}
     logs: dict[str, list[str]] = {layout.channel: [] for layout in result.record.layouts}
     for frame in result.record.frames.items:
-        logs.setdefault(frame.channel, []).append(candump_line(frame))
+        logs.setdefault(frame.channel, []).append(candump_line(frame, result.epoch_ns))
     return {safe_name(channel): "".join(lines) for channel, lines in logs.items()}
 
 
-def candump_line(frame: FrameRecord) -> str:
-    """Return `(1893456000.123456) can0 7A0#0322F195` with its line end."""
-    seconds, microseconds = divmod(EPOCH_US + frame.t_ns // NS_PER_US, 1_000_000)
+def candump_line(frame: FrameRecord, epoch_ns: int) -> str:
+    """Return `(1893456000.123456) can0 7A0#0322F195` with its line end, for a run that began at `epoch_ns`."""
+    seconds, microseconds = divmod((epoch_ns + frame.t_ns) // NS_PER_US, 1_000_000)
     return f"({seconds}.{microseconds:06d}) {frame.channel} {frame.candump()}\n"

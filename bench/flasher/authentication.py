@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from bench.config import MAX_FILE_BYTES, read_bytes
-from bench.core.clock import utc, wall_utc
+from bench.core.clock import date_of
 from bench.core.errors import InputError
 from bench.flasher.authentication_services import (
     ServerSays,
@@ -91,7 +91,7 @@ def _challenge(ctx: FlashContext, credential: Credential) -> bytes:
 
 def _check_ecu(ctx: FlashContext, said: ServerSays, authority: x509.Certificate, own: bytes) -> None:
     """Verify the ECU's chain at the run's date (in real time: this machine's) and its signature on the challenges."""
-    at = utc(ctx.clock.now_ns()) if ctx.clock.virtual else wall_utc()
+    at = date_of(ctx.clock)
     demands = Demands(authority=authority, at=at, purpose=SERVER)
     try:
         key = verify_chain(said.chain, demands)

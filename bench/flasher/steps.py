@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from bench.core.clock import utc
+from bench.core.clock import date_of
 from bench.flasher import services
 from bench.flasher.authentication import authenticate
 from bench.flasher.blocks import program_blocks
@@ -155,7 +155,7 @@ async def _seed_and_key(ctx: FlashContext) -> None:
 
 async def fingerprint(ctx: FlashContext) -> None:
     """2E F15A: date (BCD yymmdd) and the tester's id."""
-    date = bytes.fromhex(utc(ctx.clock.now_ns()).strftime("%y%m%d"))
+    date = bytes.fromhex(date_of(ctx.clock).strftime("%y%m%d"))
     tester_id = ctx.recipe.fingerprint.tester_id.encode("ascii")
     await ctx.client.call(write_did(ctx.recipe.dids.fingerprint, date + tester_id))
 

@@ -144,7 +144,7 @@ def _taken(ecu: EcuEntry, path: Path, header: ImageHeader, signing: Signing) -> 
 def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, simulated: bool) -> OrderedEcu:
     version, counter = _release(path, signing)
     images = {ecu.id: path}
-    firmware = read_firmware(files, images, crop=signing.crop, base=signing.base or 0, option="ECU=FILE")[ecu.id]
+    firmware = read_firmware(files, images, crop=signing.crop, base=signing.base, option="ECU=FILE")[ecu.id]
     try:
         image = sign_image(
             firmware.data,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bench.agent.vehicle import EcuAccess
 from bench.assembly.channels import note_pacing, open_buses, stays_here
@@ -50,6 +51,8 @@ class FlashResult:
 
     ecus: tuple[FlashedEcu, ...]
     duration_ns: int
+    epoch_ns: int
+    """The date that stands for time 0 of the trace, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     interrupted: bool
     frames: tuple[FrameRecord, ...]
     journal: tuple[bytes, ...]
@@ -99,7 +102,7 @@ def run_flash(
         world = World(clock, seed)
         task = asyncio.current_task()
         assert task is not None
-        started(lambda: void(task.get_loop().call_soon(task.cancel)))
+        started(lambda: _cancel_soon(task))
         with open_buses(world, order.files) as buses:
             life = await _ready_bench(world, order.files, buses, seed)
             accesses = ecu_links(order.files, buses, life)
@@ -108,8 +111,10 @@ def run_flash(
     return run_on_clock(main, virtual=order.files.bench.clock == "virtual")
 
 
-def void(_value: object) -> None:
-    """Drop a value."""
+def _cancel_soon(task: asyncio.Task[Any]) -> None:
+    """Cancel a job from within a signal handler, which may come when the job is over and its loop closed."""
+    if not task.get_loop().is_closed():
+        task.get_loop().call_soon(task.cancel)
 
 
 async def _ready_bench(world: World, files: BenchFiles, buses: Mapping[str, CanBus], seed: int) -> Incarnation:
@@ -154,6 +159,7 @@ async def flash_order(
     return FlashResult(
         ecus=tuple(_flashed(world, order.files, outcome, confirmed) for outcome in session.outcomes()),
         duration_ns=end_ns - start_ns,
+        epoch_ns=world.clock.epoch_ns,
         interrupted=interrupted,
         frames=world.journal.frames(),
         journal=trace.lines,

@@ -16,6 +16,7 @@ from bench.images.memory import ADDRESS_SPACE_BYTES, MemoryImage, Overlap, Segme
 from bench.images.odx import read_sessions
 from bench.images.text_files import TEXT_FORMATS, read_text
 from bench.images.vbf import read_vbf
+from bench.wire.image_header import MAGIC as SIGNED_MAGIC
 
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 """The largest memory image that is read."""
@@ -32,7 +33,7 @@ _SUFFIXES = {
 FORMATS = ("ihex", "srec", "ti_txt", "elf", "vbf", "odx", "binary")
 
 
-def read_image(path: Path, *, binary_base: int = 0, file_format: str | None = None) -> MemoryImage:
+def read_image(path: Path, *, binary_base: int | None = None, file_format: str | None = None) -> MemoryImage:
     """Read a firmware file into a memory image: as `read_firmware`, but packed blocks are refused."""
     return plain_image(read_firmware(path, binary_base=binary_base, file_format=file_format), path)
 
@@ -55,7 +56,8 @@ def plain_image(firmware: Firmware, path: Path) -> MemoryImage:
 def read_firmware(
     path: Path,
     *,
-    binary_base: int = 0,
+    binary_base: int | None = None,
+    base_option: str = "--base",
     file_format: str | None = None,
     session: str | None = None,
     later_wins: bool = False,
@@ -63,7 +65,9 @@ def read_firmware(
     """Read a firmware file.
 
     The format is the file's suffix, else told from its first bytes, or `file_format` (one of `FORMATS`).
-    `binary_base` is where a raw binary starts; the other formats have addresses of their own.
+    `binary_base` is where a raw binary starts, 0 by default; the other formats have addresses of their own.
+    Any file at all can be read as a raw binary, so one that neither its suffix nor its first bytes call firmware is
+    refused unless `binary_base` says that it is meant; `base_option` is how the user gives it.
     `session` names the flash session of an ODX-F or PDX file; it may be left out where there is one alone.
     In text formats an address given twice is refused, unless `later_wins`: then the record further down counts.
     `InputError` names file and line (or offset) of what is damaged.
@@ -73,7 +77,9 @@ def read_firmware(
         allowed = "none; ODX-F and PDX files have flash sessions"
         raise InputError("this file has no flash sessions", file=str(path), key="--session", allowed=allowed)
     if chosen == "binary":
-        return Firmware(chosen, _binary(raw, binary_base, path))
+        if binary_base is None and file_format is None:
+            _refuse_any_file(raw, path, base_option)
+        return Firmware(chosen, _binary(raw, binary_base or 0, path))
     with _told_about(path, chosen):
         if chosen == "odx":
             firmware = _odx_firmware(read_sessions(raw, path, limit_bytes=MAX_TEXT_BYTES), session, path)
@@ -133,6 +139,21 @@ def _sniffed(raw: bytes) -> str:
     if b"<ODX" in raw[:4096] and raw.lstrip().startswith(b"<"):
         return "odx"
     return {b":": "ihex", b"S": "srec", b"@": "ti_txt"}.get(raw[:1], "binary")
+
+
+def _refuse_any_file(raw: bytes, path: Path, base_option: str) -> None:
+    """`InputError` for a file of which nothing says that it is firmware: notes, a table, the wrong download."""
+    if format_of_suffix(path) == "binary" or raw.startswith(SIGNED_MAGIC):
+        return
+    binaries = [suffix for suffix, name in _SUFFIXES.items() if name == "binary"]
+    raise InputError(
+        "nothing says that this file is firmware",
+        file=str(path),
+        key=base_option,
+        found=f"{f'the suffix {path.suffix}' if path.suffix else 'no suffix'}, and the bytes of no known format",
+        allowed=f"a raw binary named {', '.join(binaries)}, or {base_option} with the address of its first byte",
+        hint=f"if these bytes are firmware, say where they begin: {base_option} 0x…",
+    )
 
 
 def _binary(raw: bytes, base: int, path: Path) -> MemoryImage:

@@ -128,7 +128,9 @@ class CanAdapter:
         self._on_their_way: list[tuple[CanFrame, int, int]] = []
         self._changed = threading.Condition()
         self._in_order = threading.Lock()
-        """Held from handing a frame over to telling so: an answer must not be told of before its question."""
+        """Held from handing a frame over to dating and telling it, and while a frame that was heard is dated and told:
+        an answer must stand behind its question, in order and in time. Dated before the lock was free, a consecutive
+        frame once stood before the flow control that allowed it (ISO 15765-2, 9.6.5), in 3 of 39,031 frames."""
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=work, name=f"{spec.name} {name}", daemon=True)
@@ -176,8 +178,13 @@ class CanAdapter:
                     return
                 continue
             failures = 0
-            if message is not None:
+            if message is None:
+                continue
+            if self._echoes:  # the interface keeps the order: our own frame comes back before what answers it
                 self._heard(message, self._clock.now_ns())
+            else:
+                with self._in_order:
+                    self._heard(message, self._clock.now_ns())
 
     def _heard(self, message: can.Message, t_ns: int) -> None:
         if message.is_error_frame:
@@ -186,15 +193,10 @@ class CanAdapter:
             return
         frame = from_message(message)
         token = self._whose_echo(frame, t_ns) if self._repeats or not message.is_rx else None
-        if token is not None:
-            if self._echoes:
-                self._post(Sent(token, t_ns))
-            return
-        if self._echoes:  # the interface keeps the order: our own frame comes back before what answers it
+        if token is None:
             self._post(Heard(frame, t_ns))
-            return
-        with self._in_order:
-            self._post(Heard(frame, t_ns))
+        elif self._echoes:
+            self._post(Sent(token, t_ns))
 
     def _whose_echo(self, frame: CanFrame, t_ns: int) -> int | None:
         """Return the token of our own frame that came back, or None: another node sent this one."""
@@ -248,22 +250,25 @@ class CanAdapter:
             with self._changed:
                 self._on_their_way.append((from_message(message), token, self._clock.now_ns()))
         try:
-            if self._echoes:
-                return self._send_patiently(message)
-            with self._in_order:
-                self._send_patiently(message)
-                self._post(Sent(token, self._clock.now_ns()))
+            self._send_patiently(message, None if self._echoes else token)
         except BaseException:
             with self._changed:
                 self._on_their_way = [each for each in self._on_their_way if each[1] != token]
             raise
 
-    def _send_patiently(self, message: can.Message) -> None:
-        """Send; a full transmit queue is waited for, at most `SEND_LIMIT_S`."""
+    def _send_patiently(self, message: can.Message, token: int | None) -> None:
+        """Send; a full transmit queue is waited for, at most `SEND_LIMIT_S`. With a token, post that it is sent.
+
+        Between two attempts the reader goes on: what comes while our frame still waits is no answer to it.
+        """
         end_ns = self._clock.now_ns() + round(SEND_LIMIT_S * NS_PER_S)
         while True:
             try:
-                return self._bus.send(message, timeout=SEND_LIMIT_S)
+                if token is None:
+                    return self._bus.send(message, timeout=SEND_LIMIT_S)
+                with self._in_order:
+                    self._bus.send(message, timeout=SEND_LIMIT_S)
+                    return self._post(Sent(token, self._clock.now_ns()))
             except can.CanOperationError as error:
                 if error.error_code not in FULL_QUEUE or self._clock.now_ns() >= end_ns or self._stop.is_set():
                     raise

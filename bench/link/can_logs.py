@@ -24,7 +24,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
-from bench.core.clock import EPOCH, NS_PER_MS, NS_PER_S, NS_PER_US, utc
+from bench.core.clock import EPOCH_NS, NS_PER_MS, NS_PER_S, NS_PER_US, utc
 from bench.core.errors import EquipmentError, InputError
 from bench.core.records import BRS, EXTENDED, FD, REMOTE, FrameRecord
 from bench.link.can_log_blf import checked_blf
@@ -41,7 +41,6 @@ TX, RX = "Tx", "Rx"
 """What stands for the sender in a frame that was read from a log."""
 SUFFIXES = (".log", ".asc", ".blf")
 ALLOWED = ".log (candump), .asc (Vector ASCII), .blf (Vector binary)"
-EPOCH_NS = int(EPOCH.timestamp()) * NS_PER_S
 FIRST_DATE_NS, LAST_DATE_NS = 631_152_000 * NS_PER_S, 2**33 * NS_PER_S
 """1990: what is below is no date; 2242: what is above is no time."""
 LONGEST_NS = 2**32 * NS_PER_S

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bench.core.clock import EPOCH_NS
 from bench.core.journal import Trace
 from bench.core.records import RunRecord
 
@@ -86,6 +87,9 @@ class RunResult:
     inputs: Mapping[str, bytes]
     """Copies of the input files, by their name below `inputs/`."""
     defect: str | None = None
+    epoch_ns: int = EPOCH_NS
+    """The date that stands for run time 0, in nanoseconds since 1970; in real time this machine's, so that what
+    another tool recorded on the same bus can be laid beside our logs."""
     notes: tuple[str, ...] = ()
     """What a reader must know: a fault never reached, segments left out, a crash."""
     firmware_options: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ def make_job(
     seed: int = 1,
     images: Mapping[str, Path] | None = None,
     crop: bool = False,
-    binary_base: int = 0,
+    binary_base: int | None = None,
     progress: Callable[[Progress], None] = _silent,
 ) -> Job:
     """Read all files and return the job; everything wrong with them is an `InputError` here, before anything runs."""
@@ -67,10 +67,10 @@ def make_job(
     )
 
 
-def _firmware_options(images: Mapping[str, Path], crop: bool, base: int) -> tuple[str, ...]:
+def _firmware_options(images: Mapping[str, Path], crop: bool, base: int | None) -> tuple[str, ...]:
     words = [word for ecu, path in images.items() for word in ("--image", f"{ecu}={path}")]
     words += ["--crop"] if crop else []
-    return (*words, *(("--base", f"0x{base:X}") if base else ()))
+    return (*words, *(("--base", f"0x{base:X}") if base is not None else ()))
 
 
 def _left_out(ecu: str, firmware: OwnFirmware) -> str:

@@ -79,9 +79,9 @@ class BenchRig:
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
         self._driven_ns = 0
+        self._built_ns = world.clock.now_ns()
         self._layouts = ecu_layouts(files)
         self._quiet = Quiet(world, self._layouts, _functional_requests(files))
-        self._built_ns = world.clock.now_ns()
         self.points = PointTable()
         self._readings: Watched[DidReading] = UNWATCHED
         self._agent_files: Watched[StoredFile] = UNWATCHED
@@ -153,7 +153,7 @@ class BenchRig:
 
         Returns whether it became quiet.
         """
-        await self._place_order()
+        await self._place_orders()
         self._injector.arm()
         self._drive_off()
         self._vehicle.power_on()
@@ -187,13 +187,13 @@ class BenchRig:
             self._world.clock.call_at_ns(when_ns, self.change_car, step.key, step.value, "drive")
             self._driven_ns = max(self._driven_ns, when_ns)
 
-    async def _place_order(self) -> None:
+    async def _place_orders(self) -> None:
         admin = self._server.ports.admin
         await admin.add_vehicle(self._account, exchange_public_key(f"vehicle {self._account.dev_id}"))
-        images = [(ecu, image.file) for ecu, image in self._images.target.items()]
-        package = build_package(self._scenario.order.package, images, signing_key(PACKAGE_KEY))
-        package_id = await admin.upload_package(package)
-        await admin.place_order(self._account.vin, package_id)
+        for order, brings in zip(self._scenario.orders, self._images.orders, strict=True):
+            images = [(ecu, image.file) for ecu, image in brings.items()]
+            package_id = await admin.upload_package(build_package(order.package, images, signing_key(PACKAGE_KEY)))
+            await admin.place_order(self._account.vin, package_id)
 
     async def _until_quiet(self, end_ns: int) -> bool:
         """Look ten times a second whether the order is closed, the agent idle and every fault over."""
@@ -331,7 +331,7 @@ class BenchRig:
     def _references(self) -> tuple[ImageReference, ...]:
         return tuple(
             ImageReference(ecu, role, image.header.version, image.header.encode(), image.data)
-            for role, images in (("installed", self._images.installed), ("target", self._images.target))
+            for role, images in (("installed", self._images.installed), *(("target", o) for o in self._images.orders))
             for ecu, image in images.items()
         )
 

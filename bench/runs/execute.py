@@ -28,6 +28,8 @@ class Execution:
     points: PointTable
     trace: Trace
     virtual_ns: int
+    epoch_ns: int
+    """The date at which the run began, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     wall_s: float
     crash: PartCrashed | None
     quiet: bool
@@ -65,6 +67,7 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
                 points=rig.points,
                 trace=world.journal.trace(),
                 virtual_ns=clock.now_ns(),
+                epoch_ns=clock.epoch_ns,
                 wall_s=watch.elapsed_s(),
                 crash=world.crash,
                 quiet=quiet,

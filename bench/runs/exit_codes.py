@@ -1,4 +1,4 @@
-"""Exit codes (`docs/contracts.md`): of several the first of 130, 2, 1, 3, 4."""
+"""Exit codes (`docs/contracts.md`): of several the first of 2, 1, 3, 4; that of a signal is `STOP`'s."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from bench.oracle.result import RunResult, Verdict
 
-AS_EXPECTED, FAILED, INPUT, EQUIPMENT, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 4, 130
-_STRONGEST_FIRST = (INTERRUPTED, INPUT, FAILED, EQUIPMENT, INCONCLUSIVE)
+AS_EXPECTED, FAILED, INPUT, EQUIPMENT, INCONCLUSIVE = 0, 1, 2, 3, 4
+_STRONGEST_FIRST = (INPUT, FAILED, EQUIPMENT, INCONCLUSIVE)
 
 
 def exit_code(results: Iterable[RunResult]) -> int:

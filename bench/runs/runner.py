@@ -30,7 +30,7 @@ class Runner:
 
     def golden(self, job: Job) -> Execution:
         """Return the fault-free execution that numbers the points and gives `live` its limit."""
-        order = job.scenario.model_dump_json(include={"order", "drive"})
+        order = job.scenario.model_dump_json(include={"order", "then", "drive"})
         setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
         key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
         if key not in self._golden:
@@ -129,6 +129,7 @@ def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution
         verdict=verdict,
         as_expected=_as_expected(job, verdict),
         virtual_s=execution.virtual_ns / NS_PER_S,
+        epoch_ns=execution.epoch_ns,
         wall_s=execution.wall_s,
         trace=execution.trace,
         record=record,

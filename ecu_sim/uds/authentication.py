@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from bench.core.clock import NS_PER_MS, utc
+from bench.core.clock import NS_PER_MS, date_of
 from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire.certificates import (
@@ -97,7 +97,7 @@ class AuthenticationLock:
             raise Refused(Nrc.CONFIGURATION_DATA_USAGE_FAILED)
         await self._life.sleep_ns(self._rules.verify_ms * NS_PER_MS)
         demands = Demands(
-            authority=derived_authority(self._rules.authority), at=utc(self._life.now_ns()), purpose=TESTER,
+            authority=derived_authority(self._rules.authority), at=date_of(self._life), purpose=TESTER,
             role=self._rules.role, revoked=self._rules.revoked,
         )  # fmt: skip
         try:

@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from typing import IO, Any
 import pytest
 
 from bench.cli import exit_code_of
+from tests.children import LIMIT_S, limited
 
-LIMIT_S = 120
-"""For a machine under load; nothing here waits that long when all is well."""
 IMPORT = "import time:"
 
 
@@ -64,7 +62,7 @@ class Process:
     def __init__(self, folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "bench")) -> None:
         environment = {**os.environ, "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-X", "importtime", *program, *arguments],
+            limited("-X", "importtime", *program, *arguments),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=folder,
@@ -107,9 +105,9 @@ class Process:
             return False
         return True
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Press Ctrl-C, or send another signal."""
+        self._process.send_signal(number)
 
     def end(self) -> Ended:
         """Wait for the end."""

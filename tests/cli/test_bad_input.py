@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.config import data_root
+from tests.children import limited
 
 Cli = Callable[..., Any]
 
@@ -198,10 +198,11 @@ def test_debug_shows_the_traceback(otabench: Cli) -> None:
     assert "Traceback" in ended.err
 
 
-def test_interrupt_ends_with_130_and_leaves_nothing_half_written(folder: Path) -> None:
-    """A real Ctrl-C in a real process, in the middle of a run in real time."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_ends_with_its_code_and_leaves_nothing_half_written(folder: Path, number: int, code: int) -> None:
+    """A real Ctrl-C or SIGTERM in a real process, in the middle of a run in real time."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "run", "healthy", "--bench", "realtime"],
+        limited("-m", "bench", "run", "healthy", "--bench", "realtime"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
@@ -210,9 +211,9 @@ def test_interrupt_ends_with_130_and_leaves_nothing_half_written(folder: Path) -
     watched = folder
     while not list(watched.glob("otabench-*/agent/account.json")):
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err.decode()
+    assert process.returncode == code, err.decode()
     assert b"Traceback" not in err
     assert not (folder / "reports").exists()
     assert not list(folder.glob("otabench-*"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import can
 import pytest
 
+from bench.core.clock import wall_utc
 from bench.core.records import BRS, EXTENDED, FD, FrameRecord
 from bench.link.can_logs import ERROR, RX, TX, read_log, write_log
 from bench.wire.can import ERROR_FRAME_BITS, CanFrame, frame_bits
@@ -58,6 +60,26 @@ def test_can_log_of_run_and_replay_hold_the_frames_of_the_report(otabench: Cli, 
         assert texts == [line.split()[2] for line in report.read_text().splitlines()]
         assert {message.arbitration_id for message in messages if not message.is_rx} == {0x7A0, 0x7A1, 0x7DF}
         assert otabench("canlog", name, "--json").json["frames"] == count
+
+
+def test_logs_of_a_run_in_real_time_carry_the_date_of_this_machine(otabench: Cli, folder: Path) -> None:
+    """What another tool recorded on the same bus can be laid beside them."""
+    began = wall_utc().timestamp()
+    runs = [
+        otabench("run", "forged_signature", "--bench", "realtime", "--json", "--can-log", name).json["runs"][0]
+        for name in ("out.log", "out.blf", "out.asc")
+    ]
+    ended = wall_utc().timestamp()
+    reports = [Path(run["report"]).with_name("can-can0.log") for run in runs]
+    assert Path("out.log").read_bytes() == reports[0].read_bytes()
+    stamps = [float(line.split()[0].strip("()")) for path in reports for line in path.read_text().splitlines()]
+    with can.LogReader("out.blf") as reader:
+        stamps += [message.timestamp for message in reader]
+    assert len(stamps) > 100
+    assert all(began <= stamp <= ended for stamp in stamps)
+    dates = otabench("canlog", "out.blf", "--json").json
+    assert began <= datetime.fromisoformat(dates["first"]).timestamp() <= ended
+    assert str(wall_utc().year) in Path("out.asc").read_text().splitlines()[0]
 
 
 @pytest.mark.skipif(shutil.which("log2asc") is None, reason="Debian's can-utils is not installed")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from rich.console import Console
 
-from bench.cli.flash.interrupts import gentle_interrupts
 from bench.cli.flash.output import FlashWatch, rate_and_left
 from bench.config import data_root
 from bench.core.stop import STOP
@@ -326,29 +323,31 @@ def test_rate_without_progress_is_not_invented() -> None:
 # Ctrl-C ---------------------------------------------------------------------------------------------
 
 INTERRUPTED = """
-import os, signal, sys
-from bench.cli import exit_code_of
-from bench.cli.flash_output import FlashWatch
-shown = FlashWatch.flash
+import os, sys
+from bench import __main__ as program
+from bench.cli.flash.output import FlashWatch
+shown, signals = FlashWatch.flash, [int(number) for number in sys.argv.pop(1).split(",")]
 def flash(self, event):
     shown(self, event)
-    if event.step == "download_image" and event.sent_bytes and not told:
-        told.append(os.kill(os.getpid(), signal.SIGINT))
-told = []
+    while event.step == "download_image" and event.sent_bytes and signals:
+        os.kill(os.getpid(), signals.pop())
 FlashWatch.flash = flash
-sys.exit(exit_code_of(sys.argv[1:]))
+program.main()
 """
 
 
 @pytest.mark.parametrize("bench", ["sim", "realtime"])
-def test_ctrl_c_restores_communication_and_dtc_setting_leaves_programming_and_exits_130(
-    folder: Path, firmware: str, bench: str
+@pytest.mark.parametrize(("signals", "code"), [("2", 130), ("15", 143), ("15,15", 143), ("15,2", 130)])
+def test_ctrl_c_and_sigterm_restore_communication_and_dtc_setting_leave_programming_and_have_their_code(
+    folder: Path, firmware: str, bench: str, signals: str, code: int
 ) -> None:
+    """SIGTERM comes twice from `timeout`: to the process and to its group."""
     arguments = ["flash", f"body={firmware}", *RELEASE, "--bench", bench, "--json"]
     ended = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ended.returncode == 130, ended.stderr
+        [sys.executable, "-c", INTERRUPTED, signals, *arguments],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == code, ended.stderr
     result = json.loads(ended.stdout)
     (ecu,) = result["ecus"]
     assert (result["outcome"], ecu["outcome"], ecu["step"]) == ("interrupted", "interrupted", "download_image")
@@ -364,12 +363,12 @@ def test_ctrl_c_restores_communication_and_dtc_setting_leaves_programming_and_ex
 
 def test_second_ctrl_c_ends_the_job_at_once() -> None:
     asked: list[str] = []
-    with gentle_interrupts() as interruptible:
+    with STOP.first_gently() as interruptible:
         interruptible(lambda: asked.append("stop"))
-        os.kill(os.getpid(), signal.SIGINT)
+        STOP.ask()
         assert asked == ["stop"]
         assert not STOP.asked
-        os.kill(os.getpid(), signal.SIGINT)
+        STOP.ask()
         with pytest.raises(KeyboardInterrupt):
             STOP.check()
         STOP.withdraw()

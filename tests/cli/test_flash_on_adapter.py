@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench.config import data_root
+from bench.core.clock import wall_utc
 
 Cli = Callable[..., Any]
 
@@ -33,6 +34,24 @@ def test_ecus_simulated_on_an_adapter_are_flashed_together(otabench: Cli, folder
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert [(ecu["ecu"], ecu["version"]) for ecu in ended.json["ecus"]] == [("body", "3.0.0"), ("gateway", "3.0.0")]
+
+
+def test_trace_and_fingerprint_of_a_job_in_real_time_carry_the_date_of_this_machine(
+    otabench: Cli, folder: Path, bench: Path
+) -> None:
+    """The programming date that goes into a real ECU (F15A, ISO 14229-1 annex C) must be the day of its programming."""
+    (folder / "body.bin").write_bytes(bytes(2048))
+    began = wall_utc()
+    ended = otabench(
+        "flash", "body=body.bin", "--version", "3.0.0", "--release-counter", "7", "--bench", str(bench), "--json"
+    )
+    assert ended.code == 0, ended.err
+    lines = (folder / ended.json["folder"] / "can-can0.log").read_text().splitlines()
+    stamps = [float(line.split()[0].strip("()")) for line in lines]
+    assert stamps == sorted(stamps)
+    assert began.timestamp() <= stamps[0] <= stamps[-1] <= wall_utc().timestamp()
+    days = {f"{day:%y%m%d}" for day in (began, wall_utc())}
+    assert any(f"2EF15A{day}" in line for line in lines for day in days)
 
 
 def test_dry_run_of_a_bench_with_an_adapter_opens_none(otabench: Cli, folder: Path, bench: Path) -> None:

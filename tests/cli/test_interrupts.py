@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.children import limited
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ended, Start
@@ -23,15 +24,15 @@ ONE_RUN = ("run", "power_cut_ecu", "--json")
 REAL_TIME = ("run", "healthy", "--bench", "realtime", "--json")
 
 
-def clean(ended: Ended, folder: Path) -> None:
-    """The end is one of the two that `docs/contracts.md` allows."""
+def clean(ended: Ended, folder: Path, code: int = 130) -> None:
+    """The end is one of the two that `docs/contracts.md` allows: whole, or ended with the signal's code."""
     assert "Traceback" not in ended.err
     assert "Exception ignored" not in ended.err
     left = [path.name for path in folder.iterdir() if path.name != "reports"]
     assert left == []
     runs = sorted((folder / "reports").glob("*/")) if (folder / "reports").exists() else []
     assert [run.name for run in runs if run.name.startswith(".") or not (run / "report.html").is_file()] == []
-    if ended.code == 130:
+    if ended.code == code:
         assert ended.out == ""
         assert "interrupted" in ended.err
     else:
@@ -39,11 +40,11 @@ def clean(ended: Ended, folder: Path) -> None:
         assert len(json.loads(ended.out)["runs"]) == len(runs)
 
 
-def interrupted(start: Start, arguments: tuple[str, ...], seconds: float) -> Ended:
+def interrupted(start: Start, arguments: tuple[str, ...], seconds: float, number: int = signal.SIGINT) -> Ended:
     process = start(*arguments)
     process.until_loaded(FIRST)
     if not process.ended_within(seconds):
-        process.interrupt()
+        process.interrupt(number)
     return process.end()
 
 
@@ -72,6 +73,23 @@ def test_ctrl_c_at_any_instant_of_a_run_in_real_time(start: Start, folder: Path,
     clean(interrupted(start, REAL_TIME, seconds), folder)
 
 
+@pytest.mark.parametrize("arguments", [STORY, ONE_RUN, REAL_TIME], ids=["demo", "run", "realtime"])
+@pytest.mark.parametrize("seconds", [0.02, 0.9, 1.6])
+def test_sigterm_ends_a_command_as_ctrl_c_does_with_143(
+    start: Start, folder: Path, arguments: tuple[str, ...], seconds: float
+) -> None:
+    clean(interrupted(start, arguments, seconds, signal.SIGTERM), folder, 143)
+
+
+def test_sigterm_while_the_program_is_loaded_ends_it_with_143(start: Start, folder: Path) -> None:
+    process = start("demo")
+    process.until_loaded("pydantic")
+    process.interrupt(signal.SIGTERM)
+    ended = process.end()
+    assert (ended.code, ended.out, ended.err.strip()) == (143, "", "interrupted: nothing half written is left")
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("hundredths", range(2, 251, 4))
 @pytest.mark.parametrize("arguments", [STORY, ONE_RUN, REAL_TIME], ids=["demo", "run", "realtime"])
@@ -98,7 +116,7 @@ def test_ctrl_c_while_the_result_is_being_printed_does_not_cut_it(folder: Path) 
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "demo", "--json"], stdout=writer, stderr=subprocess.PIPE, cwd=folder
+        limited("-m", "bench", "demo", "--json"), stdout=writer, stderr=subprocess.PIPE, cwd=folder
     )
     os.close(writer)
     with open(reader, "rb", buffering=0) as result:
@@ -145,11 +163,12 @@ def test_third_ctrl_c_ends_a_process_that_does_not_stop(start: Start, folder: Pa
     assert "interrupted at once" in ended.err
 
 
-def test_dashboard_ends_with_0(start: Start, folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_dashboard_ends_with_0(start: Start, folder: Path, number: int) -> None:
     (folder / "reports").mkdir()
     process = start("dashboard", "--port", "0")
     process.until_line("err", "dashboard: http://")
-    process.interrupt()
+    process.interrupt(number)
     ended = process.end()
     assert (ended.code, ended.out) == (0, "")
     assert "Traceback" not in ended.err

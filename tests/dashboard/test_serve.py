@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from bench.core.errors import InputError
 from bench.dashboard.app import create_app
 from bench.dashboard.serve import listen, serve
+from tests.children import limited
 
 PROGRAM = """
 import sys
@@ -23,8 +23,9 @@ serve(create_app(Path(sys.argv[1])), "127.0.0.1", 0, out=sys.stdout)
 
 
 def test_serve_prints_its_url_answers_and_ends_cleanly_on_ctrl_c(reports: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(reports)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        limited("-c", PROGRAM, str(reports)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[1]
         assert url.startswith("http://127.0.0.1:")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.clock import EPOCH_NS
 from bench.core.errors import InputError
 from bench.core.records import EXTENDED, FrameRecord
 from bench.evidence.contract import Run
@@ -57,11 +58,12 @@ def test_journal_file_hashes_to_the_trace_hash(result: RunResult, tmp_path: Path
     assert all(json.loads(line) for line in journal.splitlines())
 
 
-def test_candump_line_adds_the_epoch_to_virtual_time() -> None:
+def test_candump_line_adds_the_date_at_which_the_run_began() -> None:
     frame = FrameRecord(123_456_789, "can0", "agent", 0x7A0, 0, bytes.fromhex("0322F195"))
-    assert candump_line(frame) == "(1893456000.123456) can0 7A0#0322F195\n"
+    assert candump_line(frame, EPOCH_NS) == "(1893456000.123456) can0 7A0#0322F195\n"
     late = FrameRecord(61_000_000_999, "can1", "body", 0x18DA00F1, EXTENDED, b"")
-    assert candump_line(late) == "(1893456061.000000) can1 18DA00F1#\n"
+    assert candump_line(late, EPOCH_NS) == "(1893456061.000000) can1 18DA00F1#\n"
+    assert candump_line(late, 1_800_000_000_000_000_001) == "(1800000061.000001) can1 18DA00F1#\n"
 
 
 def test_can_log_has_a_line_per_frame_in_order(result: RunResult, tmp_path: Path) -> None:

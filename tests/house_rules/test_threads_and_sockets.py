@@ -7,7 +7,7 @@ import ast
 import pytest
 
 ADAPTERS = {
-    "bench/__main__.py": "Ctrl-C of the whole process: the handler only asks `bench.core.stop.STOP`",
+    "bench/__main__.py": "Ctrl-C and SIGTERM of the whole process: the handler only asks `bench.core.stop.STOP`",
     "bench/core/realtime.py": "Ctrl-C in real time: the handler wakes the loop, which cancels the run's task",
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/link/can_adapter.py": "python-can blocks: a thread reads an adapter, another writes and paces, in real time",
@@ -17,7 +17,6 @@ ADAPTERS = {
     "bench/serving/ecu_server.py": "a server ends by signals (SIGINT, SIGTERM), in real time only",
     "bench/link/can_logs.py": "python-can's readers and writers of log files: no bus, no thread",
     "bench/cli/doctor/command.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
-    "bench/cli/flash/interrupts.py": "Ctrl-C during a simulated flash job: the signal only asks the job's task to stop",
     "bench/flasher/key_helpers.py": "a supplier's key program or library blocks: in a thread in real time, else inline",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }

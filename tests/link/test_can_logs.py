@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vblf.reader import BlfReader
 
-from bench.core.clock import EPOCH, NS_PER_MS, NS_PER_S
+from bench.core.clock import EPOCH, EPOCH_NS, NS_PER_MS, NS_PER_S
 from bench.core.errors import EquipmentError, InputError
 from bench.core.records import BRS, EXTENDED, FD, REMOTE, FrameRecord
 from bench.evidence.write import candump_line
@@ -84,7 +84,7 @@ def test_candump_log_of_a_run_has_the_lines_of_the_report(frames: list[FrameReco
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.log"
         write_log(path, frames, directions=False)
-        assert path.read_text() == "".join(map(candump_line, in_order(frames)))
+        assert path.read_text() == "".join(candump_line(frame, EPOCH_NS) for frame in in_order(frames))
 
 
 def measured_loss_ns(suffix: str, folder: Path) -> int:

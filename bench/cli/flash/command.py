@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from bench.assembly.load import load_bench
-from bench.cli.flash.interrupts import gentle_interrupts
 from bench.cli.flash.output import (
     FlashWatch,
     outcome_of,
@@ -22,17 +21,18 @@ from bench.cli.flash.output import (
 )
 from bench.cli.flash.plan import plan_model, print_plan
 from bench.cli.image.keys import signer
-from bench.cli.options import common, find
+from bench.cli.options import address_option, base_option, common, find
 from bench.core.errors import InputError
+from bench.core.stop import STOP
 from bench.description.load import BenchFiles
 from bench.evidence.places import shown_path
 from bench.flasher.errors import ImageMismatch
 from bench.flashing.dry_run import dry_run
 from bench.flashing.order import FlashOrder, Signing, make_order
 from bench.flashing.run import FlashResult, is_simulated, run_flash, run_read
-from bench.runs.exit_codes import EQUIPMENT, INPUT, INTERRUPTED
+from bench.runs.exit_codes import EQUIPMENT, INPUT
 
-EXIT_CODES = {"flashed": 0, "failed": 1, "interrupted": INTERRUPTED}
+EXIT_CODES = {"flashed": 0, "failed": 1}
 
 
 @click.command(short_help="the flasher alone: program ECUs, read them, show the sequence")
@@ -42,7 +42,7 @@ EXIT_CODES = {"flashed": 0, "failed": 1, "interrupted": INTERRUPTED}
 @click.option("--version", "version", help="Version of firmware that has no signed header.")
 @click.option("--release-counter", type=click.IntRange(0, 2**32 - 1), help="Release counter of such firmware.")
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
-@click.option("--base", show_default="0", help="Address of a binary file, 0x… or decimal.")
+@base_option
 @click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key that signs; simulated: a test key.")
 @click.option("--one-by-one", is_flag=True, help="One ECU after the other, instead of all together.")
 @click.option("--read", is_flag=True, help="Read the identification of every ECU; nothing is changed.")
@@ -67,7 +67,7 @@ def flash(
     A file that `otabench image sign` made is used as it is. Other firmware (HEX, SREC, TI-TXT, ELF, VBF, binary) is
     wrapped in a header and signed, with --key, or with a test key where the vehicle is simulated.
 
-    Ctrl-C stops the job: what was switched off is switched on again, the ECUs leave the programming session.
+    Ctrl-C or SIGTERM stops the job: what was switched off is switched on again, the ECUs leave the programming session.
 
     \b
     Examples:
@@ -77,7 +77,7 @@ def flash(
       otabench flash --read --bench sim
 
     Exit codes: 0 all flashed and read back, 1 an ECU failed, 2 wrong input (its ECU was not touched), 3 equipment
-    error, or an ECU is silent when read, 130 interrupted.
+    error, or an ECU is silent when read, 130 interrupted, 143 ended by SIGTERM.
     """
     files = load_bench(find("benches", bench_name), vehicle)
     if read:
@@ -93,7 +93,7 @@ def flash(
 
 def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: bool) -> int:
     virtual = order.files.bench.clock == "virtual"
-    with FlashWatch() as watch, gentle_interrupts() if virtual else nullcontext(lambda _interrupt: None) as asked:
+    with FlashWatch() as watch, STOP.first_gently() if virtual else nullcontext(lambda _interrupt: None) as asked:
         try:
             result = run_flash(order, seed=seed, parallel=parallel, progress=watch.flash, started=asked)
         except ImageMismatch as mismatch:
@@ -109,8 +109,10 @@ def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: 
 
 
 def _exit_code(result: FlashResult) -> int:
-    """Return 2 where an image belongs to other hardware than answered: the first of 130, 2, 1 counts."""
-    if not result.interrupted and any(isinstance(ecu.outcome.error, ImageMismatch) for ecu in result.ecus):
+    """Return 2 where an image belongs to other hardware than answered: the first of 130 (143), 2, 1 counts."""
+    if result.interrupted:
+        return STOP.exit_code
+    if any(isinstance(ecu.outcome.error, ImageMismatch) for ecu in result.ecus):
         return INPUT
     return EXIT_CODES[outcome_of(result)]
 
@@ -196,16 +198,5 @@ def _signing(
         release_counter=release_counter if isinstance(release_counter, int) else None,
         key=signer(key, None) if isinstance(key, Path) else None,
         crop=bool(crop),
-        base=None if base is None else _address(str(base)),
+        base=address_option(None if base is None else str(base)),
     )
-
-
-def _address(base: str) -> int:
-    try:
-        address = int(base, 0)
-    except ValueError:
-        address = -1
-    if not 0 <= address < 2**32:
-        allowed = "0 to 0xFFFFFFFF, as 0x… or decimal"
-        raise InputError("--base is no address", key="--base", found=base, allowed=allowed)
-    return address

@@ -131,7 +131,7 @@ def write_flash(order: FlashOrder, result: FlashResult, shown: FlashResultJson, 
         (place / "result.json").write_text(shown.to_json(), encoding="utf-8")
         (place / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in result.journal))
         for channel in order.files.bench.channels:
-            lines = [candump_line(frame) for frame in result.frames if frame.channel == channel.name]
+            lines = [candump_line(frame, result.epoch_ns) for frame in result.frames if frame.channel == channel.name]
             (place / f"can-{channel.name}.log").write_text("".join(lines), encoding="ascii")
         for name, data in order_inputs(order).items():
             path = place / "inputs" / inner_path(name)

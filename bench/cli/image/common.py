@@ -21,7 +21,6 @@ from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeade
 SHOWN_RANGES = 20
 FILE = click.Path(path_type=Path)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-base_option = click.option("--base", default="0", show_default=True, help="Address of a binary file, 0x… or decimal.")
 session_option = click.option("--session", metavar="NAME", help="Which flash session of an ODX-F or PDX file.")
 
 

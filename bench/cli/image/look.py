@@ -14,10 +14,8 @@ from bench.cli.image.common import (
     FILE,
     SHOWN_RANGES,
     as_json_option,
-    base_option,
     described,
     hex_address,
-    number,
     print_json,
     print_rows,
     range_json,
@@ -25,7 +23,7 @@ from bench.cli.image.common import (
     signed_header,
 )
 from bench.cli.image.keys import key_options, verifier
-from bench.cli.options import debug_only
+from bench.cli.options import address_option, base_option, debug_only
 from bench.core.errors import InputError
 from bench.images.differences import Difference, differences
 from bench.images.firmware import Firmware, packing_words
@@ -40,7 +38,9 @@ from bench.images.readers import flash_sessions, plain_image, read_firmware
 @base_option
 @as_json_option
 @debug_only
-def info(file: Path, session: str | None, key: str | None, test_key: str | None, base: str, as_json: bool) -> int:
+def info(
+    file: Path, session: str | None, key: str | None, test_key: str | None, base: str | None, as_json: bool
+) -> int:
     """Show format, segments, start address and header of FILE; of ODX-F and PDX the flash sessions.
 
     \b
@@ -58,7 +58,7 @@ def info(file: Path, session: str | None, key: str | None, test_key: str | None,
     if len(sessions) > 1 and session is None:
         _show_sessions(file, sessions, as_json)
         return 0
-    firmware = read_firmware(file, binary_base=number("--base", base), session=session)
+    firmware = read_firmware(file, binary_base=address_option(base), session=session)
     found = described(file, firmware)
     good = None if public is None else _signed_by(firmware, public, file)
     if found["signed"] is not None:
@@ -184,7 +184,7 @@ def _session_json(session: FlashSession) -> dict[str, Any]:
 @base_option
 @as_json_option
 @debug_only
-def diff(a: Path, b: Path, base: str, as_json: bool) -> int:
+def diff(a: Path, b: Path, base: str | None, as_json: bool) -> int:
     """Compare the memory that A and B describe, whatever their formats.
 
     Bytes and addresses count; start addresses, record lengths and texts do not.
@@ -196,7 +196,7 @@ def diff(a: Path, b: Path, base: str, as_json: bool) -> int:
 
     Exit codes: 0 the same, 1 different, 2 a file is missing or damaged.
     """
-    binary_base = number("--base", base)
+    binary_base = address_option(base)
     images = [plain_image(read_firmware(file, binary_base=binary_base), file) for file in (a, b)]
     found = differences(*images)
     if as_json:

@@ -12,7 +12,6 @@ from bench.cli.image.common import (
     FILE,
     address_range,
     as_json_option,
-    base_option,
     described,
     hex_address,
     listed,
@@ -22,7 +21,7 @@ from bench.cli.image.common import (
     session_option,
     write_whole,
 )
-from bench.cli.options import debug_only
+from bench.cli.options import address_option, base_option, debug_only
 from bench.core.errors import InputError
 from bench.images.firmware import Firmware
 from bench.images.memory import ERASED, AddressRange, MemoryImage, Overlap
@@ -70,7 +69,7 @@ def convert(
     source: Path,
     target: Path,
     to: str | None,
-    base: str,
+    base: str | None,
     session: str | None,
     packed: bool,
     later_wins: bool,
@@ -92,7 +91,7 @@ def convert(
     Exit codes: 0 written, 2 wrong usage or input (nothing is written).
     """
     chosen = to or written_format(target)
-    firmware = read_firmware(source, binary_base=number("--base", base), session=session, later_wins=later_wins)
+    firmware = read_firmware(source, binary_base=address_option(base), session=session, later_wins=later_wins)
     image = _as_they_are(firmware, source) if packed and firmware.packed else plain_image(firmware, source)
     _finish(image, firmware.start_address, Shape(**shape), str(source), (target, chosen), as_json)
     return 0
@@ -117,7 +116,13 @@ def _as_they_are(firmware: Firmware, source: Path) -> MemoryImage:
 @click.option("-o", "--output", "target", required=True, type=FILE, metavar="OUT", help="The merged image.")
 @shaping
 def merge(
-    sources: tuple[str, ...], target: Path, later_wins: bool, to: str | None, base: str, as_json: bool, **shape: Any
+    sources: tuple[str, ...],
+    target: Path,
+    later_wins: bool,
+    to: str | None,
+    base: str | None,
+    as_json: bool,
+    **shape: Any,
 ) -> int:
     """Write the firmware of A, B, … as one image, OUT.
 
@@ -133,7 +138,7 @@ def merge(
     Exit codes: 0 written, 2 wrong usage or input (nothing is written).
     """
     chosen = to or written_format(target)
-    named = [_file_and_base(text, number("--base", base)) for text in sources]
+    named = [_file_and_base(text, address_option(base)) for text in sources]
     read = [(path, read_firmware(path, binary_base=at, later_wins=later_wins)) for path, at in named]
     image = merged([(str(path), plain_image(each, path)) for path, each in read], later_wins=later_wins)
     start = next((each.start_address for _path, each in read if each.start_address is not None), None)
@@ -141,7 +146,7 @@ def merge(
     return 0
 
 
-def _file_and_base(text: str, base: int) -> tuple[Path, int]:
+def _file_and_base(text: str, base: int | None) -> tuple[Path, int | None]:
     """Split `app.bin@0x8000`, unless a file has that very name."""
     name, at, address = text.rpartition("@")
     if not at or Path(text).exists():

@@ -72,7 +72,7 @@ def sign(
     private = signer(key, test_key)
     counter = number("--release-counter", ids["release_counter"])
     address = None if load_address is None else number("--load-address", load_address)
-    source = plain_image(read_firmware(file, binary_base=address or 0, session=session), file)
+    source = plain_image(read_firmware(file, binary_base=address, base_option="--load-address", session=session), file)
     first = source.segments[0].address if address is None else address
     if first > source.segments[0].address:
         raise InputError(
