@@ -11,10 +11,12 @@ from bench.core.records import FaultRecord, RunRecord, ServerEvent, ServerViewRe
 from bench.oracle.result import Verdict
 from tests.oracle.oracle_vectors import replace, tidy, truthful
 
+Entry = tuple[float, str, dict[str, Any]]
+"""An event: seconds, kind, data."""
 POLL = "urn:oma:at:dm:2.0:ClientInitiatedMgmt"
 
 
-def logged(record: RunRecord, v: ModuleType, *more: tuple[float, str, dict[str, object]]) -> RunRecord:
+def logged(record: RunRecord, v: ModuleType, *more: Entry) -> RunRecord:
     """Append events at instants in seconds, numbered behind the record's own."""
     own = record.server_events.items
     added = [v.event(own[-1].seq + n, round(t_s * v.S), kind, **data) for n, (t_s, kind, data) in enumerate(more, 1)]
@@ -68,9 +70,9 @@ def test_the_version_in_a_failure_is_not_judged_where_nobody_sees_executions(v: 
 
 # A registration ends -------------------------------------------------------------------------------------------
 
-REGISTERED = (8.1, "registered", {"dev_id": "IMEI:490154203237518", "repeated": True})
-FINAL = (8.2, "bootstrap_complete", {})
-SESSION = (8.3, "session_ended", {"session": "s1"})
+REGISTERED: Entry = (8.1, "registered", {"dev_id": "IMEI:490154203237518", "repeated": True})
+FINAL: Entry = (8.2, "bootstrap_complete", {})
+SESSION: Entry = (8.3, "session_ended", {"session": "s1"})
 
 
 def test_a_registration_that_never_becomes_final_fails(v: ModuleType, healthy: RunRecord) -> None:
@@ -98,7 +100,7 @@ def test_an_unwatched_log_is_not_observed(healthy: RunRecord) -> None:
 
 # Nothing is refused, sessions end, nobody hurries --------------------------------------------------------------
 
-REFUSED = (8.5, "message_refused", {"status": 409, "reason": "no such session"})
+REFUSED: Entry = (8.5, "message_refused", {"status": 409, "reason": "no such session"})
 
 
 def test_a_refused_message_fails(v: ModuleType, healthy: RunRecord) -> None:
@@ -122,11 +124,11 @@ def test_a_refusal_before_the_fault_is_not_explained_by_it(v: ModuleType, health
     assert tidy(record).verdict is Verdict.FAIL
 
 
-def started(t_s: float, session: str, alert: str = POLL) -> tuple[float, str, dict[str, object]]:
+def started(t_s: float, session: str, alert: str = POLL) -> Entry:
     return t_s, "session_started", {"session": session, "alert": alert}
 
 
-def ended(t_s: float, session: str) -> tuple[float, str, dict[str, object]]:
+def ended(t_s: float, session: str) -> Entry:
     return t_s, "session_ended", {"session": session}
 
 
@@ -149,7 +151,7 @@ def test_the_last_session_may_go_on_for_a_poll_interval(v: ModuleType, healthy: 
     assert tidy(logged(healthy, v, started(8.999, "s1"))).verdict is Verdict.FAIL
 
 
-def polls(gap_s: float) -> tuple[tuple[float, str, dict[str, object]], ...]:
+def polls(gap_s: float) -> tuple[Entry, ...]:
     return started(8.1, "s1"), ended(8.15, "s1"), started(8.1 + gap_s, "s2"), ended(8.15 + gap_s, "s2")
 
 
@@ -165,7 +167,7 @@ def test_a_poll_at_nine_tenths_of_the_interval_is_allowed(v: ModuleType, healthy
 
 def test_a_session_that_brings_an_order_or_a_notified_one_is_no_poll(v: ModuleType, healthy: RunRecord) -> None:
     first, end, second, last = polls(0.2)
-    order = (8.2, "order_refused_by_vehicle", {"order": "o1", "sc": 405})
+    order: Entry = (8.2, "order_refused_by_vehicle", {"order": "o1", "sc": 405})
     assert tidy(logged(healthy, v, first, end, order, second, last)).verdict is Verdict.PASS
     notified = (second[0], second[1], {**second[2], "alert": "urn:oma:at:dm:2.0:ServerInitiatedMgmt"})
     assert tidy(logged(healthy, v, first, end, notified, last)).verdict is Verdict.PASS
@@ -229,8 +231,10 @@ def test_a_store_that_lost_or_invented_an_event_fails(v: ModuleType, healthy: Ru
 def test_an_order_that_is_open_has_the_status_of_its_last_step(
     v: ModuleType, healthy: RunRecord, steps: tuple[str, ...], status: str
 ) -> None:
-    more = [(8.5, kind, {"order": "o2", "ecu": "body", "result_code": 1405, "version": ""}) for kind in steps]
-    placed = (
+    more: list[Entry] = [
+        (8.5, kind, {"order": "o2", "ecu": "body", "result_code": 1405, "version": ""}) for kind in steps
+    ]
+    placed: Entry = (
         8.4,
         "order_placed",
         {"order": "o2", "package_id": "autumn", "targets": [{"ecu": "body", "version": "3"}]},
