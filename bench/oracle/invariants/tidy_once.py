@@ -19,7 +19,6 @@ from bench.oracle.result import Evidence
 from bench.oracle.situation import Situation
 from bench.oracle.stream import Event
 
-
 AGENT = "agent"
 """The part of a `PowerRecord` that is the tester's computer."""
 
