@@ -68,8 +68,18 @@ class Injector:
         fault = self._faults[index]
         self._struck_ns[index] = self._world.clock.now_ns()
         self._world.journal.add(fault.point.part, "fault", str(fault.point))
-        world, over, limited = self._world, partial(self._note_over, index), partial(self._note_limits, index)
-        fault.kind.inject(Strike(fault.point, fault.parameters, fault.whom, world.offers, world.clock, over, limited))
+        world = self._world
+        fault.kind.inject(
+            Strike(
+                fault.point,
+                fault.parameters,
+                fault.whom,
+                world.offers,
+                world.clock,
+                restored=partial(self._note_over, index),
+                limited=partial(self._note_limits, index),
+            )
+        )
 
     def _note_over(self, index: int) -> None:
         self._over_ns[index] = self._world.clock.now_ns()

@@ -36,10 +36,6 @@ class FaultTargets:
         return [part for part, kind in self.parts.items() if kind in kinds]
 
 
-def _ignore(limits: str) -> None:
-    """Nobody keeps what could not be done."""
-
-
 @dataclass(frozen=True, slots=True)
 class Strike:
     """What a fault is handed when its point is reached."""
@@ -52,8 +48,8 @@ class Strike:
     clock: Clock
     restored: Callable[[], None]
     """To be called once a bounded fault is over."""
-    limited: Callable[[str], None] = _ignore
-    """To be called with what of the fault this bench cannot do."""
+    limited: Callable[[str], None]
+    """To be called with what of the fault this bench cannot do: it stands in the fault's record."""
 
     def port(self, port: Port[Offered]) -> Offered:
         """Return what the struck part, or the bench, offers."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.config import FileModel
 from bench.faults.kinds import AGENT, ECU, FaultKind, Strike
-from bench.ports.faults import DISK_CACHE, POWER, TORN_CELLS, WHOLE_VEHICLE
+from bench.ports.faults import POWER, TORN_CELLS, UNSYNCED_DATA, WHOLE_VEHICLE
 from bench.wire.disk_loss import DiskLoss
 
 
@@ -18,13 +18,13 @@ class CutParameters(FileModel):
     restore_after_ms: int = Field(default=200, ge=1, le=3_600_000)
 
 
-TornReading = Literal["mixed", "valid", "invalid", "changing", "ecc_error"]
-
-
 class AgentCutParameters(CutParameters):
     """How long the agent's computer is without power, and what its disk loses."""
 
     disk_loss: DiskLoss = DiskLoss.SEEDED
+
+
+TornReading = Literal["mixed", "valid", "invalid", "changing", "ecc_error"]
 
 
 class PowerCutParameters(CutParameters):
@@ -49,15 +49,19 @@ def _cut_and_tear(strike: Strike) -> None:
 
 
 def _cut_and_lose(strike: Strike) -> None:
-    limits = strike.port(DISK_CACHE).lose_as(strike.parameters.disk_loss)
-    if limits:
-        strike.limited(limits)
+    _lose(strike)
     _cut(strike)
 
 
-def _cut_tear_and_lose(strike: Strike) -> None:
-    strike.port(TORN_CELLS).tear_as(strike.parameters.torn_reads)
-    _cut_and_lose(strike)
+def _cut_all(strike: Strike) -> None:
+    _lose(strike)
+    _cut_and_tear(strike)
+
+
+def _lose(strike: Strike) -> None:
+    limits = strike.port(UNSYNCED_DATA).lose_as(strike.parameters.disk_loss)
+    if limits:
+        strike.limited(limits)
 
 
 KINDS = (
@@ -76,7 +80,7 @@ KINDS = (
         strikes=(AGENT,),
         parameters=AgentCutParameters,
         inject=_cut_and_lose,
-        ports=(POWER, DISK_CACHE),
+        ports=(POWER, UNSYNCED_DATA),
         bounded=True,
     ),
     FaultKind(
@@ -84,8 +88,8 @@ KINDS = (
         title="power cut of the whole vehicle",
         strikes=(ECU, AGENT),
         parameters=VehicleCutParameters,
-        inject=_cut_tear_and_lose,
-        ports=(POWER, TORN_CELLS, DISK_CACHE),
+        inject=_cut_all,
+        ports=(POWER, TORN_CELLS, UNSYNCED_DATA),
         bounded=True,
         whom=lambda point, parameters: WHOLE_VEHICLE,
     ),

@@ -104,6 +104,7 @@ class FlashContext:
 
     async def poll(self, probe: Callable[[], Awaitable[bool]]) -> None:
         """Probe a rebooting ECU until it gives the wanted answer; after `reboot_wait_ms` the last failure is raised."""
+        # ISO 14229-1 has no limit for a reboot: powerDownTime of 0x11 is for standby alone. The recipe sets one.
         deadline_ns = self.clock.now_ns() + self.recipe.timing.reboot_wait_ms * NS_PER_MS
         while True:
             try:

@@ -118,6 +118,7 @@ class BusGroup:
 
     async def enter_programming(self, ctx: Member) -> None:
         """Note that a job's ECU leaves its session for programming: from now on functional requests would hurt it."""
+        # Under the lock: a functional 10 03 under way must be through before this ECU leaves for 10 02.
         async with self._sending:
             ctx.entered_programming = True
             self.undo[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
@@ -161,6 +162,7 @@ class BusGroup:
         """Beat for ever. A frame that nobody acknowledges yet is waited for, so that no second one queues behind it."""
         payload, clock = functional_tester_present(), first.clock
         while True:
+            # The shortest interval counts: S3Server may differ between the ECUs of a bus (ISO 14229-2).
             interval_ms = min(ctx.recipe.timing.tester_present_interval_ms for ctx in self._kept_alive)
             await clock.sleep_ns(interval_ms * NS_PER_MS)
             if self.quiet or any(_wants_silence(ctx) for ctx in self._kept_alive):

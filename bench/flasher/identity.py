@@ -60,6 +60,7 @@ async def _confirm(client: UdsClient, recipe: Recipe, routine_id: int, version: 
     running = await identify(client, recipe)
     if running.version != version:
         raise VersionMismatch(version, running.version)
+    # By its own address: other ECUs of the bus are in their default session and shall stay there.
     client.adopt(await client.call(session_control(recipe.sessions.extended)))
     await _watch(client, recipe, clock)
     check_status(routine_id, await client.call(start_routine(routine_id)), recipe.check)
@@ -97,6 +98,7 @@ async def _text_or_empty(client: UdsClient, did: int) -> str:
     try:
         return text(await client.call(read_did(did)))
     except NegativeResponse as refusal:
+        # 0x31 alone means "no such identifier here" (ISO 14229-1, 0x22): nothing else tells who answers.
         if refusal.nrc != Nrc.REQUEST_OUT_OF_RANGE:
             raise
         return ""

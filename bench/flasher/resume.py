@@ -85,6 +85,7 @@ async def _image_progress(ctx: FlashContext) -> _Progress | None:
         return None
     if not image.is_of(ctx.job.image) or image.dirty_bytes == len(ctx.job.image):
         return None
+    # A mark over something else than this image: the other one is bootable and must not become a mixture of both.
     if image.mark == MARK_SET and not image.whole(ctx.job.image):
         return None
     return image
@@ -111,6 +112,7 @@ async def _ask(ctx: FlashContext, address: int, length_bytes: int) -> _Progress:
     record = await ctx.client.call(start_routine(routine_id, option))
     check_status(routine_id, record, ctx.recipe.check)
     echo, rest = record[1 : 1 + len(option)], record[1 + len(option) :]
+    # The record is the maker's own (ISO 14229-1 leaves it open): without the echo, another range's answer would pass.
     if echo != option or len(rest) != _RECORD.size:
         raise ProtocolViolation(f"routine 0x{routine_id:04X}: no progress of {option.hex(' ')}: {record[:16].hex(' ')}")
     progress = _Progress(*_RECORD.unpack(rest))

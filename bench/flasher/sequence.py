@@ -153,6 +153,7 @@ class FlashRun:
         if not (touched and ctx.state.touched):
             self.belief = belief_untouched("silent or as it was: it was not touched")
             return
+        # An ECU left in its programming session stays without application until S3 has run out (ISO 14229-2).
         if ctx.entered_programming:
             await _leave_programming(ctx)
         self.belief = await _believed(ctx)
@@ -178,6 +179,7 @@ async def _try_once(ctx: FlashContext) -> None:
     """Look who answers, then go through the recipe (or its end, when only the end is missing)."""
     ctx.try_started_ns = ctx.clock.now_ns()
     ctx.enter("identify", "pre")
+    # An ECU that is served a physical request takes no functional one meanwhile (ISO 14229-1, one service at a time).
     async with ctx.buses.asking(ctx):
         identity = await identify(ctx.client, ctx.recipe)
     _check_identity(ctx, identity)
@@ -212,6 +214,7 @@ def _first_step(ctx: FlashContext, identity: EcuIdentity) -> int:
 
 def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch) -> bool:
     """Whether another try could only do harm or the same again."""
+    # A failed erase may be the flash's mood of a moment; a failed check is a statement about bytes that were sent.
     if isinstance(error, CheckFailed):
         return error.routine_id != ctx.recipe.routines.erase
     if isinstance(error, VersionMismatch):

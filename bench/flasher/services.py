@@ -72,6 +72,7 @@ def session_control(session: int) -> Call[SessionTiming]:
 
     def read(response: Any) -> SessionTiming:
         data = services.DiagnosticSessionControl.interpret_response(response).service_data
+        # On the wire P2 counts milliseconds and P2* tens of them (ISO 14229-1, 0x10): udsoncan gives seconds for both.
         return SessionTiming(round(data.p2_server_max * 1000), round(data.p2_star_server_max * 1000))
 
     return Call(_bytes(services.DiagnosticSessionControl.make_request(session)), bytes((session,)), read)

@@ -127,6 +127,7 @@ async def _ask_for_programming(ctx: FlashContext) -> SessionTiming:
     except NegativeResponse as refusal:
         if refusal.nrc != Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION:
             raise
+    # The functional 10 03 was suppressed: nobody told that this ECU missed it (0x7E: not in this session).
     ctx.tally.count("extended_by_address")
     await ctx.client.call(session_control(ctx.recipe.sessions.extended))
     return await ctx.client.call(call)
@@ -262,6 +263,7 @@ async def dtc_on(ctx: FlashContext) -> None:
 
 async def clear_dtcs(ctx: FlashContext) -> None:
     """14 FFFFFF: what the update itself made the ECU note is no fault of the car."""
+    # After 85 01: cleared before, what the ECU still misses would be stored again at once.
     await ctx.client.call(services.clear_dtcs())
 
 

@@ -21,6 +21,8 @@ def block_payload_bytes(max_block_length: int, memory: Memory) -> int:
 
     ProtocolViolation when the ECU's block holds no payload at all.
     """
+    # A block that ends within a program unit makes the bootloader keep its rest until the next one comes, and a power
+    # cut then loses bytes that were acknowledged.
     fits = min(max_block_length, memory.block_limit_bytes) - BLOCK_OVERHEAD_BYTES
     if fits < 1:
         raise ProtocolViolation(f"maxNumberOfBlockLength {max_block_length} leaves no room for data")

@@ -36,11 +36,11 @@ class TornCells(Protocol):
         """
 
 
-class DiskCache(Protocol):
-    """What a computer's disk has not synced."""
+class UnsyncedData(Protocol):
+    """What a computer's disk has not made durable when its power is cut."""
 
     def lose_as(self, loss: DiskLoss) -> str:
-        """Say what the next cut leaves of it; returns what of that this bench cannot do, "" when it does all of it."""
+        """Say what the next cut leaves of it; returns what of that this bench cannot do, "" when it does all."""
 
 
 class SupplyLine(Protocol):
@@ -102,7 +102,7 @@ SignForHardware = Callable[[bytes, str, str], bytes]
 
 POWER: Final = Port[PowerSwitch]("power")
 TORN_CELLS: Final = Port[TornCells]("torn cells")
-DISK_CACHE: Final = Port[DiskCache]("disk cache")
+UNSYNCED_DATA: Final = Port[UnsyncedData]("unsynced data")
 SUPPLY: Final = Port[SupplyLine]("supply")
 STORED_BITS: Final = Port[StoredBits]("stored bits")
 ECU_RULES: Final = Port[EcuRules]("rules of ISO 14229")

@@ -20,7 +20,7 @@ from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.ports.can import CanBus
-from bench.ports.faults import DISK_CACHE, MESSAGES, PACKAGE_PATH, POWER
+from bench.ports.faults import MESSAGES, PACKAGE_PATH, POWER, UNSYNCED_DATA
 from bench.wire.disk_loss import DiskLoss
 
 HTTP_TIMEOUT_S = 30.0
@@ -52,7 +52,7 @@ class AgentNode:
         self.node = Node(world, "agent", self._boot)
         self._cuts = 0
         world.offers.offer(POWER, self, "agent")
-        world.offers.offer(DISK_CACHE, self, "agent")
+        world.offers.offer(UNSYNCED_DATA, self, "agent")
         world.offers.offer(PACKAGE_PATH, self.tamper, "agent")
         world.offers.offer(MESSAGES, self.tamper, "agent")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.core.offers import Offered, Offers, Port
 from bench.core.waveform import Waveform
-from bench.ports.faults import DISK_CACHE, POWER, SUPPLY, TORN_CELLS, WHOLE_VEHICLE
+from bench.ports.faults import POWER, SUPPLY, TORN_CELLS, UNSYNCED_DATA, WHOLE_VEHICLE
 from bench.wire.disk_loss import DiskLoss
 
 
@@ -23,8 +23,8 @@ class WholeVehicle:
         """Offer what the parts offer, under the name of the whole vehicle."""
         self._offers.offer(POWER, self, WHOLE_VEHICLE)
         self._offers.offer(TORN_CELLS, self, WHOLE_VEHICLE)
+        self._offers.offer(UNSYNCED_DATA, self, WHOLE_VEHICLE)
         self._offers.offer(SUPPLY, self, WHOLE_VEHICLE)
-        self._offers.offer(DISK_CACHE, self, WHOLE_VEHICLE)
 
     def cut(self, cause: str) -> None:
         """See `PowerSwitch`."""
@@ -42,8 +42,9 @@ class WholeVehicle:
             cells.tear_as(reads)
 
     def lose_as(self, loss: DiskLoss) -> str:
-        """See `DiskCache`."""
-        return "; ".join(limits for cache in self._each(DISK_CACHE) if (limits := cache.lose_as(loss)))
+        """See `UnsyncedData`."""
+        limits = [data.lose_as(loss) for data in self._each(UNSYNCED_DATA)]
+        return "; ".join(limit for limit in limits if limit)
 
     def follow(self, waveform: Waveform, name: str, torn_reads: str) -> None:
         """See `SupplyLine`."""

@@ -21,7 +21,6 @@ from bench.faults.package import flip_payload_bit, flip_signature_bit
 from bench.faults.power import PowerCutParameters
 from bench.ports.faults import (
     CAR,
-    DISK_CACHE,
     ECU_RULES,
     ISO_TP_RULES,
     MESSAGES,
@@ -31,6 +30,7 @@ from bench.ports.faults import (
     STORED_BITS,
     SUPPLY,
     TORN_CELLS,
+    UNSYNCED_DATA,
     WAVEFORM_OF,
 )
 from bench.wire.disk_loss import DiskLoss
@@ -167,8 +167,8 @@ class Part:
     def offer(self, offers: Offers) -> None:
         offers.offer(POWER, self, self.name)
         offers.offer(TORN_CELLS, self, self.name)
+        offers.offer(UNSYNCED_DATA, self, self.name)
         offers.offer(SUPPLY, self, self.name)
-        offers.offer(DISK_CACHE, self, self.name)
         offers.offer(STORED_BITS, self, self.name)
         offers.offer(ECU_RULES, self, self.name)
         offers.offer(ISO_TP_RULES, self, self.name)
