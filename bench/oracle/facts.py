@@ -26,6 +26,8 @@ class Source(StrEnum):
     AGENT_FILES = "agent_files"
     DTCS = "dtcs"
     MEMORY_BEFORE = "memory_before"
+    VOLTAGES = "voltages"
+    SERVER_VIEW = "server_view"
 
 
 Coverage = Mapping[Source, Watched[object]]

@@ -27,6 +27,7 @@ from bench.core.records import (
     ImageReference,
     Limits,
     RunRecord,
+    ServerViewRecord,
     StoredFile,
     Surroundings,
     Watch,
@@ -91,6 +92,7 @@ class BenchRig:
         self._driven_after_ns: tuple[int, int] | None = None
         self.besides_ns = 0
         self._agent_files: Watched[StoredFile] = UNWATCHED
+        self._server_view: Watched[ServerViewRecord] = UNWATCHED
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
@@ -181,6 +183,7 @@ class BenchRig:
         await self._world.clock.sleep_ns(SETTLE_NS)
         if self._world.crash is None:
             begun_ns = self._world.clock.now_ns()
+            self._server_view = Watched.at((await self._read_view(),), self._world.clock.now_ns())
             read = await read_vehicle(self._world, self._buses, self._files.vehicle)
             self._dtcs += await read_dtcs(self._world, self._buses, self._files.vehicle, before=False)
             self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
@@ -215,6 +218,13 @@ class BenchRig:
         await clock.sleep_ns(round(plan.lasts_s(virtual=self._files.bench.clock == "virtual") * NS_PER_S))
         self._driven_after_ns = (began_ns, clock.now_ns())
         self.besides_ns += clock.now_ns() - began_ns
+
+    async def _read_view(self) -> ServerViewRecord:
+        """Ask the server what it stored and believes: what it announced while the run went on is another source."""
+        view, vin = self._server.ports.view, self._files.vehicle.vin
+        events, twin = await view.events(vin), await view.twin(vin)
+        orders = tuple((order.order, order.status) for order in twin.orders)
+        return ServerViewRecord(self._world.clock.now_ns(), tuple(events), twin.registered, twin.ecus, orders)
 
     def _drive_off(self) -> None:
         """Have the car change as the scenario's drive says, counted from now."""
@@ -285,6 +295,8 @@ class BenchRig:
             dtcs=Watched(self._dtcs, tuple((r.t_ns, r.t_ns) for r in self._dtcs)),
             memory_before=self._memory_before,
             drive_after_ns=self._driven_after_ns,
+            voltages=seen(recorder.voltages),
+            server_view=self._server_view,
         )
 
     def _frames(self, now_ns: int) -> Watched[FrameRecord]:

@@ -4,7 +4,7 @@ A file for each part that owns the records; all of them are reached from here.
 """
 
 from bench.core.records.bus import BRS, EXTENDED, FD, REMOTE, CanAddress, FrameRecord
-from bench.core.records.car import ConditionRecord, PowerRecord
+from bench.core.records.car import ConditionRecord, PowerRecord, VoltageRecord
 from bench.core.records.ecu import (
     BUS_SLEEP,
     BootRecord,
@@ -14,10 +14,11 @@ from bench.core.records.ecu import (
     MemoryRegion,
     SectorWear,
 )
+from bench.core.records.lateness import Lateness, Stall
 from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
 from bench.core.records.neighbours import CyclicFrame, Dtc, DtcReading, ExpectedFrame, Surroundings
 from bench.core.records.run import DidReading, FaultRecord, ImageReference, Limits, RunRecord, StoredFile
-from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent
+from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent, ServerViewRecord
 from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
 
 __all__ = [
@@ -49,14 +50,18 @@ __all__ = [
     "HttpRecord",
     "ImageReference",
     "InhibitSignal",
+    "Lateness",
     "Limits",
     "MemoryRegion",
     "PowerRecord",
     "RunRecord",
     "SectorWear",
     "ServerEvent",
+    "ServerViewRecord",
+    "Stall",
     "StoredFile",
     "Surroundings",
+    "VoltageRecord",
     "Watch",
     "Watched",
 ]
