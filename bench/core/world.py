@@ -15,6 +15,7 @@ from bench.core.points import Points
 from bench.core.records import (
     BootRecord,
     ConditionRecord,
+    Crash,
     ExecutionRecord,
     FlashOperation,
     HttpRecord,
@@ -25,11 +26,11 @@ from bench.core.seeds import Seeds
 
 
 class PartCrashed(RuntimeError):
-    """A part's code failed with an exception of its own: the run proves nothing (inconclusive)."""
+    """A part's code failed with an exception of its own: what was proven before stands, and nothing else."""
 
-    def __init__(self, part: str, error: BaseException) -> None:
+    def __init__(self, part: str, error: BaseException, t_ns: int = 0) -> None:
         super().__init__(f"{part}: {type(error).__name__}: {error}")
-        self.part, self.error = part, error
+        self.part, self.error, self.t_ns = part, error, t_ns
         self.__cause__ = error
 
 
@@ -127,6 +128,11 @@ class World:
         self.journal.add(record.part, "http.request", record.request_body)
         self.journal.add(record.part, "http.response", record.response_body)
 
+    def crash_record(self) -> Crash | None:
+        """Return the first crash of a part as the oracle gets it."""
+        crash = self.crash
+        return None if crash is None else Crash(crash.t_ns, crash.part, f"{type(crash.error).__name__}: {crash.error}")
+
     def seal(self) -> None:
         """End the run: the journal is closed and every life retired, so that teardown reaches nothing (D3)."""
         self.journal.seal()
@@ -136,5 +142,5 @@ class World:
     def crashed(self, part: str, error: BaseException) -> None:
         """Note the first crash of a part and tell whoever drives the run (`on_crash`)."""
         if self.crash is None:
-            self.crash = PartCrashed(part, error)
+            self.crash = PartCrashed(part, error, self.clock.now_ns())
             self.on_crash()

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from bench.core.records import (
     BootRecord,
     ConditionRecord,
+    Crash,
     DidReading,
+    EndedBy,
     ExecutionRecord,
+    FlashDump,
     HttpRecord,
     PowerRecord,
     ServerEvent,
@@ -66,7 +69,11 @@ class Situation:
     """When the last fault was over."""
     power_lost_ns: list[int] = field(default_factory=list)
     """Whenever any part lost its supply."""
+    began_ns: int | None = None
+    """The first event that a part of the bench recorded; the server's own clock is not asked."""
     ended_t_ns: int = 0
+    ended_by: EndedBy = "limit"
+    crash: Crash | None = None
     coverage: Coverage = field(default_factory=dict)
 
     @classmethod
@@ -77,6 +84,8 @@ class Situation:
 
     def take(self, event: Event) -> None:
         """Read one event."""
+        if self.began_ns is None and not isinstance(event, ServerEvent | FlashDump | Ended):
+            self.began_ns = event.t_ns
         match event:
             case ServerEvent():
                 self.server.take(event)
@@ -94,6 +103,7 @@ class Situation:
                 self._take_over(event)
             case Ended():
                 self.ended_t_ns, self.coverage = event.t_ns, event.coverage
+                self.ended_by, self.crash = event.ended_by, event.crash
 
     def _take_condition(self, event: ConditionRecord) -> None:
         if event.accepted:

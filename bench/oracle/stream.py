@@ -9,7 +9,9 @@ from typing import Any, Union
 from bench.core.records import (
     BootRecord,
     ConditionRecord,
+    Crash,
     DidReading,
+    EndedBy,
     ExecutionRecord,
     FaultRecord,
     FlashDump,
@@ -70,10 +72,12 @@ class AgentDisk:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is over; how every source was watched."""
+    """The run is over: how it came to its end, and how every source was watched."""
 
     t_ns: int
     coverage: Coverage
+    ended_by: EndedBy
+    crash: Crash | None = None
 
 
 RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
@@ -115,7 +119,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
     yield from record.flash.items
     if record.agent_files.watched:
         yield AgentDisk(record.ended_t_ns, record.agent_files.items)
-    yield Ended(record.ended_t_ns, coverage_of(record))
+    yield Ended(record.ended_t_ns, coverage_of(record), record.ended_by, record.crash)
 
 
 def _ranked(rank: int, source: Iterable[Any]) -> Iterator[tuple[int, int, int, Any]]:

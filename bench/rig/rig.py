@@ -20,6 +20,7 @@ from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
 from bench.core.records import (
+    SOURCES,
     UNWATCHED,
     CanAddress,
     DidReading,
@@ -77,6 +78,7 @@ class BenchRig:
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
         self._driven_ns = 0
+        self._came_to_rest = False
         self._built_ns = world.clock.now_ns()
         self._layouts = ecu_layouts(files)
         self._quiet = Quiet(world, self._layouts, _functional_requests(files))
@@ -155,7 +157,7 @@ class BenchRig:
         self._drive_off()
         self._vehicle.power_on()
         self._agent.node.power_on()
-        quiet = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
+        self._came_to_rest = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
         await self._world.clock.sleep_ns(LAST_BYTES_NS)
         self._agent_files = Watched.at(self._agent.files(), self._world.clock.now_ns())
         self._agent.node.stop("the ECUs are read by a tester of the bench")
@@ -166,7 +168,7 @@ class BenchRig:
             begun_ns = self._world.clock.now_ns()
             read = await read_vehicle(self._world, self._buses, self._files.vehicle)
             self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
-        return quiet
+        return self._came_to_rest
 
     def _drive_off(self) -> None:
         """Have the car change as the scenario's drive says, counted from now."""
@@ -288,6 +290,10 @@ class BenchRig:
             package_public_key=public_key(PACKAGE_KEY),
             package_url_suffix=PACKAGE_SUFFIX,
             faults=self._injector.records(),
+            ended_by="crash" if self._world.crash is not None else "quiet" if self._came_to_rest else "limit",
+            crash=self._world.crash_record(),
+            orders_placed=len(self._scenario.orders),
+            observable=SOURCES,
             power=seen(recorder.power),
             server_events=seen(recorder.server),
             http=seen(recorder.http),

@@ -104,8 +104,8 @@ def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution
     notes = job.notes + tuple(_never_reached(record.faults)) + _order_fails_anyway(faults, golden)
     verdict = judge(record, scenario.demands)
     if execution.crash is not None:
-        notes += (f"the run proves nothing: {execution.crash}",)
-        verdict = replace(verdict, verdict=Verdict.INCONCLUSIVE, blame="bench")
+        proven = "what failed had failed before" if verdict.verdict is Verdict.FAIL else "the run proves nothing"
+        notes += (f"{proven}: {execution.crash}",)
     elif any(fault.t_ns is None for fault in record.faults) and verdict.verdict is Verdict.PASS:
         verdict = replace(verdict, verdict=Verdict.INCONCLUSIVE)
     run_id = RunId(

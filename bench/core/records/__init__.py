@@ -7,7 +7,17 @@ from bench.core.records.bus import BRS, EXTENDED, FD, REMOTE, CanAddress, FrameR
 from bench.core.records.car import ConditionRecord, PowerRecord
 from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion, SectorWear
 from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
-from bench.core.records.run import DidReading, FaultRecord, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.records.run import (
+    SOURCES,
+    Crash,
+    DidReading,
+    EndedBy,
+    FaultRecord,
+    ImageReference,
+    Limits,
+    RunRecord,
+    StoredFile,
+)
 from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent
 from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
 
@@ -18,15 +28,18 @@ __all__ = [
     "NOBODY",
     "REMOTE",
     "SERVER_EVENTS",
+    "SOURCES",
     "UNWATCHED",
     "BankLayout",
     "BootRecord",
     "CanAddress",
     "ConditionRecord",
+    "Crash",
     "Demand",
     "DidReading",
     "DownloadPacking",
     "EcuLayout",
+    "EndedBy",
     "ExecutionRecord",
     "FaultRecord",
     "FlashDump",
