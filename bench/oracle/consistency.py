@@ -113,7 +113,7 @@ class Consistency:
 
     def _take_reading(self, event: DidReading) -> None:
         layout = self.facts.layout(event.ecu)
-        if layout is None or event.value is None:
+        if layout is None or not event.answered:
             return
         if layout.channel not in self._heard:
             sentence = f"{event.ecu} answered a tester, and no frame was heard on {layout.channel}"

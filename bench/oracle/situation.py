@@ -137,8 +137,9 @@ class Situation:
         return next((r for r in reversed(self.readings) if r.ecu == ecu and r.did == did), None)
 
     def answering(self, ecu: str) -> DidReading | None:
-        """Return a reading that has a value: the proof that the ECU answers."""
-        return next((r for r in self.readings if r.ecu == ecu and r.value is not None), None)
+        """Return a reading that was answered, a value before a refusal: the proof that the ECU lives."""
+        mine = [r for r in self.readings if r.ecu == ecu and r.answered]
+        return next((r for r in mine if r.value is not None), mine[0] if mine else None)
 
     def key(self) -> Hashable:
         """Return the whole state as one value."""

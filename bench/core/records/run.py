@@ -16,12 +16,22 @@ from bench.core.records.watched import UNWATCHED, Watched
 
 @dataclass(frozen=True, slots=True)
 class DidReading:
-    """A data identifier read after the run by a tester of its own; `value` is None when nothing answered."""
+    """A data identifier read after the run by a tester of its own.
+
+    `value` is None when no positive answer came; `nrc` is then the code of the negative response (ISO 14229-1, 0x7F),
+    None when nothing answered at all.
+    """
 
     t_ns: int
     ecu: str
     did: int
     value: bytes | None
+    nrc: int | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the ECU said anything: a refusal proves that it lives."""
+        return self.value is not None or self.nrc is not None
 
 
 @dataclass(frozen=True, slots=True)
