@@ -119,14 +119,21 @@ class World:
         self.recorder.server.append(record)
         self.journal.add("server", record.kind, canonical_json(record.data))
 
-    def http(self, record: HttpRecord) -> None:
-        """Record an HTTP exchange as it crossed the network."""
+    def http(self, record: HttpRecord) -> int:
+        """Record an HTTP exchange whose head has come; returns its number, for `http_delivered`."""
         if speaks_for_the_dead():
-            return
+            return -1
         self.recorder.http.append(record)
         self.journal.add(record.part, "http", f"{record.method} {record.url} {record.status}")
         self.journal.add(record.part, "http.request", record.request_body)
         self.journal.add(record.part, "http.response", record.response_body)
+        return len(self.recorder.http) - 1
+
+    def http_delivered(self, number: int, size_bytes: int) -> None:
+        """Record that so many bytes of the body of an exchange have come by now."""
+        if number >= 0 and not speaks_for_the_dead():
+            record = self.recorder.http[number]
+            self.recorder.http[number] = replace(record, delivered_bytes=size_bytes, ended_t_ns=self.clock.now_ns())
 
     def crash_record(self) -> Crash | None:
         """Return the first crash of a part as the oracle gets it."""

@@ -107,7 +107,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         [BootloaderRun(run.t_ns, run) for run in record.bootloader_runs.items],
         record.flash_operations.items,
         record.conditions.items,
-        record.http.items,
+        sorted(record.http.items, key=lambda exchange: exchange.last_byte_ns),
         record.frames.items,
         sorted(record.server_events.items, key=lambda event: event.seq),
         record.readings.items,
@@ -126,8 +126,13 @@ def _ranked(rank: int, source: Iterable[Any]) -> Iterator[tuple[int, int, int, A
     """Give every event of a source its place. The server's log keeps its own order, whatever its clock says."""
     reached_ns = -(1 << 63)
     for n, event in enumerate(source):
-        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else event.t_ns
+        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else _instant_ns(event)
         yield reached_ns, rank, n, event
+
+
+def _instant_ns(event: Any) -> int:
+    """Return when an event is read: an exchange once its last byte came, since nobody can judge a part of a package."""
+    return event.last_byte_ns if isinstance(event, HttpRecord) else event.t_ns
 
 
 def _struck(faults: tuple[FaultRecord, ...]) -> list[FaultStruck]:
