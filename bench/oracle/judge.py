@@ -14,6 +14,7 @@ from bench.oracle.findings import conclude
 from bench.oracle.fold import Fold, Rule
 from bench.oracle.invariants.authentic import GenuineExecutions
 from bench.oracle.invariants.authentic_bus import GenuineData
+from bench.oracle.invariants.authentic_floor import FloorIsDerived
 from bench.oracle.invariants.bootable import AnswersAfterwards, RunsWhatItMay
 from bench.oracle.invariants.bootable_starts import StartsInTime
 from bench.oracle.invariants.live import ReachesItsEnd
@@ -32,7 +33,7 @@ from bench.oracle.stream import Ended, Event, RawEvent, events
 
 RULES: Mapping[Invariant, tuple[type[Rule], ...]] = {
     Invariant.BOOTABLE: (AnswersAfterwards, StartsInTime, RunsWhatItMay),
-    Invariant.AUTHENTIC: (GenuineExecutions, GenuineData),
+    Invariant.AUTHENTIC: (GenuineExecutions, FloorIsDerived, GenuineData),
     Invariant.WHOLE: (RunningImage, ExecutedFlash),
     Invariant.TRUTHFUL: (
         ReadsWhatItRuns, BelievesWhatIsRead, NoSuccessTooEarly, OrdersEndOnce, ConfirmedWhatItClaims,
@@ -103,12 +104,12 @@ class Judge:
         """Read what was observed next; frames are decoded, and `Ended` ends what is under way on the bus."""
         if isinstance(event, FrameRecord):
             self._hand_on(event)
-            for told in self._bus.take(event):
-                self._hand_on(told)
+            for heard in self._bus.take(event):
+                self._hand_on(heard)
             return
         if isinstance(event, Ended):
-            for told in self._bus.finish():
-                self._hand_on(told)
+            for heard in self._bus.finish():
+                self._hand_on(heard)
         self._situation.take(event)
         self._hand_on(event)
 

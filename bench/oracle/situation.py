@@ -20,6 +20,7 @@ from bench.core.records import (
     PowerRecord,
     ServerEvent,
 )
+from bench.oracle.decode_image import HEADER_BYTES, header_or_none
 from bench.oracle.delivery import Deliveries
 from bench.oracle.facts import Coverage, Facts
 from bench.oracle.server_log import ServerLog
@@ -53,6 +54,16 @@ class Disturbance:
     over_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an ECU's non-volatile memory says after the run; `trial` is the bank, `on_trial` the version in it."""
+
+    ecu: str
+    floor: int
+    trial: str | None
+    on_trial: str | None
+
+
 @dataclass(slots=True)
 class Situation:
     """State of the run; rules read it and never change it."""
@@ -69,6 +80,8 @@ class Situation:
     """When the last fault was over."""
     power_lost_ns: list[int] = field(default_factory=list)
     """Whenever any part lost its supply."""
+    stored: dict[str, Stored] = field(default_factory=dict)
+    """Where the release floor can be read."""
     began_ns: int | None = None
     """The first event that a part of the bench recorded; the server's own clock is not asked."""
     ended_t_ns: int = 0
@@ -95,6 +108,8 @@ class Situation:
                 self.readings.append(event)
             case ConditionRecord():
                 self._take_condition(event)
+            case FlashDump():
+                self._take_dump(event)
             case BootRecord() | ExecutionRecord() | PowerRecord():
                 self._take_ecu(event)
             case FaultStruck():
@@ -104,6 +119,14 @@ class Situation:
             case Ended():
                 self.ended_t_ns, self.coverage = event.t_ns, event.coverage
                 self.ended_by, self.crash = event.ended_by, event.crash
+
+    def _take_dump(self, dump: FlashDump) -> None:
+        """Keep floor and trial of a dump, nothing else of it."""
+        if dump.release_floor is not None:
+            slot = None if dump.trial_bank is None else dump.region(f"header:{dump.trial_bank}")
+            header = header_or_none(slot.data[:HEADER_BYTES]) if slot is not None else None
+            on_trial = None if header is None else header.version
+            self.stored[dump.ecu] = Stored(dump.ecu, dump.release_floor, dump.trial_bank, on_trial)
 
     def _take_condition(self, event: ConditionRecord) -> None:
         if event.accepted:

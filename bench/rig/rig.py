@@ -309,7 +309,7 @@ class BenchRig:
         )
 
     def _frames(self, now_ns: int) -> Watched[FrameRecord]:
-        """Return every bus of the bench. What an adapter could not read is lost, and so told of its channel."""
+        """Return every bus of the bench. What an adapter could not read counts as lost on its channel."""
         places = {}
         for channel in self._files.bench.channels:
             lost = getattr(self._buses[channel.name], "lost", 0)
