@@ -17,6 +17,7 @@ from bench.core.records import (
     ExecutionRecord,
     FlashDump,
     HttpRecord,
+    Lateness,
     PowerRecord,
     ServerEvent,
 )
@@ -88,6 +89,8 @@ class Situation:
     ended_by: EndedBy = "limit"
     crash: Crash | None = None
     coverage: Coverage = field(default_factory=dict)
+    lateness: Lateness | None = None
+    """How late the bench itself was in real time; known once the run is over."""
 
     @classmethod
     def of(cls, facts: Facts) -> Situation:
@@ -117,7 +120,7 @@ class Situation:
             case FaultOver():
                 self._take_over(event)
             case Ended():
-                self.ended_t_ns, self.coverage = event.t_ns, event.coverage
+                self.ended_t_ns, self.coverage, self.lateness = event.t_ns, event.coverage, event.lateness
                 self.ended_by, self.crash = event.ended_by, event.crash
 
     def _take_dump(self, dump: FlashDump) -> None:
