@@ -33,6 +33,14 @@ class Inhibited:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelHeard:
+    """The first frame of a channel: the tap hears something there."""
+
+    t_ns: int
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class CyclicHeard:
     """A cyclic frame of the vehicle's description crossed its bus."""
 
@@ -42,7 +50,7 @@ class CyclicHeard:
     id_29_bit: bool
 
 
-BusEvent = Heard | FunctionalRequest | Inhibited | CyclicHeard | Block | Download
+BusEvent = ChannelHeard | Heard | FunctionalRequest | Inhibited | CyclicHeard | Block | Download
 
 
 class _Direction:
@@ -70,6 +78,7 @@ class BusDecoder:
         self._words: dict[str, bool] = {}
         around = facts.surroundings
         self._cyclic = frozenset(() if around is None else ((f.channel, f.can_id, f.id_29_bit) for f in around.cyclic))
+        self._channels: list[str] = []
         for layout in facts.layouts:
             self._add(_Direction(layout.request, layout.channel, layout.ecu, asks=True), layout.request)
             self._add(_Direction(layout.response, layout.channel, layout.ecu, asks=False), layout.response)
@@ -91,6 +100,9 @@ class BusDecoder:
         """Return what this frame completes."""
         place = (frame.channel, frame.can_id, bool(frame.flags & EXTENDED))
         directions, signals = self._directions.get(place), self._signals.get(place)
+        if frame.channel not in self._channels:
+            self._channels.append(frame.channel)
+            return [ChannelHeard(frame.t_ns, frame.channel), *self.take(frame)]
         cyclic = place in self._cyclic
         if directions is None and signals is None and not cyclic:
             return ()
@@ -149,4 +161,4 @@ class BusDecoder:
         running = tuple(d.reassembler.key() for directions in self._directions.values() for d in directions)
         pairings = tuple(pairing.key() for pairing in self._pairings.values())
         transfers = tuple(transfers.key() for transfers in self._transfers.values())
-        return (running, pairings, transfers, tuple(self._words.items()))
+        return (running, pairings, transfers, tuple(self._words.items()), tuple(self._channels))

@@ -55,6 +55,10 @@ class Facts:
     functional: Mapping[str, CanAddress]
     """Where functional requests go, for every bus on which an ECU is reached or sits."""
     coverage: Coverage
+    observable: frozenset[Source]
+    """What this bench can watch, watched or not."""
+    orders_placed: int
+    """How many orders the bench places itself."""
     surroundings: Surroundings | None = None
     """The whole vehicle and what the order names of it; None where nobody described it."""
 
@@ -75,6 +79,8 @@ class Facts:
             package_url_suffix=record.package_url_suffix,
             functional={channel: record.functional_address(channel) for channel in channels},
             coverage=coverage_of(record),
+            observable=frozenset(Source(name) for name in record.observable),
+            orders_placed=record.orders_placed,
             surroundings=around,
         )
 

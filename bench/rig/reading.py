@@ -18,20 +18,21 @@ from bench.rig.plain_link import PlainLink
 DIDS = (0xF186, 0xF189, 0xF191)
 """Active session, software version, hardware id."""
 TRIES, ANSWER_MS, PENDING_S = 3, 200, 5
+REFUSAL_BYTES = 3
 READ, NEGATIVE, PENDING = 0x22, 0x7F, 0x78
 POSITIVE_OFFSET = 0x40
 
 
 async def read_vehicle(world: World, buses: Mapping[str, CanBus], vehicle: VehicleFile) -> tuple[DidReading, ...]:
-    """Return a reading of every identifier of every ECU; a value of None means that none came."""
+    """Return a reading of every identifier of every ECU, refusals and silence too."""
     with plugged_in(world) as life:
         ports = {name: bus.attach(life) for name, bus in buses.items()}
         readings = []
         for ecu in vehicle.ecus:
             link = tester_link(vehicle, ecu, ports[ecu.tester_channel], life)
             for did in DIDS:
-                value = await _read(link, did)
-                readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value))
+                value, nrc = await _read(link, did)
+                readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value, nrc))
     return tuple(readings)
 
 
@@ -66,10 +67,15 @@ async def ask(link: DiagLink, request: bytes) -> bytes | None:
     return None
 
 
-async def _read(link: DiagLink, did: int) -> bytes | None:
+async def _read(link: DiagLink, did: int) -> tuple[bytes | None, int | None]:
+    """Return the value, or the code of the negative response; neither when nothing answered."""
     echo = did.to_bytes(2, "big")
     answer = await ask(link, bytes((READ,)) + echo)
-    return answer[3:] if answer is not None and answer[0] != NEGATIVE and answer[1:3] == echo else None
+    if answer is None:
+        return None, None
+    if answer[0] == NEGATIVE:
+        return None, answer[2] if len(answer) == REFUSAL_BYTES else None
+    return (answer[3:], None) if answer[1:3] == echo else (None, None)
 
 
 async def _answer(link: DiagLink) -> bytes:

@@ -292,7 +292,9 @@ ALLOWED: dict[str, Change] = {
     "it boots when it is woken": slept_until_5_s,
     "it boots when a fault struck it": faulted("ecu:door:request:1", booted_at_5_s),
     "it booted before the story": lambda record: replace(
-        record, boots=(*record.boots.items, BootRecord(-1, "door", "boot_manager", None, "start"))
+        record,
+        surroundings=replace(around(), began_t_ns=40 * MS),
+        boots=(*record.boots.items, BootRecord(35 * MS, "door", "boot_manager", None, "start")),
     ),
     "a bit that a fault flipped": faulted("storage:door:boot:1", changed_to(door_dump(7))),
     "a DTC that it had before": with_dtcs(

@@ -17,7 +17,17 @@ from bench.core.records.ecu import (
 from bench.core.records.lateness import Lateness, Stall
 from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
 from bench.core.records.neighbours import CyclicFrame, Dtc, DtcReading, ExpectedFrame, Surroundings
-from bench.core.records.run import DidReading, FaultRecord, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.records.run import (
+    SOURCES,
+    Crash,
+    DidReading,
+    EndedBy,
+    FaultRecord,
+    ImageReference,
+    Limits,
+    RunRecord,
+    StoredFile,
+)
 from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent, ServerViewRecord
 from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
 
@@ -29,11 +39,13 @@ __all__ = [
     "NOBODY",
     "REMOTE",
     "SERVER_EVENTS",
+    "SOURCES",
     "UNWATCHED",
     "BankLayout",
     "BootRecord",
     "CanAddress",
     "ConditionRecord",
+    "Crash",
     "CyclicFrame",
     "Demand",
     "DidReading",
@@ -41,6 +53,7 @@ __all__ = [
     "Dtc",
     "DtcReading",
     "EcuLayout",
+    "EndedBy",
     "ExecutionRecord",
     "ExpectedFrame",
     "FaultRecord",
