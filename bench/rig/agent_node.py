@@ -57,7 +57,7 @@ class AgentNode:
         return self._disk.files() if self._folder is None else folder_files(self._folder)
 
     def _boot(self, life: Incarnation) -> None:
-        disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(self._world, life, self._folder)
+        disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(life, self._folder)
         model = self._model if self._files.bench.server.driver == "sim" else None
         network = Network(self._world, life, self._carrier(), model, self.tamper)
         ecus = ecu_links(self._files, self._buses, life)
