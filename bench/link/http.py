@@ -92,6 +92,10 @@ class Network(httpx.AsyncBaseTransport):
         stream = _PacedBody(self._life, body, self._model, effect)
         return httpx.Response(response.status_code, headers=headers, stream=stream)
 
+    async def aclose(self) -> None:
+        """Close the connections beneath."""
+        await self._inner.aclose()
+
     async def _pass_time(self, size_bytes: int) -> None:
         if self._model is not None:
             latency_ns = round(self._model.latency_ms * NS_PER_MS)
@@ -153,6 +157,10 @@ class HttpxTransport:
         self._client = httpx.AsyncClient(
             transport=network, timeout=timeout_s, follow_redirects=False, headers={"user-agent": "otabench-agent"}
         )
+
+    async def aclose(self) -> None:
+        """Close the connections: in real time they are sockets, which nobody else would close."""
+        await self._client.aclose()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """POST and return the whole answer."""

@@ -63,4 +63,12 @@ class AgentNode:
         ecus = ecu_links(self._files, self._buses, life)
         transport = HttpxTransport(network, HTTP_TIMEOUT_S)
         agent = Agent(self._world, life, self._config, transport, DiskStorage(disk), ecus, self._progress)
-        life.spawn(agent.run(), "agent")
+        life.spawn(_run(agent, transport), "agent")
+
+
+async def _run(agent: Agent, transport: HttpxTransport) -> None:
+    """Run the agent until its life ends or the run does; its sockets go with it."""
+    try:
+        await agent.run()
+    finally:
+        await transport.aclose()
