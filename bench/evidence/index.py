@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from bench.config.output import this_tool
 from bench.core.clock import wall_utc
 from bench.evidence.build import view_of
-from bench.evidence.contract import run_model, this_tool
+from bench.evidence.contract import run_model
 from bench.evidence.html import Entry, entry_of, render_index
 from bench.evidence.places import REPORT, folder_name
 from bench.evidence.write import unwritable
