@@ -114,8 +114,12 @@ class Network(httpx.AsyncBaseTransport):
     def _lose(self, what: str, request: httpx.Request) -> NoReturn:
         """Break the connection off, as TCP tells it when nothing comes back."""
         self._life.check()
-        self._world.journal.add(self._life.part, "http.lost", f"{what} of {request.method} {request.url}")
+        self._life.note("http.lost", f"{what} of {request.method} {request.url}")
         raise httpx.ReadError(f"the {what} was lost")
+
+    async def aclose(self) -> None:
+        """Close the connections beneath."""
+        await self._inner.aclose()
 
     async def _pass_time(self, size_bytes: int) -> None:
         if self._model is not None:
@@ -178,6 +182,10 @@ class HttpxTransport:
         self._client = httpx.AsyncClient(
             transport=network, timeout=timeout_s, follow_redirects=False, headers={"user-agent": "otabench-agent"}
         )
+
+    async def aclose(self) -> None:
+        """Close the connections: in real time they are sockets, which nobody else would close."""
+        await self._client.aclose()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """POST and return the whole answer."""

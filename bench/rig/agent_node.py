@@ -80,10 +80,18 @@ class AgentNode:
         return self._disk.files() if self._folder is None else folder_files(self._folder)
 
     def _boot(self, life: Incarnation) -> None:
-        disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(self._world, life, self._folder)
+        disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(life, self._folder)
         model = self._model if self._files.bench.server.driver == "sim" else None
         network = Network(self._world, life, self._carrier(), model, self.tamper)
         ecus = accesses(ecu_links(self._files, self._buses, life), self._files.recipes, self._files.software_ids)
         transport = HttpxTransport(network, HTTP_TIMEOUT_S)
         agent = Agent(self._world, life, self._config, transport, DiskStorage(disk), ecus, self._progress)
-        life.spawn(agent.run(), "agent")
+        life.spawn(_run(agent, transport), "agent")
+
+
+async def _run(agent: Agent, transport: HttpxTransport) -> None:
+    """Run the agent until its life ends or the run does; its sockets go with it."""
+    try:
+        await agent.run()
+    finally:
+        await transport.aclose()

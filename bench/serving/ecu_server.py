@@ -19,7 +19,7 @@ from bench.assembly.plugs import plug_in
 from bench.config import load_toml
 from bench.core.clock import Clock
 from bench.core.errors import InputError
-from bench.core.frame_run import RunRecord
+from bench.core.frame_run import FrameRunRecord
 from bench.core.journal import Journal
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter, Points
@@ -229,7 +229,7 @@ class FlowingJournal(Journal):
         super().add(part, kind, payload)
         self._flow()
 
-    def frame(self, record: FrameRecord | RunRecord) -> None:
+    def frame(self, record: FrameRecord | FrameRunRecord) -> None:
         """Record a frame, or a run of them."""
         super().frame(record)
         self._flow()
