@@ -29,8 +29,10 @@ from bench.ports.faults import (
     STORED_BITS,
     SUPPLY,
     TORN_CELLS,
+    UNSYNCED_DATA,
     WAVEFORM_OF,
 )
+from bench.wire.disk_loss import DiskLoss
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
 
@@ -128,6 +130,8 @@ class Target:
         self.world = world
         self.done: list[tuple[int, str, str]] = []
         self.torn_reads: tuple[str, str] | None = None
+        self.disk_loss: tuple[str, str] | None = None
+        self.disk_limits = ""
         self.state = CarState()
         for name in ("body", "agent", "vehicle"):
             Part(self, name).offer(world.offers)
@@ -154,6 +158,7 @@ class Part:
     def offer(self, offers: Offers) -> None:
         offers.offer(POWER, self, self.name)
         offers.offer(TORN_CELLS, self, self.name)
+        offers.offer(UNSYNCED_DATA, self, self.name)
         offers.offer(SUPPLY, self, self.name)
         offers.offer(STORED_BITS, self, self.name)
         offers.offer(ECU_RULES, self, self.name)
@@ -169,6 +174,10 @@ class Part:
     def tear_as(self, reads: str) -> None:
         self.target.torn_reads = self.name, reads
 
+    def lose_as(self, loss: DiskLoss) -> str:
+        self.target.disk_loss = self.name, loss
+        return self.target.disk_limits
+
     def follow(self, waveform: Waveform, name: str, torn_reads: str) -> None:
         self.target.torn_reads = self.name, torn_reads
         self.target.note(f"{name} {waveform.end_ns}", self.name)
@@ -183,11 +192,17 @@ class Part:
         self.target.note("change", str(len(change(package())) == len(package())))
 
 
-def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
+def struck(point: str, /, **parameters: object) -> tuple[Target, Injector]:
     """Arm one fault, let its operation happen at 1 s, run 5 s."""
+    return struck_on("", point, **parameters)
+
+
+def struck_on(disk_limits: str, point: str, /, **parameters: object) -> tuple[Target, Injector]:
+    """See `struck`, on a bench that says of a disk that it cannot do so much."""
     loop = VirtualLoop()
     world = World(loop, seed=1)
     target = Target(world)
+    target.disk_limits = disk_limits
     parsed = FaultPoint.parse(point)
     fault = ArmedFault(parsed, check_fault(parsed, parameters, file=None))
     injector = Injector(world, [fault])
@@ -268,6 +283,25 @@ def test_supply_profile_says_how_what_its_brown_outs_tear_will_read() -> None:
 def test_power_cut_of_the_agent_tears_no_cells() -> None:
     with pytest.raises(InputError, match="torn_reads"):
         struck("power.agent:agent:sync:1", torn_reads="valid")
+
+
+@pytest.mark.parametrize(("point", "part"), [("power.agent:agent", "agent"), ("power.vehicle:body", "vehicle")])
+def test_power_cut_says_what_the_disk_of_the_agent_loses(point: str, part: str) -> None:
+    event = "sync" if part == "agent" else "program"
+    target, injector = struck(f"{point}:{event}:1", disk_loss="names")
+    assert target.disk_loss == (part, "names")
+    assert injector.records()[0].parameters["disk_loss"] == "names"
+    assert injector.records()[0].limits == ""
+
+
+def test_power_cut_records_what_the_bench_cannot_do_of_it() -> None:
+    _, injector = struck_on("nothing is lost here", "power.agent:agent:sync:1")
+    assert injector.records()[0].limits == "nothing is lost here"
+
+
+def test_power_cut_of_an_ecu_loses_nothing_of_a_disk() -> None:
+    with pytest.raises(InputError, match="disk_loss"):
+        struck("power.ecu:body:program:1", disk_loss="names")
 
 
 def test_point_that_is_never_reached_is_recorded_as_such() -> None:

@@ -51,6 +51,8 @@ class FaultRecord:
     parameters: Mapping[str, object]
     t_ns: int | None
     restored_t_ns: int | None
+    limits: str = ""
+    """What of the fault this bench could not do; empty where it did all of it."""
 
 
 @dataclass(frozen=True, slots=True)
