@@ -20,7 +20,7 @@ from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.ports.can import CanBus
-from bench.ports.faults import PACKAGE_PATH, POWER, UNSYNCED_DATA
+from bench.ports.faults import MESSAGES, PACKAGE_PATH, POWER, UNSYNCED_DATA
 from bench.wire.disk_loss import DiskLoss
 
 HTTP_TIMEOUT_S = 30.0
@@ -54,6 +54,7 @@ class AgentNode:
         world.offers.offer(POWER, self, "agent")
         world.offers.offer(UNSYNCED_DATA, self, "agent")
         world.offers.offer(PACKAGE_PATH, self.tamper, "agent")
+        world.offers.offer(MESSAGES, self.tamper, "agent")
 
     def cut(self, cause: str) -> None:
         """Take the power away: the disk keeps what was synced. Cuts may overlap (`bench.ports.faults.PowerSwitch`)."""

@@ -23,6 +23,7 @@ from bench.ports.faults import (
     CAR,
     ECU_RULES,
     ISO_TP_RULES,
+    MESSAGES,
     PACKAGE_PATH,
     POWER,
     SIGN_FOR_HARDWARE,
@@ -97,6 +98,14 @@ def test_fault_strikes_at_the_events_that_its_kind_of_part_announces(fault_class
         ("human:body:boot:1", {}, "faults.point", "power.ecu"),
         ("power.ecu:body:explosion:1", {}, "faults.point", "program"),
         ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
+        (
+            "package:agent:http:1",
+            {"change": "signature", "ecu": "body", "times": 0},
+            "faults.parameters.times",
+            "from 1",
+        ),
+        ("network:agent:http:1", {"lost": "everything"}, "faults.parameters.lost", '"request"'),
+        ("network:body:frame:1", {"lost": "answer"}, "faults.point", "http"),
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
         ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
         ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
@@ -164,6 +173,7 @@ class Part:
         offers.offer(ECU_RULES, self, self.name)
         offers.offer(ISO_TP_RULES, self, self.name)
         offers.offer(PACKAGE_PATH, self, self.name)
+        offers.offer(MESSAGES, self, self.name)
 
     def cut(self, cause: str) -> None:
         self.target.note("cut", self.name)
@@ -188,8 +198,12 @@ class Part:
     def misbehave(self, how: EcuMisbehaviour | Misbehaviour) -> None:
         self.target.note(str(how), self.name)
 
-    def set(self, change: Callable[[bytes], bytes]) -> None:
-        self.target.note("change", str(len(change(package())) == len(package())))
+    def set(self, change: Callable[[bytes], bytes], times: int | None = None) -> None:
+        what = "change" if times is None else f"change {times}"
+        self.target.note(what, str(len(change(package())) == len(package())))
+
+    def lose(self, what: str) -> None:
+        self.target.note(f"lose {what}", self.name)
 
 
 def struck(point: str, /, **parameters: object) -> tuple[Target, Injector]:
@@ -225,6 +239,20 @@ def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() 
     assert (record.t_ns, record.restored_t_ns) == (10**9, 1_500_000_000)
     target, _ = struck("supply:body:program:1", profile="crank", every_ecu=True)
     assert target.done == [(10**9, "crank 250000000", "vehicle")]
+
+
+def test_package_is_changed_as_often_as_the_fault_says() -> None:
+    assert struck("package:agent:http:1", change="signature", ecu="body", times=2)[0].done == [
+        (10**9, "change 2", "True")
+    ]
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_lost_message_is_over_at_once(lost: str) -> None:
+    target, injector = struck("network:agent:http:1", lost=lost)
+    assert target.done == [(10**9, f"lose {lost}", "agent")]
+    record = injector.records()[0]
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 10**9)
 
 
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:
