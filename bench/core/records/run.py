@@ -87,7 +87,7 @@ class Crash:
 SOURCES = frozenset(
     {
         "frames", "http", "power", "boots", "executions", "bootloader_runs", "flash", "flash_operations",
-        "server_events", "readings", "conditions", "agent_files",
+        "server_events", "readings", "conditions", "agent_files", "voltages", "server_view",
     }
 )  # fmt: skip
 """The fields of a `RunRecord` that are `Watched`. A simulated vehicle shows all of them."""
