@@ -77,7 +77,7 @@ demo: $(VENV)/.installed ## update a simulated car, cut its power, forge its pac
 
 .PHONY: test
 test: $(VENV)/.installed-test ## run the test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser and not socketcan" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser and not socketcan and not postgres" $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-test ## ruff, mypy (strict), import rules
@@ -101,6 +101,19 @@ nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the 
 	@$(MAKE) scanners
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
+
+.PHONY: test-postgres
+test-postgres: $(VENV)/.installed-postgres ## the DM server's store on Debian's PostgreSQL, with two writers; a minute
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	  || { test "$$(id -u)" = 0 && echo "installing postgresql ..." >&2 && apt-get update -qq \
+	  && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } \
+	  || { echo "PostgreSQL is missing; next: apt-get install postgresql" >&2; exit 2; }
+	@$(BIN)/python -m pytest -m postgres tests/postgres $(PYTEST_ARGS)
+
+$(VENV)/.installed-postgres: $(VENV)/.installed-test
+	@echo "installing the driver of PostgreSQL into $(VENV) ..."
+	@$(PIP) install --editable '.[postgres]'
+	@touch $@
 
 .PHONY: test-socketcan
 test-socketcan: $(VENV)/.installed-test ## vcan and the kernel's ISO-TP: here, or in a small virtual machine

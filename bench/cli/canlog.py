@@ -44,15 +44,17 @@ def log_of_run(result: RunResult, path: Path | None) -> None:
     if path is None:
         return
     record = result.record
-    if record.frames is None:
+    if not record.frames.watched:
         raise InputError("this bench observes no bus: there are no frames to write", key="--can-log", found=str(path))
     ecus = {layout.ecu for layout in record.layouts}
-    shift_ns = result.epoch_ns - EPOCH_NS
+    shift_ns, frames = result.epoch_ns - EPOCH_NS, record.frames.items
     count = write_log(
         path,
-        [frame._replace(t_ns=frame.t_ns + shift_ns) for frame in record.frames] if shift_ns else record.frames,
+        [frame._replace(t_ns=frame.t_ns + shift_ns) for frame in record.frames.items]
+        if shift_ns
+        else record.frames.items,
         channels=tuple(dict.fromkeys(layout.channel for layout in record.layouts)),
-        sent_by={frame.sender for frame in record.frames} - ecus,
+        sent_by={frame.sender for frame in frames} - ecus,
         start_ns=shift_ns // NS_PER_MS * NS_PER_MS,  # headers of ASC and BLF name the start to the millisecond
         directions=False,
     )

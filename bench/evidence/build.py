@@ -40,7 +40,7 @@ def view_of(result: RunResult) -> View:
         flash=flash_counts(record),
         faults=_faults(result),
         events=_events(result),
-        events_left_out=max(0, len(record.server_events) - MAX_EVENTS),
+        events_left_out=max(0, len(record.server_events.items) - MAX_EVENTS),
         buses=buses_of(record, result.inputs),
         inputs=tuple(
             InputRow(name=name, size_bytes=len(data), sha256=sha256_hex(data))
@@ -64,7 +64,7 @@ def _faults(result: RunResult) -> tuple[FaultRow, ...]:
 
 def _events(result: RunResult) -> tuple[EventRow, ...]:
     """Return the server's log, numbered through; of a very long one its beginning and its end."""
-    rows = list(enumerate(result.record.server_events, start=1))
+    rows = list(enumerate(result.record.server_events.items, start=1))
     shown = rows if len(rows) <= MAX_EVENTS else (*rows[: MAX_EVENTS // 2], *rows[-MAX_EVENTS // 2 :])
     return tuple(
         EventRow(seq=number, t_ns=event.t_ns, kind=event.kind, data=values_text(event.data)) for number, event in shown

@@ -25,7 +25,7 @@ class BitRates(NamedTuple):
 
 def buses_of(record: RunRecord, inputs: Mapping[str, bytes]) -> tuple[BusRow, ...] | None:
     """Return a row per channel of the vehicle, or None when no bus was observed."""
-    if record.frames is None:
+    if not record.frames.watched:
         return None
     return tuple(_row(record, channel, bit_rates_of(inputs, channel)) for channel in channels_of(record))
 
@@ -33,11 +33,11 @@ def buses_of(record: RunRecord, inputs: Mapping[str, bytes]) -> tuple[BusRow, ..
 def channels_of(record: RunRecord) -> tuple[str, ...]:
     """Return the channels that the tester talks on, then those that only the vehicle itself uses."""
     talked = [layout.channel for layout in record.layouts]
-    return tuple(dict.fromkeys((*talked, *sorted({frame.channel for frame in record.frames or ()}))))
+    return tuple(dict.fromkeys((*talked, *sorted({frame.channel for frame in record.frames.items}))))
 
 
 def _row(record: RunRecord, channel: str, rates: BitRates | None) -> BusRow:
-    frames = [frame for frame in record.frames or () if frame.channel == channel]
+    frames = [frame for frame in record.frames.items if frame.channel == channel]
     senders = Counter(frame.sender for frame in frames)
     mean, peak = (None, None) if rates is None or not frames else _loads(frames, rates, record.ended_t_ns)
     windows = Counter(frame.t_ns // WINDOW_NS for frame in frames)

@@ -25,7 +25,7 @@ def readings_of(record: RunRecord) -> tuple[Reading, ...]:
             name=DIDS.get(reading.did, "data identifier"),
             value=None if reading.value is None else _text(reading.value),
         )
-        for reading in record.readings
+        for reading in record.readings.items
     )
 
 
@@ -45,7 +45,7 @@ def _text(value: bytes) -> str:
 
 
 def _last(record: RunRecord, kind: str, ecu: str | None = None) -> ServerEvent | None:
-    events = [e for e in record.server_events if e.kind == kind and (ecu is None or e.data.get("ecu") == ecu)]
+    events = [e for e in record.server_events.items if e.kind == kind and (ecu is None or e.data.get("ecu") == ecu)]
     return events[-1] if events else None
 
 
@@ -53,7 +53,7 @@ def _version(record: RunRecord, layout: EcuLayout) -> Comparison:
     event = _last(record, "inventory")
     ecus = event.data.get("ecus") if event else None
     said = ecus.get(layout.ecu) if isinstance(ecus, dict) else None
-    readings = [r for r in record.readings if r.ecu == layout.ecu and r.did == VERSION_DID]
+    readings = [r for r in record.readings.items if r.ecu == layout.ecu and r.did == VERSION_DID]
     found = readings[-1].value if readings else None
     vehicle = "not read" if not readings else "no answer" if found is None else _text(found)
     agrees = None if said is None or not readings else (said or "no answer") == vehicle
@@ -77,10 +77,10 @@ def _result(record: RunRecord, layout: EcuLayout) -> Comparison:
 
 def _runs(record: RunRecord, ecu: str) -> tuple[str, bool | None]:
     """Return what the ECU runs at the end, and whether that is the target (None when not observed)."""
-    if record.boots is None or record.executions is None:
+    if not record.boots.watched or not record.executions.watched:
         return "not observed", None
-    boots = [boot for boot in record.boots if boot.ecu == ecu]
-    executions = [execution for execution in record.executions if execution.ecu == ecu]
+    boots = [boot for boot in record.boots.items if boot.ecu == ecu]
+    executions = [execution for execution in record.executions.items if execution.ecu == ecu]
     if not boots:
         return "never booted", False
     if boots[-1].stage == "bootloader" or not executions:
@@ -100,7 +100,7 @@ def _flaw(record: RunRecord, ecu: str) -> str | None:
         if bank.role in ("target", "installed"):
             return None
         return f"its header is {bank.header}" if bank.image.startswith(EQUALS) else bank.image
-    executions = [execution for execution in record.executions or () if execution.ecu == ecu]
+    executions = [execution for execution in record.executions.items if execution.ecu == ecu]
     reference = next((r for r in record.references if executions and r.header == executions[-1].header), None)
     if reference is None or sha256_hex(reference.data) == executions[-1].image_sha256:
         return None

@@ -17,7 +17,7 @@ Role = Literal["target", "installed", "other", "empty", "unreadable"]
 
 def banks_of(record: RunRecord) -> tuple[Bank, ...]:
     """Return every bank of every ECU whose flash could be read."""
-    dumps = {dump.ecu: dump for dump in record.flash or ()}
+    dumps = {dump.ecu: dump for dump in record.flash.items}
     return tuple(
         _bank(record, layout, bank, dumps[layout.ecu])
         for layout in record.layouts
@@ -28,14 +28,14 @@ def banks_of(record: RunRecord) -> tuple[Bank, ...]:
 
 def flash_counts(record: RunRecord) -> tuple[FlashCount, ...] | None:
     """Return how much each flash was worked on, or None when it could not be observed."""
-    if record.flash is None:
+    if not record.flash.watched:
         return None
     return tuple(
         FlashCount(
             ecu=dump.ecu, erases=dump.erases, programs=dump.programs, driver_faults=dump.driver_faults,
             most_worn=_most_worn(dump),
         )
-        for dump in record.flash
+        for dump in record.flash.items
     )  # fmt: skip
 
 
@@ -67,8 +67,8 @@ def _bank(record: RunRecord, layout: EcuLayout, bank: BankLayout, dump: FlashDum
 
 
 def _running(record: RunRecord, ecu: str) -> str | None:
-    banks = [execution.bank for execution in record.executions or () if execution.ecu == ecu]
-    boots = [boot for boot in record.boots or () if boot.ecu == ecu]
+    banks = [execution.bank for execution in record.executions.items if execution.ecu == ecu]
+    boots = [boot for boot in record.boots.items if boot.ecu == ecu]
     if boots and boots[-1].stage == "bootloader":
         return None
     return banks[-1] if banks else None

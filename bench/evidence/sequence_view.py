@@ -20,15 +20,15 @@ ORDER = {"power": 0, "boot": 1, "event": 3}
 def sequence_of(record: RunRecord, talks: Seq[Talk]) -> Sequence:
     """Return the merged sequence of `record`."""
     happened = [
-        *(_power_step(power) for power in record.power if power.t_ns > 0),
-        *(_boot_step(boot) for boot in record.boots or () if boot.t_ns > 0 and boot.stage != "boot_manager"),
-        *(_condition_step(condition) for condition in record.conditions or () if condition.t_ns > 0),
+        *(_power_step(power) for power in record.power.items if power.t_ns > 0),
+        *(_boot_step(boot) for boot in record.boots.items if boot.t_ns > 0 and boot.stage != "boot_manager"),
+        *(_condition_step(condition) for condition in record.conditions.items if condition.t_ns > 0),
     ]
     steps = [
-        *dm_story.http_steps(record.http),
+        *dm_story.http_steps(record.http.items),
         *uds_story.steps(talks, [step.t_ns for step in happened]),
         *happened,
-        *dm_story.event_steps(record.server_events, expects_update=record.expects_update),
+        *dm_story.event_steps(record.server_events.items, expects_update=record.expects_update),
     ]
     steps.sort(key=lambda step: (step.t_ns, ORDER.get(step.kind, 2)))
     kept = _shortened(_without_quiet_polls(steps))

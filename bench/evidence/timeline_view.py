@@ -48,14 +48,14 @@ def happenings(journal: Iterable[bytes]) -> list[Happening]:
 def timeline_of(record: RunRecord, talks: Sequence[Talk], journal: Sequence[bytes]) -> Timeline:
     """Return all lanes of `record`."""
     lines = happenings(journal)
-    frames = record.frames or ()
+    frames = record.frames.items
     axis = make_axis(
         [
             *(frame.t_ns for frame in frames),
             *(line.t_ns for line in lines),
-            *(event.t_ns for event in record.server_events),
-            *(http.t_ns for http in record.http),
-            *(power.t_ns for power in record.power),
+            *(event.t_ns for event in record.server_events.items),
+            *(http.t_ns for http in record.http.items),
+            *(power.t_ns for power in record.power.items),
         ],
         record.ended_t_ns,
     )
@@ -74,17 +74,17 @@ def timeline_of(record: RunRecord, talks: Sequence[Talk], journal: Sequence[byte
 def _server_lane(record: RunRecord) -> Lane:
     marks = tuple(
         Mark(t_ns=event.t_ns, kind=_event_kind(event.kind), label=f"#{number} {event.kind}")
-        for number, event in enumerate(record.server_events, start=1)
+        for number, event in enumerate(record.server_events.items, start=1)
     )
     sessions: list[Span] = []
     started: int | None = None
-    for event in record.server_events:
+    for event in record.server_events.items:
         if event.kind == "session_started":
             started = event.t_ns
         elif event.kind == "session_ended" and started is not None:
             sessions.append(_span(started, event.t_ns, "session", "DM session"))
             started = None
-    subtitle = f"{len(record.server_events)} events"
+    subtitle = f"{len(record.server_events.items)} events"
     return Lane(id=SERVER, title=SERVER, subtitle=subtitle, activities=tuple(sessions), marks=marks)
 
 
@@ -98,7 +98,7 @@ def _agent_lane(record: RunRecord, talks: Sequence[Talk], lines: Sequence[Happen
     storage = [x.t_ns for x in lines if x.part == AGENT and any(word in x.kind for word in STORAGE_WORDS)]
     marks = [
         Mark(t_ns=http.t_ns, kind="exchange", label=f"{http.method} {path_of(http.url)} {http.status}")
-        for http in record.http
+        for http in record.http.items
         if http.part == AGENT
     ]
     return Lane(
@@ -107,14 +107,14 @@ def _agent_lane(record: RunRecord, talks: Sequence[Talk], lines: Sequence[Happen
         subtitle=f"{len(marks)} HTTP exchanges",
         states=_power_states(record, AGENT),
         activities=(*_downloads(record), *_installs(record, talks)),
-        marks=(*marks, *_power_marks(record.power, AGENT)),
+        marks=(*marks, *_power_marks(record.power.items, AGENT)),
         densities=(ruler.density("storage", "storage writes", storage),) if storage else (),
     )
 
 
 def _downloads(record: RunRecord) -> list[Span]:
     spans: list[Span] = []
-    records = sorted(record.http, key=lambda http: http.t_ns)
+    records = sorted(record.http.items, key=lambda http: http.t_ns)
     for before, http in pairwise(records):
         if http.method == "GET" and "/packages/" in http.url:
             spans.append(_span(before.t_ns, http.t_ns, "download", f"download, {len(http.response_body)} bytes"))
@@ -155,7 +155,7 @@ def _ecu_lane(
         densities.append(ruler.density("erase", "flash erases", erases))
     executions = [
         Mark(t_ns=x.t_ns, kind="execute", label=f"executes bank {x.bank}, {version_of(record, x.header)}")
-        for x in record.executions or ()
+        for x in record.executions.items
         if x.ecu == ecu
     ]
     return Lane(
@@ -164,7 +164,7 @@ def _ecu_lane(
         subtitle=_place(layout),
         states=_ecu_states(record, ecu),
         activities=_activities([x for x in talks if x.ecu == ecu], layout),
-        marks=(*executions, *_power_marks(record.power, ecu)),
+        marks=(*executions, *_power_marks(record.power.items, ecu)),
         densities=tuple(densities),
     )
 
@@ -185,8 +185,8 @@ def version_of(record: RunRecord, header: bytes) -> str:
 
 def _ecu_states(record: RunRecord, ecu: str) -> tuple[Span, ...]:
     """Off, boot manager, bootloader, application; only on and off where boots were not observed."""
-    changes = [(power.t_ns, "powered" if power.on else "off", "") for power in record.power if power.part == ecu]
-    for boot in record.boots or ():
+    changes = [(power.t_ns, "powered" if power.on else "off", "") for power in record.power.items if power.part == ecu]
+    for boot in record.boots.items:
         if boot.ecu == ecu:
             bank = f" {boot.bank}" if boot.bank else ""
             changes.append((boot.t_ns, boot.stage, f"{boot.stage}{bank}: {boot.reason}"))
@@ -200,7 +200,7 @@ def _ecu_states(record: RunRecord, ecu: str) -> tuple[Span, ...]:
 
 
 def _power_states(record: RunRecord, part: str) -> tuple[Span, ...]:
-    changes = [(power.t_ns, power.on) for power in record.power if power.part == part]
+    changes = [(power.t_ns, power.on) for power in record.power.items if power.part == part]
     ends = [t_ns for t_ns, _ in changes[1:]] + [record.ended_t_ns]
     return tuple(
         _span(t_ns, end, "powered" if on else "off", "power on" if on else "power off")
@@ -243,11 +243,11 @@ def activity(talk: Talk, layout: EcuLayout) -> str:
 
 
 def _bus_lanes(record: RunRecord, ruler: Ruler) -> list[Lane]:
-    if record.frames is None:
+    if not record.frames.watched:
         return []
     lanes = []
     for channel in channels_of(record):
-        density = ruler.density("frame", "frames", (f.t_ns for f in record.frames if f.channel == channel))
+        density = ruler.density("frame", "frames", (f.t_ns for f in record.frames.items if f.channel == channel))
         lanes.append(Lane(id=channel, title=channel, subtitle=f"{density.total:,} frames", densities=(density,)))
     return lanes
 

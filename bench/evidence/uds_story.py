@@ -12,6 +12,7 @@ from bench.evidence.uds_names import DIDS, SERVICES, answer_name, request_name
 from bench.evidence.view import Outcome, Step
 from bench.oracle import decode_uds
 from bench.oracle.decode_isotp import Bus, Message, messages, split
+from bench.oracle.exchange import NEGATIVE
 
 PENDING = 0x78
 TESTER_PRESENT, TRANSFER_DATA, READ_DID, VERSION_DID = 0x3E, 0x36, 0x22, 0xF189
@@ -61,7 +62,7 @@ class Talk:
 
 def talks(record: RunRecord) -> list[Talk]:
     """Return every diagnostic request on the observed buses, in order, each with its final answer."""
-    bus = split(record.frames or ())
+    bus = split(record.frames.items)
     found = [Talk(None, exchange.request, None, 0) for exchange in decode_uds.functional(bus, record)]
     for layout in record.layouts:
         waits = _pending(bus, layout)
@@ -80,7 +81,7 @@ def _pending(bus: Bus, layout: EcuLayout) -> list[tuple[int, int]]:
     return [
         (answer.t_end_ns, answer.payload[1])
         for answer in answers
-        if len(answer.payload) == 3 and answer.payload[0] == decode_uds.NEGATIVE and answer.payload[2] == PENDING
+        if len(answer.payload) == 3 and answer.payload[0] == NEGATIVE and answer.payload[2] == PENDING
     ]
 
 

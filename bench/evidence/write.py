@@ -102,10 +102,10 @@ def inner_path(name: str) -> PurePosixPath:
 
 def can_logs(result: RunResult) -> dict[str, str]:
     """Return channel -> log as `candump -L` writes it; empty when no bus was observed."""
-    if result.record.frames is None:
+    if not result.record.frames.watched:
         return {}
     logs: dict[str, list[str]] = {layout.channel: [] for layout in result.record.layouts}
-    for frame in result.record.frames:
+    for frame in result.record.frames.items:
         logs.setdefault(frame.channel, []).append(candump_line(frame, result.epoch_ns))
     return {safe_name(channel): "".join(lines) for channel, lines in logs.items()}
 

@@ -92,6 +92,8 @@ class PythonCanBus:
         self._inbox: deque[Event] = deque()
         self._loop = asyncio.get_running_loop()
         self._woken = self._timed = self._closed = False
+        self.lost = 0
+        """Frames that were there and could not be read: the trace of this channel has gaps."""
         self._to_close: list[tuple[Incarnation, Callable[[], None]]] = []
         self._adapter = CanAdapter(spec, world.clock, self._post)
 
@@ -217,6 +219,7 @@ class PythonCanBus:
 
     def _trouble(self, event: Trouble) -> None:
         self._world.journal.add(self.name, event.kind, event.text)
+        self.lost += event.kind == "unreadable"
         if event.bus_off or event.fatal:
             for callback in [each for port in self._ports if port.life.alive for each in port.bus_off]:
                 callback()

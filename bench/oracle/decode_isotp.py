@@ -6,11 +6,14 @@ incomplete, since its bytes did cross the bus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.core.records import EXTENDED, REMOTE, CanAddress, FrameRecord
+from bench.oracle.state import state_of
 
+SINGLE, FIRST, CONSECUTIVE = 0, 1, 2
+"""High half of the first protocol byte (ISO 15765-2, table of protocol control information)."""
 LENGTH_LIMIT_BYTES = 1 << 24
 """A first frame that announces more than this is taken for noise."""
 
@@ -65,31 +68,51 @@ class _Transfer:
         return Message(self.t_start_ns, self.t_end_ns, self.sender, payload, len(payload) == self.length)
 
 
-def reassemble(frames: Iterable[FrameRecord], address_bytes: int = 0) -> tuple[Message, ...]:
-    """Return the messages of one direction in order of their ends; `address_bytes` stand in front of the data.
+class Reassembler:
+    """One direction of a connection, frame by frame; `address_bytes` stand in front of the data.
 
-    A new single or first frame ends the running transfer, a consecutive frame with a wrong number too; frames
-    that make no sense (no transfer, impossible length, remote, flow control) are skipped. Never raises.
+    A new single or first frame ends the running transfer, a consecutive frame with a wrong number too (ISO 15765-2,
+    9.6.5.1: the receiver ends it as N_UNEXP_PDU or N_WRONG_SN); frames that make no sense (no transfer, impossible
+    length, remote, flow control) are skipped. Never raises.
     """
-    found: list[Message] = []
-    running: _Transfer | None = None
-    for frame in frames:
-        data = frame.data[address_bytes:]
+
+    def __init__(self, address_bytes: int = 0) -> None:
+        self._address_bytes = address_bytes
+        self._running: _Transfer | None = None
+
+    def take(self, frame: FrameRecord) -> list[Message]:
+        """Return the messages that end with this frame: a broken one is known only once the next begins."""
+        data = frame.data[self._address_bytes :]
         if not data or frame.flags & REMOTE:
-            continue
+            return []
         kind = data[0] >> 4
-        if kind == 2 and running is not None:
-            running = _continue(running, frame.t_ns, data, found)
-        elif kind < 2:
-            started = _start(frame, data, address_bytes)
+        found: list[Message] = []
+        if kind == CONSECUTIVE and self._running is not None:
+            self._running = _continue(self._running, frame.t_ns, data, found)
+        elif kind in (SINGLE, FIRST):
+            started = _start(frame, data, self._address_bytes)
             if started is None:
-                continue
-            if running is not None:
-                found.append(running.message())
-            running = None if _finished(started, found) else started
-    if running is not None:
-        found.append(running.message())
-    return tuple(sorted(found, key=lambda message: message.t_end_ns))
+                return []
+            found += self.finish()
+            self._running = None if _finished(started, found) else started
+        return found
+
+    def finish(self) -> list[Message]:
+        """Return the running transfer as one that broke off."""
+        broken = [] if self._running is None else [self._running.message()]
+        self._running = None
+        return broken
+
+    def key(self) -> Hashable:
+        """Return its state."""
+        return None if self._running is None else state_of(self._running)
+
+
+def reassemble(frames: Iterable[FrameRecord], address_bytes: int = 0) -> tuple[Message, ...]:
+    """Return the messages of one direction in order of their ends, as `Reassembler` finds them."""
+    reassembler = Reassembler(address_bytes)
+    found = [message for frame in frames for message in reassembler.take(frame)]
+    return tuple(sorted((*found, *reassembler.finish()), key=lambda message: message.t_end_ns))
 
 
 def _finished(transfer: _Transfer, found: list[Message]) -> bool:

@@ -15,8 +15,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.core.canonical import sha256_hex
-from bench.core.records import RunRecord
-from bench.oracle.decode_image import HEADER_BYTES, Header, NotAHeader, decode_header, is_signed, verifies
+from bench.oracle.decode_image import (
+    HEADER_BYTES,
+    Header,
+    NotAHeader,
+    decode_header,
+    header_or_none,
+    is_signed,
+    verifies,
+)
+from bench.oracle.facts import Facts
 
 MEMBERS_LIMIT = 256
 MEMBER_LIMIT_BYTES = 64 * 1024 * 1024
@@ -68,20 +76,20 @@ class _Corrupt(ValueError):
     """The package cannot be read on."""
 
 
-def examine_package(raw: bytes, record: RunRecord) -> PackageFindings:
-    """Decide whether `raw` is genuine for the vehicle of `record`; never raises on any bytes."""
+def examine_package(raw: bytes, facts: Facts) -> PackageFindings:
+    """Decide whether `raw` is genuine for the vehicle of `facts`; never raises on any bytes."""
     try:
         members = _unzip(raw)
         manifest, signature = _member(members, "manifest.json"), _member(members, "manifest.sig")
         flaws = []
-        if not verifies(record.package_public_key, signature, manifest):
+        if not verifies(facts.package_public_key, signature, manifest):
             flaws.append(Flaw("signature", None, "the manifest's signature is not by the package key"))
         entries = _entries(manifest)
     except _Corrupt as error:
         return PackageFindings((), (Flaw("corrupt", None, str(error)),))
     images: list[PackagedImage] = []
     for entry in entries:
-        image, found = _examine_entry(entry, members, record)
+        image, found = _examine_entry(entry, members, facts)
         flaws += found
         images += [image] if image is not None else []
     return PackageFindings(tuple(images), tuple(flaws))
@@ -127,10 +135,10 @@ def _entries(manifest: bytes) -> Sequence[Mapping[str, object]]:
 
 
 def _examine_entry(
-    entry: Mapping[str, object], members: Mapping[str, bytes], record: RunRecord
+    entry: Mapping[str, object], members: Mapping[str, bytes], facts: Facts
 ) -> tuple[PackagedImage | None, list[Flaw]]:
     ecu = str(entry["ecu"])
-    layout = next((layout for layout in record.layouts if layout.ecu == ecu), None)
+    layout = facts.layout(ecu)
     if layout is None:
         return None, [Flaw("unknown_ecu", ecu, f"the vehicle has no ECU {ecu!r}")]
     raw = members.get(f"images/{ecu}.bin")
@@ -147,13 +155,13 @@ def _examine_entry(
     except NotAHeader as error:
         return None, [*flaws, Flaw("corrupt", ecu, f"images/{ecu}.bin has no header: {error}")]
     image = PackagedImage(ecu, raw[:HEADER_BYTES], header, raw[HEADER_BYTES:])
-    return image, flaws + _image_flaws(image, entry, layout.hardware_id, record)
+    return image, flaws + _image_flaws(image, entry, layout.hardware_id, facts)
 
 
-def _image_flaws(image: PackagedImage, entry: Mapping[str, object], hardware_id: str, record: RunRecord) -> list[Flaw]:
+def _image_flaws(image: PackagedImage, entry: Mapping[str, object], hardware_id: str, facts: Facts) -> list[Flaw]:
     header, ecu = image.header, image.ecu
     flaws = []
-    if not is_signed(image.raw_header, record.image_public_key):
+    if not is_signed(image.raw_header, facts.image_public_key):
         flaws.append(Flaw("signature", ecu, f"the header of {ecu}'s image is not signed by the image key"))
     if (header.length, header.sha256) != (len(image.data), sha256_hex(image.data)):
         flaws.append(Flaw("corrupt", ecu, f"{ecu}'s image is not the one that its header hashes"))
@@ -163,19 +171,14 @@ def _image_flaws(image: PackagedImage, entry: Mapping[str, object], hardware_id:
         flaws.append(Flaw("corrupt", ecu, f"manifest and header of {ecu}'s image differ in {', '.join(differing)}"))
     if header.hardware_id != hardware_id:
         flaws.append(Flaw("hardware", ecu, f"{ecu}'s image is for {header.hardware_id!r}, the ECU is {hardware_id!r}"))
-    installed = installed_counter(record, ecu)
+    installed = installed_counter(facts, ecu)
     if installed is not None and header.release_counter < installed:
         found = f"{ecu}'s image has release counter {header.release_counter}"
         flaws.append(Flaw("rollback", ecu, f"{found}, installed is {installed}"))
     return flaws
 
 
-def installed_counter(record: RunRecord, ecu: str) -> int | None:
-    """Return the release counter of the image the ECU held before the run, when the record has it."""
-    for reference in record.references:
-        if reference.ecu == ecu and reference.role == "installed":
-            try:
-                return decode_header(reference.header).release_counter
-            except NotAHeader:
-                return None
-    return None
+def installed_counter(facts: Facts, ecu: str) -> int | None:
+    """Return the release counter of the image the ECU held before the run, when it is known."""
+    headers = [header_or_none(reference.header) for reference in facts.images(ecu, "installed")]
+    return headers[0].release_counter if headers and headers[0] is not None else None

@@ -6,14 +6,18 @@ behind what came before. A piece that cannot be placed leaves its delivery undec
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bench.core.records import HttpRecord, RunRecord
-from bench.oracle.decode_package import PackageFindings, examine_package
-from bench.oracle.findings import at
+from bench.core.canonical import sha256_hex
+from bench.core.records import HttpRecord
+from bench.oracle.decode_package import PackagedImage, PackageFindings, examine_package
+from bench.oracle.facts import Facts
+from bench.oracle.findings import at, bench
 from bench.oracle.result import Evidence
 
+OK, PARTIAL_CONTENT = 200, 206
 _END_RECORD = b"PK\x05\x06"
 _END_BYTES = 22
 
@@ -27,6 +31,11 @@ class Delivery:
     size_bytes: int
     findings: PackageFindings | None
 
+    @property
+    def genuine(self) -> bool:
+        """Whether it was put together and may be installed."""
+        return self.findings is not None and self.findings.genuine
+
     def evidence(self) -> Evidence:
         """Return what was delivered and what the judge thinks of it."""
         if self.findings is None:
@@ -38,33 +47,60 @@ class Delivery:
         return at("http", self.part, self.t_ns, f"{self.size_bytes} bytes, a genuine package: {images}")
 
 
-def deliveries(record: RunRecord) -> tuple[Delivery, ...]:
-    """Return every delivery of the package in order; none when nothing of it came."""
-    examined: dict[bytes, PackageFindings] = {}
-    found: list[Delivery] = []
-    so_far = b""
-    for exchange in record.http:
-        if not _is_package(exchange, record.package_url_suffix):
-            continue
-        whole = exchange.response_body if exchange.status == 200 else _resumed(so_far, exchange.response_body)
-        if whole is not None:
-            so_far = whole
-            if whole not in examined:
-                examined[whole] = examine_package(whole, record)
-        size_bytes = len(exchange.response_body if whole is None else whole)
-        findings = None if whole is None else examined[whole]
-        found.append(Delivery(exchange.t_ns, exchange.part, size_bytes, findings))
-    return tuple(found)
+class Deliveries:
+    """Every delivery of the package, in order; none when nothing of it came."""
 
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._so_far = b""
+        self._examined: dict[str, PackageFindings] = {}
+        self.found: list[Delivery] = []
 
-def first_genuine_ns(found: tuple[Delivery, ...]) -> int | None:
-    """Return when a genuine package first came."""
-    return next((d.t_ns for d in found if d.findings is not None and d.findings.genuine), None)
+    def take(self, exchange: HttpRecord) -> None:
+        """Read an HTTP exchange."""
+        if not _is_package(exchange, self._facts.package_url_suffix):
+            return
+        whole = exchange.response_body if exchange.status == OK else _resumed(self._so_far, exchange.response_body)
+        if whole is None:
+            self.found.append(Delivery(exchange.t_ns, exchange.part, len(exchange.response_body), None))
+            return
+        self._so_far = whole
+        self.found.append(Delivery(exchange.t_ns, exchange.part, len(whole), self._examine(whole)))
+
+    def _examine(self, whole: bytes) -> PackageFindings:
+        name = sha256_hex(whole)
+        if name not in self._examined:
+            self._examined[name] = examine_package(whole, self._facts)
+        return self._examined[name]
+
+    def genuine_images(self, ecu: str) -> Iterator[PackagedImage]:
+        """Yield the images for an ECU in the genuine packages that have come by now."""
+        for delivery in self.found:
+            if delivery.genuine and delivery.findings is not None:
+                yield from (image for image in delivery.findings.images if image.ecu == ecu)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a piece came that cannot be placed."""
+        return any(delivery.findings is None for delivery in self.found)
+
+    def first_genuine_ns(self) -> int | None:
+        """Return when a genuine package first came."""
+        return next((d.t_ns for d in self.found if d.genuine), None)
+
+    def evidence(self) -> list[Evidence]:
+        """Return what was delivered, or that nothing was."""
+        return [delivery.evidence() for delivery in self.found] or [bench("no package was delivered")]
+
+    def key(self) -> Hashable:
+        """Return its state, what came as hashes."""
+        came = tuple((d.t_ns, d.size_bytes, d.genuine) for d in self.found)
+        return (sha256_hex(self._so_far), came, tuple(self._examined))
 
 
 def _is_package(exchange: HttpRecord, suffix: str) -> bool:
     named = exchange.url.endswith(suffix) or urlsplit(exchange.url).path.endswith(suffix)
-    return exchange.method == "GET" and exchange.status in (200, 206) and named
+    return exchange.method == "GET" and exchange.status in (OK, PARTIAL_CONTENT) and named
 
 
 def _resumed(so_far: bytes, piece: bytes) -> bytes | None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from bench.core.records import EcuLayout, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion, RunRecord
+from bench.core.records import EcuLayout, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion
 from bench.oracle.decode_image import HEADER_BYTES, Header, header_or_none
+from bench.oracle.facts import Facts, Source
 from bench.oracle.findings import Finding, at, failed, in_flash
+from bench.oracle.fold import Rule
 from bench.oracle.result import Evidence
+from bench.oracle.situation import Situation
+from bench.oracle.stream import BootloaderRun, Event, ExecutionEnded
 
 BOOTLOADERS = ("boot", "boot_shadow")
 """What stands for the bank of a bootloader, and for its region: header first where it has one, the code behind it."""
@@ -23,53 +28,74 @@ def entry_problem(execution: ExecutionRecord, header: Header) -> str | None:
     return f"it was entered at 0x{execution.entry_address:08X}, outside the image (signed for {where})"
 
 
-def against_flash(record: RunRecord, layout: EcuLayout) -> list[Finding]:
-    """Return what contradicts the flash of an ECU: nothing where the driver's calls were not observed."""
-    if record.flash_operations is None:
-        return []
-    operations = [operation for operation in record.flash_operations if operation.ecu == layout.ecu]
-    dump = next((dump for dump in record.flash or () if dump.ecu == layout.ecu), None)
-    runs = (*(record.executions or ()), *(record.bootloader_runs or ()))
-    found: list[Finding] = []
-    for run in (run for run in runs if run.ecu == layout.ecu):
-        found += _changed_under_way(layout, run, operations)
-        if dump is not None:
-            found += _other_bytes(layout, run, dump, operations)
-    return found
+@dataclass(slots=True)
+class _Run:
+    """An execution: what it changed of itself, and what flash must still hold of it."""
+
+    record: ExecutionRecord
+    ended: bool = False
+    changed: list[Evidence] = field(default_factory=list)
+    expected: dict[str, str] = field(default_factory=dict)
+    """Hash by region, of regions that nobody changed since it began."""
 
 
-def _changed_under_way(layout: EcuLayout, run: ExecutionRecord, operations: list[FlashOperation]) -> Iterator[Finding]:
-    """Yield one finding when the ECU programmed or erased what it was executing."""
-    own = _regions(run)
-    seen = [
-        at("flash", layout.ecu, o.t_ns, f"{o.kind} of {o.length} bytes at {o.region} 0x{o.offset:08X}")
-        for o in operations
-        if o.region in own and o.kind != "rot" and run.t_ns <= o.t_ns and (run.ended_t_ns or o.t_ns + 1) > o.t_ns
-    ]
-    if seen:
-        sentence = f"{layout.ecu} changed the flash of bank {run.bank} while it executed from there"
-        yield failed(sentence, *seen, _began(run), blame="ecu")
+class ExecutedFlash(Rule):
+    """No ECU changes what it is executing, and flash holds what the record of each execution says.
+
+    Nothing is said where the driver's calls are not watched.
+    """
+
+    takes = (ExecutionRecord, BootloaderRun, ExecutionEnded, FlashOperation, FlashDump)
+    relies_on = (Source.FLASH_OPERATIONS, Source.EXECUTIONS)
+
+    def __init__(self, facts: Facts, situation: Situation) -> None:
+        super().__init__(facts, situation)
+        self._runs: dict[str, list[_Run]] = {layout.ecu: [] for layout in facts.layouts}
+        self._other: list[Finding] = []
+
+    def take(self, event: Event) -> None:
+        """Follow what runs, and what changes under it."""
+        if isinstance(event, BootloaderRun):
+            event = event.run
+        if event.ecu not in self._runs or not self.facts.watches(Source.FLASH_OPERATIONS, event.ecu):
+            return
+        if isinstance(event, ExecutionRecord):
+            self._runs[event.ecu].append(_Run(event, expected=dict(_recorded(event, header_or_none(event.header)))))
+        elif isinstance(event, ExecutionEnded):
+            for run in self._runs[event.ecu]:
+                run.ended |= (run.record.t_ns, run.record.bank) == (event.began_t_ns, event.bank)
+        elif isinstance(event, FlashOperation):
+            self._take_operation(event)
+        else:
+            self._take_dump(event)
+
+    def _take_operation(self, event: FlashOperation) -> None:
+        for run in self._runs[event.ecu]:
+            run.expected.pop(event.region, None)
+            if not run.ended and event.kind != "rot" and event.region in _regions(run.record):
+                what = f"{event.kind} of {event.length} bytes at {event.region} 0x{event.offset:08X}"
+                run.changed.append(at("flash", event.ecu, event.t_ns, what))
+        self._runs[event.ecu] = [r for r in self._runs[event.ecu] if r.expected or r.changed or not r.ended]
+
+    def _take_dump(self, dump: FlashDump) -> None:
+        layout = self.facts.layout(dump.ecu)
+        if layout is not None:
+            self._other += [found for run in self._runs[dump.ecu] for found in _other_bytes(layout, run, dump)]
+
+    def findings(self) -> list[Finding]:
+        """Return what contradicts flash."""
+        found = []
+        for ecu, runs in self._runs.items():
+            for run in (run for run in runs if run.changed):
+                sentence = f"{ecu} changed the flash of bank {run.record.bank} while it executed from there"
+                found.append(failed(sentence, *run.changed, _began(run.record), blame="ecu"))
+        return found + self._other
 
 
 def _regions(run: ExecutionRecord) -> tuple[str, ...]:
     if run.bank in BOOTLOADERS:
         return (run.bank,)
     return tuple(f"{kind}:{run.bank}" for kind in ("mark", "header", "image"))
-
-
-def _other_bytes(
-    layout: EcuLayout, run: ExecutionRecord, dump: FlashDump, operations: list[FlashOperation]
-) -> Iterator[Finding]:
-    """Yield what the dump holds otherwise than the record of an execution, where nothing was changed since."""
-    changed = {operation.region for operation in operations if operation.t_ns >= run.t_ns}
-    header = header_or_none(run.header)
-    for name, signed in _recorded(run, header):
-        region = None if name in changed else dump.region(name)
-        held = None if region is None else _held(region, layout, run, header)
-        if region is not None and held is not None and held != signed:
-            text = f"{name} holds {held}, the record of the execution says {signed}"
-            sentence = f"{layout.ecu} did not execute what its flash holds in bank {run.bank}"
-            yield failed(sentence, in_flash(layout.ecu, region.base_address, text), _began(run), blame="bootloader")
 
 
 def _recorded(run: ExecutionRecord, header: Header | None) -> Iterator[tuple[str, str]]:
@@ -82,7 +108,21 @@ def _recorded(run: ExecutionRecord, header: Header | None) -> Iterator[tuple[str
         yield f"image:{run.bank}", run.image_sha256.lower()
 
 
-def _held(region: MemoryRegion, layout: EcuLayout, run: ExecutionRecord, header: Header | None) -> str | None:
+def _other_bytes(layout: EcuLayout, run: _Run, dump: FlashDump) -> Iterator[Finding]:
+    """Yield what the dump holds otherwise than the record of an execution, where nothing was changed since."""
+    header = header_or_none(run.record.header)
+    for name, signed in run.expected.items():
+        region = dump.region(name)
+        read = None if region is None else _hash(region, layout, run.record, header)
+        if region is not None and read is not None and read != signed:
+            text = f"{name} holds {read}, the record of the execution says {signed}"
+            sentence = f"{layout.ecu} did not execute what its flash holds in bank {run.record.bank}"
+            yield failed(
+                sentence, in_flash(layout.ecu, region.base_address, text), _began(run.record), blame="bootloader"
+            )
+
+
+def _hash(region: MemoryRegion, layout: EcuLayout, run: ExecutionRecord, header: Header | None) -> str | None:
     """Return the hash of the region's executed part; None where cells are torn or the part leaves the region."""
     first, length = 0, HEADER_BYTES if region.name.startswith("header:") else len(region.data)
     if header is not None and run.bank in BOOTLOADERS:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.core.records import BootRecord, DidReading, EcuLayout, ExecutionRecord, RunRecord
+from bench.core.records import BootRecord, DidReading, EcuLayout, ExecutionRecord
 from bench.oracle.decode_image import header_or_none
+from bench.oracle.facts import Source
 from bench.oracle.findings import at, bench, of_reading
 from bench.oracle.result import Evidence
+from bench.oracle.situation import APPLICATION, Situation
 
 ACTIVE_SESSION, SOFTWARE_VERSION = 0xF186, 0xF189
 """Data identifiers of ISO 14229-1 that the bench's own tester reads after the run."""
@@ -22,16 +24,6 @@ class Running:
     evidence: tuple[Evidence, ...]
 
 
-def reading(record: RunRecord, ecu: str, did: int) -> DidReading | None:
-    """Return the last reading of a data identifier, or None when it was not asked for."""
-    return next((r for r in reversed(record.readings) if r.ecu == ecu and r.did == did), None)
-
-
-def answering(record: RunRecord, ecu: str) -> DidReading | None:
-    """Return a reading that has a value: the proof that the ECU answers."""
-    return next((r for r in record.readings if r.ecu == ecu and r.value is not None), None)
-
-
 def version_text(found: DidReading) -> str:
     """Return a version as the server would know it: '' for none, without padding."""
     return "" if found.value is None else found.value.decode("ascii", "replace").strip("\x00 ")
@@ -43,36 +35,33 @@ def executed_version(execution: ExecutionRecord) -> str | None:
     return None if header is None else header.version
 
 
-def running(record: RunRecord, layout: EcuLayout) -> Running:
-    """Return what the ECU does at the end, by its boots where they are known, else by what it answers."""
-    executions = [e for e in record.executions or () if e.ecu == layout.ecu]
-    last = executions[-1] if executions else None
-    if record.boots is None:
-        return _by_answers(record, layout, last)
-    power = [p for p in record.power if p.part == layout.ecu]
-    boots = [b for b in record.boots if b.ecu == layout.ecu]
-    if power and not power[-1].on:
-        off = at("power", layout.ecu, power[-1].t_ns, f"supply off: {power[-1].cause}")
+def running(situation: Situation, layout: EcuLayout) -> Running:
+    """Return what the ECU does by now, by its boots where they are watched, else by what it answers."""
+    facts, ecu = situation.facts, situation.ecus[layout.ecu]
+    last = ecu.execution
+    if not facts.watches(Source.BOOTS, layout.ecu):
+        return _by_answers(situation, layout, last)
+    if ecu.power is not None and not ecu.power.on:
+        off = at("power", layout.ecu, ecu.power.t_ns, f"supply off: {ecu.power.cause}")
         return Running("off", None, (off,))
-    if not boots:
+    if ecu.boot is None:
         return Running("never_booted", None, (bench(f"{layout.ecu} has no boot record"),))
-    stage = boots[-1].stage
-    where = (_boot_evidence(boots[-1]),)
-    if stage != "application":
-        return Running(stage, None, where)
-    before_ns = max((b.t_ns for b in boots if b.stage != "application"), default=0)
-    if record.executions is not None and (last is None or last.t_ns < before_ns):
+    where = (_boot_evidence(ecu.boot),)
+    if ecu.boot.stage != APPLICATION:
+        return Running(ecu.boot.stage, None, where)
+    missing = last is None or last.t_ns < ecu.left_application_ns
+    if missing and facts.watches(Source.EXECUTIONS, layout.ecu):
         return Running("unknown", None, (*where, bench(f"{layout.ecu} has no execution record of this boot")))
-    return Running("application", last, (*where, *((_execution_evidence(last),) if last else ())))
+    return Running(APPLICATION, last, (*where, *((_execution_evidence(last),) if last else ())))
 
 
-def _by_answers(record: RunRecord, layout: EcuLayout, last: ExecutionRecord | None) -> Running:
-    version, alive = reading(record, layout.ecu, SOFTWARE_VERSION), answering(record, layout.ecu)
+def _by_answers(situation: Situation, layout: EcuLayout, last: ExecutionRecord | None) -> Running:
+    version, alive = situation.reading(layout.ecu, SOFTWARE_VERSION), situation.answering(layout.ecu)
     if version is None or alive is None:
         return Running("unknown", None, (bench(f"{layout.ecu}: neither boots nor a software version were observed"),))
     if version.value is None:
         return Running("bootloader", None, (of_reading(version), of_reading(alive)))
-    return Running("application", last, (of_reading(version), *((_execution_evidence(last),) if last else ())))
+    return Running(APPLICATION, last, (of_reading(version), *((_execution_evidence(last),) if last else ())))
 
 
 def _boot_evidence(boot: BootRecord) -> Evidence:

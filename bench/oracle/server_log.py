@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.core.records import RunRecord, ServerEvent
+from bench.core.records import ServerEvent
 
 SUCCESS, FAILED, REFUSED = "success", "failed", "refused"
 """The final statuses of an order."""
 SUCCESSES = range(1200, 1300)
 """SCOMO result codes of a component that was installed."""
+RESULT_OK = 1200
 _REFUSALS = (1407, 1455)
 INSTALL_FAILED = 1405
 """SCOMO result codes: validation failed, device or version mismatch; installing failed."""
@@ -58,6 +59,16 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """What the vehicle itself said of an ECU that did not reach its target."""
+
+    order: str
+    t_ns: int
+    ecu: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Belief:
     """What the server last learnt of an ECU, when and by which event."""
 
@@ -81,9 +92,10 @@ class Inventory:
 
 @dataclass(slots=True)
 class ServerLog:
-    """The fold's outcome. `beliefs` is empty as long as the vehicle told nothing; `offers` and `declines` are
+    """The fold's outcome. `beliefs` is empty as long as the vehicle reported nothing; `offers` and `declines` are
     (order, event number) pairs."""
 
+    vin: str
     orders: list[Order] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
@@ -91,6 +103,17 @@ class ServerLog:
     inventories: list[Inventory] = field(default_factory=list)
     offers: list[tuple[str, int]] = field(default_factory=list)
     declines: list[tuple[str, int]] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    events: int = 0
+    """How many events of the vehicle were read."""
+    last: ServerEvent | None = None
+
+    def take(self, event: ServerEvent) -> None:
+        """Read an event, in order of their numbers; one of another vehicle, or read twice, counts for nothing."""
+        if event.vin == self.vin and event != self.last:
+            self.events += 1
+            self.last = event
+            _apply(self, event)
 
     def order(self, order: str) -> Order | None:
         """Return the order of that id."""
@@ -118,17 +141,6 @@ def status_of(codes: Mapping[str, int]) -> str:
     return REFUSED if all(code in _REFUSALS for code in codes.values()) else FAILED
 
 
-def fold(record: RunRecord) -> ServerLog:
-    """Read the events of the record's vehicle in order of their numbers; an event read twice counts once."""
-    log = ServerLog()
-    seen: list[ServerEvent] = []
-    for event in sorted(record.server_events, key=lambda event: event.seq):
-        if event.vin == record.vin and event not in seen[-1:]:
-            _apply(log, event)
-            seen.append(event)
-    return log
-
-
 def _apply(log: ServerLog, event: ServerEvent) -> None:
     data, order = event.data, str(event.data.get("order", ""))
     match event.kind:
@@ -141,13 +153,15 @@ def _apply(log: ServerLog, event: ServerEvent) -> None:
         case "order_refused_by_vehicle":
             log.declines.append((order, event.seq))
         case "inventory":
-            told = _texts(data.get("ecus"))
-            log.inventories.append(Inventory(event.t_ns, event.seq, tuple(told)))
-            for ecu, version in told:
+            reported = _texts(data.get("ecus"))
+            log.inventories.append(Inventory(event.t_ns, event.seq, tuple(reported)))
+            for ecu, version in reported:
                 log.beliefs[ecu] = Belief(version, event.t_ns, "inventory")
         case "component_result":
             result = _result(log, event)
             log.results.append(result)
+            if event.data.get("text") and event.data.get("result_code") != RESULT_OK:
+                log.reasons.append(Reason(result.order, event.t_ns, result.ecu, str(event.data["text"])))
             if is_success(result.result_code):
                 source = f"component result {result.result_code}"
                 log.beliefs[result.ecu] = Belief(result.version, event.t_ns, source)

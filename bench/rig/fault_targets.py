@@ -17,8 +17,10 @@ def check_targets(files: BenchFiles, scenario: Scenario, scenario_file: str) -> 
         parameters = check_fault(point, fault.parameters, file=scenario_file)
         _check_part(files, point, scenario_file)
         if isinstance(parameters, PackageParameters):
-            ordered = [image.ecu for image in scenario.order.images]
-            _check("parameters.ecu", parameters.ecu, ordered, "no image of the order is for that ECU", scenario_file)
+            for order in scenario.orders:  # every package on its way is changed, from the fault on
+                ordered = [image.ecu for image in order.images]
+                what = f"no image of package {order.package} is for that ECU"
+                _check("parameters.ecu", parameters.ecu, ordered, what, scenario_file)
         if isinstance(parameters, BitRotParameters):
             _check_address(files, point.part, parameters, scenario_file)
 

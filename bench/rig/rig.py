@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 from bench.agent.vehicle import AgentConfig
 from bench.assembly.channels import note_pacing, open_buses
@@ -18,7 +19,18 @@ from bench.assembly.wild_buses import WildBuses
 from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
-from bench.core.records import CanAddress, DidReading, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.records import (
+    UNWATCHED,
+    CanAddress,
+    DidReading,
+    FrameRecord,
+    ImageReference,
+    Limits,
+    RunRecord,
+    StoredFile,
+    Watch,
+    Watched,
+)
 from bench.core.world import World
 from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
@@ -44,6 +56,8 @@ LAST_BYTES_NS = NS_PER_S
 """The last session's answer is still on its way to the agent when the server has logged its end."""
 PACKAGE_SUFFIX = ".zip"
 
+T = TypeVar("T")
+
 
 class BenchRig:
     """Implements `bench.runs.job.Rig` and `bench.ports.faults.FaultTarget` for simulated vehicles."""
@@ -63,11 +77,12 @@ class BenchRig:
         self._injector = Injector(world, self, faults)
         self._dark: Counter[str] = Counter()
         self._driven_ns = 0
+        self._built_ns = world.clock.now_ns()
         self._layouts = ecu_layouts(files)
         self._quiet = Quiet(world, self._layouts, _functional_requests(files))
         self.points = PointTable()
-        self._readings: tuple[DidReading, ...] = ()
-        self._agent_files: tuple[StoredFile, ...] = ()
+        self._readings: Watched[DidReading] = UNWATCHED
+        self._agent_files: Watched[StoredFile] = UNWATCHED
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
@@ -135,20 +150,22 @@ class BenchRig:
 
         Returns whether it became quiet.
         """
-        await self._place_order()
+        await self._place_orders()
         self._injector.arm()
         self._drive_off()
         self._vehicle.power_on()
         self._agent.node.power_on()
         quiet = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
         await self._world.clock.sleep_ns(LAST_BYTES_NS)
-        self._agent_files = self._agent.files()
+        self._agent_files = Watched.at(self._agent.files(), self._world.clock.now_ns())
         self._agent.node.stop("the ECUs are read by a tester of the bench")
         note_pacing(self._world, self._files, self._buses)
         await self._world.clock.sleep_ns(SETTLE_NS)
         self.points = self._world.points.table()
         if self._world.crash is None:
-            self._readings = await read_vehicle(self._world, self._buses, self._files.vehicle)
+            begun_ns = self._world.clock.now_ns()
+            read = await read_vehicle(self._world, self._buses, self._files.vehicle)
+            self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
         return quiet
 
     def _drive_off(self) -> None:
@@ -159,13 +176,13 @@ class BenchRig:
             self._world.clock.call_at_ns(when_ns, self.change_car, step.key, step.value, "drive")
             self._driven_ns = max(self._driven_ns, when_ns)
 
-    async def _place_order(self) -> None:
+    async def _place_orders(self) -> None:
         admin = self._server.ports.admin
         await admin.add_vehicle(self._account, exchange_public_key(f"vehicle {self._account.dev_id}"))
-        images = [(ecu, image.file) for ecu, image in self._images.target.items()]
-        package = build_package(self._scenario.order.package, images, signing_key(PACKAGE_KEY))
-        package_id = await admin.upload_package(package)
-        await admin.place_order(self._account.vin, package_id)
+        for order, brings in zip(self._scenario.orders, self._images.orders, strict=True):
+            images = [(ecu, image.file) for ecu, image in brings.items()]
+            package_id = await admin.upload_package(build_package(order.package, images, signing_key(PACKAGE_KEY)))
+            await admin.place_order(self._account.vin, package_id)
 
     async def _until_quiet(self, end_ns: int) -> bool:
         """Look ten times a second whether the order is closed, the agent idle and every fault over."""
@@ -252,12 +269,17 @@ class BenchRig:
     def collect(self, limits: Limits) -> RunRecord:
         """Freeze what was observed."""
         recorder, vehicle = self._world.recorder, self._files.vehicle
-        ecus = [ecu.id for ecu in vehicle.ecus]
+        ecus, now_ns = [ecu.id for ecu in vehicle.ecus], self._world.clock.now_ns()
+
+        def seen(items: Sequence[T]) -> Watched[T]:
+            """Every part is simulated here and reports by itself, from its making until the end."""
+            return Watched.during(items, self._built_ns, now_ns)
+
         return RunRecord(
             vin=vehicle.vin,
             functional_id=vehicle.functional_id,
             functional=vehicle.spec().functional,
-            ended_t_ns=self._world.clock.now_ns(),
+            ended_t_ns=now_ns,
             limits=limits,
             expects_update=self._scenario.expect.outcome == "updated",
             layouts=self._layouts,
@@ -266,24 +288,32 @@ class BenchRig:
             package_public_key=public_key(PACKAGE_KEY),
             package_url_suffix=PACKAGE_SUFFIX,
             faults=self._injector.records(),
-            power=tuple(recorder.power),
-            server_events=tuple(recorder.server),
-            http=tuple(recorder.http),
+            power=seen(recorder.power),
+            server_events=seen(recorder.server),
+            http=seen(recorder.http),
             readings=self._readings,
-            frames=self._world.journal.frames(),
-            flash=tuple(self._vehicle.dump(ecu) for ecu in ecus),
-            boots=tuple(recorder.boots),
-            executions=tuple(recorder.executions),
-            bootloader_runs=tuple(recorder.bootloader_runs),
-            flash_operations=tuple(recorder.flash),
+            frames=self._frames(now_ns),
+            flash=Watched.at((self._vehicle.dump(ecu) for ecu in ecus), now_ns),
+            boots=seen(recorder.boots),
+            executions=seen(recorder.executions),
+            bootloader_runs=seen(recorder.bootloader_runs),
+            flash_operations=seen(recorder.flash),
             agent_files=self._agent_files,
-            conditions=tuple(recorder.conditions),
+            conditions=seen(recorder.conditions),
         )
+
+    def _frames(self, now_ns: int) -> Watched[FrameRecord]:
+        """Return every bus of the bench. What an adapter could not read is lost, and so told of its channel."""
+        places = {}
+        for channel in self._files.bench.channels:
+            lost = getattr(self._buses[channel.name], "lost", 0)
+            places[channel.name] = Watch(((self._built_ns, now_ns),), lost)
+        return Watched(self._world.journal.frames(), ((self._built_ns, now_ns),), places=places)
 
     def _references(self) -> tuple[ImageReference, ...]:
         return tuple(
             ImageReference(ecu, role, image.header.version, image.header.encode(), image.data)
-            for role, images in (("installed", self._images.installed), ("target", self._images.target))
+            for role, images in (("installed", self._images.installed), *(("target", o) for o in self._images.orders))
             for ecu, image in images.items()
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,25 +17,52 @@ from bench.wire.image_behaviour import MARKER_BYTES, Behaviour, ImageBehaviour, 
 
 @dataclass(frozen=True, slots=True)
 class RunImages:
-    """Signed images by ECU: `installed` before the run, `target` what the order brings."""
+    """Signed images by ECU: `installed` before the run, `target` and `then` what the orders bring."""
 
     installed: Mapping[str, SignedImage]
     target: Mapping[str, SignedImage]
+    then: tuple[Mapping[str, SignedImage], ...] = ()
+
+    @property
+    def orders(self) -> tuple[Mapping[str, SignedImage], ...]:
+        """What every order brings, in the sequence of the scenario's orders."""
+        return (self.target, *self.then)
 
 
 def make_images(
     files: BenchFiles, scenario: Scenario, scenario_path: Path, seed: int, own: Mapping[str, OwnFirmware]
 ) -> RunImages:
-    """Sign every image; `InputError` when the order names an ECU that the vehicle lacks or an image is too large."""
+    """Sign every image; `InputError` when an order names an ECU that the vehicle lacks or an image is too large.
+
+    The user's own firmware is that of the first order.
+    """
+    first = _ordered(files, scenario.order.images, "order", scenario_path, seed, own)
+    for ecu_id in own:
+        if ecu_id not in first:
+            raise InputError(
+                "--image names an ECU that the scenario does not update", found=ecu_id, allowed=", ".join(first)
+            )
+    then = tuple(_ordered(files, order.images, "then", scenario_path, seed, {}) for order in scenario.then)
+    return RunImages(installed_images(files, seed), first, then)
+
+
+def _ordered(
+    files: BenchFiles,
+    images: Sequence[OrderedImage],
+    key: str,
+    scenario_path: Path,
+    seed: int,
+    own: Mapping[str, OwnFirmware],
+) -> dict[str, SignedImage]:
+    """Sign the images of one order, which stands under `key` in the scenario file."""
     ecus = {ecu.id: ecu for ecu in files.vehicle.ecus}
-    installed = installed_images(files, seed)
     target = {}
-    for image in scenario.order.images:
+    for image in images:
         if image.ecu not in ecus:
             raise InputError(
                 f"the scenario orders software for an ECU that vehicle {files.vehicle.name} lacks",
                 file=str(scenario_path),
-                key="order.images.ecu",
+                key=f"{key}.images.ecu",
                 found=image.ecu,
                 allowed=", ".join(ecus),
             )
@@ -43,19 +70,14 @@ def make_images(
             raise InputError(
                 f"the image of ECU {image.ecu} cannot be made to {image.behaviour}",
                 file=str(scenario_path),
-                key="order.images.behaviour",
+                key=f"{key}.images.behaviour",
                 found=f'"{image.behaviour}"',
                 allowed=f"a payload of otabench's own (no --image) of at least {MARKER_BYTES} bytes",
             )
         if image.ecu not in own:
             check_size(files, ecus[image.ecu], image.size_bytes, scenario_path)
         target[image.ecu] = _target(files, ecus[image.ecu], image, seed, own)
-    for ecu_id in own:
-        if ecu_id not in target:
-            raise InputError(
-                "--image names an ECU that the scenario does not update", found=ecu_id, allowed=", ".join(target)
-            )
-    return RunImages(installed, target)
+    return target
 
 
 def _target(

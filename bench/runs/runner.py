@@ -30,7 +30,7 @@ class Runner:
 
     def golden(self, job: Job) -> Execution:
         """Return the fault-free execution that numbers the points and gives `live` its limit."""
-        order = job.scenario.model_dump_json(include={"order", "drive"})
+        order = job.scenario.model_dump_json(include={"order", "then", "drive"})
         setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
         key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
         if key not in self._golden:
@@ -89,7 +89,7 @@ def _fails_without_fault(golden: Execution) -> str | None:
 
     A fault proves nothing in such a run: whatever comes out of it comes out without the fault as well.
     """
-    events = golden.record.server_events
+    events = golden.record.server_events.items
     results = [event.data for event in events if event.kind == "component_result"]
     reasons = [f"{data['ecu']}: {data['text']}" for data in results if not is_success(int(str(data["result_code"])))]
     closed = [str(event.data.get("status")) for event in events if event.kind == "order_closed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
 from bench.core.errors import InputError
@@ -59,7 +59,7 @@ class DriveStep(CarChange):
 
 
 class Expectation(FileModel):
-    """How the run shall end: `outcome` of the update, and the verdict (with the invariant that must fail)."""
+    """How the run shall end: `outcome` of the last order, and the verdict (with the invariant that must fail)."""
 
     outcome: Literal["updated", "refused"] = "updated"
     verdict: Verdict = Verdict.PASS
@@ -83,10 +83,27 @@ class Scenario(FileModel):
     live_within_s: float | None = Field(default=None, gt=0)
     ends_within_s: float = Field(default=3600, gt=0, le=10_000_000)
     order: Order
+    then: tuple[Order, ...] = Field(
+        default=(), max_length=8, description="orders that are placed behind the first one, and wait for its end"
+    )
     faults: tuple[ScenarioFault, ...] = ()
     drive: tuple[DriveStep, ...] = Field(default=(), description="what the car does meanwhile, in the golden run too")
     defect: str | None = None
     expect: Expectation = Expectation()
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """Every order of the story, in the sequence in which they are placed."""
+        return (self.order, *self.then)
+
+    @field_validator("then")
+    @classmethod
+    def _packages_differ(cls, then: tuple[Order, ...], info: ValidationInfo) -> tuple[Order, ...]:
+        first = info.data.get("order")
+        packages = [order.package for order in (*([first] if isinstance(first, Order) else []), *then)]
+        if len(set(packages)) != len(packages):
+            raise ValueError(f"a package of its own for each order, found {', '.join(packages)}")
+        return then
 
     @field_validator("demands")
     @classmethod

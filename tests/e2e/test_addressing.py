@@ -86,7 +86,7 @@ def own(tmp_path: Path) -> Own:
 
 
 def frames_of(result: RunResult, sender: str) -> list[FrameRecord]:
-    return [frame for frame in result.record.frames or () if frame.sender == sender]
+    return [frame for frame in result.record.frames.items if frame.sender == sender]
 
 
 def passed(result: RunResult) -> None:
@@ -161,9 +161,9 @@ def test_ecus_behind_one_identifier_pair_are_told_apart_by_their_address_byte(ow
     )
     result = Runner().run(own("mixed_11", ecus=entry.format("body", "0x41") + entry.format("door", "0x42")))
     passed(result)
-    values = {reading.ecu: reading.value for reading in result.record.readings if reading.did == 0xF189}
+    values = {reading.ecu: reading.value for reading in result.record.readings.items if reading.did == 0xF189}
     assert values == {"body": b"2.0.0", "door": b"1.0.0"}
-    assert {frame.sender for frame in result.record.frames or () if frame.can_id == 0x7A8} == {"body", "door"}
+    assert {frame.sender for frame in result.record.frames.items if frame.can_id == 0x7A8} == {"body", "door"}
 
 
 # The vehicle with two buses --------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_ecus_behind_one_identifier_pair_are_told_apart_by_their_address_byte(ow
 def test_fd_vehicle_passes_and_every_invariant_is_observed(runner: Runner, load: Load, scenario: str) -> None:
     result = runner.run(load(scenario, "sim_fd"))
     passed(result)
-    values = {reading.ecu: reading.value for reading in result.record.readings if reading.did == 0xF189}
+    values = {reading.ecu: reading.value for reading in result.record.readings.items if reading.did == 0xF189}
     assert values == {"body": b"2.0.0", "head_unit": b"2.0.0"}
 
 

@@ -45,7 +45,7 @@ def job(
 
 
 def asked(result: RunResult) -> list[str]:
-    found = listen(split(result.record.frames or ()), result.record.layouts[0]).exchanges
+    found = listen(split(result.record.frames.items), result.record.layouts[0]).exchanges
     return [e.request.payload[:2].hex() for e in found if e.service in (0x27, 0x29)]
 
 
@@ -90,9 +90,9 @@ def test_who_is_not_trusted_leaves_the_ecu_as_it_was(
 ) -> None:
     result = runner.run(job(changed_job, table, ecu_table=ecu_table))
     assert not result.as_expected
-    assert [r.value for r in result.record.readings if r.did == 0xF189] == [b"1.0.0"]
-    assert all(dump.erases == 0 for dump in result.record.flash or ())
-    texts = [str(e.data["text"]) for e in result.record.server_events if e.kind == "component_result"]
+    assert [r.value for r in result.record.readings.items if r.did == 0xF189] == [b"1.0.0"]
+    assert all(dump.erases == 0 for dump in result.record.flash.items)
+    texts = [str(e.data["text"]) for e in result.record.server_events.items if e.kind == "component_result"]
     assert any(told in text for text in texts), texts
 
 
@@ -137,5 +137,5 @@ def test_unusable_file_is_told_before_the_ecu_is_touched(
     result = runner.run(job(changed_job, table))
     assert not result.as_expected
     assert asked(result) == []
-    texts = [str(e.data["text"]) for e in result.record.server_events if e.kind == "component_result"]
+    texts = [str(e.data["text"]) for e in result.record.server_events.items if e.kind == "component_result"]
     assert any("CREDENTIAL_FILE" in text and told in text for text in texts), texts

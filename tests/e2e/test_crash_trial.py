@@ -19,7 +19,7 @@ def test_trial_that_crashes_is_reverted_and_the_order_ends_as_failed() -> None:
     result = Runner().run(make_job(SCENARIO, BENCH))
     assert result.as_expected
     assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
-    runs = [run for run in result.record.executions or () if run.ecu == "gateway"]
+    runs = [run for run in result.record.executions.items if run.ecu == "gateway"]
     assert [run.bank for run in runs] == ["A", "B", "B", "B", "A"]
     assert [run.end_cause for run in runs[1:4]] == ["crash"] * 3
     assert runs[4].ended_t_ns is None
@@ -34,7 +34,7 @@ def test_image_that_crashes_before_it_is_confirmed_is_reverted_with_the_floor_wh
     path.write_text(SCENARIO.read_text().replace("behaviour_after_ms = 40 ", f"behaviour_after_ms = {after_ms} "))
     result = Runner().run(make_job(path, BENCH))
     assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
-    last = [run for run in result.record.executions or () if run.ecu == "gateway"][-1]
+    last = [run for run in result.record.executions.items if run.ecu == "gateway"][-1]
     assert (last.bank, last.release_floor) == ("A", 1)
 
 

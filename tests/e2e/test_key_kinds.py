@@ -75,4 +75,4 @@ def test_ecu_that_wants_another_key_refuses_and_keeps_its_software(runner: Runne
     recipe = 'algorithm = "aes_cmac"\nsecret_name = "body_controller"'
     result = runner.run(job_with(changed_job, "xor_rotate", recipe))
     assert not result.as_expected
-    assert [r.value for r in result.record.readings if r.did == 0xF189] == [b"1.0.0"]
+    assert [r.value for r in result.record.readings.items if r.did == 0xF189] == [b"1.0.0"]

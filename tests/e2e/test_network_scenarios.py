@@ -21,11 +21,11 @@ def verdicts(result: RunResult) -> list[tuple[str, str, str]]:
 
 
 def boots(result: RunResult, ecu: str, stage: str) -> list[int]:
-    return [b.t_ns for b in result.record.boots or () if (b.ecu, b.stage) == (ecu, stage)]
+    return [b.t_ns for b in result.record.boots.items if (b.ecu, b.stage) == (ecu, stage)]
 
 
 def sent(result: RunResult, channel: str, can_id: int) -> list[Any]:
-    return [f for f in result.record.frames or () if (f.channel, f.can_id) == (channel, can_id)]
+    return [f for f in result.record.frames.items if (f.channel, f.can_id) == (channel, can_id)]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_nothing_is_routed_while_the_gateway_is_updated(runner: Runner, load: Lo
     result = runner.run(load("through_gateway", "sim_gateway"))
     (asked_ns,) = boots(result, "gateway", "bootloader")
     back_ns = min(t_ns for t_ns in boots(result, "gateway", "application") if t_ns > asked_ns)
-    by_gateway = [f for f in result.record.frames or () if f.sender == "gateway" and f.can_id != 0x7A9]
+    by_gateway = [f for f in result.record.frames.items if f.sender == "gateway" and f.can_id != 0x7A9]
     assert [f for f in by_gateway if asked_ns < f.t_ns < back_ns] == []
     assert [f for f in by_gateway if f.t_ns > back_ns]
 
@@ -104,7 +104,7 @@ def test_power_cut_of_the_gateway_in_the_middle_of_the_inner_ecus_download_is_su
     job = with_faults(load("through_gateway", "sim_gateway"), "power.ecu:gateway:frame:400", restore_after_ms=700)
     result = runner.run(job)
     assert result.verdict.verdict == "pass", verdicts(result)
-    assert any(not p.on and p.part == "gateway" for p in result.record.power)
+    assert any(not p.on and p.part == "gateway" for p in result.record.power.items)
 
 
 @pytest.mark.parametrize("phase", ["pre", "programming"])
@@ -119,13 +119,13 @@ def test_car_that_drives_away_is_not_touched_until_it_stands(
     assert fault.t_ns is not None
     assert fault.restored_t_ns is not None
     assert all(t_ns > fault.restored_t_ns for t_ns in boots(result, "battery", "bootloader"))
-    changes = [(c.key, c.value) for c in result.record.conditions or () if c.key == "speed_km_h"]
+    changes = [(c.key, c.value) for c in result.record.conditions.items if c.key == "speed_km_h"]
     assert changes == [("speed_km_h", 0.0), ("speed_km_h", 30.0), ("speed_km_h", 0.0)]
 
 
 def test_start_of_the_car_is_refused_while_its_battery_controller_has_no_software(runner: Runner, load: Load) -> None:
     result = runner.run(load("healthy_ev", "sim_ev"))
-    (refused,) = [c for c in result.record.conditions or () if not c.accepted]
+    (refused,) = [c for c in result.record.conditions.items if not c.accepted]
     assert (refused.key, refused.value) == ("engine", True)
     words = Counter(bool(f.data[2] & 1) for f in sent(result, "can0", 0x130))
     assert words[True] > 5

@@ -19,7 +19,7 @@ IMAGE_BYTES = 65_536
 def image_downloads(result: RunResult) -> list[tuple[int, int, int]]:
     """Return (data format, address, unpacked bytes) of each download of the image."""
     layout = result.record.layouts[0]
-    found = listen(split(result.record.frames or ()), layout).downloads
+    found = listen(split(result.record.frames.items), layout).downloads
     return [(d.data_format, d.address, len(d.data)) for d in found if d.address != layout.header_address]
 
 
@@ -36,9 +36,9 @@ def test_image_crosses_the_bus_encrypted_and_compressed(runner: Runner, load: Lo
     result = runner.run(load("healthy_adas", "sim_adas"))
     assert image_downloads(result) == [(0x11, 0, IMAGE_BYTES)]
     target = next(r for r in result.record.references if r.role == "target")
-    bus = b"".join(frame.data[1:] for frame in result.record.frames or () if frame.can_id == 0x7A2)
+    bus = b"".join(frame.data[1:] for frame in result.record.frames.items if frame.can_id == 0x7A2)
     assert target.data[:64] not in bus
-    assert target.header[8:40] in b"".join(f.data[1:] for f in result.record.frames or () if f.can_id == 0x7A2), (
+    assert target.header[8:40] in b"".join(f.data[1:] for f in result.record.frames.items if f.can_id == 0x7A2), (
         "the header is plain"
     )
 

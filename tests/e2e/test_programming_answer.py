@@ -21,7 +21,7 @@ def test_update_of_an_ecu_that_answers_after_its_reset_reaches_the_target(
     result = runner.run(changed_job(scenario, bench, {f"ecus/{ecu}.toml": AFTER_RESET}))
     assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]
     layout = result.record.layouts[0]
-    told = [m.payload.hex() for m in messages(split(result.record.frames or ()), layout.channel, layout.response)]
+    told = [m.payload.hex() for m in messages(split(result.record.frames.items), layout.channel, layout.response)]
     assert ("7f1078", "5002003201f4") in list(pairwise(told))
 
 

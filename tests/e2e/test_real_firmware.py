@@ -32,7 +32,7 @@ def firmware(tmp_path: Path) -> Path:
 
 
 def flash_of(result: RunResult, length: int) -> bytes:
-    dump = next(dump for dump in result.record.flash or () if dump.ecu == "body")
+    dump = next(dump for dump in result.record.flash.items if dump.ecu == "body")
     region = dump.region("image:A")
     assert region is not None
     return region.data[:length]

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.oracle.decode_download import Download
 from bench.oracle.decode_isotp import split
-from bench.oracle.decode_uds import Download, listen
+from bench.oracle.decode_uds import listen
 from bench.oracle.result import RunResult
 from bench.runs.job import Job
 from bench.runs.runner import Runner
@@ -40,12 +41,12 @@ def erased(result: RunResult) -> Counter[int]:
 
 def image_downloads(result: RunResult) -> list[Download]:
     layout = result.record.layouts[0]
-    found = listen(split(result.record.frames or ()), layout).downloads
+    found = listen(split(result.record.frames.items), layout).downloads
     return [download for download in found if download.address != layout.header_address]
 
 
 def reached(result: RunResult) -> bool:
-    version = [r.value for r in result.record.readings if r.did == 0xF189]
+    version = [r.value for r in result.record.readings.items if r.did == 0xF189]
     return result.as_expected and version == [b"2.0.0"]
 
 

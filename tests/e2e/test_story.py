@@ -16,16 +16,16 @@ BODY_REQUEST = 0x7A0
 
 
 def events(result: RunResult, kind: str) -> list[Any]:
-    return [event for event in result.record.server_events if event.kind == kind]
+    return [event for event in result.record.server_events.items if event.kind == kind]
 
 
 def versions_read(result: RunResult) -> dict[str, bytes | None]:
-    return {reading.ecu: reading.value for reading in result.record.readings if reading.did == 0xF189}
+    return {reading.ecu: reading.value for reading in result.record.readings.items if reading.did == 0xF189}
 
 
 def erases_on_the_bus(result: RunResult) -> int:
     """Count single or first frames that ask for the erase routine, on any identifier."""
-    return sum(b"\x31\x01\xff\x00" in frame.data for frame in result.record.frames or ())
+    return sum(b"\x31\x01\xff\x00" in frame.data for frame in result.record.frames.items)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_scenario_ends_as_it_expects_and_every_invariant_is_observed(runner: Run
 
 def test_healthy_update_follows_the_dm_conversation(runner: Runner, load: Load) -> None:
     result = runner.run(load("healthy"))
-    kinds = [event.kind for event in result.record.server_events]
+    kinds = [event.kind for event in result.record.server_events.items]
     assert kinds == [
         "vehicle_added", "package_uploaded", "order_placed", "registered", "bootstrap_complete",
         "session_started", "device_info", "inventory", "order_offered", "order_accepted", "session_ended",
@@ -52,7 +52,7 @@ def test_healthy_update_follows_the_dm_conversation(runner: Runner, load: Load) 
         "session_ended", "session_started", "device_info", "inventory", "session_ended",
     ]  # fmt: skip
     assert versions_read(result) == {"body": b"2.0.0", "gateway": b"2.0.0"}
-    paths = [record.url.rsplit("otabench.test", 1)[1] for record in result.record.http]
+    paths = [record.url.rsplit("otabench.test", 1)[1] for record in result.record.http.items]
     assert paths == ["/dm"] * 4 + ["/pkgurl/demo-2.0.0?order=order-1", "/dm", "/packages/demo-2.0.0.zip"] + ["/dm"] * 4
 
 
@@ -63,7 +63,7 @@ def test_single_bank_ecu_waits_in_its_bootloader_after_the_cut_and_reaches_the_t
     fault = result.record.faults[0]
     assert fault.t_ns is not None
     assert fault.restored_t_ns == fault.t_ns + 200_000_000
-    after = [boot for boot in result.record.boots or () if boot.ecu == "body" and boot.t_ns >= fault.restored_t_ns]
+    after = [boot for boot in result.record.boots.items if boot.ecu == "body" and boot.t_ns >= fault.restored_t_ns]
     assert [boot.stage for boot in after][:2] == ["boot_manager", "bootloader"]
     assert after[-1].stage == "application"
     assert versions_read(result)["body"] == b"2.0.0"
@@ -72,8 +72,8 @@ def test_single_bank_ecu_waits_in_its_bootloader_after_the_cut_and_reaches_the_t
 
 def test_agent_goes_on_from_its_log_and_reports_each_result_once(runner: Runner, load: Load) -> None:
     result = runner.run(load("power_cut_agent"))
-    assert [record.on for record in result.record.power if record.part == "agent"] == [True, False, True]
-    downloads = [record for record in result.record.http if record.url.endswith(".zip")]
+    assert [record.on for record in result.record.power.items if record.part == "agent"] == [True, False, True]
+    downloads = [record for record in result.record.http.items if record.url.endswith(".zip")]
     assert len(downloads) == 1, "the downloaded package is used"
     assert sorted(event.data["ecu"] for event in events(result, "component_result")) == ["body", "gateway"]
     assert len(events(result, "registered")) == 1, "the registration survives"
@@ -88,7 +88,7 @@ def test_package_that_must_not_be_installed_touches_no_ecu(
 ) -> None:
     result = runner.run(load(scenario))
     assert erases_on_the_bus(result) == 0
-    assert all(dump.erases == 0 and dump.programs == 0 for dump in result.record.flash or ())
+    assert all(dump.erases == 0 and dump.programs == 0 for dump in result.record.flash.items)
     assert {event.data["result_code"] for event in events(result, "component_result")} == {code}
     assert [event.data["status"] for event in events(result, "order_closed")] == ["refused"]
     assert versions_read(result) == {"body": b"1.0.0", "gateway": b"1.0.0"}
@@ -100,7 +100,7 @@ def test_healthy_boot_manager_refuses_the_flipped_bit_and_the_defective_one_exec
     healthy, planted = runner.run(load("flash_bit_flip")), runner.run(load("planted_no_verification"))
     flipped = healthy.record.faults[0].t_ns
     assert flipped is not None
-    stages = [boot.stage for boot in healthy.record.boots or () if boot.ecu == "body" and boot.t_ns >= flipped]
+    stages = [boot.stage for boot in healthy.record.boots.items if boot.ecu == "body" and boot.t_ns >= flipped]
     assert stages[:2] == ["boot_manager", "bootloader"]
     assert {"authentic", "whole"} <= failed(planted)
     assert planted.verdict.blame == "bootloader"
@@ -167,7 +167,7 @@ def test_overlapping_cuts_give_power_back_when_the_last_one_is_over(
     assert struck[0] is not None
     assert struck[1] is not None
     assert struck[1] < (result.record.faults[0].restored_t_ns or 0), "the cuts overlap"
-    body_on = [r.t_ns for r in result.record.power if r.part == "body" and r.on]
+    body_on = [r.t_ns for r in result.record.power.items if r.part == "body" and r.on]
     assert body_on[1] == max(fault.restored_t_ns or 0 for fault in result.record.faults)
     assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]
 
@@ -182,4 +182,4 @@ def test_ecu_that_goes_dark_before_it_is_confirmed_is_waited_for_and_confirmed(
     assert confirming
     result = runner.run(with_faults(job, f"power.ecu:body:request:{confirming[-1]}", restore_after_ms=60_000))
     assert result.as_expected, [(f.id, f.sentence) for f in result.verdict.invariants if f.verdict != "pass"]
-    assert {dump.ecu: dump.release_floor for dump in result.record.flash or ()} == {"body": 2, "gateway": 2}
+    assert {dump.ecu: dump.release_floor for dump in result.record.flash.items} == {"body": 2, "gateway": 2}

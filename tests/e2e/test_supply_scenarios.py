@@ -23,7 +23,7 @@ def test_supply_profile_while_programming_ends_updated(scenario: str, dark: list
     result = Runner().run(job)
     assert result.verdict.verdict is Verdict.PASS
     assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
-    assert sorted({(p.part, p.cause) for p in result.record.power if not p.on}) == dark
+    assert sorted({(p.part, p.cause) for p in result.record.power.items if not p.on}) == dark
     assert any(name.startswith("supply/") for name in result.inputs)
 
 

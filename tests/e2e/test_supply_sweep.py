@@ -46,7 +46,7 @@ def test_supply_profile_in_any_phase_ends_updated_or_reverted_and_told(
 
 def _used_up_its_trial(result: RunResult) -> bool:
     """Brown-outs before the confirmation that take every trial boot: the ECU reverts, and the order says so."""
-    return any(boot.reason == "trial boot 3" for boot in result.record.boots or ())
+    return any(boot.reason == "trial boot 3" for boot in result.record.boots.items)
 
 
 def test_brown_outs_that_take_every_trial_boot_revert_the_ecu_and_the_order_ends_as_failed(tmp_path: Path) -> None:
@@ -59,5 +59,5 @@ def test_brown_outs_that_take_every_trial_boot_revert_the_ecu_and_the_order_ends
     assert _used_up_its_trial(result)
     assert [v.id for v in result.verdict.invariants if v.verdict is not Verdict.PASS] == ["live"]
     assert {
-        reading.value for reading in result.record.readings if (reading.ecu, reading.did) == ("gateway", 0xF189)
+        reading.value for reading in result.record.readings.items if (reading.ecu, reading.did) == ("gateway", 0xF189)
     } == {b"1.0.0"}

@@ -26,7 +26,7 @@ Load = Callable[..., Job]
 def test_healthy_update_passes_in_real_time_behind_mutual_tls(load: Load) -> None:
     result = Runner().run(load("healthy", "realtime"))
     assert result.as_expected, [(f.id, f.verdict, f.sentence) for f in result.verdict.invariants]
-    assert {record.url.split(":")[0] for record in result.record.http} == {"https"}
+    assert {record.url.split(":")[0] for record in result.record.http.items} == {"https"}
     assert result.wall_s >= result.virtual_s, "the run's clock is the machine's"
     assert ".realtime-" in result.id
 
@@ -35,7 +35,7 @@ def test_real_and_virtual_time_do_the_same_things_in_the_same_order(runner: Runn
     """Diagnostic requests and server events agree; only times (and polls that real time brought in) differ."""
 
     def requests(job: Job) -> list[bytes]:
-        frames = runner.run(job).record.frames or ()
+        frames = runner.run(job).record.frames.items
         heads = [frame.data for frame in frames if frame.sender == "agent" and frame.data[0] >> 4 in (0, 1)]
         return [data for data in heads if data[1:3] != b"\x3e\x80" and data[1] != 0x22]
 

@@ -29,7 +29,7 @@ BY_BLOCKS = {
 
 
 def traffic(result: RunResult) -> EcuTraffic:
-    return listen(split(result.record.frames or ()), result.record.layouts[0])
+    return listen(split(result.record.frames.items), result.record.layouts[0])
 
 
 def requests(result: RunResult, head: str) -> list[str]:

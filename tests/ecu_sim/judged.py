@@ -11,6 +11,7 @@ from bench.flasher.recipe_parts import Routines
 from bench.images.signing import SignedImage
 from bench.trust.keys import public_key
 from tests.ecu_sim.conftest import personality_files
+from tests.oracle.oracle_vectors import watched
 
 
 def layout_of(car: Any) -> EcuLayout:
@@ -30,7 +31,8 @@ def record_of(car: Any, *genuine: SignedImage) -> RunRecord:
             for image in genuine
         ),
         image_public_key=public_key("image"), package_public_key=public_key("package"), package_url_suffix=".zip",
-        faults=(), power=tuple(recorder.power), server_events=(), http=(), readings=(), frames=None,
-        flash=(car.vehicle.dump("ecu"),), boots=tuple(recorder.boots), executions=tuple(recorder.executions),
-        bootloader_runs=tuple(recorder.bootloader_runs), flash_operations=tuple(recorder.flash), agent_files=None,
+        faults=(), power=watched(tuple(recorder.power)), server_events=watched(()), http=watched(()),
+        readings=watched(()), flash=watched((car.vehicle.dump("ecu"),)), boots=watched(tuple(recorder.boots)),
+        executions=watched(tuple(recorder.executions)), bootloader_runs=watched(tuple(recorder.bootloader_runs)),
+        flash_operations=watched(tuple(recorder.flash)),
     )  # fmt: skip

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from bench.core.clock import NS_PER_MS
-from bench.oracle.invariants.authentic import authentic
-from bench.oracle.invariants.whole import whole
 from bench.oracle.result import Verdict
 from bench.trust.keys import signing_key
 from ecu_sim.defects import DEFECTS
 from ecu_sim.personality.geometry import BOOT_REGION
 from tests.ecu_sim.judged import record_of
 from tests.ecu_sim.test_bootloader_update import new_bootloader, put_in_shadow, update
+from tests.oracle.oracle_vectors import authentic, replace, whole
 
 BODY, GATEWAY = "body_controller", "gateway"
 
@@ -36,7 +34,7 @@ def test_flash_is_on_record_as_executions_that_follow_each_other(drive: Any, per
         new = "A" if personality == BODY else "B"
         assert spans(car) == [("A", "programming asked"), ("boot", "reset"), (new, "pulled")]
         record = record_of(car, car.image("1.0.0", 1), car.image())
-        runs = sorted((*(record.executions or ()), *(record.bootloader_runs or ())), key=lambda run: run.t_ns)
+        runs = sorted((*(record.executions.items), *(record.bootloader_runs.items)), key=lambda run: run.t_ns)
         for before, after in pairwise(runs):
             assert before.ended_t_ns is not None
             assert before.t_ns < before.ended_t_ns < after.t_ns
@@ -71,7 +69,7 @@ def test_updated_bootloader_is_authentic_and_nothing_was_changed_while_it_ran(dr
         await car.good("1002")
         await car.wait_ms(300)
         record = record_of(car, car.image("1.0.0", 1))
-        headers = [run.header[72:104].rstrip(b"\0") for run in record.bootloader_runs or ()]
+        headers = [run.header[72:104].rstrip(b"\0") for run in record.bootloader_runs.items]
         assert headers == [b"OTABENCH-BOOT-1.0", b"BOOT-2.0"]
         bootloaders = replace(record, executions=(), boots=())
         assert authentic(bootloaders).verdict is Verdict.PASS
@@ -122,7 +120,7 @@ def test_rotten_bootloader_is_not_run_from_its_place_and_the_record_says_so(driv
         await car.good("1002")
         await car.wait_ms(300)
         record = record_of(car, car.image("1.0.0", 1))
-        assert (record.bootloader_runs or ())[-1].bank == "boot_shadow"
+        assert (record.bootloader_runs.items)[-1].bank == "boot_shadow"
         assert authentic(record).verdict is not Verdict.FAIL
         assert whole(record).verdict is Verdict.PASS
 

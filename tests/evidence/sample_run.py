@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 
 from bench.core.canonical import canonical_json, sha256_hex
 from bench.core.clock import NS_PER_MS, NS_PER_S
@@ -35,6 +34,7 @@ from bench.oracle.result import (
     RunVerdict,
     Verdict,
 )
+from tests.oracle.oracle_vectors import replace, watched
 
 VIN = "ZZZ00TABENCH00001"
 POINT = "power.ecu:body:program:12:torn=3"
@@ -341,15 +341,15 @@ def passing_run() -> RunResult:
         package_public_key=bytes(32),
         package_url_suffix="/packages/demo-2.0.0.zip",
         faults=(fault,),
-        power=tuple(story.power),
-        server_events=tuple(story.events),
-        http=tuple(story.http),
-        readings=readings,
-        frames=tuple(story.frames),
-        flash=(_dump(BODY, {"A": "target"}), _dump(GATEWAY, {"A": "installed", "B": "target"})),
-        boots=tuple(story.boots),
-        executions=tuple(story.executions),
-        agent_files=(),
+        power=watched(tuple(story.power)),
+        server_events=watched(tuple(story.events)),
+        http=watched(tuple(story.http)),
+        readings=watched(readings),
+        frames=watched(tuple(story.frames)),
+        flash=watched((_dump(BODY, {"A": "target"}), _dump(GATEWAY, {"A": "installed", "B": "target"}))),
+        boots=watched(tuple(story.boots)),
+        executions=watched(tuple(story.executions)),
+        agent_files=watched(()),
     )
     return RunResult(
         id=f"v1.power_cut_ecu.{POINT}.1.1f0c9a7b2e44.9d17c2a08b31",
@@ -398,14 +398,14 @@ def failing_run() -> RunResult:
     """The same story, but the running image differs from the signed one: nobody expected that."""
     run = passing_run()
     record = run.record
-    assert record.flash is not None
-    body = record.flash[0]
+    assert record.flash.watched
+    body = record.flash.items[0]
     image = body.regions[2]
     data = bytearray(image.data)
     data[0x234] ^= 8
     changed = replace(body, regions=(*body.regions[:2], replace(image, data=bytes(data), torn=((0x600, 64),))))
     run = replace(
-        run, id=run.id.replace(".1.1f", ".2.1f"), seed=2, record=replace(record, flash=(changed, record.flash[1]))
+        run, id=run.id.replace(".1.1f", ".2.1f"), seed=2, record=replace(record, flash=(changed, record.flash.items[1]))
     )
     failed = _judged(run, Verdict.FAIL, Invariant.WHOLE, "body executes bytes that nobody signed.", "bootloader")
     return replace(failed, as_expected=False)
@@ -440,7 +440,7 @@ def two_fault_run() -> RunResult:
     second = FaultRecord("power.agent", AGENT_POINT, {"restore_after_ms": 300}, struck_ns, struck_ns + 300 * NS_PER_MS)
     events = tuple(
         replace(event, vin="", seq=1) if event.seq == 2 else replace(event, seq=max(1, event.seq - 1))
-        for event in record.server_events
+        for event in record.server_events.items
     )
     return replace(
         run,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bench.evidence.build import view_of
 from bench.evidence.contract import run_model
 from bench.evidence.html import breakable, render_report, stretches, stylesheet
 from bench.oracle.result import Evidence, RunResult, Verdict
+from tests.oracle.oracle_vectors import replace
 
 OUT = Path("reports")
 VOID = {"meta", "link", "br", "wbr", "input", "img", "hr"}
@@ -106,10 +106,10 @@ def test_hostile_strings_of_every_source_stay_text(result: RunResult) -> None:
             record,
             vin=HOSTILE,
             layouts=(layout, *record.layouts),
-            server_events=(*record.server_events, event, refused),
-            http=(*record.http, http),
+            server_events=(*record.server_events.items, event, refused),
+            http=(*record.http.items, http),
             faults=(replace(record.faults[0], point=HOSTILE, parameters={HOSTILE: HOSTILE}),),
-            power=(*record.power, replace(record.power[0], part=HOSTILE, cause=HOSTILE)),
+            power=(*record.power.items, replace(record.power.items[0], part=HOSTILE, cause=HOSTILE)),
         ),
     )
     page = Page(report_of(hostile, (HOSTILE,)))
@@ -151,14 +151,14 @@ def test_report_of_forty_thousand_frames_stays_small(result: RunResult) -> None:
         for i in range(3000)
     )
     trace = Trace([Entry(i * 100_000, "body", "flash.program", "") for i in range(9000)])
-    events = tuple(replace(result.record.server_events[0], t_ns=i * 10**7, seq=i + 1) for i in range(3000))
+    events = tuple(replace(result.record.server_events.items[0], t_ns=i * 10**7, seq=i + 1) for i in range(3000))
     record = replace(result.record, frames=(*frames, *requests), ended_t_ns=45 * 10**9, server_events=events)
     size_bytes = len(report_of(replace(result, record=record, trace=trace)).encode())
     assert size_bytes < 600_000
 
 
 def test_report_names_the_sector_nearest_to_its_rating_beside_the_counts(result: RunResult) -> None:
-    first, *others = result.record.flash or ()
+    first, *others = result.record.flash.items
     wear = (SectorWear("image:A", 3, 9, None), SectorWear("mark:A", 0, 4, 5), SectorWear("mark:B", 0, 5, 100))
     record = replace(result.record, flash=(replace(first, wear=wear), *others))
     assert "most worn mark:A sector 0, 4 of 5 times" in report_of(replace(result, record=record))
@@ -209,16 +209,16 @@ def test_server_log_is_numbered_through_and_keeps_words_whole(runs: dict[str, Ru
     run = runs["two_fault_run"]
     log = report_of(run).split('<section id="server">')[1].split("</section>")[0]
     numbers = re.findall(r'<tr><td class="num">(\d+)</td>', log)
-    assert numbers == [str(n) for n in range(1, len(run.record.server_events) + 1)]
+    assert numbers == [str(n) for n in range(1, len(run.record.server_events.items) + 1)]
     assert '<td class="strong nowrap">vehicle_added</td>' in log
     marks = [mark.label for mark in view_of(run).timeline.lanes[0].marks]
-    events = enumerate(run.record.server_events, start=1)
+    events = enumerate(run.record.server_events.items, start=1)
     assert len(marks) > 5
     assert set(marks) <= {f"#{number} {event.kind}" for number, event in events}
 
 
 def test_long_server_log_keeps_its_numbers_beyond_the_gap(result: RunResult) -> None:
-    events = result.record.server_events[:1] * 1500
+    events = result.record.server_events.items[:1] * 1500
     shown = view_of(replace(result, record=replace(result.record, server_events=events))).events
     assert [shown[0].seq, shown[499].seq, shown[500].seq, shown[-1].seq] == [1, 500, 1001, 1500]
 

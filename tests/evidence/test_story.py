@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -36,6 +35,7 @@ from bench.evidence.view import AXIS_WIDTH, BINS, Bank
 from bench.oracle.result import RunResult
 from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_fd import frame_time_ns
+from tests.oracle.oracle_vectors import replace, watched
 
 DM_POLL = (b'{"Alert":[{"AlertType":"urn:oma:at:dm:2.0:ClientInitiatedMgmt"}]}', b'{"CMD":[["END"]]}')
 
@@ -106,7 +106,7 @@ def test_quiet_polls_are_one_block_however_many() -> None:
 
 
 def test_changes_of_the_car_are_told_and_a_refused_one_by_name(result: RunResult) -> None:
-    at_ns = result.record.power[-1].t_ns
+    at_ns = result.record.power.items[-1].t_ns
     conditions = (
         ConditionRecord(0, "ignition", True, True, "as the run begins"),
         ConditionRecord(at_ns, "speed_km_h", 3.0, True, "condition:body:request:5"),
@@ -131,8 +131,8 @@ def test_long_sequence_leaves_out_its_middle_but_no_cut(result: RunResult) -> No
         FrameRecord(frame.t_ns + 10**6, "can0", "body", 0x7A8, 0, bytes([6, 0x50, frame.data[2]]) + bytes(5))
         for frame in requests
     )
-    assert result.record.frames is not None
-    frames = sorted((*result.record.frames, *requests, *answers), key=lambda frame: frame.t_ns)
+    assert result.record.frames.watched
+    frames = sorted((*result.record.frames.items, *requests, *answers), key=lambda frame: frame.t_ns)
     record = replace(result.record, frames=tuple(frames))
     steps = sequence_of(record, talks(record)).steps
     left_out = [step for step in steps if step.kind == "left_out"]
@@ -254,8 +254,8 @@ def test_bank_map_tells_target_installed_torn_and_foreign_cells(runs: dict[str, 
 
 
 def test_erased_bank_is_empty(result: RunResult) -> None:
-    assert result.record.flash is not None
-    dump = result.record.flash[0]
+    assert result.record.flash.watched
+    dump = result.record.flash.items[0]
     erased = replace(dump, regions=tuple(replace(r, data=b"\xff" * len(r.data)) for r in dump.regions))
     bank: Bank = banks_of(replace(result.record, flash=(erased,)))[0]
     assert (bank.role, bank.mark, bank.header, bank.image) == ("empty", "erased", "erased", "erased")
@@ -263,7 +263,7 @@ def test_erased_bank_is_empty(result: RunResult) -> None:
 
 
 def test_server_that_believes_wrongly_disagrees(result: RunResult) -> None:
-    readings = tuple(replace(r, value=b"1.0.0") if r.did == 0xF189 else r for r in result.record.readings)
+    readings = tuple(replace(r, value=b"1.0.0") if r.did == 0xF189 else r for r in result.record.readings.items)
     rows = comparisons_of(replace(result.record, readings=readings))
     assert [(row.ecu, row.agrees) for row in rows if row.what == "software version"] == [
         ("body", False),
@@ -273,8 +273,11 @@ def test_server_that_believes_wrongly_disagrees(result: RunResult) -> None:
 
 
 def test_server_that_says_success_over_a_bootloader_disagrees(result: RunResult) -> None:
-    assert result.record.boots is not None
-    boots = (*result.record.boots, replace(result.record.boots[-1], ecu="body", stage="bootloader", bank=None))
+    assert result.record.boots.watched
+    boots = (
+        *result.record.boots.items,
+        replace(result.record.boots.items[-1], ecu="body", stage="bootloader", bank=None),
+    )
     rows = {(row.ecu, row.what): row for row in comparisons_of(replace(result.record, boots=boots))}
     assert rows["body", "result of the update"].agrees is False
     assert rows["vehicle", "order"].agrees is False
@@ -293,15 +296,15 @@ def test_no_row_agrees_while_a_byte_of_the_running_image_differs(runs: dict[str,
 def test_bench_that_cannot_read_flash_compares_what_began_to_run(result: RunResult) -> None:
     record = replace(result.record, flash=None)
     assert all(row.agrees for row in comparisons_of(record))
-    assert record.executions is not None
-    other = tuple(replace(execution, image_sha256="0" * 64) for execution in record.executions)
+    assert record.executions.watched
+    other = tuple(replace(execution, image_sha256="0" * 64) for execution in record.executions.items)
     rows = comparisons_of(replace(record, executions=other))
     assert not any(row.agrees for row in rows)
     assert rows[1].vehicle == "executes target 2.0.0, bank A, but other bytes than target 2.0.0 were executed"
 
 
 def test_ecu_that_did_not_answer_is_not_called_unknown(result: RunResult) -> None:
-    readings = tuple(replace(r, value=None) for r in result.record.readings)
+    readings = tuple(replace(r, value=None) for r in result.record.readings.items)
     row = comparisons_of(replace(result.record, readings=readings))[0]
     assert (row.vehicle, row.agrees) == ("no answer", False)
 
@@ -309,8 +312,8 @@ def test_ecu_that_did_not_answer_is_not_called_unknown(result: RunResult) -> Non
 def test_bus_load_comes_from_the_bit_rate_of_the_bench_file(result: RunResult) -> None:
     rows = buses_of(result.record, result.inputs)
     assert rows is not None
-    assert result.record.frames is not None
-    bits = sum(frame_bits(CanFrame(frame.can_id, frame.data)) for frame in result.record.frames)
+    assert result.record.frames.watched
+    bits = sum(frame_bits(CanFrame(frame.can_id, frame.data)) for frame in result.record.frames.items)
     assert rows[0].bitrate_bit_s == 500_000
     assert rows[0].mean_load == pytest.approx(bits / 500_000 / result.virtual_s, abs=1e-4)
     unknown = buses_of(result.record, {})
@@ -319,9 +322,9 @@ def test_bus_load_comes_from_the_bit_rate_of_the_bench_file(result: RunResult) -
 
 
 def test_bus_behind_a_gateway_has_a_row_and_a_lane_of_its_own(result: RunResult) -> None:
-    assert result.record.frames is not None
-    inner = [frame._replace(channel="inner") for frame in result.record.frames[:3]]
-    record = replace(result.record, frames=(*result.record.frames, *inner))
+    assert result.record.frames.watched
+    inner = [frame._replace(channel="inner") for frame in result.record.frames.items[:3]]
+    record = replace(result.record, frames=(*result.record.frames.items, *inner))
     rows = buses_of(record, {})
     assert rows is not None
     assert [(row.channel, row.frames) for row in rows][-1] == ("inner", 3)
@@ -377,6 +380,6 @@ def _empty_record() -> RunRecord:
     layout = EcuLayout("body", "can0", 0x7A0, 0x7A8, "H", 0, (), 1, 0xFF00)
     return RunRecord(
         vin="V", ended_t_ns=1, limits=Limits(1, 1), expects_update=True, layouts=(layout,), references=(),
-        image_public_key=b"", package_public_key=b"", package_url_suffix="", faults=(), power=(), server_events=(),
-        http=(), readings=(), frames=None, flash=None, boots=None, executions=None, agent_files=None,
+        image_public_key=b"", package_public_key=b"", package_url_suffix="", faults=(), power=watched(()),
+        server_events=watched(()), http=watched(()), readings=watched(()),
     )  # fmt: skip

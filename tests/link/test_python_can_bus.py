@@ -256,6 +256,7 @@ def test_adapter_that_only_fails_is_given_up_by_name(monkeypatch: pytest.MonkeyP
     assert isinstance(a.world.crash.error, EquipmentError)
     assert "the CAN adapter of can0 is gone: CanOperationError: unplugged" in str(a.world.crash)
     assert sum(entry.kind == "unreadable" for entry in a.world.journal.entries()) == FAILURES_MAX
+    assert a.bus.lost == FAILURES_MAX
 
 
 @pytest.mark.parametrize(

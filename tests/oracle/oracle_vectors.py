@@ -7,11 +7,13 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import replace as plain_replace
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.core.records import (
+    UNWATCHED,
     BankLayout,
     BootRecord,
     DidReading,
@@ -27,7 +29,14 @@ from bench.core.records import (
     RunRecord,
     ServerEvent,
     StoredFile,
+    Watched,
 )
+from bench.oracle import decode_package
+from bench.oracle.decode_package import PackageFindings
+from bench.oracle.delivery import Deliveries, Delivery
+from bench.oracle.facts import Facts, Source
+from bench.oracle.judge import judge_one
+from bench.oracle.result import Invariant, InvariantVerdict
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -39,6 +48,68 @@ SOFTWARE = {"body": "BCM-APP", "gateway": "GW-APP"}
 REQUEST = {"body": 0x7A0, "gateway": 0x7A1}
 RESPONSE = {"body": 0x7A8, "gateway": 0x7A9}
 BANKS = {"body": ("A",), "gateway": ("A", "B")}
+
+
+T = TypeVar("T")
+
+
+def watched(items: Any, ended_t_ns: int = 10 * S) -> Any:
+    """A source that was watched all the time; None: one that nobody watched."""
+    if isinstance(items, Watched):
+        return items
+    return UNWATCHED if items is None else Watched.during(items, 0, ended_t_ns)
+
+
+def replace(value: T, /, **changes: Any) -> T:
+    """`dataclasses.replace`, for which the sources of a record may be written as tuples."""
+    if isinstance(value, RunRecord):
+        names = [source.value for source in Source]
+        changes = {name: watched(item) if name in names else item for name, item in changes.items()}
+    changed: T = plain_replace(value, **changes)  # type: ignore[type-var]
+    return changed
+
+
+def authentic(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.AUTHENTIC)
+
+
+def bootable(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.BOOTABLE)
+
+
+def whole(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.WHOLE)
+
+
+def truthful(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.TRUTHFUL)
+
+
+def live(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.LIVE)
+
+
+def tidy(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.TIDY)
+
+
+def silent(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.SILENT)
+
+
+def deliveries(record: RunRecord) -> tuple[Delivery, ...]:
+    found = Deliveries(Facts.of(record))
+    for exchange in record.http.items:
+        found.take(exchange)
+    return tuple(found.found)
+
+
+def first_genuine_ns(found: Sequence[Delivery]) -> int | None:
+    return next((delivery.t_ns for delivery in found if delivery.genuine), None)
+
+
+def examine_package(raw: bytes, record: RunRecord) -> PackageFindings:
+    return decode_package.examine_package(raw, Facts.of(record))
 
 
 def key(name: str) -> Ed25519PrivateKey:
@@ -266,15 +337,15 @@ def healthy() -> RunRecord:
         package_public_key=public("package"),
         package_url_suffix=SUFFIX,
         faults=(),
-        power=tuple(PowerRecord(0, part, True, "supply") for part in ("agent", "body", "gateway")),
-        server_events=server_events(),
-        http=(http(PACKAGE),),
-        readings=tuple(r for ecu in NEW for r in (read(ecu, 0xF186, b"\x01"), read(ecu, 0xF189, b"2.0.0"))),
-        frames=tuple(healthy_talk().frames),
-        flash=(dump("body", {"A": NEW["body"]}), dump("gateway", {"A": OLD["gateway"], "B": NEW["gateway"]})),
-        boots=tuple(boots),
-        executions=tuple(executions),
-        agent_files=(StoredFile("agent/log.json", 812),),
+        power=watched(tuple(PowerRecord(0, part, True, "supply") for part in ("agent", "body", "gateway"))),
+        server_events=watched(server_events()),
+        http=watched((http(PACKAGE),)),
+        readings=watched(tuple(r for ecu in NEW for r in (read(ecu, 0xF186, b"\x01"), read(ecu, 0xF189, b"2.0.0")))),
+        frames=watched(tuple(healthy_talk().frames)),
+        flash=watched((dump("body", {"A": NEW["body"]}), dump("gateway", {"A": OLD["gateway"], "B": NEW["gateway"]}))),
+        boots=watched(tuple(boots)),
+        executions=watched(tuple(executions)),
+        agent_files=watched((StoredFile("agent/log.json", 812),)),
     )
 
 
@@ -290,11 +361,11 @@ def refused() -> RunRecord:
         base,
         expects_update=False,
         http=(http(FORGED),),
-        server_events=(*base.server_events[:4], *results, closed),
+        server_events=(*base.server_events.items[:4], *results, closed),
         readings=tuple(r for ecu in OLD for r in (read(ecu, 0xF186, b"\x01"), read(ecu, 0xF189, b"1.0.0"))),
         frames=(),
-        boots=tuple(b for b in base.boots or () if b.t_ns < S),
-        executions=tuple(e for e in base.executions or () if e.t_ns < S),
+        boots=tuple(b for b in base.boots.items if b.t_ns < S),
+        executions=tuple(e for e in base.executions.items if e.t_ns < S),
         flash=(
             dump("body", {"A": OLD["body"]}, erases=0),
             dump("gateway", {"A": OLD["gateway"], "B": OLD["gateway"]}, erases=0),

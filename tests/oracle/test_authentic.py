@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from bench.core.records import RunRecord
-from bench.oracle.invariants.authentic import authentic
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import authentic, replace
 
 
 def executing(record: RunRecord, v: ModuleType, **changes: Any) -> RunRecord:
     """Let the body controller execute the target with something changed."""
     execution = replace(v.ran(7 * v.S, v.NEW["body"], "A"), **changes)
-    return replace(record, executions=(*(record.executions or ()), execution))
+    return replace(record, executions=(*(record.executions.items), execution))
 
 
 def test_healthy_and_refused_runs_pass_with_evidence(healthy: RunRecord, refused: RunRecord) -> None:
@@ -126,7 +125,7 @@ def test_installed_image_may_be_sent_whatever_was_delivered(v: ModuleType, refus
 
 
 def test_foreign_data_fails_although_every_package_is_genuine(v: ModuleType, healthy: RunRecord) -> None:
-    frames = (*(healthy.frames or ()), *forged_flash(v, v.payload("evil")))
+    frames = (*(healthy.frames.items), *forged_flash(v, v.payload("evil")))
     found = authentic(replace(healthy, frames=frames))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "agent")
     assert "body" in found.sentence
@@ -139,7 +138,7 @@ def test_image_of_a_genuine_package_delivered_later_passes(v: ModuleType, refuse
     raw = v.package({"body": v.header("body", "3.0.0", 3, data) + data})
     frames = forged_flash(v, data)
     assert authentic(replace(refused, frames=frames)).verdict is Verdict.FAIL
-    later = (*refused.http, v.http(raw, t_ns=3 * v.S + 1))
+    later = (*refused.http.items, v.http(raw, t_ns=3 * v.S + 1))
     assert authentic(replace(refused, http=later, frames=frames)).verdict is Verdict.PASS
 
 
@@ -166,5 +165,5 @@ def test_no_package_is_said(healthy: RunRecord) -> None:
 def test_application_that_only_its_version_shows_is_inconclusive(v: ModuleType, healthy: RunRecord) -> None:
     record = replace(healthy, executions=(), boots=None)
     assert authentic(record).verdict is Verdict.INCONCLUSIVE
-    in_bootloader = tuple(replace(r, value=None) if r.did == 0xF189 else r for r in healthy.readings)
+    in_bootloader = tuple(replace(r, value=None) if r.did == 0xF189 else r for r in healthy.readings.items)
     assert authentic(replace(record, readings=in_bootloader)).verdict is Verdict.PASS

@@ -1,28 +1,27 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
 from bench.core.records import BootRecord, DidReading, PowerRecord, RunRecord
-from bench.oracle.invariants.bootable import bootable
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import bootable, replace
 
 
 def with_readings(record: RunRecord, *mine: DidReading) -> RunRecord:
     """Replace what `mine`'s ECU answered."""
     ecu = mine[0].ecu
-    return replace(record, readings=(*(r for r in record.readings if r.ecu != ecu), *mine))
+    return replace(record, readings=(*(r for r in record.readings.items if r.ecu != ecu), *mine))
 
 
 def with_body_boots(record: RunRecord, v: ModuleType, *boots: BootRecord) -> RunRecord:
     """Replace the body controller's boots after the first second."""
-    kept = tuple(b for b in record.boots or () if b.ecu != "body" or b.t_ns < v.S)
+    kept = tuple(b for b in record.boots.items if b.ecu != "body" or b.t_ns < v.S)
     return replace(record, boots=(*kept, *boots))
 
 
 def in_bootloader(record: RunRecord, v: ModuleType, ecu: str) -> RunRecord:
     silent = with_readings(record, v.read(ecu, 0xF186, b"\x01"), v.read(ecu, 0xF189, None))
-    return replace(silent, boots=(*(silent.boots or ()), *v.start(7 * v.S, ecu, "bootloader")))
+    return replace(silent, boots=(*(silent.boots.items), *v.start(7 * v.S, ecu, "bootloader")))
 
 
 def test_healthy_run_passes_with_evidence_for_each_ecu(healthy: RunRecord) -> None:
@@ -39,7 +38,7 @@ def test_ecu_that_answers_nothing_fails(v: ModuleType, healthy: RunRecord) -> No
 
 
 def test_ecu_that_was_not_asked_is_not_observed(healthy: RunRecord) -> None:
-    record = replace(healthy, readings=tuple(r for r in healthy.readings if r.ecu != "body"))
+    record = replace(healthy, readings=tuple(r for r in healthy.readings.items if r.ecu != "body"))
     assert bootable(record).verdict is Verdict.NOT_OBSERVED
 
 
@@ -54,18 +53,22 @@ def test_boot_that_takes_too_long_fails(v: ModuleType, healthy: RunRecord) -> No
     found = bootable(with_body_boots(healthy, v, *late))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "bootloader")
     in_time = v.boot(6 * v.S, "body", "boot_manager"), v.boot(6 * v.S + 500 * v.MS, "body", "application", "A")
-    executions = (*(healthy.executions or ()), v.ran(6 * v.S + 500 * v.MS, v.NEW["body"], "A"))
+    executions = (*(healthy.executions.items), v.ran(6 * v.S + 500 * v.MS, v.NEW["body"], "A"))
     assert bootable(replace(with_body_boots(healthy, v, *in_time), executions=executions)).verdict is Verdict.PASS
 
 
 def test_boot_manager_that_starts_late_counts_from_power_on(v: ModuleType, healthy: RunRecord) -> None:
-    power = (*healthy.power, PowerRecord(6 * v.S, "body", False, "cut"), PowerRecord(7 * v.S, "body", True, "restore"))
+    power = (
+        *healthy.power.items,
+        PowerRecord(6 * v.S, "body", False, "cut"),
+        PowerRecord(7 * v.S, "body", True, "restore"),
+    )
     late = v.start(7 * v.S + 480 * v.MS, "body", "application", "A")
     assert bootable(replace(with_body_boots(healthy, v, *late), power=power)).verdict is Verdict.FAIL
 
 
 def test_start_without_any_boot_fails(v: ModuleType, healthy: RunRecord) -> None:
-    power = (*healthy.power, PowerRecord(7 * v.S, "body", True, "restore"))
+    power = (*healthy.power.items, PowerRecord(7 * v.S, "body", True, "restore"))
     found = bootable(replace(healthy, power=power))
     assert found.verdict is Verdict.FAIL
     assert "never came up" in found.sentence
@@ -74,23 +77,23 @@ def test_start_without_any_boot_fails(v: ModuleType, healthy: RunRecord) -> None
 def test_start_cut_off_again_within_the_limit_is_no_failure(v: ModuleType, healthy: RunRecord) -> None:
     cut = PowerRecord(7 * v.S, "body", True, "on"), PowerRecord(7 * v.S + 100 * v.MS, "body", False, "cut")
     again = PowerRecord(8 * v.S, "body", True, "restore")
-    boots = (*(healthy.boots or ()), *v.start(8 * v.S, "body", "application", "A"))
-    executions = (*(healthy.executions or ()), v.ran(8 * v.S + 30 * v.MS, v.NEW["body"], "A"))
-    record = replace(healthy, power=(*healthy.power, *cut, again), boots=boots, executions=executions)
+    boots = (*(healthy.boots.items), *v.start(8 * v.S, "body", "application", "A"))
+    executions = (*(healthy.executions.items), v.ran(8 * v.S + 30 * v.MS, v.NEW["body"], "A"))
+    record = replace(healthy, power=(*healthy.power.items, *cut, again), boots=boots, executions=executions)
     assert bootable(record).verdict is Verdict.PASS
 
 
 def test_start_cut_off_after_the_limit_without_boot_fails(v: ModuleType, healthy: RunRecord) -> None:
     cut = PowerRecord(7 * v.S, "body", True, "on"), PowerRecord(8 * v.S, "body", False, "cut")
     again = PowerRecord(9 * v.S, "body", True, "restore")
-    boots = (*(healthy.boots or ()), *v.start(9 * v.S, "body", "application", "A"))
-    executions = (*(healthy.executions or ()), v.ran(9 * v.S + 30 * v.MS, v.NEW["body"], "A"))
-    record = replace(healthy, power=(*healthy.power, *cut, again), boots=boots, executions=executions)
+    boots = (*(healthy.boots.items), *v.start(9 * v.S, "body", "application", "A"))
+    executions = (*(healthy.executions.items), v.ran(9 * v.S + 30 * v.MS, v.NEW["body"], "A"))
+    record = replace(healthy, power=(*healthy.power.items, *cut, again), boots=boots, executions=executions)
     assert bootable(record).verdict is Verdict.FAIL
 
 
 def test_run_that_ends_during_a_boot_is_inconclusive(v: ModuleType, healthy: RunRecord) -> None:
-    power = (*healthy.power, PowerRecord(10 * v.S - 100 * v.MS, "body", True, "restore"))
+    power = (*healthy.power.items, PowerRecord(10 * v.S - 100 * v.MS, "body", True, "restore"))
     assert bootable(replace(healthy, power=power)).verdict is Verdict.INCONCLUSIVE
 
 
@@ -122,12 +125,12 @@ def test_boots_unknown_and_nothing_heard_in_time_is_not_observed(healthy: RunRec
 
 def test_boots_unknown_but_each_start_heard_on_the_bus_passes(v: ModuleType, healthy: RunRecord) -> None:
     said = [f for can_id in (0x7A8, 0x7A9) for f in v.spoken(100 * v.MS, can_id, b"\x7e\x00", "ecu")]
-    record = replace(healthy, boots=None, frames=(*said, *(healthy.frames or ())))
+    record = replace(healthy, boots=None, frames=(*said, *(healthy.frames.items)))
     assert bootable(record).verdict is Verdict.PASS
 
 
 def test_boots_and_versions_unknown_do_not_tell_what_runs(v: ModuleType, healthy: RunRecord) -> None:
-    readings = tuple(r for r in healthy.readings if r.did == 0xF186)
+    readings = tuple(r for r in healthy.readings.items if r.did == 0xF186)
     record = replace(healthy, boots=None, power=(), readings=readings, executions=None)
     assert bootable(record).verdict is Verdict.INCONCLUSIVE
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.core.records import RunRecord
 from bench.oracle import decode_package
-from bench.oracle.decode_package import examine_package
+from tests.oracle.oracle_vectors import examine_package, replace
 
 
 def kinds(raw: bytes, record: RunRecord) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lzma
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +15,8 @@ from bench.core.records import DownloadPacking, EcuLayout, RunRecord
 from bench.oracle.decode_isotp import split
 from bench.oracle.decode_packing import StreamReader, Unreadable
 from bench.oracle.decode_uds import EcuTraffic, listen
-from bench.oracle.invariants.authentic import authentic
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import authentic, replace
 
 KEY, VECTOR = bytes(range(32)), bytes(range(100, 116))
 KINDS = [("none", "aes_ctr"), ("none", "aes_cbc"), ("lzma", "none"), ("lzma", "aes_ctr"), ("lzma", "aes_cbc")]

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
 from bench.core.records import HttpRecord, RunRecord
-from bench.oracle.delivery import deliveries, first_genuine_ns
+from tests.oracle.oracle_vectors import deliveries, first_genuine_ns, replace
 
 
 def genuine(record: RunRecord, *exchanges: HttpRecord) -> list[bool | None]:

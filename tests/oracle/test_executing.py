@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.core.records import ExecutionRecord, FlashOperation, MemoryRegion, RunRecord
-from bench.oracle.invariants.authentic import authentic
-from bench.oracle.invariants.whole import whole
 from bench.oracle.result import Verdict
-from tests.oracle.oracle_vectors import MS, NEW, S, healthy, key
+from tests.oracle.oracle_vectors import MS, NEW, S, authentic, healthy, key, replace, whole
 
 
 def with_run(record: RunRecord, n: int, **changed: Any) -> RunRecord:
     """Change the n-th execution."""
-    executions = list(record.executions or ())
+    executions = list(record.executions.items)
     executions[n] = replace(executions[n], **changed)
     return replace(record, executions=tuple(executions))
 
@@ -28,7 +25,7 @@ def operation(t_ns: int, region: str, kind: str = "program", ecu: str = "body") 
 
 def last_of(record: RunRecord, ecu: str) -> int:
     """The index of an ECU's last execution."""
-    return max(n for n, run in enumerate(record.executions or ()) if run.ecu == ecu)
+    return max(n for n, run in enumerate(record.executions.items) if run.ecu == ecu)
 
 
 @pytest.mark.parametrize("entry", [-1, len(NEW["body"].data), 0xF00000])
@@ -64,9 +61,9 @@ def test_change_of_the_bank_that_is_executed_breaks_whole(region: str, kind: str
 )
 def test_change_of_what_is_not_executed_is_no_finding(done: FlashOperation) -> None:
     base = healthy()
-    first = min(n for n, run in enumerate(base.executions or ()) if run.ecu == "body")
+    first = min(n for n, run in enumerate(base.executions.items) if run.ecu == "body")
     base = with_run(base, first, ended_t_ns=4 * S, end_cause="programming asked")
-    gateway = min(n for n, run in enumerate(base.executions or ()) if run.ecu == "gateway")
+    gateway = min(n for n, run in enumerate(base.executions.items) if run.ecu == "gateway")
     base = with_run(base, gateway, ended_t_ns=4 * S, end_cause="programming asked")
     assert whole(replace(base, flash_operations=(*rewritten_body(), done))).verdict is Verdict.PASS
 
@@ -76,7 +73,7 @@ def test_hash_in_the_record_that_the_flash_does_not_have_breaks_whole_unless_it_
     base = replace(base, flash_operations=())
     assert whole(base).verdict is Verdict.FAIL, "the body's first image is not in flash, and nothing was written"
     rewritten = operation(4 * S, "image:A"), operation(4 * S, "header:A", "erase")
-    first = min(n for n, run in enumerate(base.executions or ()) if run.ecu == "body")
+    first = min(n for n, run in enumerate(base.executions.items) if run.ecu == "body")
     base = replace(with_run(base, first, ended_t_ns=4 * S), flash_operations=rewritten)
     assert whole(base).verdict is Verdict.PASS
     lying = with_run(base, last_of(base, "body"), image_sha256="00" * 32)
@@ -89,7 +86,7 @@ def test_torn_cells_decide_nothing_about_an_earlier_execution() -> None:
     base = replace(healthy(), flash_operations=())
     dumps = tuple(
         replace(dump, regions=tuple(replace(region, torn=((0, 256),)) for region in dump.regions))
-        for dump in base.flash or ()
+        for dump in base.flash.items
     )
     assert "did not execute" not in whole(replace(base, flash=dumps)).sentence
 
@@ -114,7 +111,7 @@ def rewritten_body() -> tuple[FlashOperation, ...]:
 def test_bootloader_whose_hash_the_flash_does_not_have_breaks_whole() -> None:
     held = MemoryRegion("boot", 0xF80000, b"bootloader")
     base = healthy()
-    dumps = tuple(replace(dump, regions=(*dump.regions, held)) for dump in base.flash or ())
+    dumps = tuple(replace(dump, regions=(*dump.regions, held)) for dump in base.flash.items)
     base = with_run(base, 0, ended_t_ns=4 * S)
     base = replace(base, flash=dumps, flash_operations=rewritten_body(), bootloader_runs=(built_in(b"bootloader"),))
     assert whole(base).verdict is Verdict.PASS

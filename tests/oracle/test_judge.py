@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -9,8 +8,9 @@ import pytest
 
 from bench.core.records import RunRecord
 from bench.oracle.findings import EVIDENCE_LIMIT, bench, conclude, failed, passed, undecided, unseen
-from bench.oracle.judge import INVARIANTS, judge, sum_up
+from bench.oracle.judge import RULES, judge, sum_up
 from bench.oracle.result import Evidence, Invariant, InvariantVerdict, Verdict
+from tests.oracle.oracle_vectors import replace
 
 ALL = tuple(Invariant)
 SAFETY = (Invariant.BOOTABLE, Invariant.AUTHENTIC, Invariant.WHOLE, Invariant.SILENT)
@@ -21,7 +21,7 @@ def verdicts(**changed: Verdict) -> tuple[InvariantVerdict, ...]:
 
 
 def test_registry_holds_all_seven_in_order() -> None:
-    assert tuple(INVARIANTS) == ALL
+    assert tuple(RULES) == ALL
 
 
 def test_healthy_and_refused_runs_pass_everything(healthy: RunRecord, refused: RunRecord) -> None:
@@ -99,9 +99,9 @@ def test_planted_flip_is_caught_by_authentic_and_whole(v: ModuleType, healthy: R
     data[7] ^= 4
     flipped = replace(v.NEW["body"], data=bytes(data))
     executions = tuple(
-        v.ran(e.t_ns, flipped, "A") if e.header == flipped.header else e for e in healthy.executions or ()
+        v.ran(e.t_ns, flipped, "A") if e.header == flipped.header else e for e in healthy.executions.items
     )
-    flash = (v.dump("body", {"A": flipped}), *(healthy.flash or ())[1:])
+    flash = (v.dump("body", {"A": flipped}), *(healthy.flash.items)[1:])
     found = judge(replace(healthy, executions=executions, flash=flash), ALL)
     assert (found.verdict, found.blame) == (Verdict.FAIL, "bootloader")
     assert [i.id for i in found.invariants if i.verdict is Verdict.FAIL] == [Invariant.AUTHENTIC, Invariant.WHOLE]

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
 import pytest
 
 from bench.core.records import FaultRecord, Limits, RunRecord, ServerEvent
-from bench.oracle.invariants.live import live
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import live, replace
 
 
 def limited(record: RunRecord, limit_ns: int) -> RunRecord:
@@ -15,7 +14,7 @@ def limited(record: RunRecord, limit_ns: int) -> RunRecord:
 
 
 def still_open(record: RunRecord) -> RunRecord:
-    return replace(record, server_events=tuple(e for e in record.server_events if e.kind != "order_closed"))
+    return replace(record, server_events=tuple(e for e in record.server_events.items if e.kind != "order_closed"))
 
 
 def cut(v: ModuleType, restored_ns: int | None) -> FaultRecord:
@@ -63,34 +62,35 @@ def test_success_where_a_refusal_is_expected_fails(healthy: RunRecord) -> None:
 
 def test_target_that_is_not_read_back_fails(v: ModuleType, healthy: RunRecord) -> None:
     for value in (b"1.0.0", None):
-        readings = (*healthy.readings, v.read("gateway", 0xF189, value))
+        readings = (*healthy.readings.items, v.read("gateway", 0xF189, value))
         found = live(replace(healthy, readings=readings))
         assert found.verdict is Verdict.FAIL
         assert "gateway" in found.sentence
 
 
 def test_target_that_was_not_asked_is_inconclusive(healthy: RunRecord) -> None:
-    readings = tuple(r for r in healthy.readings if (r.ecu, r.did) != ("body", 0xF189))
+    readings = tuple(r for r in healthy.readings.items if (r.ecu, r.did) != ("body", 0xF189))
     assert live(replace(healthy, readings=readings)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_order_without_targets_is_inconclusive(healthy: RunRecord) -> None:
     emptied = tuple(
-        replace(e, data={**e.data, "targets": "none"}) if e.kind == "order_placed" else e for e in healthy.server_events
+        replace(e, data={**e.data, "targets": "none"}) if e.kind == "order_placed" else e
+        for e in healthy.server_events.items
     )
     assert live(replace(healthy, server_events=emptied)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_order_that_was_never_placed_is_inconclusive_and_blames_the_bench(v: ModuleType, healthy: RunRecord) -> None:
-    found = live(replace(healthy, server_events=healthy.server_events[:2]))
+    found = live(replace(healthy, server_events=healthy.server_events.items[:2]))
     assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, "bench")
 
 
 def with_codes(record: RunRecord, *codes: int) -> RunRecord:
     """Let only that many ECUs report, with these codes."""
-    results = [e for e in record.server_events if e.kind == "component_result"]
+    results = [e for e in record.server_events.items if e.kind == "component_result"]
     kept = [replace(e, data={**e.data, "result_code": code}) for e, code in zip(results, codes, strict=False)]
-    return replace(record, server_events=(*(e for e in record.server_events if e not in results), *kept))
+    return replace(record, server_events=(*(e for e in record.server_events.items if e not in results), *kept))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_open_order_blames_who_owes_the_next_step(
 
 def test_order_that_was_never_offered_blames_the_server(v: ModuleType, healthy: RunRecord) -> None:
     record = limited(with_codes(still_open(healthy)), 2 * v.S)
-    events = tuple(e for e in record.server_events if e.kind != "order_offered")
+    events = tuple(e for e in record.server_events.items if e.kind != "order_offered")
     assert live(replace(record, server_events=events)).blame == "server"
     unseen = tuple(e for e in events if e.kind != "inventory")
     assert live(replace(record, server_events=unseen)).blame == "agent"
@@ -121,7 +121,7 @@ def test_wrong_end_blames_who_the_results_point_at(
 
 
 def test_without_a_server_log_it_is_not_observed(healthy: RunRecord) -> None:
-    assert live(replace(healthy, server_events=())).verdict is Verdict.NOT_OBSERVED
+    assert live(replace(healthy, server_events=None)).verdict is Verdict.NOT_OBSERVED
 
 
 def test_evidence_says_from_where_the_limit_counts(v: ModuleType, healthy: RunRecord) -> None:
@@ -137,7 +137,7 @@ def test_failed_order_quotes_what_the_vehicle_said_and_the_time_is_in_the_eviden
             )
         return replace(event, data={**event.data, "status": "failed"}) if event.kind == "order_closed" else event
 
-    found = live(replace(healthy, server_events=tuple(map(failed_result, healthy.server_events))))
+    found = live(replace(healthy, server_events=tuple(map(failed_result, healthy.server_events.items))))
     assert found.verdict is Verdict.FAIL
     assert "body: security_access failed: InvalidKey" in found.sentence
     assert any("allowed are" in item.text for item in live(healthy).evidence)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
 from bench.core.records import RunRecord
-from bench.oracle.invariants.silent import silent
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import replace, silent
 
 
 def with_erasure(record: RunRecord, v: ModuleType, *, frames: int | None = None, answer: str = "") -> RunRecord:
@@ -66,7 +65,7 @@ def test_erasure_before_the_genuine_package_came_fails(v: ModuleType, healthy: R
 
 
 def test_forged_delivery_before_the_genuine_one_passes(v: ModuleType, healthy: RunRecord) -> None:
-    both = (v.http(v.FORGED, t_ns=2 * v.S), *healthy.http)
+    both = (v.http(v.FORGED, t_ns=2 * v.S), *healthy.http.items)
     assert silent(replace(healthy, http=both)).verdict is Verdict.PASS
 
 

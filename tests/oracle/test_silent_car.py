@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
 import pytest
 
 from bench.core.records import ConditionRecord, Demand, FrameRecord, InhibitSignal, RunRecord
-from bench.oracle.invariants.silent import silent
-from bench.oracle.invariants.tidy import tidy
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import replace, silent, tidy
 
 STANDS, CHARGED = Demand(2, "speed_km_h", "at_most", 0.0), Demand(7, "soc_percent", "at_least", 30.0)
 PARKED = Demand(5, "gear", "is", "P")
@@ -54,7 +52,7 @@ def test_condition_that_was_over_before_programming_began_passes(v: ModuleType, 
 
 
 def test_condition_that_arose_once_programming_had_begun_passes(v: ModuleType, healthy: RunRecord) -> None:
-    began = next(f.t_ns for f in healthy.frames or () if f.data[:3] == bytes.fromhex("021002"))
+    began = next(f.t_ns for f in healthy.frames.items if f.data[:3] == bytes.fromhex("021002"))
     assert silent(in_car(healthy, condition(began + 1, "speed_km_h", 3.0))).verdict is Verdict.PASS
 
 
@@ -76,7 +74,7 @@ def test_programming_that_was_refused_or_led_to_no_erase_passes(v: ModuleType, h
 
 
 def test_bootloader_without_application_is_not_judged_by_the_car(v: ModuleType, healthy: RunRecord) -> None:
-    boots = tuple(replace(b, stage="bootloader", bank=None) if b.ecu == "body" else b for b in healthy.boots or ())
+    boots = tuple(replace(b, stage="bootloader", bank=None) if b.ecu == "body" else b for b in healthy.boots.items)
     record = in_car(replace(healthy, boots=boots), condition(v.S, "speed_km_h", 30.0))
     assert silent(record).verdict is Verdict.PASS
 
@@ -96,7 +94,7 @@ def said(t_ns: int, data: bytes) -> FrameRecord:
 
 def inhibiting(record: RunRecord, words: list[FrameRecord], *changes: ConditionRecord) -> RunRecord:
     body, gateway = record.layouts
-    frames = tuple(sorted((*(record.frames or ()), *words), key=lambda f: f.t_ns))
+    frames = tuple(sorted((*(record.frames.items), *words), key=lambda f: f.t_ns))
     conditions = (condition(0, "engine", False), *changes)
     layouts = (replace(body, inhibit=SIGNAL), gateway)
     return replace(record, layouts=layouts, frames=frames, conditions=conditions)
@@ -126,7 +124,7 @@ def test_start_that_was_refused_passes_and_is_shown(v: ModuleType, healthy: RunR
 def test_start_between_erase_and_new_application_fails_although_nothing_inhibited_it(
     v: ModuleType, healthy: RunRecord
 ) -> None:
-    erased = next(f.t_ns for f in healthy.frames or () if f.can_id == 0x7A8 and f.data[1:5] == b"\x71\x01\xff\x00")
+    erased = next(f.t_ns for f in healthy.frames.items if f.can_id == 0x7A8 and f.data[1:5] == b"\x71\x01\xff\x00")
     record = inhibiting(healthy, [said(v.S, CALM)], condition(erased + v.MS, "engine", True))
     found = silent(record)
     assert (found.verdict, found.blame) == (Verdict.FAIL, "bootloader")

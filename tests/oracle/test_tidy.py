@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from bench.core.records import FaultRecord, PowerRecord, RunRecord, StoredFile
-from bench.oracle.invariants.tidy import tidy
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import replace, tidy
 
 
 def after(record: RunRecord, v: ModuleType, talk: Any) -> RunRecord:
     """Append what was said to the bus trace."""
-    return replace(record, frames=(*(record.frames or ()), *talk.frames))
+    return replace(record, frames=(*(record.frames.items), *talk.frames))
 
 
 def test_healthy_and_refused_runs_pass_with_evidence(healthy: RunRecord, refused: RunRecord) -> None:
@@ -75,32 +74,32 @@ def test_refused_commands_change_nothing(v: ModuleType, healthy: RunRecord) -> N
 
 def test_other_functional_identifier_is_heard_when_the_vehicle_has_it(v: ModuleType, healthy: RunRecord) -> None:
     frames = tuple(v.spoken(7 * v.S, 0x700, bytes.fromhex("288301")))
-    assert tidy(replace(healthy, frames=(*(healthy.frames or ()), *frames))).verdict is Verdict.PASS
+    assert tidy(replace(healthy, frames=(*(healthy.frames.items), *frames))).verdict is Verdict.PASS
     record = replace(healthy, frames=frames, functional_id=0x700)
     assert tidy(record).verdict is Verdict.FAIL
 
 
 def test_session_other_than_default_fails(v: ModuleType, healthy: RunRecord) -> None:
-    record = replace(healthy, readings=(*healthy.readings, v.read("body", 0xF186, b"\x03")))
+    record = replace(healthy, readings=(*healthy.readings.items, v.read("body", 0xF186, b"\x03")))
     found = tidy(record)
     assert found.verdict is Verdict.FAIL
     assert "session 03" in found.sentence
 
 
 def test_session_that_is_unknown_is_inconclusive(v: ModuleType, healthy: RunRecord) -> None:
-    readings = tuple(r for r in healthy.readings if (r.ecu, r.did) != ("body", 0xF186))
+    readings = tuple(r for r in healthy.readings.items if (r.ecu, r.did) != ("body", 0xF186))
     assert tidy(replace(healthy, readings=readings)).verdict is Verdict.INCONCLUSIVE
     silent = replace(healthy, readings=(*readings, v.read("body", 0xF186, None)))
     assert tidy(silent).verdict is Verdict.INCONCLUSIVE
-    dead = (*(r for r in healthy.readings if r.ecu != "body"), v.read("body", 0xF186, None))
+    dead = (*(r for r in healthy.readings.items if r.ecu != "body"), v.read("body", 0xF186, None))
     assert tidy(replace(healthy, readings=dead)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_downgrade_fails_unless_it_is_the_revert_to_the_installed_image(v: ModuleType, healthy: RunRecord) -> None:
-    reverted = (*(healthy.executions or ()), v.ran(7 * v.S, v.OLD["gateway"], "A"))
+    reverted = (*(healthy.executions.items), v.ran(7 * v.S, v.OLD["gateway"], "A"))
     assert tidy(replace(healthy, executions=reverted)).verdict is Verdict.PASS
     older = v.reference("gateway", "x", "0.9.0", 1)
-    downgraded = (*(healthy.executions or ()), v.ran(7 * v.S, older, "A"))
+    downgraded = (*(healthy.executions.items), v.ran(7 * v.S, older, "A"))
     found = tidy(replace(healthy, executions=downgraded))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
 
@@ -151,7 +150,7 @@ def test_second_flash_of_another_image_passes(v: ModuleType, healthy: RunRecord)
 
 def test_power_loss_or_fault_in_between_excuses_a_second_flash(v: ModuleType, healthy: RunRecord) -> None:
     record = after(healthy, v, flashed_again(v))
-    power = (*healthy.power, PowerRecord(6 * v.S, "body", False, "cut"))
+    power = (*healthy.power.items, PowerRecord(6 * v.S, "body", False, "cut"))
     assert tidy(replace(record, power=power)).verdict is Verdict.PASS
     fault = FaultRecord("driver", "driver:body:program:9", {}, 6 * v.S, None)
     assert tidy(replace(record, faults=(fault,))).verdict is Verdict.PASS
@@ -162,16 +161,16 @@ def test_power_loss_or_fault_in_between_excuses_a_second_flash(v: ModuleType, he
 def test_power_loss_between_a_check_and_its_answer_excuses_a_second_flash(v: ModuleType, healthy: RunRecord) -> None:
     record = after(healthy, v, flashed_again(v))
     check = bytes.fromhex("0431010202")
-    asked_ns = next(f.t_ns for f in record.frames or () if f.can_id == v.REQUEST["body"] and f.data.startswith(check))
+    asked_ns = next(f.t_ns for f in record.frames.items if f.can_id == v.REQUEST["body"] and f.data.startswith(check))
     for offset_ns, verdict in ((v.MS // 10, Verdict.PASS), (-20 * v.MS, Verdict.FAIL)):
-        power = (*healthy.power, PowerRecord(asked_ns + offset_ns, "agent", False, "cut"))
+        power = (*healthy.power.items, PowerRecord(asked_ns + offset_ns, "agent", False, "cut"))
         assert tidy(replace(record, power=power, executions=())).verdict is verdict
 
 
 def test_power_loss_is_no_excuse_once_the_image_ran_after_it(v: ModuleType, healthy: RunRecord) -> None:
     record = after(healthy, v, flashed_again(v))
-    power = (*healthy.power, PowerRecord(6 * v.S, "body", False, "cut"))
-    executions = (*(healthy.executions or ()), v.ran(6 * v.S + 500 * v.MS, v.NEW["body"], "A"))
+    power = (*healthy.power.items, PowerRecord(6 * v.S, "body", False, "cut"))
+    executions = (*(healthy.executions.items), v.ran(6 * v.S + 500 * v.MS, v.NEW["body"], "A"))
     assert tidy(replace(record, power=power, executions=executions)).verdict is Verdict.FAIL
 
 
@@ -224,7 +223,7 @@ def test_erasure_after_a_download_or_of_another_range_or_ecu_is_needed(v: Module
 def test_power_loss_or_fault_in_between_excuses_a_second_erasure(v: ModuleType, healthy: RunRecord) -> None:
     record = replace(healthy, frames=tuple(erased_twice(v).frames))
     between, before = 4 * v.S + 10 * v.MS, 3 * v.S
-    cuts = [(*healthy.power, PowerRecord(t_ns, "agent", False, "cut")) for t_ns in (between, before)]
+    cuts = [(*healthy.power.items, PowerRecord(t_ns, "agent", False, "cut")) for t_ns in (between, before)]
     assert [tidy(replace(record, power=cut)).verdict for cut in cuts] == [Verdict.PASS, Verdict.FAIL]
     instants = [(between, None), (before, between), (before, None), (None, None)]
     faults = [FaultRecord("bus", "bus:body:frame:9", {}, t_ns, restored) for t_ns, restored in instants]
@@ -239,7 +238,7 @@ def test_small_files_and_an_empty_disk_pass(healthy: RunRecord) -> None:
 
 
 def test_disk_is_not_judged_while_an_order_is_open(healthy: RunRecord) -> None:
-    events = tuple(e for e in healthy.server_events if e.kind != "order_closed")
+    events = tuple(e for e in healthy.server_events.items if e.kind != "order_closed")
     record = replace(healthy, server_events=events, agent_files=(StoredFile("agent/spring.zip", 10),))
     assert tidy(record).verdict is Verdict.INCONCLUSIVE
 
@@ -250,12 +249,12 @@ def test_disk_unknown_is_not_observed(healthy: RunRecord) -> None:
 
 def test_power_loss_before_the_first_flash_was_checked_is_no_excuse(v: ModuleType, healthy: RunRecord) -> None:
     record = after(healthy, v, flashed_again(v))
-    power = (*healthy.power, PowerRecord(4 * v.S + 50 * v.MS, "body", False, "cut"))
+    power = (*healthy.power.items, PowerRecord(4 * v.S + 50 * v.MS, "body", False, "cut"))
     assert tidy(replace(record, power=power)).verdict is Verdict.FAIL
 
 
 def test_another_image_that_ran_after_the_power_loss_leaves_the_excuse(v: ModuleType, healthy: RunRecord) -> None:
     record = after(healthy, v, flashed_again(v))
-    power = (*healthy.power, PowerRecord(6 * v.S, "body", False, "cut"))
-    executions = (*(healthy.executions or ()), v.ran(6 * v.S + 500 * v.MS, v.OLD["body"], "A"))
+    power = (*healthy.power.items, PowerRecord(6 * v.S, "body", False, "cut"))
+    executions = (*(healthy.executions.items), v.ran(6 * v.S + 500 * v.MS, v.OLD["body"], "A"))
     assert tidy(replace(record, power=power, executions=executions)).verdict is Verdict.PASS

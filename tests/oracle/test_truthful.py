@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import ModuleType
 
 import pytest
 
 from bench.core.records import RunRecord, ServerEvent
-from bench.oracle.invariants.truthful import truthful
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import replace, truthful
 
 
 def events(record: RunRecord, change: Callable[[ServerEvent], ServerEvent | None], *more: ServerEvent) -> RunRecord:
     """Change or drop (None) each event."""
-    kept = tuple(e for e in map(change, record.server_events) if e is not None)
+    kept = tuple(e for e in map(change, record.server_events.items) if e is not None)
     return replace(record, server_events=(*kept, *more))
 
 
@@ -26,13 +25,13 @@ def with_data(kind: str, **data: object) -> Callable[[ServerEvent], ServerEvent 
 
 
 def reads(record: RunRecord, v: ModuleType, ecu: str, version: bytes | None) -> RunRecord:
-    kept = tuple(r for r in record.readings if (r.ecu, r.did) != (ecu, 0xF189))
+    kept = tuple(r for r in record.readings.items if (r.ecu, r.did) != (ecu, 0xF189))
     return replace(record, readings=(*kept, v.read(ecu, 0xF189, version)))
 
 
 def fell_back(record: RunRecord, v: ModuleType, ecu: str) -> RunRecord:
     """Let an ECU execute and read the old image at the end."""
-    executions = (*(record.executions or ()), v.ran(9 * v.S, v.OLD[ecu], "A"))
+    executions = (*(record.executions.items), v.ran(9 * v.S, v.OLD[ecu], "A"))
     return replace(reads(record, v, ecu, b"1.0.0"), executions=executions)
 
 
@@ -66,20 +65,20 @@ def test_trial_of_a_later_order_is_not_held_against_an_earlier_success(v: Module
         v.event(10, 9 * v.S, "component_result", order="o2", ecu="gateway", result_code=1405, version="", text=""),
         v.event(11, 9 * v.S, "order_closed", order="o2", status="failed"),
     )
-    record = replace(healthy, server_events=(*healthy.server_events, *later))
+    record = replace(healthy, server_events=(*healthy.server_events.items, *later))
     assert truthful(stored(record, v, floor=2, trial="B")).verdict is Verdict.PASS
     assert truthful(stored(record, v, floor=1)).verdict is Verdict.FAIL
 
 
 def test_version_read_that_is_not_the_executed_one_blames_the_ecu(v: ModuleType, healthy: RunRecord) -> None:
-    executions = (*(healthy.executions or ()), v.ran(9 * v.S, v.OLD["body"], "A"))
+    executions = (*(healthy.executions.items), v.ran(9 * v.S, v.OLD["body"], "A"))
     record = replace(healthy, executions=executions)
     found = truthful(record)
     assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
     assert found.sentence.startswith("body reads '2.0.0' but executes '1.0.0'")
-    restarted = (*(healthy.boots or ()), v.boot(9 * v.S + 1, "body", "bootloader"))
+    restarted = (*(healthy.boots.items), v.boot(9 * v.S + 1, "body", "bootloader"))
     assert truthful(replace(record, boots=restarted)).verdict is Verdict.PASS
-    after_reading = (*(healthy.executions or ()), v.ran(10 * v.S + 1, v.OLD["body"], "A"))
+    after_reading = (*(healthy.executions.items), v.ran(10 * v.S + 1, v.OLD["body"], "A"))
     assert truthful(replace(healthy, executions=after_reading)).verdict is Verdict.PASS
 
 
@@ -151,7 +150,7 @@ def test_healthy_and_refused_runs_pass_with_evidence(healthy: RunRecord, refused
 
 
 def test_without_a_server_log_it_is_not_observed(healthy: RunRecord) -> None:
-    assert truthful(replace(healthy, server_events=())).verdict is Verdict.NOT_OBSERVED
+    assert truthful(replace(healthy, server_events=None)).verdict is Verdict.NOT_OBSERVED
 
 
 def test_belief_that_uds_does_not_confirm_fails(v: ModuleType, healthy: RunRecord) -> None:
@@ -164,16 +163,16 @@ def test_ecu_in_its_bootloader_must_be_believed_to_hold_nothing(v: ModuleType, r
     record = reads(refused, v, "body", None)
     assert truthful(record).verdict is Verdict.FAIL
     told = v.event(20, 9 * v.S, "inventory", ecus={"body": "", "gateway": "1.0.0"})
-    assert truthful(replace(record, server_events=(*record.server_events, told))).verdict is Verdict.PASS
+    assert truthful(replace(record, server_events=(*record.server_events.items, told))).verdict is Verdict.PASS
 
 
 def test_ecu_that_answers_nothing_is_inconclusive(v: ModuleType, refused: RunRecord) -> None:
-    dead = tuple(replace(r, value=None) if r.ecu == "body" else r for r in refused.readings)
+    dead = tuple(replace(r, value=None) if r.ecu == "body" else r for r in refused.readings.items)
     assert truthful(replace(refused, readings=dead)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_version_that_was_not_read_is_inconclusive(healthy: RunRecord) -> None:
-    readings = tuple(r for r in healthy.readings if (r.ecu, r.did) != ("body", 0xF189))
+    readings = tuple(r for r in healthy.readings.items if (r.ecu, r.did) != ("body", 0xF189))
     assert truthful(replace(healthy, readings=readings)).verdict is Verdict.INCONCLUSIVE
 
 
@@ -200,14 +199,14 @@ def test_success_reported_before_the_first_execution_fails(v: ModuleType, health
 
 
 def test_success_of_a_version_that_never_ran_fails(v: ModuleType, healthy: RunRecord) -> None:
-    executions = tuple(e for e in healthy.executions or () if e.header != v.NEW["body"].header)
+    executions = tuple(e for e in healthy.executions.items if e.header != v.NEW["body"].header)
     assert truthful(replace(healthy, executions=executions)).verdict is Verdict.FAIL
 
 
 def test_result_without_a_version_claims_the_target(v: ModuleType, healthy: RunRecord) -> None:
     record = events(healthy, with_data("component_result", version=""))
     assert truthful(record).verdict is Verdict.PASS
-    executions = tuple(e for e in healthy.executions or () if e.header != v.NEW["body"].header)
+    executions = tuple(e for e in healthy.executions.items if e.header != v.NEW["body"].header)
     assert truthful(replace(record, executions=executions)).verdict is Verdict.FAIL
 
 
@@ -223,18 +222,18 @@ def test_executions_unknown_leaves_a_success_not_observed(healthy: RunRecord, re
 
 def test_order_closed_twice_fails(v: ModuleType, healthy: RunRecord) -> None:
     again = v.event(9, 9 * v.S, "order_closed", order="o1", status="success")
-    found = truthful(replace(healthy, server_events=(*healthy.server_events, again)))
+    found = truthful(replace(healthy, server_events=(*healthy.server_events.items, again)))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "server")
 
 
 def test_event_that_was_read_twice_counts_once(healthy: RunRecord) -> None:
-    twice = (*healthy.server_events, *healthy.server_events)
+    twice = (*healthy.server_events.items, *healthy.server_events.items)
     assert truthful(replace(healthy, server_events=twice)).verdict is Verdict.PASS
 
 
 def test_events_of_another_vehicle_do_not_count(v: ModuleType, healthy: RunRecord) -> None:
     other = replace(v.event(9, 9 * v.S, "inventory", ecus={"body": "9.9.9"}), vin="OTHER")
-    assert truthful(replace(healthy, server_events=(*healthy.server_events, other))).verdict is Verdict.PASS
+    assert truthful(replace(healthy, server_events=(*healthy.server_events.items, other))).verdict is Verdict.PASS
 
 
 def test_open_order_fails_only_after_its_limit(v: ModuleType, healthy: RunRecord) -> None:
@@ -282,7 +281,7 @@ def test_only_the_last_order_is_held_against_the_readings(v: ModuleType, healthy
         v.event(-1, 0, "component_result", order="o0", ecu="body", result_code=1405, version="", text=""),
         v.event(0, 0, "order_closed", order="o0", status="failed"),
     )
-    assert truthful(replace(healthy, server_events=(*first, *healthy.server_events))).verdict is Verdict.PASS
+    assert truthful(replace(healthy, server_events=(*first, *healthy.server_events.items))).verdict is Verdict.PASS
 
 
 def test_targets_differ_by_ecu(v: ModuleType, healthy: RunRecord) -> None:
@@ -290,7 +289,7 @@ def test_targets_differ_by_ecu(v: ModuleType, healthy: RunRecord) -> None:
     results = events(healthy, with_data("order_placed", targets=targets))
     results = events(results, with_data("component_result", version=""))
     results = events(results, lambda e: None if e.kind == "inventory" and e.seq == 7 else e)
-    old_body = tuple(e for e in healthy.executions or () if e.header != v.NEW["body"].header)
+    old_body = tuple(e for e in healthy.executions.items if e.header != v.NEW["body"].header)
     record = reads(replace(results, executions=old_body), v, "body", b"1.0.0")
     assert truthful(record).verdict is Verdict.PASS
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
 from bench.core.records import FlashDump, MemoryRegion, RunRecord
-from bench.oracle.invariants.whole import whole
 from bench.oracle.result import Verdict
+from tests.oracle.oracle_vectors import replace, whole
 
 
 def with_region(record: RunRecord, ecu: str, name: str, region: MemoryRegion | None) -> RunRecord:
@@ -15,7 +14,7 @@ def with_region(record: RunRecord, ecu: str, name: str, region: MemoryRegion | N
         kept = tuple(r for r in dump.regions if r.name != name)
         return replace(dump, regions=kept if region is None else (*kept, region))
 
-    return replace(record, flash=tuple(changed(d) if d.ecu == ecu else d for d in record.flash or ()))
+    return replace(record, flash=tuple(changed(d) if d.ecu == ecu else d for d in record.flash.items))
 
 
 def image_region(v: ModuleType, data: bytes, torn: tuple[tuple[int, int], ...] = (), bank: str = "A") -> MemoryRegion:
@@ -45,7 +44,7 @@ def test_boot_manager_that_jumped_into_wrong_bytes_is_to_blame(v: ModuleType, he
     data = bytearray(v.NEW["body"].data)
     data[5] ^= 1
     executions = tuple(
-        replace(e, image_sha256="ab" * 32) if e.header == v.NEW["body"].header else e for e in healthy.executions or ()
+        replace(e, image_sha256="ab" * 32) if e.header == v.NEW["body"].header else e for e in healthy.executions.items
     )
     record = with_region(healthy, "body", "image:A", image_region(v, bytes(data)))
     assert whole(replace(record, executions=executions)).blame == "bootloader"
@@ -87,7 +86,7 @@ def test_running_bank_is_the_one_compared(v: ModuleType, healthy: RunRecord) -> 
 def test_image_that_nobody_signed_fails(v: ModuleType, healthy: RunRecord) -> None:
     data = v.payload("evil")
     evil = replace(v.NEW["body"], header=v.header("body", "6.6.6", 9, data), data=data)
-    executions = (*(healthy.executions or ()), v.ran(5 * v.S + 31 * v.MS, evil, "A"))
+    executions = (*(healthy.executions.items), v.ran(5 * v.S + 31 * v.MS, evil, "A"))
     assert whole(replace(healthy, executions=executions)).verdict is Verdict.FAIL
 
 
@@ -97,7 +96,7 @@ def test_image_of_the_delivered_package_is_a_reference_too(v: ModuleType, health
 
 
 def test_ecu_in_its_bootloader_runs_nothing_and_passes(v: ModuleType, healthy: RunRecord) -> None:
-    boots = (*(healthy.boots or ()), *v.start(7 * v.S, "body", "bootloader"))
+    boots = (*(healthy.boots.items), *v.start(7 * v.S, "body", "bootloader"))
     record = with_region(healthy, "body", "image:A", image_region(v, bytes(600), ((0, 256),)))
     found = whole(replace(record, boots=boots))
     assert found.verdict is Verdict.PASS
@@ -106,7 +105,7 @@ def test_ecu_in_its_bootloader_runs_nothing_and_passes(v: ModuleType, healthy: R
 
 def test_without_a_dump_it_is_not_observed(healthy: RunRecord) -> None:
     assert whole(replace(healthy, flash=None)).verdict is Verdict.NOT_OBSERVED
-    assert whole(replace(healthy, flash=(healthy.flash or ())[:1])).verdict is Verdict.NOT_OBSERVED
+    assert whole(replace(healthy, flash=(healthy.flash.items)[:1])).verdict is Verdict.NOT_OBSERVED
 
 
 def test_dump_without_the_running_bank_is_not_observed(healthy: RunRecord) -> None:
@@ -118,20 +117,20 @@ def test_without_executions_it_is_not_observed(healthy: RunRecord) -> None:
 
 
 def test_application_boot_without_its_execution_is_inconclusive(v: ModuleType, healthy: RunRecord) -> None:
-    boots = (*(healthy.boots or ()), *v.start(7 * v.S, "body", "application", "A"))
+    boots = (*(healthy.boots.items), *v.start(7 * v.S, "body", "application", "A"))
     assert whole(replace(healthy, boots=boots)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_failure_of_one_ecu_outweighs_the_missing_dump_of_the_other(v: ModuleType, healthy: RunRecord) -> None:
     record = with_region(healthy, "body", "image:A", image_region(v, bytes(600)))
-    assert whole(replace(record, flash=(record.flash or ())[:1])).verdict is Verdict.FAIL
+    assert whole(replace(record, flash=(record.flash.items)[:1])).verdict is Verdict.FAIL
 
 
 def test_header_with_a_flipped_bit_is_compared_with_the_image_it_claims(v: ModuleType, healthy: RunRecord) -> None:
     raw = bytearray(v.NEW["body"].header)
     raw[200] ^= 1
     executions = (
-        *(healthy.executions or ()),
+        *(healthy.executions.items),
         replace(v.ran(5 * v.S + 31 * v.MS, v.NEW["body"], "A"), header=bytes(raw)),
     )
     assert whole(replace(healthy, executions=executions)).verdict is Verdict.PASS
@@ -143,14 +142,14 @@ def test_header_with_a_flipped_bit_is_compared_with_the_image_it_claims(v: Modul
 
 def test_unreadable_header_fails(v: ModuleType, healthy: RunRecord) -> None:
     blank = replace(v.ran(5 * v.S + 31 * v.MS, v.NEW["body"], "A"), header=b"\xff" * 256)
-    found = whole(replace(healthy, executions=(*(healthy.executions or ()), blank)))
+    found = whole(replace(healthy, executions=(*(healthy.executions.items), blank)))
     assert found.verdict is Verdict.FAIL
     assert "unreadable" in found.sentence
 
 
 def test_execution_recorded_just_before_its_boot_record_counts(v: ModuleType, healthy: RunRecord) -> None:
-    boots = (*(healthy.boots or ()), *v.start(7 * v.S, "body", "application", "A"))
-    executions = (*(healthy.executions or ()), v.ran(7 * v.S + 29 * v.MS, v.NEW["body"], "A"))
+    boots = (*(healthy.boots.items), *v.start(7 * v.S, "body", "application", "A"))
+    executions = (*(healthy.executions.items), v.ran(7 * v.S + 29 * v.MS, v.NEW["body"], "A"))
     assert whole(replace(healthy, boots=boots, executions=executions)).verdict is Verdict.PASS
 
 
@@ -165,7 +164,7 @@ def test_image_that_does_not_begin_with_its_bank_is_compared_in_its_place(v: Mod
         healthy,
         layouts=layouts,
         references=(*(r for r in healthy.references if r.ecu != "body"), image),
-        executions=(*(healthy.executions or ()), v.ran(5 * v.S + 31 * v.MS, image, "A")),
+        executions=(*(healthy.executions.items), v.ran(5 * v.S + 31 * v.MS, image, "A")),
     )
     record = with_region(record, "body", "header:A", MemoryRegion("header:A", v.HEADER_ADDRESS, raw))
     torn_before = ((0, 0x80), (0x80 + 600, 8))

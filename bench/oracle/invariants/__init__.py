@@ -1,1 +1,1 @@
-"""One invariant per file: a pure function from a run's record to a verdict with evidence (docs/contracts.md)."""
+"""The rules of the invariants, each a fold in a file with its kin (docs/guides/rules.md); `judge.RULES` lists them."""

@@ -1,0 +1,47 @@
+"""Frozen records of a run: what each part of the bench observes, and the whole that the oracle judges (D5).
+
+A file for each part that owns the records; all of them are reached from here.
+"""
+
+from bench.core.records.bus import BRS, EXTENDED, FD, REMOTE, CanAddress, FrameRecord
+from bench.core.records.car import ConditionRecord, PowerRecord
+from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion, SectorWear
+from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
+from bench.core.records.run import DidReading, FaultRecord, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent
+from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
+
+__all__ = [
+    "BRS",
+    "EXTENDED",
+    "FD",
+    "NOBODY",
+    "REMOTE",
+    "SERVER_EVENTS",
+    "UNWATCHED",
+    "BankLayout",
+    "BootRecord",
+    "CanAddress",
+    "ConditionRecord",
+    "Demand",
+    "DidReading",
+    "DownloadPacking",
+    "EcuLayout",
+    "ExecutionRecord",
+    "FaultRecord",
+    "FlashDump",
+    "FlashOperation",
+    "FrameRecord",
+    "HttpRecord",
+    "ImageReference",
+    "InhibitSignal",
+    "Limits",
+    "MemoryRegion",
+    "PowerRecord",
+    "RunRecord",
+    "SectorWear",
+    "ServerEvent",
+    "StoredFile",
+    "Watch",
+    "Watched",
+]

@@ -1,0 +1,55 @@
+"""What goes over the network, and the log of the DM server (D8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRecord:
+    """One exchange as the network carried it, `part` being the client; bodies complete."""
+
+    t_ns: int
+    part: str
+    method: str
+    url: str
+    status: int
+    request_body: bytes
+    response_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """An entry of the DM server's event log (D8). Kinds and data: `SERVER_EVENTS`.
+
+    `t_ns` counts from the start of the server that wrote it, `wall_ns` from 1970 by that server's date.
+    """
+
+    seq: int
+    t_ns: int
+    vin: str
+    kind: str
+    data: Mapping[str, object]
+    wall_ns: int = 0
+
+
+SERVER_EVENTS: Mapping[str, str] = {
+    "vehicle_added": "dev_id",
+    "registered": "dev_id, repeated (bool): DmAcc was handed out",
+    "bootstrap_complete": "registration is final",
+    "package_uploaded": "package_id, sha256, images: [{ecu, version, software_id, release_counter}]",
+    "order_placed": "order, package_id, targets: [{ecu, version}]",
+    "session_started": "session, alert",
+    "session_ended": "session",
+    "device_info": "dev_info",
+    "inventory": "ecus: {ecu: version}: what the vehicle said its ECUs hold",
+    "order_offered": "order, package_id: HGET and EXEC were sent",
+    "order_accepted": "order: the vehicle answered 202",
+    "order_refused_by_vehicle": "order, sc: the vehicle answered the EXEC with an error",
+    "component_result": "order, ecu, result_code, version, text, correlated (bool: it named its order): one component",
+    "order_closed": "order, status: success | failed | refused (exactly one per order)",
+    "message_refused": "status, reason: a request of the vehicle was answered with an error",
+    "stranger_refused": "status, reason, count: the 1st, 2nd, 4th, ... request in its name that proved no identity",
+}
+"""What the server logs; the oracle folds these."""

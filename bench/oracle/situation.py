@@ -1,0 +1,135 @@
+"""What is known of a run by now and wanted by several rules: orders, deliveries, readings, what each ECU does.
+
+It reads every event before the rules do, so that each of these is folded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from bench.core.records import (
+    BootRecord,
+    ConditionRecord,
+    DidReading,
+    ExecutionRecord,
+    HttpRecord,
+    PowerRecord,
+    ServerEvent,
+)
+from bench.oracle.delivery import Deliveries
+from bench.oracle.facts import Coverage, Facts
+from bench.oracle.server_log import ServerLog
+from bench.oracle.state import state_of
+from bench.oracle.stream import Ended, Event, FaultOver, FaultStruck
+
+APPLICATION = "application"
+
+
+@dataclass(slots=True)
+class EcuNow:
+    """The last that was recorded of one ECU."""
+
+    power: PowerRecord | None = None
+    boot: BootRecord | None = None
+    execution: ExecutionRecord | None = None
+    """The application that it began to execute last."""
+    left_application_ns: int = 0
+    """When it last entered another stage than its application."""
+    applications: int = 0
+    """How often it entered its application."""
+
+
+@dataclass(slots=True)
+class Disturbance:
+    """A fault: when it struck, and when it was over (the same instant where it never was)."""
+
+    t_ns: int
+    fault_class: str
+    point: str
+    over_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Situation:
+    """State of the run; rules read it and never change it."""
+
+    facts: Facts
+    server: ServerLog
+    deliveries: Deliveries
+    ecus: dict[str, EcuNow]
+    readings: list[DidReading] = field(default_factory=list)
+    car: dict[str, ConditionRecord] = field(default_factory=dict)
+    """The last accepted change of every value of the car."""
+    faults: list[Disturbance] = field(default_factory=list)
+    restored_ns: int | None = None
+    """When the last fault was over."""
+    power_lost_ns: list[int] = field(default_factory=list)
+    """Whenever any part lost its supply."""
+    ended_t_ns: int = 0
+    coverage: Coverage = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, facts: Facts) -> Situation:
+        """Return the situation before anything happened."""
+        ecus = {layout.ecu: EcuNow() for layout in facts.layouts}
+        return cls(facts, ServerLog(facts.vin), Deliveries(facts), ecus, coverage=facts.coverage)
+
+    def take(self, event: Event) -> None:
+        """Read one event."""
+        match event:
+            case ServerEvent():
+                self.server.take(event)
+            case HttpRecord():
+                self.deliveries.take(event)
+            case DidReading():
+                self.readings.append(event)
+            case ConditionRecord():
+                self._take_condition(event)
+            case BootRecord() | ExecutionRecord() | PowerRecord():
+                self._take_ecu(event)
+            case FaultStruck():
+                self.faults.append(Disturbance(event.t_ns, event.fault_class, event.point))
+            case FaultOver():
+                self._take_over(event)
+            case Ended():
+                self.ended_t_ns, self.coverage = event.t_ns, event.coverage
+
+    def _take_condition(self, event: ConditionRecord) -> None:
+        if event.accepted:
+            self.car[event.key] = event
+
+    def _take_ecu(self, event: BootRecord | ExecutionRecord | PowerRecord) -> None:
+        if isinstance(event, PowerRecord):
+            if not event.on:
+                self.power_lost_ns.append(event.t_ns)
+            if event.part in self.ecus:
+                self.ecus[event.part].power = event
+            return
+        ecu = self.ecus.setdefault(event.ecu, EcuNow())
+        if isinstance(event, ExecutionRecord):
+            ecu.execution = event
+            return
+        ecu.boot = event
+        if event.stage == APPLICATION:
+            ecu.applications += 1
+        else:
+            ecu.left_application_ns = max(ecu.left_application_ns, event.t_ns)
+
+    def _take_over(self, event: FaultOver) -> None:
+        self.restored_ns = event.t_ns if self.restored_ns is None else max(self.restored_ns, event.t_ns)
+        same = [f for f in self.faults if f.point == event.point and f.over_ns is None]
+        if same:
+            same[0].over_ns = event.t_ns
+
+    def reading(self, ecu: str, did: int) -> DidReading | None:
+        """Return the last reading of a data identifier, or None when it was not asked for."""
+        return next((r for r in reversed(self.readings) if r.ecu == ecu and r.did == did), None)
+
+    def answering(self, ecu: str) -> DidReading | None:
+        """Return a reading that has a value: the proof that the ECU answers."""
+        return next((r for r in self.readings if r.ecu == ecu and r.value is not None), None)
+
+    def key(self) -> Hashable:
+        """Return the whole state as one value."""
+        return state_of(self, without=("facts", "coverage"))

@@ -1,0 +1,134 @@
+"""One stream of events out of a record, in order of time: what rules read while a run goes on, or afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Union
+
+from bench.core.records import (
+    BootRecord,
+    ConditionRecord,
+    DidReading,
+    ExecutionRecord,
+    FaultRecord,
+    FlashDump,
+    FlashOperation,
+    FrameRecord,
+    HttpRecord,
+    PowerRecord,
+    RunRecord,
+    ServerEvent,
+    StoredFile,
+)
+from bench.oracle.facts import Coverage, coverage_of
+
+
+@dataclass(frozen=True, slots=True)
+class FaultStruck:
+    """A fault was injected."""
+
+    t_ns: int
+    fault_class: str
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOver:
+    """A fault is over."""
+
+    t_ns: int
+    fault_class: str
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootloaderRun:
+    """An ECU began to execute its bootloader (an `ExecutionRecord` by itself is the run of an application)."""
+
+    t_ns: int
+    run: ExecutionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionEnded:
+    """From this instant on no byte of a run is executed any more; `began_t_ns` and `bank` say of which."""
+
+    t_ns: int
+    ecu: str
+    bank: str
+    began_t_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDisk:
+    """What lay on the agent's disk after the run."""
+
+    t_ns: int
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run is over; how every source was watched."""
+
+    t_ns: int
+    coverage: Coverage
+
+
+RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
+    FaultStruck, FaultOver, PowerRecord, ExecutionEnded, BootRecord, ExecutionRecord, BootloaderRun, FlashOperation,
+    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, FlashDump, AgentDisk, Ended,
+]  # fmt: skip
+"""What a bench observes; `bench/oracle/bus.py` adds what the frames mean."""
+
+Event = Any
+"""A `RawEvent` or an event of `bench/oracle/bus.py`: rules name the kinds that they take."""
+
+
+def events(record: RunRecord) -> Iterator[RawEvent]:
+    """Yield everything that a record holds, in order of time.
+
+    Of equal instants causes come before effects: faults, the supply, what ends, boots, what begins to execute, flash,
+    the car, the network, frames, the server, readings. What is read once the run is over comes last.
+    """
+    runs = (*record.executions.items, *record.bootloader_runs.items)
+    timed: list[Iterable[Any]] = [
+        _struck(record.faults),
+        _over(record.faults),
+        record.power.items,
+        [ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns) for r in runs if r.ended_t_ns is not None],
+        record.boots.items,
+        record.executions.items,
+        [BootloaderRun(run.t_ns, run) for run in record.bootloader_runs.items],
+        record.flash_operations.items,
+        record.conditions.items,
+        record.http.items,
+        record.frames.items,
+        sorted(record.server_events.items, key=lambda event: event.seq),
+        record.readings.items,
+    ]
+    entries = [entry for rank, source in enumerate(timed) for entry in _ranked(rank, source)]
+    entries.sort()  # never compares events: instant, rank and number are unique together
+    for *_, event in entries:
+        yield event
+    yield from record.flash.items
+    if record.agent_files.watched:
+        yield AgentDisk(record.ended_t_ns, record.agent_files.items)
+    yield Ended(record.ended_t_ns, coverage_of(record))
+
+
+def _ranked(rank: int, source: Iterable[Any]) -> Iterator[tuple[int, int, int, Any]]:
+    """Give every event of a source its place. The server's log keeps its own order, whatever its clock says."""
+    reached_ns = -(1 << 63)
+    for n, event in enumerate(source):
+        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else event.t_ns
+        yield reached_ns, rank, n, event
+
+
+def _struck(faults: tuple[FaultRecord, ...]) -> list[FaultStruck]:
+    return [FaultStruck(f.t_ns, f.fault_class, f.point) for f in faults if f.t_ns is not None]
+
+
+def _over(faults: tuple[FaultRecord, ...]) -> list[FaultOver]:
+    return [FaultOver(f.restored_t_ns, f.fault_class, f.point) for f in faults if f.restored_t_ns is not None]
