@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from bench.core.clock import EPOCH_NS, NS_PER_MS, NS_PER_S, NS_PER_US, utc
 from bench.core.errors import EquipmentError, InputError, unwritable
+from bench.core.extras import install_command
 from bench.core.records import BRS, EXTENDED, FD, REMOTE, FrameRecord
 from bench.link.can_log_blf import checked_blf
 from bench.link.can_log_lines import CHANNEL_NAMES, AscLines, LogLines, damaged, is_classic_line
@@ -183,7 +184,7 @@ def _python_can() -> Any:
     try:
         return importlib.import_module("can")
     except ImportError:
-        hint = "pip install 'otabench[can]'"
+        hint = install_command("can")
         raise InputError("CAN logs need python-can, which is not installed", hint=hint) from None
 
 

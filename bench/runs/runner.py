@@ -23,14 +23,17 @@ GoldenKey = tuple[str, str, int, str | None]
 
 
 class Runner:
-    """Runs jobs; golden runs are kept by inputs, order and drive, seed and defect."""
+    """Runs jobs; golden runs are kept by inputs, order, drive and expected outcome, seed and defect."""
 
     def __init__(self) -> None:
         self._golden: dict[GoldenKey, Execution] = {}
 
     def golden(self, job: Job) -> Execution:
         """Return the fault-free execution that numbers the points and gives `live` its limit."""
-        order = job.scenario.model_dump_json(include={"order", "then", "drive"})
+        # the outcome too: a record says what was expected of it, and `live` judges by that
+        order = job.scenario.model_dump_json(
+            include={"order": True, "then": True, "drive": True, "expect": {"outcome": True}}
+        )
         setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
         key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
         if key not in self._golden:
