@@ -1,8 +1,8 @@
 """Small changes of a package's code, one a line (JSON): file, place, what stood there, what stands there now.
 
 Runs in an environment of its own (build/mutants) with cosmic-ray, whose operators make the changes:
-`build/mutants/bin/python tests/mutants/generate.py bench/oracle`. Type annotations are left alone: nothing executes
-them here.
+`build/mutants/bin/python tests/mutants/generate.py bench/oracle`. Left alone is what mypy watches and nothing
+executes here: type annotations, and `frozen`, `slots` and `kw_only` of classes.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ OPERATORS = (
 )  # fmt: skip
 
 
-def annotations(tree: ast.AST) -> list[tuple[int, int]]:
-    """Return the (first, last) places of all type annotations, each as line * PER_LINE + column in bytes."""
+def annotated(tree: ast.AST) -> list[tuple[int, int]]:
+    """Return the (first, last) places of what mypy watches, each as line * PER_LINE + column in bytes."""
     found: list[ast.expr] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
@@ -51,6 +51,8 @@ def annotations(tree: ast.AST) -> list[tuple[int, int]]:
             found.append(node.returns)
         if isinstance(node, ast.Assign) and _is_alias(node):
             found.append(node.value)
+        if isinstance(node, ast.ClassDef):
+            found += [each for each in node.decorator_list if isinstance(each, ast.Call)]
     return [
         (each.lineno * PER_LINE + each.col_offset, (each.end_lineno or 0) * PER_LINE + (each.end_col_offset or 0))
         for each in found
@@ -71,7 +73,7 @@ _BUILT_IN = {"bytes", "int", "str", "float", "bool", "tuple", "list", "dict", "s
 def mutants(path: Path) -> Iterator[dict[str, object]]:
     """Yield every change of one file."""
     code = path.read_text(encoding="utf-8")
-    spans = annotations(ast.parse(code))
+    spans = annotated(ast.parse(code))
     starts = list(accumulate((len(line) for line in code.splitlines(keepends=True)), initial=0))
     operators = [(name.removeprefix("core/"), get_operator(name)()) for name in OPERATORS]
     for node in ast_nodes(get_ast(code)):
@@ -92,7 +94,8 @@ def mutants(path: Path) -> Iterator[dict[str, object]]:
 
 def _copy(node: Any) -> Any:
     """Return a copy of a node with what is just around it: an operator changes the node, and looks at its parents."""
-    top, path = node, []
+    path: list[int] = []
+    top = node
     while top.parent is not None and len(path) < LEVELS:
         path.append(next(at for at, child in enumerate(top.parent.children) if child is top))
         top = top.parent
@@ -107,11 +110,19 @@ def _copy(node: Any) -> Any:
 
 
 def _difference(before: str, after: str) -> tuple[int, str, str]:
-    """Return where two texts begin to differ, and what stands there in each."""
+    """Return where two texts begin to differ, and what stands there in each, in whole words."""
     shorter = min(len(before), len(after))
     start = next((at for at in range(shorter) if before[at] != after[at]), shorter)
     end = next((at for at in range(shorter - start) if before[-1 - at] != after[-1 - at]), shorter - start)
+    while start and _is_in_word(before[start - 1]):
+        start -= 1
+    while end and _is_in_word(before[len(before) - end]):
+        end -= 1
     return start, before[start : len(before) - end], after[start : len(after) - end]
+
+
+def _is_in_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
 
 
 def _line_and_column(text: str, offset: int) -> tuple[int, int]:

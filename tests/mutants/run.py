@@ -114,12 +114,25 @@ def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[int, int, str]
         yield from _functions(node, name)
 
 
-class _Changed(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
-    """Loads one module with a change in it."""
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads a module from its file with a change in it; compiled files of the unchanged one are left alone."""
 
     def __init__(self, module: str, mutant: Mutant) -> None:
         super().__init__(module, str(Path(mutant.file).resolve()))
-        self._module, self._mutant = module, mutant
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the changed text."""
+        del fullname
+        code: CodeType = compile(self._mutant.source(), self.path, "exec")
+        return code
+
+
+class _Changed(importlib.abc.MetaPathFinder):
+    """Finds one module with a change in it."""
+
+    def __init__(self, module: str, mutant: Mutant) -> None:
+        self._module, self._loader = module, _Loader(module, mutant)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -128,12 +141,7 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoade
         del path, target
         if fullname != self._module:
             return None
-        return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile the changed text; compiled files of the unchanged one are left alone."""
-        del fullname
-        return compile(self._mutant.source(), self.path, "exec")
+        return importlib.util.spec_from_file_location(fullname, self._loader.path, loader=self._loader)
 
 
 # Children ---------------------------------------------------------------------------------------------
