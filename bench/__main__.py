@@ -1,84 +1,23 @@
-"""`otabench`: the process around the command line. Signals and closed pipes are seen to before anything else is loaded.
-
-Ctrl-C, and SIGTERM (a cancelled job, `timeout`, a shutdown): while the program is being loaded they end it at once,
-since nothing has been begun. Later they ask `bench.core.stop.STOP`, which the loops obey. Whoever cannot wait presses
-Ctrl-C three times. Once the result is out, neither changes anything any more: the verdict's exit code stands.
-"""
+"""`otabench`, and `python -m bench`: the command line as a process."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
+from bench.process.command import run
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # the real `typing` is not loaded before the first handler is in place
-    from collections.abc import Callable
-    from types import FrameType
-
-    Handler = Callable[[int, FrameType | None], None]
-
-SIGNAL_CODE = 128  # as bench.core.stop has it, which is not loaded yet
-UNWRITTEN = 3
-PATIENCE = 3
-"""Which Ctrl-C ends the process at once, whatever it is doing."""
-LEFT = b"\ninterrupted: nothing half written is left\n"
-SLOW = b"\nstill stopping; Ctrl-C once more ends it at once, and may leave hidden .part folders\n"
-FORCED = b"\ninterrupted at once: hidden .part folders may be left\n"
+if TYPE_CHECKING:  # the real `typing` is not loaded before signals are minded
+    from bench.process.command import CommandLine
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    signals = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in signals:  # in the background of a shell script SIGINT is ignored, and stays so
-        signal.signal(number, _leave)
-    from bench.cli import exit_code_of
-    from bench.cli.pipes import flushed, outlive_readers
-
-    outlive_readers()
-    handler = _asking()
-    for number in signals:
-        signal.signal(number, handler)
-    code = exit_code_of(sys.argv[1:])
-    if not flushed():
-        code = code or UNWRITTEN
-    for number in signals:
-        signal.signal(number, signal.SIG_IGN)
-    sys.exit(code)
+    run(_load)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    """End the process: no file, folder or process of ours exists yet."""
-    os.write(2, LEFT)
-    os._exit(SIGNAL_CODE + number)
+def _load() -> CommandLine:
+    from bench.cli import exit_code_of  # takes a second: signals are minded before
 
-
-def _asking() -> Handler:
-    """Return what both signals do. Only Ctrl-C counts as impatience.
-
-    `timeout` and init systems send SIGTERM to the process and to its group, so that it often comes twice within
-    microseconds: a second one must not break off what the first one began to restore. Their last word is SIGKILL.
-    """
-    from bench.core.stop import STOP
-
-    presses = terminations = 0
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal presses, terminations
-        if number == signal.SIGTERM:
-            terminations += 1
-            if presses or terminations > 1:
-                return
-        else:
-            presses += 1
-            if presses >= PATIENCE:
-                os.write(2, FORCED)
-                os._exit(SIGNAL_CODE + number)
-            if presses > 1:
-                os.write(2, SLOW)
-        STOP.ask(number)
-
-    return ask
+    return exit_code_of
 
 
 if __name__ == "__main__":

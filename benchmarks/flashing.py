@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.assembly.links import ecu_links
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.records import FrameRecord
 from bench.core.seeds import keyed_bytes
 from bench.core.world import World
+from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
+from bench.flashing.access import ecu_accesses
 from bench.images.signing import SignedImage, sign_image
 from bench.link.sim_bus import SimCanBus
 from bench.trust.keys import public_key, signing_key
@@ -70,7 +70,7 @@ def _flash(files: BenchFiles, ecu_id: str, image: bytes, *, bursts: bool) -> Spe
         life.spawn(program(life), "flasher")
 
     async def program(life: Incarnation) -> None:
-        access = ecu_links(files, buses, life)[ecu.id]
+        access = ecu_accesses(files, buses, life)[ecu.id]
         done.append(await flash_ecu(job, access.link, access.functional, access.recipe, life, world.points))
 
     async def main() -> None:

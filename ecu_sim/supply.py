@@ -28,7 +28,7 @@ class Supply:
 
     def __init__(self, world: World, node: Node, rules: SupplyRules) -> None:
         self._world, self._node, self.rules = world, node, rules
-        self._connected = True
+        self._cuts = 0
         self._waveform, self._origin_ns = STEADY, 0
         self._dies_ns: int | None = None
         self._cause = ""
@@ -38,6 +38,10 @@ class Supply:
         self._watcher: Callable[[], None] | None = None
 
     # What the ECU sees ------------------------------------------------------------------------------
+
+    @property
+    def _connected(self) -> bool:
+        return not self._cuts
 
     @property
     def millivolts(self) -> int:
@@ -75,13 +79,18 @@ class Supply:
         self._changed(f"brown-out in {name}")
 
     def cut(self, cause: str) -> None:
-        """Cut the line: the ECU loses power once the capacitor is empty, at once when there is none."""
-        self._connected = False
+        """Cut the line: the ECU loses power once the capacitor is empty, at once when there is none.
+
+        Cuts may overlap (two faults, or a fault and a power cycle that the tester asked for).
+        """
+        self._cuts += 1
         self._changed(cause)
 
     def restore(self, cause: str) -> None:
-        """Close the line again; an ECU without power boots when the voltage is high enough."""
-        self._connected = True
+        """End one cut. The last one closes the line; an ECU without power boots when the voltage is high enough."""
+        self._cuts = max(0, self._cuts - 1)
+        if self._cuts:
+            return
         self._took_down = not self._node.supplied
         self._changed(cause)
 

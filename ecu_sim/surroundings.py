@@ -33,6 +33,12 @@ class Car:
         """Take an ECU's word that the car must not be started, until it takes it back."""
         (self._inhibitors.add if inhibited else self._inhibitors.discard)(ecu)
 
+    def change(self, key: str, value: CarValue, cause: str) -> CarValue:
+        """See `set`; returns what the value was (`bench.ports.faults.CarControl`)."""
+        before: CarValue = getattr(self.state, key)
+        self.set(key, value, cause)
+        return before
+
     def set(self, key: str, value: CarValue, cause: str) -> None:
         """Change a value; recorded as refused, and not done, when it would start an inhibited engine.
 

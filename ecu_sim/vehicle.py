@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from bench.core.car import CarValue
 from bench.core.errors import InputError
 from bench.core.node import Node
+from bench.core.offers import Offers
 from bench.core.records import FlashDump
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.waveform import Waveform
 from bench.core.world import World
 from bench.ports.can import CanBus
+from bench.ports.faults import CAR
 from bench.wire.ecu_misbehave import EcuMisbehaviour
-from bench.wire.image_header import HEADER_BYTES, HeaderError
-from ecu_sim.boot.manager import candidates
+from bench.wire.image_header import HeaderError
 from ecu_sim.ecu import SimEcu
+from ecu_sim.fault_ports import BreakableEcu
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.torn import TornReads
 from ecu_sim.network.fitting import refuse_loops, refuse_unfit
 from ecu_sim.network.starter import StarterControl
-from ecu_sim.personality.geometry import header_region, image_region
 from ecu_sim.personality.personality import Personality, load_personality
 from ecu_sim.surroundings import Car
 from ecu_sim.uds.identification import Identity
@@ -34,7 +34,14 @@ class SimVehicle:
     def __init__(self, spec: VehicleSpec, ecus: Mapping[str, SimEcu], car: Car, starter: StarterControl | None) -> None:
         self.spec, self.car, self._starter = spec, car, starter
         self._ecus = dict(ecus)
+        self._breakable = {ecu_id: BreakableEcu(ecu) for ecu_id, ecu in self._ecus.items()}
         self.nodes: Mapping[str, Node] = {ecu_id: ecu.node for ecu_id, ecu in self._ecus.items()}
+
+    def offer_fault_ports(self, offers: Offers) -> None:
+        """Offer what faults may do to each ECU and to the car."""
+        for breakable in self._breakable.values():
+            breakable.offer(offers)
+        offers.offer(CAR, self.car)
 
     def power_on(self) -> None:
         """Apply power to every ECU, in the order of the vehicle file, and to the starter control if there is one."""
@@ -64,21 +71,15 @@ class SimVehicle:
 
     def flip_bit(self, ecu_id: str, bank: str, linked_address: int, bit: int) -> None:
         """Flip one bit (0 to 7) of a bank's image, as bit rot does; InputError outside the bank."""
-        place = self.memory(ecu_id).image_place(bank, linked_address, 1) if self._has(ecu_id, bank) else None
-        if place is None:
-            raise InputError(f"{ecu_id} has no 0x{linked_address:08X} in bank {bank}")
-        self.memory(ecu_id).flash.flip_bit(image_region(bank), place.offset, bit)
+        self._breakable[ecu_id].flip_image_bit(bank, linked_address, bit)
 
     def flip_header_bit(self, ecu_id: str, bank: str, offset: int, bit: int) -> None:
         """Flip one bit of a bank's header slot; InputError beyond its 256 bytes."""
-        if not self._has(ecu_id, bank) or not 0 <= offset < HEADER_BYTES:
-            raise InputError(f"{ecu_id} has no header byte {offset} in bank {bank}", allowed=f"0 to {HEADER_BYTES - 1}")
-        self.memory(ecu_id).flash.flip_bit(header_region(bank), offset, bit)
+        self._breakable[ecu_id].flip_header_bit(bank, offset, bit)
 
     def tear_as(self, ecu_id: str, reads: str) -> None:
         """Say how cells read that the next cut tears (`ecu_sim.memory.torn`); an ECU without power is left alone."""
-        if self.nodes[ecu_id].powered:
-            self.memory(ecu_id).tear_as(TornReads(reads))
+        self._breakable[ecu_id].tear_as(reads)
 
     def set_condition(self, ecu_id: str, condition: int, *, met: bool) -> None:
         """Let a condition of the car be met or not (`ecu_sim.surroundings`), as the application sees it."""
@@ -86,16 +87,15 @@ class SimVehicle:
 
     def cut_power(self, ecu_id: str, cause: str) -> None:
         """Cut the ECU's supply line: it loses power at once, or once its capacitor is empty (`supply.hold_ms`)."""
-        self._ecus[ecu_id].supply.cut(cause)
+        self._breakable[ecu_id].cut(cause)
 
     def restore_power(self, ecu_id: str, cause: str) -> None:
-        """Close the ECU's supply line again; it boots if it had lost power."""
-        self._ecus[ecu_id].supply.restore(cause)
+        """End one cut of the ECU's supply line; after the last it boots if it had lost power."""
+        self._breakable[ecu_id].restore(cause)
 
     def apply_supply(self, ecu_id: str, waveform: Waveform, name: str, torn_reads: str = TornReads.MIXED) -> None:
         """Let the voltage at an ECU follow a waveform from now on; cells that its brown-outs tear read as told."""
-        tear = partial(self.memory(ecu_id).tear_as, TornReads(torn_reads))
-        self._ecus[ecu_id].supply.apply(waveform, name, brown_out=tear)
+        self._breakable[ecu_id].follow(waveform, name, torn_reads)
 
     def hang(self, ecu_id: str) -> None:
         """Let what an ECU executes now stand still, until its watchdog bites."""
@@ -111,16 +111,11 @@ class SimVehicle:
 
     def misbehave(self, ecu_id: str, order: EcuMisbehaviour) -> None:
         """Have an ECU break the rules of UDS as ordered, from its next request on."""
-        self._ecus[ecu_id].misbehaviours.add(order)
+        self._breakable[ecu_id].misbehave(order)
 
     def bank_to_boot(self, ecu_id: str) -> str:
         """Return the bank that the boot manager would try first if it started now."""
-        personality = self._ecus[ecu_id].personality
-        names = tuple(bank.name for bank in personality.banks)
-        return next(candidates(self.memory(ecu_id).nvm.record, names, personality.boot.trial_boots))[0]
-
-    def _has(self, ecu_id: str, bank: str) -> bool:
-        return any(known.name == bank for known in self._ecus[ecu_id].personality.banks)
+        return self._breakable[ecu_id].bank_to_boot()
 
 
 def build_vehicle(
@@ -148,6 +143,7 @@ def build_vehicle(
         car,
         _starter(world, vehicle, buses, car),
     )
+    built.offer_fault_ports(world.offers)
     for ecu_id, (header, image) in installed_images.items():
         if ecu_id not in built.nodes:
             raise InputError("installed image for an unknown ECU", found=ecu_id, allowed=", ".join(built.nodes))

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from bench.agent.agent_log import WHOLE_PACKAGE, AgentLog, EcuResult, OrderState
 from bench.agent.states import Event
-from bench.agent.vehicle import AgentConfig, EcuAccess, Ecus, ProgressSink
+from bench.agent.vehicle import AgentConfig, Ecus, ProgressSink
 from bench.core.clock import NS_PER_S
 from bench.core.node import Incarnation
 from bench.core.world import World
+from bench.flasher.access import EcuAccess
 from bench.flasher.affected import AffectedBuses, BusGroups
 from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.functional import restore_normal_operation

@@ -7,28 +7,12 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from bench.flasher.recipe import Recipe
+from bench.flasher.access import EcuAccess
 from bench.flasher.values import Progress
-from bench.ports.diagnostics import DiagLink, FunctionalLink
 from bench.ports.server import VehicleAccount
 from bench.wire.dm import DevInfo
 
 ProgressSink = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
-class EcuAccess:
-    """One ECU as the agent reaches it in this life.
-
-    `elsewhere` are the functional links of other buses on which frames go missing while it is programmed, by channel.
-    """
-
-    ecu: str
-    software_id: str
-    recipe: Recipe
-    link: DiagLink
-    functional: FunctionalLink
-    elsewhere: Mapping[str, FunctionalLink] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

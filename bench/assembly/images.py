@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import InputError
+from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
 from bench.images.memory import AddressRange, fit_to_region
 from bench.images.readers import read_image
 from bench.images.signing import SignedImage, demo_payload, sign_image

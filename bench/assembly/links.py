@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.agent.vehicle import EcuAccess
 from bench.assembly.transports import diag_link
 from bench.core.node import Incarnation
 from bench.description.affected_buses import affected_buses
@@ -12,6 +11,7 @@ from bench.description.load import BenchFiles
 from bench.description.vehicle_file import VehicleFile
 from bench.link.isotp_link import IsoTpFunctionalLink
 from bench.ports.can import CanBus, CanPort
+from bench.ports.diagnostics import EcuLinks
 
 
 def functional_link(vehicle: VehicleFile, channel: str, port: CanPort) -> IsoTpFunctionalLink:
@@ -20,16 +20,13 @@ def functional_link(vehicle: VehicleFile, channel: str, port: CanPort) -> IsoTpF
     return IsoTpFunctionalLink(port, vehicle.functional_address(channel), habits.params(), habits.frame_flags)
 
 
-def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation) -> dict[str, EcuAccess]:
+def ecu_links(files: BenchFiles, buses: Mapping[str, CanBus], life: Incarnation) -> dict[str, EcuLinks]:
     """Return a diagnostic link to every ECU for this life, one port a channel."""
     ports = {name: bus.attach(life) for name, bus in buses.items()}
     channels = {channel.name: channel for channel in files.bench.channels}
     functional = {name: functional_link(files.vehicle, name, port) for name, port in ports.items()}
     return {
-        ecu.id: EcuAccess(
-            ecu=ecu.id,
-            software_id=ecu.software_id,
-            recipe=files.recipes[ecu.id],
+        ecu.id: EcuLinks(
             link=diag_link(
                 channels[ecu.tester_channel],
                 buses[ecu.tester_channel],

@@ -9,7 +9,19 @@ from bench.core.world import World
 from bench.description.vehicle_file import VehicleFile
 from bench.link.misbehaving_bus import MisbehavingBus
 from bench.ports.can import CanBus
+from bench.ports.faults import ISO_TP_RULES
 from bench.wire.isotp_misbehave import Misbehaviour
+
+
+class IsoTpOrders:
+    """What one ECU's ISO-TP does wrong from now on (`bench.ports.faults.IsoTpRules`)."""
+
+    def __init__(self) -> None:
+        self.orders: list[Misbehaviour] = []
+
+    def misbehave(self, how: Misbehaviour) -> None:
+        """Add an order."""
+        self.orders.append(how)
 
 
 class WildBuses:
@@ -17,7 +29,9 @@ class WildBuses:
 
     def __init__(self, world: World, vehicle: VehicleFile, ecus: Iterable[str]) -> None:
         self._world, self._vehicle = world, vehicle
-        self._orders: dict[str, list[Misbehaviour]] = {ecu: [] for ecu in ecus}
+        self._orders = {ecu: IsoTpOrders() for ecu in ecus}
+        for ecu, orders in self._orders.items():
+            world.offers.offer(ISO_TP_RULES, orders, ecu)
 
     def between(self, buses: Mapping[str, CanBus]) -> dict[str, CanBus]:
         """Return the buses as the vehicle's ECUs get them."""
@@ -25,9 +39,7 @@ class WildBuses:
         for ecu in self._vehicle.ecus:
             if ecu.id in self._orders:
                 note = partial(self._world.journal.add, ecu.id, "misbehave")
-                theirs[ecu.channel] = MisbehavingBus(theirs[ecu.channel], ecu.address(), self._orders[ecu.id], note)
+                theirs[ecu.channel] = MisbehavingBus(
+                    theirs[ecu.channel], ecu.address(), self._orders[ecu.id].orders, note
+                )
         return theirs
-
-    def add(self, ecu: str, how: Misbehaviour) -> None:
-        """Have one of these ECUs misbehave from now on."""
-        self._orders[ecu].append(how)

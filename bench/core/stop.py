@@ -1,7 +1,7 @@
 """The wish that this process ends early (Ctrl-C, SIGTERM): noted at any instant, obeyed at safe places only.
 
 An exception raised by a signal handler strikes wherever the interpreter happens to be; inside a weakref callback
-or a `__del__` it is printed and lost. So the handler (`bench/__main__.py`) only asks here; loops are told, and
+or a `__del__` it is printed and lost. So the handler (`bench/process/command.py`) only asks here; loops are told, and
 whoever is about to begin something long, or to write, checks.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SIGINT = 2
-"""The number of Ctrl-C's signal (POSIX); the module that handles signals is left to `bench/__main__.py`."""
+"""The number of Ctrl-C's signal (POSIX); the module that handles signals is left to `bench/process/command.py`."""
 SIGNAL_CODE = 128
 """A process that a signal ended has this plus the signal's number as its exit code, as shells say it."""
 

@@ -11,6 +11,7 @@ from bench.core.clock import Clock
 from bench.core.entropy import Entropy, SystemEntropy
 from bench.core.journal import Journal
 from bench.core.loop import speaks_for_the_dead
+from bench.core.offers import Offers
 from bench.core.points import Points
 from bench.core.records import (
     BootRecord,
@@ -64,6 +65,7 @@ class World:
         self.seeds = Seeds(seed)
         self.entropy: Entropy = self.seeds if clock.virtual else SystemEntropy()
         self.recorder = Recorder()
+        self.offers = Offers()
         self.nodes: list[Stoppable] = []
         self.crash: PartCrashed | None = None
         self.on_crash: Callable[[], None] = lambda: None

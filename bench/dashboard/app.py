@@ -10,9 +10,9 @@ from flask import Flask, Response, abort, render_template, request, send_file
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import HTTPException
 
+from bench.config.output import this_tool
 from bench.core.errors import InputError
 from bench.dashboard.runs import CAUGHT, UNEXPECTED, Listed, Reports, counts
-from bench.evidence.contract import this_tool
 from bench.evidence.html import TEMPLATES, add_helpers, run_context, stylesheet
 from bench.evidence.places import REPORT
 from bench.evidence.text import VERDICT_WORDS

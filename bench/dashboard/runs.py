@@ -12,10 +12,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from bench.dashboard.flash_jobs import PREFIX, RESULT, FlashJob
+from bench.evidence.build import View
 from bench.evidence.contract import Run
 from bench.evidence.html import Entry, entry_of
 from bench.evidence.text import caught, fault_points
-from bench.evidence.view import View
 from bench.evidence.write import VERDICTS, VIEW
 
 MAX_JSON_BYTES = 20_000_000

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.ecu_entry import EcuEntry
+from bench.description.vehicle_file import VehicleFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING
 
 from bench.config.misfit import misfit
-
-if TYPE_CHECKING:
-    from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.ecu_entry import EcuEntry
+from bench.description.network_files import ManagementEntry
+from bench.wire.isotp import IsoTpAddress
 
 TESTER = -1
 """Stands where an ECU's number stands, for what no ECU sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What puts identifiers on the buses of a traffic."""
+
+    ecus: Sequence[EcuEntry]
+    network: ManagementEntry | None
+    functional_address: Callable[[str], IsoTpAddress]
+    """Where functional requests on a channel go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +43,13 @@ class _Use:
     """Whether a gateway put it there."""
 
 
-def refuse_clashing_frames(vehicle: VehicleFile) -> None:
+def refuse_clashing_frames(traffic: Traffic) -> None:
     """Raise `misfit` for a cyclic frame with the identifier of a connection, an alive message or another frame.
 
     What gateways carry onto another bus counts there too.
     """
     seen: dict[tuple[str, int, bool], list[_Use]] = {}
-    for use in _carried(vehicle, [*_others(vehicle), *_frames(vehicle)]):
+    for use in _carried(traffic, [*_others(traffic), *_frames(traffic)]):
         known = seen.setdefault((use.channel, use.can_id, use.id_29_bit), [])
         for other in known:
             if use.what != other.what and (use.frame or other.frame):
@@ -57,9 +66,9 @@ def _refuse(one: _Use, two: _Use) -> None:
     )  # fmt: skip
 
 
-def _frames(vehicle: VehicleFile) -> Iterator[_Use]:
+def _frames(traffic: Traffic) -> Iterator[_Use]:
     order = count(1)
-    for number, ecu in enumerate(vehicle.ecus):
+    for number, ecu in enumerate(traffic.ecus):
         for place, frame in enumerate(ecu.frames):
             key = f"ecus.{number}.frames.{place}"
             yield _Use(
@@ -68,17 +77,17 @@ def _frames(vehicle: VehicleFile) -> Iterator[_Use]:
             )  # fmt: skip
 
 
-def _others(vehicle: VehicleFile) -> Iterator[_Use]:
-    for number, ecu in enumerate(vehicle.ecus):
-        yield from _connections(vehicle, ecu, number)
-        if vehicle.network is not None and ecu.nm_node is not None:
-            alive = vehicle.network.base_id + ecu.nm_node
+def _others(traffic: Traffic) -> Iterator[_Use]:
+    for number, ecu in enumerate(traffic.ecus):
+        yield from _connections(traffic, ecu, number)
+        if traffic.network is not None and ecu.nm_node is not None:
+            alive = traffic.network.base_id + ecu.nm_node
             yield _Use(ecu.channel, alive, False, f"the alive messages of ECU {ecu.id}", number)
 
 
-def _connections(vehicle: VehicleFile, ecu: EcuEntry, number: int) -> Iterator[_Use]:
+def _connections(traffic: Traffic, ecu: EcuEntry, number: int) -> Iterator[_Use]:
     for channel in dict.fromkeys((ecu.channel, ecu.tester_channel)):
-        to_all = vehicle.functional_address(channel)
+        to_all = traffic.functional_address(channel)
         yield _Use(channel, to_all.tx_id, to_all.id_29_bit, "the functional requests", TESTER)
         for place, address in enumerate(ecu.places()):
             requests = place % 2 == 0
@@ -86,9 +95,9 @@ def _connections(vehicle: VehicleFile, ecu: EcuEntry, number: int) -> Iterator[_
             yield _Use(channel, address.can_id, address.id_29_bit, what, TESTER if requests else number)
 
 
-def _carried(vehicle: VehicleFile, uses: Iterable[_Use]) -> Iterator[_Use]:
+def _carried(traffic: Traffic, uses: Iterable[_Use]) -> Iterator[_Use]:
     """Yield the uses, and what becomes of each on other buses; a gateway does not carry what it sent itself."""
-    routes = [(number, route) for number, ecu in enumerate(vehicle.ecus) for route in ecu.routes]
+    routes = [(number, route) for number, ecu in enumerate(traffic.ecus) for route in ecu.routes]
     for first in uses:
         reached, waiting = {(first.channel, first.can_id)}, [first]
         while waiting:

@@ -14,11 +14,12 @@ from bench.description.addressing import (
 from bench.description.bench_file import DRIVERS, SIM, BenchFile
 from bench.description.catalogue import Catalogue
 from bench.description.ecu_description import EcuDescription
+from bench.description.ecu_entry import EcuEntry
 from bench.description.network_files import (
     refuse_unfit_routes,
 )
 from bench.description.recipe_fit import refuse_unfit_recipe
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.vehicle_file import VehicleFile
 from bench.flasher.recipe import Recipe
 
 
@@ -34,6 +35,11 @@ class BenchFiles:
     """By personality name."""
     vehicle_path: Path
     inputs: dict[str, bytes]
+
+    @property
+    def software_ids(self) -> dict[str, str]:
+        """By ECU id."""
+        return {ecu.id: ecu.software_id for ecu in self.vehicle.ecus}
 
     @property
     def simulated(self) -> tuple[EcuEntry, ...]:

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
+from bench.config.output import OutputModel, Tool, this_tool
 from bench.core.canonical import sha256_hex
 from bench.core.clock import wall_utc
 from bench.evidence.bus_view import buses_of
 from bench.evidence.compare_view import comparisons_of, readings_of
-from bench.evidence.contract import this_tool, values_text
+from bench.evidence.contract import values_text
 from bench.evidence.memory_view import banks_of, flash_counts
 from bench.evidence.sequence_view import sequence_of
 from bench.evidence.timeline_view import timeline_of
 from bench.evidence.uds_story import talks
-from bench.evidence.view import EventRow, FaultRow, InputRow, View
-from bench.oracle.result import RunResult
+from bench.evidence.view import (
+    Bank,
+    BusRow,
+    Comparison,
+    EventRow,
+    FaultRow,
+    FlashCount,
+    InputRow,
+    Reading,
+    Sequence,
+    Timeline,
+)
+from bench.oracle.result import Invariant, RunResult
 
 MAX_EVENTS = 1000
+
+
+class View(OutputModel):
+    """Everything a page shows of a run besides RUN."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    tool: Tool
+    written_utc: str
+    title: str
+    vin: str
+    ecus: tuple[str, ...]
+    defect: str | None
+    notes: tuple[str, ...]
+    not_observed: tuple[Invariant, ...]
+    blames: dict[Invariant, str]
+    expects_update: bool
+    timeline: Timeline
+    sequence: Sequence
+    comparisons: tuple[Comparison, ...]
+    readings: tuple[Reading, ...]
+    banks: tuple[Bank, ...]
+    flash: tuple[FlashCount, ...] | None
+    faults: tuple[FaultRow, ...]
+    events: tuple[EventRow, ...]
+    events_left_out: int
+    buses: tuple[BusRow, ...] | None
+    inputs: tuple[InputRow, ...]
 
 
 def view_of(result: RunResult) -> View:

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 
+from bench.config.output import OutputModel, Sha256, Tool, this_tool
 from bench.core.canonical import canonical_json
 from bench.evidence.places import replay_command, report_path
 from bench.oracle.result import Invariant, RunResult, Verdict
 
 Blame = Literal["server", "agent", "flasher", "bootloader", "ecu", "bench"]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class OutputModel(BaseModel):
-    """Base of what otabench writes: unknown keys are refused, values do not change, keys keep contract names."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    def to_json(self) -> str:
-        """Return indented JSON with the contract's key names, ended by a newline."""
-        return self.model_dump_json(by_alias=True, indent=2) + "\n"
-
-
-class Tool(OutputModel):
-    """The program that wrote this."""
-
-    version: str
-    python: str
 
 
 class Fault(OutputModel):
@@ -105,11 +86,6 @@ class Runs(OutputModel):
     tool: Tool
     runs: tuple[Run, ...]
     not_run: tuple[NotRun, ...] = ()
-
-
-def this_tool() -> Tool:
-    """Return the versions of otabench and of the Python that runs it."""
-    return Tool(version=metadata.version("otabench"), python=platform.python_version())
 
 
 def run_model(result: RunResult, out: Path) -> Run:

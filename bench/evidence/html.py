@@ -12,12 +12,14 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bench.config.output import Tool
 from bench.evidence import text
-from bench.evidence.contract import NotRun, Run, Tool, values_text
+from bench.evidence.build import View
+from bench.evidence.contract import NotRun, Run, values_text
 from bench.evidence.sequence import sequence_svgs
 from bench.evidence.svg import shorten
 from bench.evidence.timeline import timeline_svg
-from bench.evidence.view import InputRow, View
+from bench.evidence.view import InputRow
 from bench.oracle.result import Verdict
 
 TEMPLATES = Path(__file__).with_name("templates")

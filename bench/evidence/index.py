@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.config.output import this_tool
 from bench.core.clock import wall_utc
-from bench.evidence.contract import NotRun, this_tool
+from bench.evidence.contract import NotRun
 from bench.evidence.html import Entry, render_index
 from bench.evidence.junit import junit_xml
 from bench.evidence.write import JUNIT, unwritten

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from bench.evidence.build import View
 from bench.evidence.contract import Run, Runs
-from bench.evidence.view import View
 
 OUTPUT_SCHEMAS: Mapping[str, type[BaseModel]] = {"run": Run, "runs": Runs, "view": View}
 """File name (without `.schema.json`) -> model. Files that otabench reads are added by whoever owns their models."""

@@ -10,8 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bench.evidence.contract import OutputModel, Tool
-from bench.oracle.result import Invariant
+from bench.config.output import OutputModel
 
 BINS = 250
 """Columns into which a timeline folds thousands of frames or flash operations."""
@@ -204,30 +203,3 @@ class InputRow(OutputModel):
     name: str
     size_bytes: int
     sha256: str
-
-
-class View(OutputModel):
-    """Everything a page shows of a run besides RUN."""
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    tool: Tool
-    written_utc: str
-    title: str
-    vin: str
-    ecus: tuple[str, ...]
-    defect: str | None
-    notes: tuple[str, ...]
-    not_observed: tuple[Invariant, ...]
-    blames: dict[Invariant, str]
-    expects_update: bool
-    timeline: Timeline
-    sequence: Sequence
-    comparisons: tuple[Comparison, ...]
-    readings: tuple[Reading, ...]
-    banks: tuple[Bank, ...]
-    flash: tuple[FlashCount, ...] | None
-    faults: tuple[FaultRow, ...]
-    events: tuple[EventRow, ...]
-    events_left_out: int
-    buses: tuple[BusRow, ...] | None
-    inputs: tuple[InputRow, ...]

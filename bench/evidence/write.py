@@ -11,12 +11,11 @@ from urllib.parse import quote
 from bench.core.clock import NS_PER_US
 from bench.core.errors import OutputError
 from bench.core.records import FrameRecord
-from bench.evidence.build import view_of
+from bench.evidence.build import View, view_of
 from bench.evidence.contract import Run, run_model
 from bench.evidence.html import Entry, entry_of, render_report
 from bench.evidence.junit import junit_xml
 from bench.evidence.places import REPORT, folder_name, safe_name
-from bench.evidence.view import View
 from bench.oracle.result import RunResult
 
 JUNIT, VERDICTS, VIEW, JOURNAL = "junit.xml", "verdicts.json", "view.json", "journal.jsonl"

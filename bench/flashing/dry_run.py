@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.agent.vehicle import EcuAccess
-from bench.assembly.links import ecu_links
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import InputError
 from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.world import World
+from bench.flasher.access import EcuAccess
 from bench.flasher.values import Progress
+from bench.flashing.access import ecu_accesses
 from bench.flashing.ideal_ecu import IdealEcu
 from bench.flashing.ideal_times import EcuTimes, known_times
 from bench.flashing.order import FlashOrder
@@ -129,7 +129,7 @@ def dry_run(order: FlashOrder, *, parallel: bool = True) -> DryRun:
         life = plug_in_tester(world)
         record = _Record(life)
         record.start_ns = clock.now_ns()
-        accesses = _recorded(order, ecu_links(files, buses, life), record)
+        accesses = _recorded(order, ecu_accesses(files, buses, life), record)
         result = await flash_order(world, life, order, accesses, record.progress, parallel=parallel)
         ordered = [ecu.entry.id for ecu in order.ecus]
         return DryRun(tuple(record.exchanges), result, tuple(ecu for ecu in ordered if times[ecu] is None))

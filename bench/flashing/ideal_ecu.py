@@ -15,7 +15,7 @@ from dataclasses import replace
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from bench.core.node import Incarnation, Node
 from bench.core.world import World
-from bench.description.vehicle_file import EcuEntry
+from bench.description.ecu_entry import EcuEntry
 from bench.flasher.recipe import Recipe
 from bench.flashing.ideal_times import EcuTimes
 from bench.ports.can import CanBus, CanPort, SentCallback

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bench.evidence.contract import OutputModel, Sha256, Tool
+from bench.config.output import OutputModel, Sha256, Tool
 
 Hexadecimal = Annotated[str, Field(pattern=r"^([0-9a-f]{2})*$")]
 

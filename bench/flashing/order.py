@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bench.assembly.images import IMAGE_KEY, read_firmware
 from bench.config import read_bytes
 from bench.core.errors import InputError
+from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
 from bench.flasher.values import FlashJob
 from bench.images.signing import SignedImage, sign_image
 from bench.trust.keys import signing_key

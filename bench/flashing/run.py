@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.agent.vehicle import EcuAccess
 from bench.assembly.channels import note_pacing, open_buses, stays_here
 from bench.assembly.images import installed_images
-from bench.assembly.links import ecu_links
 from bench.assembly.vehicle import build_vehicle
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.errors import EquipmentError
@@ -18,15 +16,17 @@ from bench.core.node import Incarnation, Node
 from bench.core.realtime import run_on_clock
 from bench.core.records import FrameRecord
 from bench.core.world import World
+from bench.description.ecu_entry import EcuEntry
 from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
+from bench.flasher.access import EcuAccess
 from bench.flasher.errors import FlasherError
 from bench.flasher.identification import Identification, read_identification
 from bench.flasher.identity import confirm_ecu
 from bench.flasher.sequence import no_progress
 from bench.flasher.together import FlashOutcome, FlashSession, FlashTarget
 from bench.flasher.values import ProgressCallback
+from bench.flashing.access import ecu_accesses
 from bench.flashing.order import FlashOrder
 from bench.flashing.time_spent import Pair, TimeSpent, Way, time_spent
 from bench.ports.can import CanBus
@@ -108,7 +108,7 @@ def run_flash(
         started(lambda: _cancel_soon(task))
         with open_buses(world, order.files) as buses:
             life = await _ready_bench(world, order.files, buses, seed)
-            accesses = ecu_links(order.files, buses, life)
+            accesses = ecu_accesses(order.files, buses, life)
             return await flash_order(world, life, order, accesses, progress, parallel=parallel, buses=buses)
 
     return run_on_clock(main, virtual=order.files.bench.clock == "virtual")
@@ -248,7 +248,7 @@ def run_read(files: BenchFiles, *, seed: int = 1, reading: Callable[[str], None]
         world = World(clock, seed)
         with open_buses(world, files) as buses:
             life = await _ready_bench(world, files, buses, seed)
-            links = ecu_links(files, buses, life)
+            links = ecu_accesses(files, buses, life)
             found = []
             for each in links.values():
                 reading(each.ecu)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.core.records import EXTENDED, CanAddress, FrameRecord
+from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
 
 TESTER = "tester"
 """Who sends our own frames."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -38,3 +40,13 @@ class FunctionalLink(Protocol):
 
     async def send(self, payload: bytes) -> None:
         """Send one single-frame message; nobody need answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class EcuLinks:
+    """The links of one ECU: its own connection, functional addressing of the bus on which a tester reaches it, and of
+    other buses on which frames go missing while it is programmed, by channel."""
+
+    link: DiagLink
+    functional: FunctionalLink
+    elsewhere: Mapping[str, FunctionalLink]

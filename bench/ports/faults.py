@@ -1,44 +1,97 @@
-"""What an injector can do to a bench."""
+"""What may be done to the parts of a bench: small ports that parts offer (`bench.core.offers`) and faults look up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from bench.core.car import CarValue
+from bench.core.offers import Port
+from bench.core.waveform import Waveform
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
 
+WHOLE_VEHICLE: Final = "vehicle"
+"""The part that stands for the agent's computer and every ECU together."""
 
-class FaultTarget(Protocol):
-    """What an injector can do to a bench; parts are named, never imported."""
 
-    def cut_power(self, part: str, cause: str) -> None:
-        """Take a part's power away now (`vehicle` is the agent and every ECU)."""
+class PowerSwitch(Protocol):
+    """The power of a part. Cuts may overlap: the part has power again once the last of them was restored."""
 
-    def tear_as(self, part: str, reads: str) -> None:
-        """Say how the cells read that the next cut of a part's ECUs tears: `mixed`, `valid`, `invalid`, `changing`
-        or `ecc_error`. An ECU without power keeps what was said for the cut that took it."""
+    def cut(self, cause: str) -> None:
+        """Take the power away now."""
 
-    def restore_power(self, part: str, cause: str) -> None:
-        """Give it back."""
+    def restore(self, cause: str) -> None:
+        """End one cut."""
 
-    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
-        """Let the voltage at an ECU (`vehicle`: at each) follow a profile from now on; returns its duration in ns.
 
-        What its brown-outs tear reads as `torn_reads` says (see `tear_as`), however many there are."""
+class TornCells(Protocol):
+    """How the cells of flash and NVM read in which a cut finds a program or erase operation under way."""
 
-    def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
-        """Flip one bit of what the ECU would boot next: `image` (linked address) or `header` (offset)."""
+    def tear_as(self, reads: str) -> None:
+        """Say it for the next cut: `mixed`, `valid`, `invalid`, `changing` or `ecc_error`.
 
-    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
-        """Change a value of the car (`bench.core.car`); returns what it was. The car may refuse, and records that."""
+        A part without power keeps what was said for the cut that took it.
+        """
 
-    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
-        """Change every package on its way to the vehicle from now on."""
 
-    def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
-        """Return the package as its maker would have signed it for other hardware (a maker's mistake)."""
+class SupplyLine(Protocol):
+    """The voltage at a part."""
 
-    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
-        """Have an ECU break the rules of UDS or of ISO-TP from now on, as often as the order says."""
+    def follow(self, waveform: Waveform, name: str, torn_reads: str) -> None:
+        """Let the voltage follow `waveform` (in mV, from now on); `name` stands in the journal.
+
+        What its brown-outs tear reads as `torn_reads` says (see `TornCells`), however many there are.
+        """
+
+
+class StoredBits(Protocol):
+    """The memory that an ECU would boot from next."""
+
+    def flip_bit(self, area: str, address: int, bit: int) -> None:
+        """Flip one bit (0 to 7) of an `area`: `image` (linked address) or `header` (offset in its slot)."""
+
+
+class CarControl(Protocol):
+    """The state of the car (`bench.core.car`)."""
+
+    def change(self, key: str, value: CarValue, cause: str) -> CarValue:
+        """Change a value; returns what it was. The car may refuse, and records that."""
+
+
+class PackagePath(Protocol):
+    """The way of packages to the vehicle."""
+
+    def set(self, change: Callable[[bytes], bytes]) -> None:
+        """Change every package on it from now on."""
+
+
+class EcuRules(Protocol):
+    """How an ECU's diagnostic server keeps to ISO 14229."""
+
+    def misbehave(self, how: EcuMisbehaviour) -> None:
+        """Have it break the rules from the next request on, as often as the order says."""
+
+
+class IsoTpRules(Protocol):
+    """How an ECU's transport keeps to ISO 15765-2."""
+
+    def misbehave(self, how: Misbehaviour) -> None:
+        """Have it break the rules from the next message on, as often as the order says."""
+
+
+WaveformOf = Callable[[str], Waveform]
+"""Returns the waveform of a supply profile by its name."""
+SignForHardware = Callable[[bytes, str, str], bytes]
+"""Returns a package as its maker would have signed it for other hardware (a maker's mistake): package, ECU, its id."""
+
+POWER: Final = Port[PowerSwitch]("power")
+TORN_CELLS: Final = Port[TornCells]("torn cells")
+SUPPLY: Final = Port[SupplyLine]("supply")
+STORED_BITS: Final = Port[StoredBits]("stored bits")
+ECU_RULES: Final = Port[EcuRules]("rules of ISO 14229")
+ISO_TP_RULES: Final = Port[IsoTpRules]("rules of ISO 15765-2")
+PACKAGE_PATH: Final = Port[PackagePath]("packages on their way")
+CAR: Final = Port[CarControl]("car", of_bench=True)
+WAVEFORM_OF: Final = Port[WaveformOf]("supply profiles", of_bench=True)
+SIGN_FOR_HARDWARE: Final = Port[SignForHardware]("maker of packages", of_bench=True)

@@ -15,10 +15,12 @@ from bench.core.records import StoredFile
 from bench.core.world import World
 from bench.description.bench_file import AgentEquipment
 from bench.description.load import BenchFiles
+from bench.flasher.access import accesses
 from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.ports.can import CanBus
+from bench.ports.faults import PACKAGE_PATH, POWER
 
 HTTP_TIMEOUT_S = 30.0
 
@@ -44,13 +46,23 @@ class AgentNode:
         self._model = NetworkModel(latency_ms=server.latency_ms, rate_bytes_s=server.rate_bytes_s)
         self.tamper = Tamper()
         self.node = Node(world, "agent", self._boot)
+        self._cuts = 0
+        world.offers.offer(POWER, self, "agent")
+        world.offers.offer(PACKAGE_PATH, self.tamper, "agent")
 
     def cut(self, cause: str) -> None:
-        """Take the power away: the disk keeps what was synced."""
+        """Take the power away: the disk keeps what was synced. Cuts may overlap (`bench.ports.faults.PowerSwitch`)."""
+        self._cuts += 1
         if self.node.powered:
             self.node.cut(cause)
             if self._folder is None:
                 self._disk.lose_power()
+
+    def restore(self, cause: str) -> None:
+        """End one cut; after the last the agent boots."""
+        self._cuts -= 1
+        if not self._cuts:
+            self.node.power_on(cause)
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return what lies on the disk now."""
@@ -60,7 +72,7 @@ class AgentNode:
         disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(self._world, life, self._folder)
         model = self._model if self._files.bench.server.driver == "sim" else None
         network = Network(self._world, life, self._carrier(), model, self.tamper)
-        ecus = ecu_links(self._files, self._buses, life)
+        ecus = accesses(ecu_links(self._files, self._buses, life), self._files.recipes, self._files.software_ids)
         transport = HttpxTransport(network, HTTP_TIMEOUT_S)
         agent = Agent(self._world, life, self._config, transport, DiskStorage(disk), ecus, self._progress)
         life.spawn(agent.run(), "agent")

@@ -14,10 +14,9 @@ from bench.description.load import BenchFiles
 from bench.description.supply import load_profile
 from bench.faults.inject import ArmedFault
 from bench.flasher.values import Progress
-from bench.rig.fault_targets import check_targets
+from bench.rig.fault_targets import check_targets, files_of_faults
 from bench.rig.rig import BenchRig
 from bench.rig.run_images import make_images
-from bench.rig.supply_profiles import profile_paths
 from bench.runs.job import Job
 from bench.runs.scenario import load_scenario
 
@@ -43,10 +42,10 @@ def make_job(
     own = read_firmware(files, images or {}, crop=crop, base=binary_base)
     check_targets(files, scenario, str(scenario_path))
     run_images = make_images(files, scenario, scenario_path, seed, own)
-    profiles = profile_paths(scenario, scenario_path)
-    supplies = {name: load_profile(path) for name, path in profiles.items()}
+    named = files_of_faults(scenario, scenario_path)
+    supplies = {name: load_profile(path) for (folder, name), path in named.items() if folder == "supply"}
     inputs = {**files.inputs, f"scenarios/{scenario_path.name}": scenario_path.read_bytes()}
-    inputs |= {f"supply/{path.name}": path.read_bytes() for path in profiles.values()}
+    inputs |= {f"{folder}/{path.name}": path.read_bytes() for (folder, _), path in named.items()}
     for ecu in own:
         inputs[f"images/{ecu}.header"] = run_images.target[ecu].header.encode()
 

@@ -8,7 +8,8 @@ from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.node import Incarnation, Node
 from bench.core.records import DidReading
 from bench.core.world import World
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.ecu_entry import EcuEntry
+from bench.description.vehicle_file import VehicleFile
 from bench.ports.can import CanBus, CanPort
 from bench.ports.diagnostics import DiagLink, LinkError
 from bench.rig.plain_link import PlainLink

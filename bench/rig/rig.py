@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,6 @@ from bench.assembly.resign import sign_for_hardware
 from bench.assembly.server import SERVER_KEY, BenchServer
 from bench.assembly.vehicle import build_vehicle
 from bench.assembly.wild_buses import WildBuses
-from bench.core.car import CarValue
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
 from bench.core.records import (
@@ -31,23 +29,24 @@ from bench.core.records import (
     Watch,
     Watched,
 )
+from bench.core.waveform import Waveform
 from bench.core.world import World
 from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
 from bench.description.supply import SupplyProfile
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
+from bench.ports.faults import ISO_TP_RULES, SIGN_FOR_HARDWARE, WAVEFORM_OF
 from bench.ports.server import VehicleAccount
 from bench.rig.agent_node import AgentNode
 from bench.rig.quiet import Quiet
 from bench.rig.reading import read_vehicle
 from bench.rig.run_images import RunImages
+from bench.rig.whole_vehicle import WholeVehicle
 from bench.runs.scenario import Scenario
 from bench.trust.keys import exchange_key, exchange_public_key, public_key, signing_key
 from bench.trust.package import build_package
 from bench.wire.dm import DevInfo
-from bench.wire.ecu_misbehave import EcuMisbehaviour
-from bench.wire.isotp_misbehave import Misbehaviour
 
 LOOK_EVERY_NS = 100 * NS_PER_MS
 SETTLE_NS = 6 * NS_PER_S
@@ -60,7 +59,7 @@ T = TypeVar("T")
 
 
 class BenchRig:
-    """Implements `bench.runs.job.Rig` and `bench.ports.faults.FaultTarget` for simulated vehicles."""
+    """Implements `bench.runs.job.Rig` for simulated vehicles."""
 
     def __init__(
         self,
@@ -74,8 +73,7 @@ class BenchRig:
     ) -> None:
         self._supplies = supplies or {}
         self._world, self._files, self._scenario, self._images = world, files, scenario, images
-        self._injector = Injector(world, self, faults)
-        self._dark: Counter[str] = Counter()
+        self._injector = Injector(world, faults)
         self._driven_ns = 0
         self._built_ns = world.clock.now_ns()
         self._layouts = ecu_layouts(files)
@@ -88,7 +86,7 @@ class BenchRig:
             self._folder = self._make_folder(building)
             self._buses = building.enter_context(open_buses(world, files))
             self._wild = WildBuses(
-                world, files.vehicle, (fault.point.part for fault in faults if fault.point.fault_class == "isotp")
+                world, files.vehicle, (fault.whom for fault in faults if ISO_TP_RULES in fault.kind.ports)
             )
             self._vehicle = build_vehicle(world, files, self._wild.between(self._buses), images.installed)
             self._server = self._build_server()
@@ -97,6 +95,10 @@ class BenchRig:
             self._agent = AgentNode(
                 world, files, self._agent_config(), self._buses, self._server.carrier, self._agent_folder(), progress
             )
+            world.offers.offer(WAVEFORM_OF, self._waveform)
+            world.offers.offer(SIGN_FOR_HARDWARE, sign_for_hardware)
+            WholeVehicle(world.offers, [*self._vehicle.nodes, "agent"]).offer()
+            self._injector.refuse_what_cannot_strike()
             self._to_close = building.pop_all()
 
     # Building ---------------------------------------------------------------------------------------
@@ -143,6 +145,9 @@ class BenchRig:
             private_key=exchange_key(f"vehicle {vehicle.dev_id}"),
         )
 
+    def _waveform(self, profile: str) -> Waveform:
+        return self._supplies[profile].waveform()
+
     # Driving ----------------------------------------------------------------------------------------
 
     async def drive(self, ends_within_ns: int) -> bool:
@@ -173,7 +178,7 @@ class BenchRig:
         start_ns = self._world.clock.now_ns()
         for step in self._scenario.drive:
             when_ns = start_ns + round(step.at_s * NS_PER_S)
-            self._world.clock.call_at_ns(when_ns, self.change_car, step.key, step.value, "drive")
+            self._world.clock.call_at_ns(when_ns, self._vehicle.set_car, step.key, step.value, "drive")
             self._driven_ns = max(self._driven_ns, when_ns)
 
     async def _place_orders(self) -> None:
@@ -196,73 +201,6 @@ class BenchRig:
         """Whether server and buses have come to rest, the drive is over and every fault that struck too."""
         driven = self._world.clock.now_ns() >= self._driven_ns
         return self._quiet.reached() and driven and self._injector.all_struck_are_over
-
-    # FaultTarget ------------------------------------------------------------------------------------
-
-    def cut_power(self, part: str, cause: str) -> None:
-        """Take a part's power away now; cuts of the same part may overlap."""
-        for name in self._parts(part):
-            self._dark[name] += 1
-            if name == "agent":
-                self._agent.cut(cause)
-            else:
-                self._vehicle.cut_power(name, cause)
-
-    def tear_as(self, part: str, reads: str) -> None:
-        """Say how what the next cut tears will read, for every ECU among the part's nodes."""
-        for name in self._parts(part):
-            if name != "agent":
-                self._vehicle.tear_as(name, reads)
-
-    def restore_power(self, part: str, cause: str) -> None:
-        """End one cut of a part; it has power again once no other cut of it is left."""
-        for name in self._parts(part):
-            self._dark[name] -= 1
-            if self._dark[name]:
-                continue
-            if name == "agent":
-                self._agent.node.power_on(cause)
-            else:
-                self._vehicle.restore_power(name, cause)
-
-    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
-        """Let the voltage at ECUs follow a profile from now on; the agent's computer has a supply of its own."""
-        waveform = self._supplies[profile].waveform().scaled(time_scale, depth_scale)
-        for name in self._parts(part):
-            if name != "agent":
-                self._vehicle.apply_supply(name, waveform, profile, torn_reads)
-        return waveform.end_ns
-
-    def _parts(self, part: str) -> list[str]:
-        """Return the nodes that a fault's part stands for, ECUs first."""
-        return [*self._vehicle.nodes, "agent"] if part == "vehicle" else [part]
-
-    def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
-        """Flip one bit of what the ECU would boot next: its image (linked address) or its header (offset)."""
-        bank = self._vehicle.bank_to_boot(ecu)
-        flip = self._vehicle.flip_header_bit if area == "header" else self._vehicle.flip_bit
-        flip(ecu, bank, address, bit)
-
-    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
-        """Change a value of the car; returns what it was."""
-        before: CarValue = getattr(self._vehicle.car.state, key)
-        self._vehicle.set_car(key, value, cause)
-        return before
-
-    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
-        """Have an ECU break the rules of UDS or of ISO-TP from now on."""
-        if isinstance(how, Misbehaviour):
-            self._wild.add(ecu, how)
-        else:
-            self._vehicle.misbehave(ecu, how)
-
-    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
-        """Change every package on its way to the vehicle from now on."""
-        self._agent.tamper.set(change)
-
-    def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
-        """Return the package as its maker would have signed it for other hardware."""
-        return sign_for_hardware(package, ecu, hardware_id)
 
     # Collecting -------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.assembly.images import OwnFirmware, check_size, installed_images, signed
 from bench.core.errors import InputError
+from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
-from bench.description.vehicle_file import EcuEntry
 from bench.images.signing import SignedImage, demo_payload
 from bench.runs.scenario import OrderedImage, Scenario
 from bench.wire.image_behaviour import MARKER_BYTES, Behaviour, ImageBehaviour, marked

@@ -11,7 +11,7 @@ from bench.config import FileModel, load_toml
 from bench.core.errors import InputError
 from bench.core.points import FaultPoint
 from bench.faults.car_change import CarChange
-from bench.faults.catalogue import CATALOGUE, check_fault
+from bench.faults.catalogue import check_fault
 from bench.oracle.result import Invariant, Verdict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -117,17 +117,15 @@ def load_scenario(path: Path) -> Scenario:
     """Read and check a scenario, its fault points and parameters too."""
     scenario = load_toml(path, Scenario, "scenario")
     for fault in scenario.faults:
-        fault_class = fault.point.partition(":")[0]
         try:
             point = FaultPoint.parse(fault.point)
         except InputError as error:
-            allowed = error.allowed if fault_class in CATALOGUE else ", ".join(CATALOGUE)
             raise InputError(
                 error.problem,
                 file=str(path),
                 key="faults.point",
                 found=f'"{fault.point}"',
-                allowed=allowed,
+                allowed=error.allowed,
                 hint="correct the point; docs/guides/fault-points.md has examples",
             ) from None
         check_fault(point, fault.parameters, file=str(path))

@@ -28,8 +28,9 @@ from bench.core.specs import VehicleSpec
 from bench.core.world import World
 from bench.description.bench_file import PYTHON_CAN
 from bench.description.catalogue import Catalogue
+from bench.description.ecu_entry import EcuEntry
 from bench.description.recipe_fit import refuse_unfit_recipe
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.vehicle_file import VehicleFile
 from bench.flasher.recipe import Recipe
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.misbehaving_bus import MisbehavingBus

@@ -49,7 +49,7 @@ def interrupted(start: Start, arguments: tuple[str, ...], seconds: float, number
 
 
 @pytest.mark.parametrize(
-    "module", [FIRST, "pydantic", "cryptography", "rich.progress", "flask", "bench.rig.job", "bench.cli.pipes"]
+    "module", [FIRST, "pydantic", "cryptography", "rich.progress", "flask", "bench.rig.job", "bench.process.pipes"]
 )
 def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
     start: Start, folder: Path, module: str
@@ -135,7 +135,7 @@ def test_ctrl_c_of_a_program_started_in_the_background_stays_ignored(start: Star
     process = start("run", "forged_signature", "--json", program=("-c", code))
     process.until_loaded(FIRST)
     process.interrupt()
-    process.until_loaded("bench.cli.pipes")
+    process.until_loaded("bench.process.pipes")
     process.interrupt()
     ended = process.end()
     assert ended.code == 0, ended.err
@@ -144,7 +144,7 @@ def test_ctrl_c_of_a_program_started_in_the_background_stays_ignored(start: Star
 
 def test_third_ctrl_c_ends_a_process_that_does_not_stop(start: Start, folder: Path) -> None:
     code = (
-        "import signal, threading, bench.__main__ as program\n"
+        "import signal, threading, bench.process.command as program\n"
         "from bench.core.stop import STOP\n"
         "signal.signal(signal.SIGINT, program._asking())\n"
         "with STOP.telling(lambda: print('asked', flush=True)):\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.pipes import lasting
+from bench.process.pipes import lasting
 
 FAILING = (
     'schema = 1\nname = "mine"\ntitle = "Mine"\n[order]\npackage = "p"\n[[order.images]]\necu = "body"\n'

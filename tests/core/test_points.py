@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
-from bench.core.points import CLASSES, EVENTS, SYMBOLS, FaultPoint, Points, PointTable, resolve
+from bench.core.points import SYMBOLS, FaultPoint, Points, PointTable, resolve
 
+CLASSES = st.from_regex(r"[a-z][a-z0-9_-]{0,8}(\.[a-z]{1,5})?", fullmatch=True)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True)
 
 
@@ -19,9 +20,9 @@ NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True)
 def fault_points(draw: st.DrawFn) -> FaultPoint:
     where = draw(st.sampled_from(["before", "torn", "after"]))
     return FaultPoint(
-        draw(st.sampled_from(CLASSES)),
+        draw(CLASSES),
         draw(NAMES),
-        draw(st.sampled_from(EVENTS)),
+        draw(NAMES),
         draw(st.sampled_from(SYMBOLS) | st.integers(1, 10**11)),
         draw(st.none() | NAMES),
         where,
@@ -47,8 +48,9 @@ def test_before_is_what_a_point_means_when_it_says_nothing() -> None:
     ("text", "named"),
     [
         ("power.ecu:body:program", "too few fields"),
-        ("lightning:body:program:1", "unknown class 'lightning'"),
-        ("power.ecu:body:explosion:1", "unknown event 'explosion'"),
+        ("Lightning:body:program:1", "bad class 'Lightning'"),
+        (":body:program:1", "bad class ''"),
+        ("power.ecu:body:Explosion!:1", "bad event 'Explosion!'"),
         ("power.ecu:Body!:program:1", "bad part 'Body!'"),
         ("power.ecu:body:program:0", "bad number '0'"),
         ("power.ecu:body:program:-1", "bad number '-1'"),

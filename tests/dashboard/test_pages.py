@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from bench.core.errors import InputError
 from bench.dashboard.app import create_app
 from bench.dashboard.runs import Reports
-from bench.evidence.view import View
+from bench.evidence.build import View
 from bench.evidence.write import write_run
 from bench.oracle.result import Invariant, RunResult
 

@@ -328,3 +328,15 @@ def test_thresholds_out_of_order_are_refused_by_name(changed_ecus: Any) -> None:
     root = changed_ecus("[boot]", "[supply]\nbrown_out_mv = 7000\n\n[boot]")
     with pytest.raises(InputError, match="brown_out_mv < power_on_mv"):
         load_personality(root / "ecus" / "gateway.toml")
+
+
+def test_overlapping_cuts_of_the_line_give_power_back_when_the_last_one_ends(drive: Any) -> None:
+    async def story(car: Any) -> None:
+        car.vehicle.cut_power("ecu", "a fault")
+        car.vehicle.cut_power("ecu", "a power cycle of the tester")
+        car.vehicle.restore_power("ecu", "the fault is over")
+        assert car.node.powered is False
+        car.vehicle.restore_power("ecu", "the power cycle ends")
+        assert [(on, cause) for _, on, cause in power(car)[1:]] == [(False, "a fault"), (True, "the power cycle ends")]
+
+    drive(story)

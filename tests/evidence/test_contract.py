@@ -8,10 +8,9 @@ from types import MappingProxyType
 import pytest
 from pydantic import ValidationError
 
-from bench.evidence.build import view_of
+from bench.evidence.build import View, view_of
 from bench.evidence.contract import Run, Runs, plain_values, run_model, runs_model, values_text
 from bench.evidence.schemas import OUTPUT_SCHEMAS, schema_files
-from bench.evidence.view import View
 from bench.oracle.result import RunResult
 
 OUT = Path("reports")

@@ -12,10 +12,10 @@ import pytest
 from bench.core.clock import EPOCH_NS
 from bench.core.errors import OutputError
 from bench.core.records import EXTENDED, FrameRecord
+from bench.evidence.build import View
 from bench.evidence.contract import NotRun, Run
 from bench.evidence.index import write_index, write_junit
 from bench.evidence.places import folder_name
-from bench.evidence.view import View
 from bench.evidence.write import candump_line, inner_path, replace_folder, write_entry, write_run
 from bench.oracle.result import RunResult
 

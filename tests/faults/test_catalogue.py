@@ -11,11 +11,26 @@ import pytest
 from bench.core.car import CarState, CarValue
 from bench.core.errors import InputError
 from bench.core.loop import VirtualLoop
-from bench.core.points import EVENTS, FaultPoint
+from bench.core.offers import Offers
+from bench.core.points import FaultPoint
+from bench.core.waveform import Waveform
 from bench.core.world import World
-from bench.faults.catalogue import CATALOGUE, PowerCutParameters, check_fault
+from bench.faults.catalogue import check_fault, event_kinds, events_of, fault_kinds
 from bench.faults.inject import ArmedFault, Injector
 from bench.faults.package import flip_payload_bit, flip_signature_bit
+from bench.faults.power import PowerCutParameters
+from bench.ports.faults import (
+    CAR,
+    ECU_RULES,
+    ISO_TP_RULES,
+    PACKAGE_PATH,
+    POWER,
+    SIGN_FOR_HARDWARE,
+    STORED_BITS,
+    SUPPLY,
+    TORN_CELLS,
+    WAVEFORM_OF,
+)
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
 
@@ -50,16 +65,35 @@ def test_signature_change_flips_one_bit_of_the_signature_and_nothing_else() -> N
 
 
 def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
-    for name, kind in CATALOGUE.items():
+    for name, kind in fault_kinds().items():
         assert kind.fault_class == name
         assert kind.title
-        assert set(kind.events) <= set(EVENTS)
+        assert kind.ports
+        assert events_of(kind)
+        assert set(events_of(kind)) <= set(event_kinds())
+
+
+@pytest.mark.parametrize(
+    ("fault_class", "events"),
+    [
+        ("power.ecu", {"frame", "program", "erase", "request", "boot"}),
+        ("supply", {"frame", "program", "erase", "request", "boot"}),
+        ("power.agent", {"sync", "transition", "http", "frame"}),
+        ("power.vehicle", {"frame", "program", "erase", "request", "boot", "sync", "transition", "http"}),
+        ("driver", {"frame", "program", "erase", "request", "boot", "sync", "transition", "http"}),
+        ("package", {"http"}),
+        ("storage", {"boot"}),
+    ],
+)
+def test_fault_strikes_at_the_events_that_its_kind_of_part_announces(fault_class: str, events: set[str]) -> None:
+    assert set(events_of(fault_kinds()[fault_class])) == events
 
 
 @pytest.mark.parametrize(
     ("point", "parameters", "key", "allowed"),
     [
         ("human:body:boot:1", {}, "faults.point", "power.ecu"),
+        ("power.ecu:body:explosion:1", {}, "faults.point", "program"),
         ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
         ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
@@ -88,47 +122,65 @@ def test_wrong_fault_is_refused_with_key_and_what_is_allowed(
 
 
 class Target:
-    """Writes down what is done to it."""
+    """Parts of a bench that write down what is done to them: `body`, `agent`, the whole vehicle, and the car."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.done: list[tuple[int, str, str]] = []
-        self.car = CarState()
+        self.torn_reads: tuple[str, str] | None = None
+        self.state = CarState()
+        for name in ("body", "agent", "vehicle"):
+            Part(self, name).offer(world.offers)
+        world.offers.offer(CAR, self)
+        world.offers.offer(WAVEFORM_OF, lambda profile: Waveform(((0, 13_500), (250_000_000, 13_500))))
+        world.offers.offer(SIGN_FOR_HARDWARE, lambda package, ecu, hardware_id: package)
 
-    def _note(self, what: str, part: str) -> None:
+    def note(self, what: str, part: str) -> None:
         self.done.append((self.world.clock.now_ns(), what, part))
 
-    def cut_power(self, part: str, cause: str) -> None:
-        self._note("cut", part)
-
-    def tear_as(self, part: str, reads: str) -> None:
-        self.torn_reads = part, reads
-
-    def restore_power(self, part: str, cause: str) -> None:
-        self._note("restore", part)
-
-    def vary_supply(self, part: str, profile: str, time_scale: float, depth_scale: float, torn_reads: str) -> int:
-        self.torn_reads = part, torn_reads
-        self._note(f"{profile} x{time_scale} y{depth_scale}", part)
-        return 500_000_000
-
-    def flip_bit(self, ecu: str, area: str, address: int, bit: int) -> None:
-        self._note(f"flip {area} {address:X}.{bit}", ecu)
-
-    def change_car(self, key: str, value: CarValue, cause: str) -> CarValue:
-        before: CarValue = getattr(self.car, key)
-        self.car = self.car.changed(key, value)
-        self._note(f"{key} = {value}", cause)
+    def change(self, key: str, value: CarValue, cause: str) -> CarValue:
+        before: CarValue = getattr(self.state, key)
+        self.state = self.state.changed(key, value)
+        self.note(f"{key} = {value}", cause)
         return before
 
-    def misbehave(self, ecu: str, how: EcuMisbehaviour | Misbehaviour) -> None:
-        self._note(str(how), ecu)
 
-    def change_packages(self, change: Callable[[bytes], bytes]) -> None:
-        self._note("change", str(len(change(package())) == len(package())))
+class Part:
+    """One part, with every port that a part may have."""
 
-    def sign_for_hardware(self, package: bytes, ecu: str, hardware_id: str) -> bytes:
-        return package
+    def __init__(self, target: Target, name: str) -> None:
+        self.target, self.name = target, name
+
+    def offer(self, offers: Offers) -> None:
+        offers.offer(POWER, self, self.name)
+        offers.offer(TORN_CELLS, self, self.name)
+        offers.offer(SUPPLY, self, self.name)
+        offers.offer(STORED_BITS, self, self.name)
+        offers.offer(ECU_RULES, self, self.name)
+        offers.offer(ISO_TP_RULES, self, self.name)
+        offers.offer(PACKAGE_PATH, self, self.name)
+
+    def cut(self, cause: str) -> None:
+        self.target.note("cut", self.name)
+
+    def restore(self, cause: str) -> None:
+        self.target.note("restore", self.name)
+
+    def tear_as(self, reads: str) -> None:
+        self.target.torn_reads = self.name, reads
+
+    def follow(self, waveform: Waveform, name: str, torn_reads: str) -> None:
+        self.target.torn_reads = self.name, torn_reads
+        self.target.note(f"{name} {waveform.end_ns}", self.name)
+
+    def flip_bit(self, area: str, address: int, bit: int) -> None:
+        self.target.note(f"flip {area} {address:X}.{bit}", self.name)
+
+    def misbehave(self, how: EcuMisbehaviour | Misbehaviour) -> None:
+        self.target.note(str(how), self.name)
+
+    def set(self, change: Callable[[bytes], bytes]) -> None:
+        self.target.note("change", str(len(change(package())) == len(package())))
 
 
 def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
@@ -138,7 +190,7 @@ def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
     target = Target(world)
     parsed = FaultPoint.parse(point)
     fault = ArmedFault(parsed, check_fault(parsed, parameters, file=None))
-    injector = Injector(world, target, [fault])
+    injector = Injector(world, [fault])
 
     async def main() -> None:
         injector.arm()
@@ -153,11 +205,11 @@ def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
 
 def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() -> None:
     target, injector = struck("supply:body:program:1", profile="crank", time_scale=2.0)
-    assert target.done == [(10**9, "crank x2.0 y1.0", "body")]
+    assert target.done == [(10**9, "crank 500000000", "body")]
     record = injector.records()[0]
     assert (record.t_ns, record.restored_t_ns) == (10**9, 1_500_000_000)
     target, _ = struck("supply:body:program:1", profile="crank", every_ecu=True)
-    assert target.done == [(10**9, "crank x1.0 y1.0", "vehicle")]
+    assert target.done == [(10**9, "crank 250000000", "vehicle")]
 
 
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from bench.assembly.channels import open_buses
 from bench.assembly.images import installed_images
-from bench.assembly.links import ecu_links
 from bench.assembly.load import load_bench
 from bench.assembly.vehicle import build_vehicle
 from bench.config import data_root
@@ -21,6 +20,7 @@ from bench.core.records import FrameRecord
 from bench.core.world import World
 from bench.description.load import BenchFiles
 from bench.flasher.recipe import Recipe
+from bench.flashing.access import ecu_accesses
 from bench.flashing.order import FlashOrder, OrderedEcu, Signing, make_order
 from bench.flashing.run import FlashResult, flash_order, plug_in_tester
 from bench.images.signing import demo_payload
@@ -112,7 +112,7 @@ class Stage:
                 if interfere is not None:
                     interfere(world, vehicle)
                 life = plug_in_tester(world)
-                accesses = ecu_links(order.files, buses, life)
+                accesses = ecu_accesses(order.files, buses, life)
                 result = await flash_order(world, life, order, accesses, lambda _progress: None, parallel=parallel)
                 self.vehicle = vehicle
                 return result

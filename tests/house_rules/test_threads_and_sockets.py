@@ -7,7 +7,7 @@ import ast
 import pytest
 
 ADAPTERS = {
-    "bench/__main__.py": "Ctrl-C and SIGTERM of the whole process: the handler only asks `bench.core.stop.STOP`",
+    "bench/process/command.py": "Ctrl-C and SIGTERM of the whole process: the handler only asks `bench.core.stop.STOP`",
     "bench/core/realtime.py": "Ctrl-C in real time: the handler wakes the loop, which cancels the run's task",
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/link/can_adapter.py": "python-can blocks: a thread reads an adapter, another writes and paces, in real time",

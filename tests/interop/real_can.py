@@ -14,10 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.agent.vehicle import EcuAccess
 from bench.assembly.channels import open_buses
 from bench.assembly.images import IMAGE_KEY
-from bench.assembly.links import ecu_links
 from bench.assembly.load import load_bench
 from bench.core.clock import Clock
 from bench.core.node import Incarnation, Node
@@ -25,9 +23,11 @@ from bench.core.realtime import run_on_clock
 from bench.core.records import FrameRecord
 from bench.core.world import World
 from bench.description.load import BenchFiles
+from bench.flasher.access import EcuAccess
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
+from bench.flashing.access import ecu_accesses
 from bench.images.signing import demo_payload, sign_image
 from bench.ports.can import CanBus
 from bench.trust.keys import signing_key
@@ -136,7 +136,7 @@ async def connected(clock: Clock, files: BenchFiles) -> AsyncIterator[Ours]:
     node.power_on()
     assert node.incarnation is not None
     with open_buses(world, files) as buses:
-        yield Ours(world, node.incarnation, buses, ecu_links(files, buses, node.incarnation))
+        yield Ours(world, node.incarnation, buses, ecu_accesses(files, buses, node.incarnation))
 
 
 def in_real_time(main: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:

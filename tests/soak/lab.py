@@ -21,7 +21,8 @@ from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.points import FaultPoint
 from bench.core.world import World
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.ecu_entry import EcuEntry
+from bench.description.vehicle_file import VehicleFile
 from bench.flasher.errors import FlasherError
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu

@@ -12,7 +12,8 @@ from bench.cli.ecu.output import print_json
 from bench.cli.output import answers
 from bench.config import data_root
 from bench.description.ecu_description import EcuDescription
-from bench.description.vehicle_file import EcuEntry, VehicleFile
+from bench.description.ecu_entry import EcuEntry
+from bench.description.vehicle_file import VehicleFile
 from bench.serving.ecu_server import load_vehicle
 from bench.serving.memory_map import size_words
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
 
 import click
 
-from bench import __version__
+from bench.config.output import this_tool
 
 
 def print_json(values: Mapping[str, object]) -> None:
     """Print one JSON object with `schema` and `tool`."""
-    tool = {"version": __version__, "python": platform.python_version()}
-    click.echo(json.dumps({"schema": 1, "tool": tool, **values}))
+    click.echo(json.dumps({"schema": 1, "tool": this_tool().model_dump(), **values}))

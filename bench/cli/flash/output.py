@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.output import answers, messages
+from bench.config.output import this_tool
 from bench.core.canonical import sha256_hex
 from bench.core.clock import NS_PER_S
 from bench.core.records import EXTENDED, CanAddress
 from bench.description.load import BenchFiles
-from bench.evidence.contract import this_tool
 from bench.evidence.write import candump_line, inner_path, replace_folder
 from bench.flasher.identification import Identification
 from bench.flasher.values import Progress as FlashProgress

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from bench.cli.flash.output import image_model, time_model
+from bench.config.output import this_tool
 from bench.core.clock import NS_PER_S
-from bench.evidence.contract import this_tool
 from bench.evidence.uds_names import request_name
 from bench.flashing.dry_run import DryRun, Exchange
 from bench.flashing.models import FlashPlan, PlannedEcu, PlannedRequest

@@ -1,0 +1,71 @@
+"""One ECU of a vehicle file: where it is, how it behaves, how it is flashed, what it runs and sends."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.config import FileModel
+from bench.description.addressing import (
+    AddressedEcu,
+)
+from bench.description.names import RESERVED_PARTS, Label, Name
+from bench.description.network_files import (
+    FrameEntry,
+    PartnerEntry,
+    RouteEntry,
+)
+
+
+class InstalledImage(FileModel):
+    """The software that an ECU runs before the update."""
+
+    version: Label
+    release_counter: int = Field(ge=0, lt=2**32)
+    size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
+
+
+class EcuEntry(AddressedEcu):
+    """One ECU of a vehicle: its place on the bus, its personality (how it behaves), its recipe (how it is flashed)."""
+
+    id: Name
+    personality: Name
+    recipe: Name
+    channel: Name
+    hardware_id: Label
+    software_id: Label
+    installed: InstalledImage
+    reached_on: Name | None = Field(
+        default=None, description="channel on which the tester reaches it through a gateway; default: its own"
+    )
+    frames: tuple[FrameEntry, ...] = Field(default=(), description="what its application sends, cyclically")
+    partners: tuple[PartnerEntry, ...] = Field(
+        default=(), description="frames that it expects of others", max_length=16
+    )
+    nm_node: int | None = Field(default=None, ge=0, le=63, description="its node in the vehicle's [network]")
+    routes: tuple[RouteEntry, ...] = Field(default=(), description="of a gateway: what it carries between the buses")
+    affects: tuple[Name, ...] | None = Field(
+        default=None,
+        description="channels on which frames go missing while it is updated; default: derived from all ECUs' frames, "
+        "routes and partners",
+    )
+
+    @property
+    def tester_channel(self) -> str:
+        """The channel on which the tester reaches it."""
+        return self.reached_on or self.channel
+
+    @model_validator(mode="after")
+    def _frames_are_on_its_own_buses(self) -> EcuEntry:
+        own = {self.channel, *(name for route in self.routes for name in (route.from_, route.to))}
+        named = [("frames", frame.channel) for frame in self.frames]
+        for key, channel in (*named, *(("partners", partner.channel) for partner in self.partners)):
+            if channel not in (None, *own):
+                raise ValueError(f"{key}.channel: {', '.join(sorted(own))}; found {channel!r}")
+        return self
+
+    @field_validator("id")
+    @classmethod
+    def _is_no_part_of_the_bench(cls, value: str) -> str:
+        if value in RESERVED_PARTS:
+            raise ValueError(f"the names {', '.join(RESERVED_PARTS)} belong to the bench")
+        return value

@@ -1,0 +1,1 @@
+"""The process around the command line: its signals, and its standard output and error."""
