@@ -100,6 +100,7 @@ nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the 
 	@$(MAKE) soak
 	@$(MAKE) cuts
 	@$(MAKE) scanners
+	@$(MAKE) mutants
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
 
@@ -139,6 +140,23 @@ soak: $(VENV)/.installed-test ## any requests to every simulated ECU, a quarter 
 .PHONY: cuts
 cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update, half an hour; CUTS_ECU, CUTS_AT
 	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at '$(CUTS_AT)')
+
+MUTATOR := cosmic-ray==8.7.0
+MUTANTS_ONLY ?=
+MUTANTS_SAMPLE ?= 0
+MUTANTS_SEED ?= 1
+.PHONY: mutants
+mutants: $(VENV)/.installed-test build/mutants/.installed ## change the oracle's code in small ways: each must fail a test (hours); MUTANTS_ONLY, MUTANTS_SAMPLE
+	@echo "looking for changes of bench/oracle (half a minute) ..."
+	@build/mutants/bin/python tests/mutants/generate.py bench/oracle > build/mutants/mutants.jsonl
+	@$(BIN)/python -m tests.mutants.run build/mutants/mutants.jsonl --only '$(MUTANTS_ONLY)' \
+	  --sample $(MUTANTS_SAMPLE) --seed $(MUTANTS_SEED) --workers $(WORKERS)
+
+build/mutants/.installed: | $(VENV)/.made
+	@echo "installing $(MUTATOR) into build/mutants (a minute) ..."
+	@mkdir -p build && $(BIN)/python -m venv build/mutants
+	@build/mutants/bin/python -m pip -qq --disable-pip-version-check install $(MUTATOR)
+	@touch $@
 
 SCANNERS := scapy==2.8.0 gallia==2.1.1 py-uds==4.0.0 python-can==4.6.1 msgpack==1.2.4
 .PHONY: scanners

@@ -59,3 +59,8 @@ def test_signature_by_another_key_is_refused(v: ModuleType) -> None:
 @given(st.binary(max_size=300))
 def test_random_bytes_never_raise_anything_else(raw: bytes) -> None:
     assert header_or_none(raw) is None
+
+
+def test_refusal_shows_the_eight_bytes_that_stand_where_the_magic_should() -> None:
+    with pytest.raises(NotAHeader, match=r"^the magic is 4e4f544d41474943$"):
+        decode_header(b"NOTMAGIC" + bytes(range(248)))
