@@ -86,8 +86,8 @@ class Crash:
 
 SOURCES = frozenset(
     {
-        "frames", "http", "power", "boots", "executions", "bootloader_runs", "flash", "flash_operations",
-        "server_events", "readings", "conditions", "agent_files", "voltages", "server_view",
+        "power", "server_events", "http", "readings", "frames", "flash", "boots", "executions",
+        "agent_files", "bootloader_runs", "flash_operations", "conditions", "voltages", "server_view",
     }
 )  # fmt: skip
 """The fields of a `RunRecord` that are `Watched`. A simulated vehicle shows all of them."""

@@ -27,6 +27,8 @@ class _Floor:
 
     derived: int
     because: str
+    blame: str = "ecu"
+    """Who is to blame for a lower one: the ECU that confirmed, or the agent that claims a success without that."""
     reported: int = 0
 
 
@@ -63,7 +65,7 @@ class FloorIsDerived(Rule):
             run = self.situation.ecus[layout.ecu].execution
             header = None if run is None else header_or_none(run.header)
             if exchange.is_routine(layout.confirm_routine) and header is not None:
-                self._raise(layout.ecu, header.release_counter, f"{header.version} was confirmed")
+                self._raise(layout.ecu, header.release_counter, f"{header.version} was confirmed", blame="ecu")
 
     def _take_result(self) -> None:
         """A success in the server's log counts as a confirmation: the vehicle says that it is over."""
@@ -74,12 +76,13 @@ class FloorIsDerived(Rule):
         headers = [header_or_none(r.header) for r in self.facts.images(last.ecu) if r.version == last.version]
         for header in headers:
             if header is not None and last.ecu in self._floors:
-                self._raise(last.ecu, header.release_counter, f"a success of {header.version} was reported")
+                because = f"a success of {header.version} was reported"
+                self._raise(last.ecu, header.release_counter, because, blame="agent")
 
-    def _raise(self, ecu: str, counter: int, because: str) -> None:
+    def _raise(self, ecu: str, counter: int, because: str, *, blame: str) -> None:
         floor = self._floors[ecu]
         if counter > floor.derived:
-            floor.derived, floor.because = counter, because
+            floor.derived, floor.because, floor.blame = counter, because, blame
 
     def _take_execution(self, run: ExecutionRecord) -> None:
         floor, header = self._floors[run.ecu], header_or_none(run.header)
@@ -106,7 +109,7 @@ class FloorIsDerived(Rule):
             self._broken[ecu].append(failed(sentence, seen, blame="ecu"))
         elif reported < floor.derived:
             sentence = f"the release floor of {ecu} is {reported}, and must be {floor.derived}: {floor.because}"
-            self._broken[ecu].append(failed(sentence, seen, blame="ecu"))
+            self._broken[ecu].append(failed(sentence, seen, blame=floor.blame))
         floor.reported = max(floor.reported, reported)
 
     def findings(self) -> list[Finding]:
