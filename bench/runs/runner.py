@@ -104,7 +104,8 @@ def _fails_without_fault(golden: Execution) -> str | None:
 
 def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution: Execution) -> RunResult:
     scenario, record = job.scenario, execution.record
-    notes = job.notes + tuple(_never_reached(record.faults)) + _order_fails_anyway(faults, golden)
+    of_faults = _never_reached(record.faults) + _limited(record.faults)
+    notes = job.notes + tuple(of_faults) + _order_fails_anyway(faults, golden)
     verdict = judge(record, scenario.demands)
     if execution.crash is not None:
         notes += (f"the run proves nothing: {execution.crash}",)
@@ -150,6 +151,10 @@ def _order_fails_anyway(faults: Sequence[ArmedFault], golden: Execution) -> tupl
 
 def _never_reached(faults: Sequence[FaultRecord]) -> list[str]:
     return [f"the fault point {fault.point} was never reached" for fault in faults if fault.t_ns is None]
+
+
+def _limited(faults: Sequence[FaultRecord]) -> list[str]:
+    return [f"{fault.point} was not done fully: {fault.limits}" for fault in faults if fault.limits]
 
 
 def _summary(faults: Sequence[ArmedFault]) -> FaultSummary | None:

@@ -404,3 +404,15 @@ def test_second_ctrl_c_ends_the_job_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             STOP.check()
         STOP.withdraw()
+
+
+@pytest.mark.parametrize("after_ms", ["0", "40"])
+def test_image_that_crashes_is_sent_once_and_the_same_job_is_not_recommended(otabench: Cli, after_ms: str) -> None:
+    bad = ("--behaviour", "crash", "--after-ms", after_ms, "-o", "bad.bin")
+    assert otabench("image", "make", "two_ecu_car", "body", *bad).code == 0
+    ended = otabench("flash", "body=bad.bin", "--json")
+    (ecu,) = ended.json["ecus"]
+    assert (ended.code, ecu["outcome"], ecu["downloads"]) == (1, "failed", 1)
+    assert ecu["believed"]["state"] == "bootloader"
+    assert "would end the same way" in ecu["believed"]["next_step"]
+    assert "start the same job again" not in ecu["believed"]["next_step"]
