@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
@@ -35,20 +35,34 @@ class NetworkModel:
 
 
 class Tamper:
-    """What lies between server and agent and may change a downloaded body; harmless until told otherwise."""
+    """What lies between server and agent: it may change a downloaded body or lose a message; harmless by itself."""
 
     def __init__(self) -> None:
         self._change: BodyChange | None = None
+        self._left: int | None = None
+        self._loss: str | None = None
 
-    def set(self, change: BodyChange) -> None:
-        """Change the body of every package from now on."""
-        self._change = change
+    def lose(self, what: str) -> None:
+        """Lose the `request` or the `answer` of one exchange, the next to cross the network or the one that begins."""
+        self._loss = what
+
+    def take_loss(self) -> str | None:
+        """Return what the exchange that begins now loses; the one after it loses nothing."""
+        loss, self._loss = self._loss, None
+        return loss
+
+    def set(self, change: BodyChange, times: int | None = None) -> None:
+        """Change the bodies of the next `times` packages, or of every one from now on."""
+        self._change, self._left = change, times
 
     def apply(self, request: httpx.Request, response: httpx.Response, body: bytes) -> tuple[httpx.Response, bytes]:
         """Return the response as the attacker lets it through (a changed body is always sent whole)."""
         if self._change is None or not request.url.path.endswith(".zip") or response.status_code != 200:
             return response, body
         changed = self._change(body)
+        if self._left is not None:
+            self._left -= 1
+            self._change = self._change if self._left else None
         headers = {**dict(response.headers), "content-length": str(len(changed))}
         return httpx.Response(200, headers=headers), changed
 
@@ -76,11 +90,16 @@ class Network(httpx.AsyncBaseTransport):
         effect = self._life.effect("http")
         sent = await request.aread()
         await self._pass_time(len(sent))
+        lost = self._tamper.take_loss()
+        if lost == "request":  # the server never learns of it
+            self._lose(lost, request)
         if self._tamper.active and "range" in request.headers:
             del request.headers["range"]
         response = await self._inner.handle_async_request(request)
         body = await _read_limited(response)
         self._life.check()
+        if lost == "answer":  # the server has done its part, and the agent cannot tell that from a lost request
+            self._lose(lost, request)
         response, body = self._tamper.apply(request, response, body)
         self._world.http(
             HttpRecord(
@@ -95,6 +114,11 @@ class Network(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections beneath."""
         await self._inner.aclose()
+
+    def _lose(self, what: str, request: httpx.Request) -> NoReturn:
+        """Break the connection off, as TCP tells it when nothing comes back."""
+        self._life.note("http.lost", f"{what} of {request.method} {request.url}")
+        raise httpx.ReadError(f"the {what} was lost")
 
     async def _pass_time(self, size_bytes: int) -> None:
         if self._model is not None:
