@@ -112,15 +112,14 @@ class Network(httpx.AsyncBaseTransport):
         stream = _PacedBody(self._life, body, self._model, came, effect)
         return httpx.Response(response.status_code, headers=headers, stream=stream)
 
-    def _lose(self, what: str, request: httpx.Request) -> NoReturn:
-        """Break the connection off, as TCP tells it when nothing comes back."""
-        self._life.check()
-        self._life.note("http.lost", f"{what} of {request.method} {request.url}")
-        raise httpx.ReadError(f"the {what} was lost")
-
     async def aclose(self) -> None:
         """Close the connections beneath."""
         await self._inner.aclose()
+
+    def _lose(self, what: str, request: httpx.Request) -> NoReturn:
+        """Break the connection off, as TCP tells it when nothing comes back."""
+        self._life.note("http.lost", f"{what} of {request.method} {request.url}")
+        raise httpx.ReadError(f"the {what} was lost")
 
     async def _pass_time(self, size_bytes: int) -> None:
         if self._model is not None:
