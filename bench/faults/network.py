@@ -16,8 +16,7 @@ class NetworkParameters(FileModel):
 
 
 def _lose_message(strike: Strike) -> None:
-    strike.port(MESSAGES).lose(strike.parameters.lost)
-    strike.restored()  # the network carries everything after it: the agent may go on from now on
+    strike.port(MESSAGES).lose(strike.parameters.lost, strike.restored)  # the network carries everything after it
 
 
 KINDS = (
