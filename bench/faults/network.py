@@ -16,8 +16,7 @@ class NetworkParameters(FileModel):
 
 
 def _lose(strike: Strike) -> None:
-    strike.port(HTTP_PATH).lose(strike.parameters.lost)
-    strike.restored()  # the network carries everything after it: the agent may go on from now on
+    strike.port(HTTP_PATH).lose(strike.parameters.lost, strike.restored)  # the network carries everything after it
 
 
 KINDS = (

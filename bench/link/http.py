@@ -45,15 +45,28 @@ class Tamper:
         self._change: BodyChange | None = None
         self._left: int | None = None
         self._loss: str | None = None
+        self._over: Callable[[], None] | None = None
 
-    def lose(self, what: str) -> None:
-        """Lose the `request` or the `answer` of one exchange, the next to cross the network or the one that begins."""
-        self._loss = what
+    def lose(self, what: str, over: Callable[[], None]) -> None:
+        """Lose the `request` or the `answer` of one exchange, the next to cross the network or the one that begins.
+
+        `over` is called when it is lost: what the agent learns of it, it learns then.
+        """
+        self.loss_is_over()
+        self._loss, self._over = what, over
 
     def take_loss(self) -> str | None:
         """Return what the exchange that begins now loses; the one after it loses nothing."""
         loss, self._loss = self._loss, None
+        if loss is None:  # an exchange that ended with its computer's power before it lost anything
+            self.loss_is_over()
         return loss
+
+    def loss_is_over(self) -> None:
+        """Say that the message is lost, once."""
+        over, self._over = self._over, None
+        if over is not None:
+            over()
 
     def set(self, change: BodyChange, times: int | None = None) -> None:
         """Change the bodies of the next `times` packages, or of every one from now on."""
@@ -119,6 +132,7 @@ class Network(httpx.AsyncBaseTransport):
     def _lose(self, what: str, request: httpx.Request) -> NoReturn:
         """Break the connection off, as TCP tells it when nothing comes back."""
         self._life.note("http.lost", f"{what} of {request.method} {request.url}")
+        self._tamper.loss_is_over()
         raise httpx.ReadError(f"the {what} was lost")
 
     async def _pass_time(self, size_bytes: int) -> None:

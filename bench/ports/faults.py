@@ -77,8 +77,8 @@ class PackagePath(Protocol):
 class HttpPath(Protocol):
     """The network between agent and server."""
 
-    def lose(self, what: str) -> None:
-        """Lose the `request` or the `answer` of the exchange that begins now, or of the next one."""
+    def lose(self, what: str, over: Callable[[], None]) -> None:
+        """Lose the `request` or the `answer` of the exchange that begins now, or next; `over` is called then."""
 
 
 class EcuRules(Protocol):

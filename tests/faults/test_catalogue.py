@@ -194,8 +194,9 @@ class Part:
     def misbehave(self, how: EcuMisbehaviour | Misbehaviour) -> None:
         self.target.note(str(how), self.name)
 
-    def lose(self, what: str) -> None:
+    def lose(self, what: str, over: Callable[[], None]) -> None:
         self.target.note(f"lose {what}", self.name)
+        self.target.world.clock.call_at_ns(self.target.world.clock.now_ns() + 20_000_000, over)
 
     def set(self, change: Callable[[bytes], bytes], times: int | None) -> None:
         self.target.note(
@@ -244,11 +245,11 @@ def test_package_is_changed_as_often_as_the_fault_says() -> None:
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
-def test_lost_message_is_over_at_once(lost: str) -> None:
+def test_lost_message_is_over_when_it_is_lost(lost: str) -> None:
     target, injector = struck("network:agent:http:1", lost=lost)
     assert target.done == [(10**9, f"lose {lost}", "agent")]
     record = injector.records()[0]
-    assert (record.t_ns, record.restored_t_ns) == (10**9, 10**9)
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 1_020_000_000)
 
 
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:
