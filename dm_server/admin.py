@@ -43,9 +43,8 @@ class Admin:
                 raise ValueError(f"the {name} is not 1 to {MAX_ID_CHARACTERS} printable ASCII characters")
         row = new_vehicle(account.dev_id, account.vin, account.factory_token, vehicle_public_key)
         with self._store.writing(instant(self._clock)) as unit:
-            if unit.vehicle(row.vin) or unit.vehicle_of_device(row.dev_id):
+            if not unit.add_vehicle(row):
                 raise ValueError(f"vehicle {row.vin} or device {row.dev_id} is known already")
-            unit.add_vehicle(row)
             unit.append(row.vin, "vehicle_added", {"dev_id": row.dev_id})
         self._announce(unit)
 
@@ -57,12 +56,10 @@ class Admin:
             raise ValueError(f"package refused ({refusal.reason}): {refusal.sentence}") from None
         row = _package_row(checked, package)
         with self._store.writing(instant(self._clock)) as unit:
-            known = unit.package(row.package_id)
-            if known is not None and known.sha256 != row.sha256:
-                raise ValueError(f"another package has the id {row.package_id} already")
-            if known is None:
-                unit.add_package(row, package)
+            if unit.add_package(row, package):
                 unit.append(SERVER_LOG, "package_uploaded", _uploaded(checked, row))
+            elif unit.package(row.package_id) != row:
+                raise ValueError(f"another package has the id {row.package_id} already")
         self._announce(unit)
         return row.package_id
 

@@ -197,8 +197,10 @@ class DmService:
         if isinstance(message, Response):
             return on_response(turn, message, last.session if last else None)
         if message.start_alert is AlertType.BOOTSTRAP_COMPLETE:
-            unit.update_vehicle(vehicle.vin, registration_final=True)
-            return on_bootstrap_complete(turn, message, final=vehicle.registration_final)
+            outcome = on_bootstrap_complete(turn, message, final=vehicle.registration_final)
+            if not isinstance(outcome.reply, Refused):
+                unit.update_vehicle(vehicle.vin, registration_final=True)
+            return outcome
         number = vehicle.sessions + 1
         outcome = on_initiation(turn, message, f"session-{number}")
         if outcome.session is not None:

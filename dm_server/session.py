@@ -27,10 +27,13 @@ GET_ROOTS = (Moid.DEVINFO, Moid.SCOMO)
 
 def on_bootstrap_complete(turn: Turn, message: Initiation, *, final: bool) -> Outcome:
     """Make a registration final; once it is (`final`), a repetition changes nothing."""
+    wrong = take_results(turn, message.alerts)
     alert = next(alert for alert in message.alerts if alert.alert_type == AlertType.BOOTSTRAP_COMPLETE)
     code = alert.data.get("ResultCode", SC_OK)
     if not is_success(code):
-        raise Refused(400, f"the vehicle says that its bootstrap failed with {code}")
+        wrong.append(f"the vehicle says that its bootstrap failed with {code}")
+    if wrong:
+        return turn.refused(Refused(400, wrong[0]))
     if not final:
         turn.add("bootstrap_complete")
     return Outcome(Commands((END,)), None, tuple(turn.events))

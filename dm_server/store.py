@@ -151,10 +151,9 @@ class Unit:
         row = self.connection.execute(query).mappings().first()
         return None if row is None else VehicleRow(**row)
 
-    def add_vehicle(self, row: VehicleRow) -> None:
-        """Store a new vehicle."""
-        values = {name: getattr(row, name) for name in VehicleRow.__slots__}
-        self.connection.execute(sa.insert(VEHICLES).values(values))
+    def add_vehicle(self, row: VehicleRow) -> bool:
+        """Store a new vehicle; False, and nothing changed, when its VIN or device id is there already."""
+        return self._add(VEHICLES, {name: getattr(row, name) for name in VehicleRow.__slots__})
 
     def update_vehicle(self, vin: str, **values: Any) -> None:
         """Change columns of a vehicle."""
@@ -173,10 +172,19 @@ class Unit:
         found = self.connection.execute(sa.select(part).where(PACKAGES.c.package_id == package_id)).scalar_one()
         return bytes(found)
 
-    def add_package(self, row: PackageRow, data: bytes) -> None:
-        """Store a package."""
-        values = {name: getattr(row, name) for name in PackageRow.__slots__}
-        self.connection.execute(sa.insert(PACKAGES).values(values | {"data": data}))
+    def add_package(self, row: PackageRow, data: bytes) -> bool:
+        """Store a package; False, and nothing changed, when its id is there already."""
+        return self._add(PACKAGES, {name: getattr(row, name) for name in PackageRow.__slots__} | {"data": data})
+
+    def _add(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
+        """Insert a row unless one with its keys is there; another writer that is just adding it is waited for."""
+        insert = self._dialect.insert(table).values(**values).on_conflict_do_nothing()
+        return self.connection.execute(insert.returning(table.primary_key.columns[0])).first() is not None
+
+    @property
+    def _dialect(self) -> Any:
+        """Return where this database's own form of INSERT is; both take ON CONFLICT, which SQL does not know."""
+        return postgresql if self.connection.dialect.name == "postgresql" else sqlite
 
     def orders(self, vin: str) -> dict[str, Order]:
         """Return the vehicle's orders by id, oldest first."""
@@ -190,8 +198,7 @@ class Unit:
         number. A transaction that is rolled back gives its number back, so there are no gaps (a database's own
         sequences leave some).
         """
-        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(SEQUENCES).values(name=sequence, value=1)
+        insert = self._dialect.insert(SEQUENCES).values(name=sequence, value=1)
         counted = insert.on_conflict_do_update(index_elements=["name"], set_={"value": SEQUENCES.c.value + 1})
         return int(self.connection.execute(counted.returning(SEQUENCES.c.value)).scalar_one())
 

@@ -31,7 +31,7 @@ class DiagConnection:
         tester: int = FIRST_TESTER,
     ) -> None:
         self._port, self._address, self._functional, self._tester = port, address, functional, tester
-        self._deaf_to = REMOTE if hears_fd else REMOTE | FD
+        self._ignored_flags = REMOTE if hears_fd else REMOTE | FD
         self._flags = address.flags | habits.frame_flags
         pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
         self._send_frame = (pacer or port).send
@@ -51,7 +51,7 @@ class DiagConnection:
         self.server = server
         address, functional = self._address, self._functional
         self._port.on_bus_off(self._endpoint.fail)
-        taker = None if self._deaf_to & FD else self._endpoint
+        taker = None if self._ignored_flags & FD else self._endpoint
         self._port.subscribe(self._heard, (address.rx_identifier,), taker)
         if functional is None:
             return
@@ -64,7 +64,7 @@ class DiagConnection:
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
         can_id = frame.can_id
-        if frame.flags & self._deaf_to:
+        if frame.flags & self._ignored_flags:
             return
         if can_id == self._address.rx_id and self._address.accepts(frame):
             self._endpoint.on_frame(frame.data, t_ns)

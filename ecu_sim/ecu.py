@@ -98,7 +98,6 @@ class SimEcu:
         self.dtcs: DtcMemory | None = None
         """Server, session and DTCs of the life that began to listen last."""
         self._trust = Trust(image_public_key, spec.hardware_id)
-        self._points = world.points.counter(spec.id, "boot")
         self._asked: Restart | None = None  # RAM that survives a reset, but not a power cut
 
     # Boot -------------------------------------------------------------------------------------------
@@ -112,8 +111,7 @@ class SimEcu:
 
     async def _stages(self, life: Incarnation, asked: Restart | None) -> None:
         programming = asked is not None and asked.programming
-        n = self._points.begin(BOOT_STAGES)
-        life.check()
+        effect = life.effect("boot", BOOT_STAGES)
         bite = self.watchdog.take()
         self.memory.begin_boot()
         dtcs = DtcMemory(life, self.memory.dtc_block, new_cycle=asked is None or asked.new_cycle)
@@ -122,8 +120,7 @@ class SimEcu:
         cause = "programming asked" if programming else "start"
         self._record_stage("boot_manager", None, cause if bite is None else bite.cause)
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
-        self._points.inside(n, 0)
-        life.check()
+        effect.inside(0)
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
         if bite is not None:
             await self.memory.count_crash(life, bite.bank)
@@ -145,10 +142,9 @@ class SimEcu:
             self._record_stage("application", choice.bank, choice.reason)
             self._application_begins(life, choice.bank, header)
         self._tell_crash_loop(dtcs)
-        self._points.inside(n, 1)
-        life.check()
+        effect.inside(1)
         await self._serve(life, dtcs, choice.bank, header, asked or POWER_ON)
-        self._points.end(n)
+        effect.end()
 
     def _record_stage(self, stage: str, bank: str | None, reason: str) -> None:
         self._world.boot(BootRecord(self._world.clock.now_ns(), self.spec.id, stage, bank, reason))
@@ -232,7 +228,7 @@ class SimEcu:
             connection.open(server)
         self.server, self.state, self.dtcs = server, mode.state, parts.dtcs
         network = NetworkParts(
-            life=parts.life, world=self._world, spec=self.spec, ports=ports, state=mode.state,
+            life=parts.life, spec=self.spec, ports=ports, state=mode.state,
             car=self.surroundings.car, dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
         )  # fmt: skip
         if bootloader:
@@ -258,7 +254,7 @@ class SimEcu:
     def _server(self, life: Incarnation, mode: Mode, sends: Sequence[Send]) -> UdsServer:
         conduct = MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(Restart()))
         return UdsServer(
-            life, self._world, self.personality.uds, mode.state, mode.table, sends, mode.on_session_timeout, conduct,
+            life, self.personality.uds, mode.state, mode.table, sends, mode.on_session_timeout, conduct,
             ignores_others=self.personality.diagnostics.second_tester == "ignored",
         )  # fmt: skip
 
@@ -270,8 +266,9 @@ class SimEcu:
         return not any(manager.mark_ok(self.memory.mark(bank.name)) for bank in self.personality.banks)
 
     def _car_changed(self) -> None:
-        if self._network is not None:
-            self._network.look()
+        life = self.node.incarnation
+        if self._network is not None and life is not None:
+            life.call((self._network.look,))
 
     # Reset ------------------------------------------------------------------------------------------
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 from bench.core.clock import NS_PER_MS, Timer
 from bench.core.node import Incarnation, Node
+from bench.core.records import VoltageRecord
 from bench.core.waveform import STEADY, Waveform
 from bench.core.world import World
+from bench.wire.supply_rules import SupplyRules
 from bench.wire.uds import Nrc
-from ecu_sim.personality.supply import SupplyRules
 
 
 def _nothing() -> None:
@@ -76,6 +77,8 @@ class Supply:
         self._brown_out = brown_out or _nothing
         self._world.journal.add(self._node.part, "supply", name)
         self._waveform, self._origin_ns = waveform, self._world.clock.now_ns()
+        points = tuple((self._origin_ns + t_ns, millivolts) for t_ns, millivolts in waveform.points)
+        self._world.voltage(VoltageRecord(self._origin_ns, self._node.part, points))
         self._changed(f"brown-out in {name}")
 
     def cut(self, cause: str) -> None:
@@ -140,13 +143,11 @@ class VoltageMonitor:
         """What was last reported; a DTC that is stored wants a pass."""
         self._since: tuple[bool, int] | None = None
         self._timers: list[Timer] = []
-        supply.watch(self._look)
+        supply.watch(life.bound(self._look))
         self._look()
 
     def _look(self) -> None:
         """Compare, and wait for the end of the debounce and for the next crossing."""
-        if not self._life.alive:
-            return
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

@@ -78,7 +78,7 @@ class Agent:
             await self._log.keep_account(None)  # register anew once; the pause grows when that fails too
         self._failures += 1
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._failures - 1))
-        self._world.journal.add(self._life.part, "back_off", f"{pause_s} s after {type(error).__name__}")
+        self._life.note("back_off", f"{pause_s} s after {type(error).__name__}")
         await self._life.sleep_ns(pause_s * NS_PER_S)
 
     # Registration -----------------------------------------------------------------------------------

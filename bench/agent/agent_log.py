@@ -55,7 +55,6 @@ class AgentLog:
 
     def __init__(self, storage: Storage, life: Incarnation, points: Points) -> None:
         self._storage, self._life, self._points = storage, life, points
-        self._counter = points.counter(life.part, "transition")
         self.account: Account | None = None
         self.order = OrderState()
         self.installed: dict[str, int] = {}
@@ -86,12 +85,8 @@ class AgentLog:
     async def move(self, event: Event, order: OrderState | None = None) -> None:
         """Go to the next state, stored before it takes effect: a numbered fault point of the agent."""
         order = order or self.order
-        self._life.check()
-        n = self._counter.begin()
-        self._life.check()
-        await self.keep(replace(order, state=next_state(self.order.state, event)))
-        self._counter.end(n)
-        self._life.check()
+        with self._life.effect("transition"):
+            await self.keep(replace(order, state=next_state(self.order.state, event)))
         self._points.set_phase(self._life.part, self.order.state)
 
     async def keep_installed(self, ecu: str, release_counter: int) -> None:

@@ -18,6 +18,7 @@ from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.functional import restore_normal_operation
 from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.sequence import flash_ecu
+from bench.flasher.state import FRESH, Tries
 from bench.flasher.together import batches
 from bench.flasher.values import FlashJob
 from bench.ports.storage import Storage
@@ -164,18 +165,20 @@ class Installer:
             software_id=image.entry.software_id,
         )
         parts = (access.link, access.functional, access.recipe, self._life, self._world.points, self._progress)
-        for tries_left in range(JOB_TRIES - 1, -1, -1):
+        tries, state = Tries(JOB_TRIES - 1), FRESH
+        while True:
             try:
-                report = await flash_ecu(job, *parts, buses)
+                report = await flash_ecu(job, *parts, buses, state=state)
             except FlasherError as error:
                 if await self._answers_again(access, error) and await self._runs(access, image.entry.version):
                     return EcuResult(ScomoResult.OK, image.entry.version, f"runs it, although {error}")
-                if not tries_left or not _was_silent(error):
+                if not tries.left or not _was_silent(error):
                     return EcuResult(ScomoResult.INSTALL_FAILED, "", str(error))
+                # What the job before had checked is in the ECU: the next one does not send it again.
+                tries, state = Tries(tries.left - 1), error.state if isinstance(error, FlashFailed) else state
             else:
                 text = f"{report.downloads} download(s), {report.sent_bytes} bytes"
                 return EcuResult(ScomoResult.OK, report.version, text)
-        raise AssertionError("the last try returns")
 
     async def _answers_again(self, access: EcuAccess, error: FlasherError) -> bool:
         """Wait for an ECU that fell silent, as long as a vehicle may stand without power; whether it answers."""
@@ -214,17 +217,25 @@ class Installer:
 
     async def _confirm_one(self, image: VerifiedImage) -> None:
         access = self._ecus[image.entry.ecu]
-        for tries_left in range(JOB_TRIES - 1, -1, -1):
-            try:
-                await confirm_ecu(access.ecu, image.entry.version, access.link, access.recipe, self._life)
-            except FlasherError as error:
-                if not tries_left or not _was_silent(error) or not await self._answers_again(access, error):
-                    await self._keep_result(access.ecu, EcuResult(ScomoResult.ACTIVATE_FAILED, "", str(error)))
-                    return
-            else:
-                break
+        problem = await self._confirmation_problem(access, image.entry.version)
+        if problem:
+            await self._keep_result(access.ecu, EcuResult(ScomoResult.ACTIVATE_FAILED, "", problem))
+            return
         await self._log.keep_installed(access.ecu, image.entry.release_counter)
         await self._log.keep(replace(self._log.order, confirmed=(*self._log.order.confirmed, access.ecu)))
+
+    async def _confirmation_problem(self, access: EcuAccess, version: str) -> str:
+        """Confirm what an ECU runs, with patience for one that falls silent; returns why it stays so, or ""."""
+        tries = Tries(JOB_TRIES - 1)
+        while True:
+            try:
+                await confirm_ecu(access.ecu, version, access.link, access.recipe, self._life)
+            except FlasherError as error:
+                if not tries.left or not _was_silent(error) or not await self._answers_again(access, error):
+                    return str(error)
+                tries = Tries(tries.left - 1)
+            else:
+                return ""
 
     # Results ----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import cast
 
 from bench.core.errors import InputError
+from bench.core.extras import install_command
 from bench.core.world import World
 from bench.description.bench_file import PYTHON_CAN, SIM
 from bench.ports.can import CanAdapterBus, ChannelSpec, OpenCanBus, SenderOf
@@ -45,6 +46,4 @@ def _python_can(world: World, spec: ChannelSpec, sender_of: SenderOf) -> CanAdap
 def needs_module(module: str, *, extra: str, key: str, found: str) -> None:
     """Raise InputError with the command that helps when an optional library is not installed."""
     if find_spec(module) is None:
-        raise InputError(
-            f"the library {module!r} is not installed", key=key, found=found, hint=f"pip install 'otabench[{extra}]'"
-        )
+        raise InputError(f"the library {module!r} is not installed", key=key, found=found, hint=install_command(extra))

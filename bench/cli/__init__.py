@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import traceback
 
 import click
@@ -17,7 +18,7 @@ from bench.cli.image import image
 from bench.cli.replay import replay
 from bench.cli.run import run
 from bench.cli.usage import explained, shows_help, with_next_step
-from bench.core.errors import InputError, OtabenchError
+from bench.core.errors import NO_ROOM, InputError, OtabenchError, unwritable
 from bench.core.stop import STOP
 from bench.runs.exit_codes import EQUIPMENT, INPUT
 
@@ -64,11 +65,19 @@ def exit_code_of(arguments: list[str]) -> int:
         _tell(error, with_next_step(error) if isinstance(error, InputError) else str(error), debug)
         return error.exit_code if error.exit_code != 1 else EQUIPMENT
     except Exception as error:  # the last resort: one message, never a bare traceback
-        _tell(error, f"otabench failed: {type(error).__name__}: {error}\n  next    run it again with --debug", debug)
+        _tell(error, _unforeseen(error), debug)
         return EQUIPMENT
     finally:
         STOP.withdraw()
     return result if isinstance(result, int) else 0
+
+
+def _unforeseen(error: Exception) -> str:
+    """Return what is said of an error that nobody expected; a full disk is no riddle, wherever it strikes."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        where = str(error.filename or tempfile.gettempdir())
+        return str(unwritable("a file", where, error, hint="name another folder (--out, or TMPDIR)"))
+    return f"otabench failed: {type(error).__name__}: {error}\n  next    run it again with --debug"
 
 
 def _tell(error: BaseException, text: str, debug: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from bench.wire.can_fd import frame_time_ns
 
 FILE = click.Path(path_type=Path)
 FORMATS = {".log": "candump", ".asc": "asc", ".blf": "blf"}
+SHOWN_IDS = 16
 BIT_RATE = click.IntRange(min=1_000)
 can_log_option = click.option(
     "--can-log", type=FILE, metavar="FILE", help="Also write the frames of all buses in one file: .log, .asc or .blf."
@@ -120,19 +121,43 @@ class _Filter:
 
     def passing(self, frames: Iterable[FrameRecord], source: Path) -> Iterator[FrameRecord]:
         """Yield what passes; `InputError` at the end when something was asked for and nothing passed."""
-        seen: dict[str, None] = {}
+        seen: dict[str, dict[tuple[int, int], None]] = {}
         passed = not (self._channels or self._ids)
         for frame in frames:
-            seen.setdefault(frame.channel)
             key = (frame.can_id, frame.flags & EXTENDED)
+            of_channel = seen.setdefault(frame.channel, {})
+            if not frame.flags & ERROR:
+                of_channel.setdefault(key)
             if self._channels and frame.channel not in self._channels:
                 continue
             if not self._ids or (key in self._ids and not frame.flags & ERROR):
                 passed = True
                 yield frame
         if not passed:
+            raise self._nothing_passed(seen, source)
+
+    def _nothing_passed(self, seen: Mapping[str, Iterable[tuple[int, int]]], source: Path) -> InputError:
+        """Return what to say: the file is as it is, so the option that let nothing pass is what can be mended."""
+        channels = [name for name in seen if not self._channels or name in self._channels]
+        if not channels:
             allowed = f"channels of the log: {', '.join(seen) or 'none, it has no frames'}"
-            raise InputError("no frame passes", file=str(source), found=self._text(), allowed=allowed)
+            hint = "give --channel one of these, or leave it out" if seen else "name a log that has frames"
+            key = "--channel" if self._channels else "--id"
+            return InputError(
+                "no frame passes", file=str(source), key=key, found=self._text(), allowed=allowed, hint=hint
+            )
+        ids = sorted({each for name in channels for each in seen[name]}, key=lambda each: (each[1], each[0]))
+        texts = [_id_text(can_id, flags) for can_id, flags in ids]
+        more = f" and {len(texts) - SHOWN_IDS} more" if len(texts) > SHOWN_IDS else ""
+        allowed = f"identifiers on {', '.join(channels)}: {', '.join(texts[:SHOWN_IDS]) or 'none'}{more}"
+        wanted = {can_id for can_id, _flags in self._ids}
+        other = next((_id_text(can_id, flags) for can_id, flags in ids if can_id in wanted), None)
+        hint = "give --id one of these, or leave it out" if other is None else (
+            f"give --id {other}: the log has this number with {'29' if len(other) > 3 else '11'} bits"
+        )  # fmt: skip
+        return InputError(
+            "no frame passes", file=str(source), key="--id", found=self._text(), allowed=allowed, hint=hint
+        )
 
     def _text(self) -> str:
         ids = [_id_text(can_id, flags) for can_id, flags in sorted(self._ids)]
@@ -165,7 +190,11 @@ class Figures:
         """Yield the frames on; `InputError` when a bit rate is missing to tell the load."""
         if self.data_bitrate_bit_s is not None and self.data_bitrate_bit_s < (self.bitrate_bit_s or 1 << 62):
             allowed = "--bitrate and a --data-bitrate not below it"
-            raise InputError("--data-bitrate does not fit --bitrate", key="--data-bitrate", allowed=allowed)
+            found = f"{self.data_bitrate_bit_s}, with --bitrate {self.bitrate_bit_s or 'left out'}"
+            raise InputError(
+                "--data-bitrate does not fit --bitrate", key="--data-bitrate", found=found, allowed=allowed,
+                hint="give both: --bitrate of the nominal phase, --data-bitrate of the data phase",
+            )  # fmt: skip
         for frame in frames:
             self._count(frame)
             yield frame

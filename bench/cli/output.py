@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 
-import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import BarColumn, DownloadColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-from bench.core.stop import STOP
-from bench.evidence.contract import run_model, runs_model
-from bench.evidence.write import write_run
+from bench.core.clock import Stopwatch
 from bench.flasher.values import Progress as FlashProgress
-from bench.oracle.result import RunResult, Verdict
-
-STYLES = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "bold red",
-    Verdict.INCONCLUSIVE: "yellow",
-    Verdict.EQUIPMENT_ERROR: "magenta",
-    Verdict.NOT_OBSERVED: "yellow",
-}
-
 
 PLAIN_WIDTH = 150
+QUIET_S, LINE_EVERY_S = 2.0, 5.0
+"""After which time a log without live lines hears that something goes on, and how often."""
 
 
 def messages() -> Console:
@@ -41,15 +27,26 @@ def answers() -> Console:
     return console if console.is_terminal else Console(highlight=False, emoji=False, width=PLAIN_WIDTH)
 
 
+class _Sent(DownloadColumn):
+    """Bytes of bytes; nothing on a line that counts none."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of a line."""
+        return Text() if task.total is None else super().render(task)
+
+
 class Watch(AbstractContextManager["Watch"]):
-    """A live line for the run and a bar per ECU being flashed, on a terminal; silent elsewhere."""
+    """A live line for the run and a bar per ECU being flashed, on a terminal.
+
+    Elsewhere (a CI system's log) what takes longer than two seconds says a line now and then, and the rest nothing.
+    """
 
     def __init__(self, title: str) -> None:
         self._console = messages()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            DownloadColumn(binary_units=True),
+            _Sent(binary_units=True),
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
@@ -57,6 +54,7 @@ class Watch(AbstractContextManager["Watch"]):
         )
         self._title = self._progress.add_task(title, total=None)
         self._bars: dict[str, TaskID] = {}
+        self._stopwatch, self._next_line_s = Stopwatch(), QUIET_S
 
     def __enter__(self) -> Watch:
         self._progress.start()
@@ -64,6 +62,11 @@ class Watch(AbstractContextManager["Watch"]):
 
     def __exit__(self, *_error: object) -> None:
         self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line where there is no live one, once the whole takes longer than two seconds."""
+        if self._progress.disable and self._stopwatch.elapsed_s() > QUIET_S:
+            self._console.print(text, soft_wrap=True, markup=False)
 
     def title(self, text: str) -> None:
         """Say what is running now."""
@@ -74,79 +77,12 @@ class Watch(AbstractContextManager["Watch"]):
 
     def flash(self, event: FlashProgress) -> None:
         """Move an ECU's bar."""
+        if self._progress.disable and self._stopwatch.elapsed_s() > self._next_line_s:
+            self._next_line_s = self._stopwatch.elapsed_s() + LINE_EVERY_S
+            share = event.sent_bytes / event.total_bytes if event.total_bytes else 0.0
+            self.say(f"{self._stopwatch.elapsed_s():.0f} s: {event.ecu} {event.step}, {share:.0%}")
         if event.ecu not in self._bars:
             self._bars[event.ecu] = self._progress.add_task(event.ecu, total=event.total_bytes)
         bar = self._bars[event.ecu]
         text = f"  {event.ecu} {event.step}"
         self._progress.update(bar, completed=event.sent_bytes, total=event.total_bytes, description=text)
-
-
-def written(results: Sequence[RunResult], out: Path) -> list[Path]:
-    """Write every run's folder; returns them. Between two folders Ctrl-C is obeyed, in the middle of one it is not."""
-    folders = []
-    for result in results:
-        STOP.check()
-        folders.append(write_run(result, out))
-    return folders
-
-
-def report_name(folder: Path) -> str:
-    """Return a run's report relative to the current folder."""
-    return os.path.relpath(folder / "report.html")
-
-
-def print_json(results: Sequence[RunResult], folders: Sequence[Path]) -> None:
-    """Print `{"schema":1,"tool":...,"runs":[...]}` on standard output."""
-    runs = [run_model(result, folder.parent) for result, folder in zip(results, folders, strict=True)]
-    click.echo(runs_model(runs).to_json())
-
-
-def print_table(results: Sequence[RunResult]) -> None:
-    """Print the table of runs."""
-    table = Table(header_style="bold")
-    table.add_column("scenario", no_wrap=True)
-    for name in ("fault", "ECUs", "verdict"):
-        table.add_column(name, overflow="fold")
-    table.add_column("virtual", justify="right", no_wrap=True)
-    table.add_column("wall", justify="right", no_wrap=True)
-    for result in results:
-        ecus = ", ".join(layout.ecu for layout in result.record.layouts)
-        style = "green" if result.as_expected else STYLES[result.verdict.verdict]
-        table.add_row(
-            result.scenario,
-            result.fault.point if result.fault else "none",
-            ecus,
-            f"[{style}]{verdict_text(result)}[/]",
-            f"{result.virtual_s:.3f} s",
-            f"{result.wall_s:.2f} s",
-        )
-    answers().print(table)
-
-
-def verdict_text(result: RunResult) -> str:
-    """Return the verdict in words, with everything that must stand beside it."""
-    verdict = result.verdict
-    if result.as_expected and result.expected_invariant is not None:
-        return f"expected to fail: caught ({result.expected_invariant})"
-    text = str(verdict.verdict).replace("_", " ")
-    failed = [str(finding.id) for finding in verdict.invariants if finding.verdict is Verdict.FAIL]
-    if failed:
-        text += f": {', '.join(failed)}"
-    if verdict.not_observed:
-        text += f", not observed: {', '.join(map(str, verdict.not_observed))}"
-    if not result.as_expected:
-        text += f" (expected {result.expected_verdict})"
-    return text
-
-
-def print_findings(result: RunResult) -> None:
-    """Print the invariants of one run, each with its sentence, and the notes."""
-    console = answers()
-    for finding in result.verdict.invariants:
-        style = STYLES[finding.verdict]
-        console.print(
-            f"  [{style}]{str(finding.verdict).replace('_', ' '):<13}[/] {finding.id:<10} {finding.sentence}",
-            soft_wrap=True,
-        )
-    for note in result.notes:
-        console.print(f"  [yellow]note[/]          {note}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 
@@ -9,6 +10,9 @@ import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 from bench.core.errors import InputError
+
+LIKENESS = 0.7
+"""How alike two words must be (difflib's ratio, dashes left out) to take one for a slip of the other."""
 
 
 def explained(error: click.ClickException, arguments: Sequence[str]) -> InputError:
@@ -24,14 +28,14 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> InputErr
             "no such option",
             found=error.option_name,
             allowed=_options(context),
-            hint=_closest(error.possibilities, step),
+            hint=_closest(error.option_name, error.possibilities, step),
         )
     if isinstance(error, NoSuchCommand):
         return InputError(
             "no such command",
             found=error.command_name,
             allowed=_commands(context),
-            hint=_closest(error.possibilities, step),
+            hint=_closest(error.command_name, error.possibilities, step),
         )
     plain, given = _plain(error.format_message()), _given(arguments)
     if isinstance(error, click.BadOptionUsage):
@@ -129,8 +133,11 @@ def _commands(context: click.Context | None) -> str | None:
     return ", ".join(context.command.list_commands(context))
 
 
-def _closest(possibilities: Sequence[str] | None, step: str) -> str:
-    return f"write {possibilities[0]} in its place; {step}" if possibilities else step
+def _closest(given: str, possibilities: Sequence[str] | None, step: str) -> str:
+    """Return the next step; it proposes another word only where that one is much like what was typed."""
+    near = {name.lstrip("-"): name for name in possibilities or ()}
+    names = difflib.get_close_matches(given.lstrip("-"), near, n=1, cutoff=LIKENESS)
+    return f"write {near[names[0]]} in its place; {step}" if names else step
 
 
 def _usage(context: click.Context | None) -> str | None:

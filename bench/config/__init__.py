@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.config.foreign_values import refuse_foreign_values
 from bench.config.kinds import kind_of
 from bench.config.mistakes import Source, explained
 from bench.config.toml_text import shortened, syntax_place
@@ -18,6 +19,7 @@ from bench.core.errors import InputError
 Model = TypeVar("Model", bound="FileModel")
 MAX_FILE_BYTES = 1_000_000
 NEWLINE = b"\n"
+BOM = "\ufeff"
 ALLOWED_TOML = 'TOML: key = value in each line, text in "quotes", [table] and [[list]] in brackets'
 
 
@@ -77,10 +79,12 @@ def load_toml(path: Path, model: type[Model], what: str, context: Mapping[str, o
     text = _text(read_bytes(path, limit_bytes=MAX_FILE_BYTES, what=what), path, what)
     values = _values(text, path, what)
     try:
-        return model.model_validate_json(json.dumps(values, default=str), strict=True, context=context)
+        checked = model.model_validate_json(json.dumps(values, default=str), strict=True, context=context)
     except ValidationError as error:
         _refuse_another_kind(path, values, model, what)
         raise explained(error, model, Source(what, str(path), text, values)) from None
+    refuse_foreign_values(what, str(path), text, values, model)
+    return checked
 
 
 def _refuse_another_kind(path: Path, values: dict[str, object], model: type[Model], what: str) -> None:
@@ -98,8 +102,8 @@ def _refuse_another_kind(path: Path, values: dict[str, object], model: type[Mode
 
 
 def _text(raw: bytes, path: Path, what: str) -> str:
-    try:
-        return raw.decode("utf-8")
+    try:  # a byte order mark is no part of the text: editors on Windows put one there
+        return raw.decode("utf-8").removeprefix(BOM)
     except UnicodeDecodeError as error:
         line = raw.count(NEWLINE, 0, error.start) + 1
         raise InputError(

@@ -94,6 +94,7 @@ class _Mistake:
         if self._told:
             self._input = _value_at(source.values, self._path)
         self._spelled = spelled(source.toml, self._path, self._input)
+        self._pattern = str(error.get("ctx", {}).get("pattern", ""))
         self._sentence = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
         self._involved = [*_mentioned(source, self._path, self._input, self._sentence)][:SHOWN_KEYS]
 
@@ -117,7 +118,17 @@ class _Mistake:
             return f"has {KINDS.get(type(self._input), 'a value')} where {WANTED[self._kind]} belongs"
         if self._of_a_table and not RULE.match(self._sentence):
             return f"has values that do not fit each other: {self._sentence}"
+        if self._too_long:
+            return f"has {PROBLEMS['string_too_long']}"
         return f"has {PROBLEMS.get(self._kind, 'a wrong value')}"
+
+    @property
+    def _too_long(self) -> bool:
+        """Whether a pattern refuses a text for its length alone: its characters are right."""
+        if self._kind != "string_pattern_mismatch":
+            return False
+        unbounded = re.sub(r"\{(\d+),\d+\}", r"{\1,}", self._pattern)
+        return unbounded != self._pattern and re.match(unbounded, self._input) is not None
 
     def found(self) -> str | None:
         """What stands there, as the user wrote it."""
@@ -128,7 +139,7 @@ class _Mistake:
             return f"{self._spelled.text}, not given here" if default else "no such key"
         if self._of_a_table:
             return ", ".join(f"{key} = {value.text}" for key, value in self._involved) or self._spelled.text
-        return self._spelled.text
+        return f"{self._spelled.text}, {len(self._input)} characters" if self._too_long else self._spelled.text
 
     def allowed(self) -> str | None:
         """What may stand there."""

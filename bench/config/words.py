@@ -30,6 +30,15 @@ def allowed_at(root: Schema, path: Sequence[str | int], *, hexadecimal: bool = F
     return _either(root, _at(root, path), hexadecimal) or None
 
 
+def kinds_at(root: Schema, path: Sequence[str | int]) -> frozenset[type]:
+    """Return the Python types of the choices at `path`, where the schema lists choices and nothing else; else none."""
+    nodes = list(_at(root, path))
+    choices = [[node["const"]] if "const" in node else node.get("enum") for node in nodes]
+    if not choices or None in choices:
+        return frozenset()
+    return frozenset(type(choice) for each in choices if each is not None for choice in each)
+
+
 def allowed_key(root: Schema, path: Sequence[str | int]) -> str | None:
     """Return what a key of the table at `path` may be called."""
     names = [node["propertyNames"] for node in _at(root, path) if "propertyNames" in node]

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from bench.core.lateness import LOOK_EVERY_NS, HostWatch
+from bench.core.records import Lateness
+
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -93,14 +96,21 @@ class RealClock:
         self.epoch_ns = time.time_ns()
         """Taken once: a step of the machine's clock (NTP) moves no frame against another."""
         self._loop_start_s = self._loop.time()
+        self._host = HostWatch()
+        self._watched = False
 
     def now_ns(self) -> int:
         """Return nanoseconds since construction."""
         return time.monotonic_ns() - self._start_ns
 
     def call_at_ns(self, when_ns: int, callback: Callable[..., object], *args: object) -> Timer:
-        """Schedule on the loop; never early, late by what the loop's timers cost."""
-        return self._loop.call_at(self._loop_start_s + when_ns / NS_PER_S, callback, *args)
+        """Schedule on the loop; never early, late by what the loop's timers cost (`lateness`)."""
+        due_ns = max(when_ns, self.now_ns())  # who asks late (a bus that catches up) is not kept waiting by the host
+        return self._loop.call_at(self._loop_start_s + when_ns / NS_PER_S, self._came, due_ns, callback, args)
+
+    def _came(self, due_ns: int, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        self._host.came(due_ns, self.now_ns())
+        callback(*args)
 
     def advance_inline(self, when_ns: int) -> bool:
         """Return False: real time cannot be moved."""
@@ -113,7 +123,28 @@ class RealClock:
 
     async def sleep_ns(self, duration_ns: int) -> None:
         """Sleep on the loop."""
+        due_ns = self.now_ns() + max(0, duration_ns)
         await asyncio.sleep(max(0, duration_ns) / NS_PER_S)
+        self._host.came(due_ns, self.now_ns())
+
+    # How late the host is -----------------------------------------------------------------------------
+
+    def watch_host(self) -> None:
+        """Look from now on, a hundred times a second, whether the loop is alive; it ends with the loop."""
+        self._watched = True
+        self._look_at(self.now_ns() + LOOK_EVERY_NS)
+
+    def _look_at(self, due_ns: int) -> None:
+        self._loop.call_at(self._loop_start_s + due_ns / NS_PER_S, self._look, due_ns)
+
+    def _look(self, due_ns: int) -> None:
+        now_ns = self.now_ns()
+        self._host.looked(due_ns, now_ns)
+        self._look_at(now_ns + LOOK_EVERY_NS)
+
+    def lateness(self) -> Lateness | None:
+        """Return how late the host was since `watch_host`; None when nobody asked for that."""
+        return self._host.seen() if self._watched else None
 
 
 class Stopwatch:

@@ -3,9 +3,15 @@
 OtabenchError
 ├── InputError        wrong usage or input (exit code 2): file, key, found, allowed, next step
 └── EquipmentError    the bench itself failed (exit code 3)
+    └── OutputError   a result has no room where it was to go
 """
 
 from __future__ import annotations
+
+import errno
+
+NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS))
+"""What says that a disk is full (or a quota, or the longest file), broken or read-only: not the user's mistake."""
 
 
 class OtabenchError(Exception):
@@ -43,12 +49,25 @@ class EquipmentError(OtabenchError):
         self,
         problem: str,
         *,
+        file: str | None = None,
         key: str | None = None,
         found: object = None,
         allowed: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(_text(problem, key=key, found=found, allowed=allowed, next=hint))
+        super().__init__(_text(problem, file=file, key=key, found=found, allowed=allowed, next=hint))
+
+
+class OutputError(EquipmentError):
+    """A result cannot be written where it was to go; nothing is said about the vehicle, nor about the input."""
+
+
+def unwritable(what: str, file: str, error: OSError, *, key: str | None = None, hint: str) -> OtabenchError:
+    """Return the error for a file that cannot be written: of the equipment when there is no room, else of the input."""
+    problem = f"{what} cannot be written: {error.strerror or error}"
+    if error.errno in NO_ROOM:
+        return OutputError(problem, file=file, key=key, hint=f"make room, or {hint}")
+    return InputError(problem, file=file, key=key, hint=hint)
 
 
 def _text(problem: str, **rows: object) -> str:

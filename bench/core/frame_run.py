@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate, count, cycle, islice, repeat
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from bench.core.records import FrameRecord
+
+Part = TypeVar("Part", bytes, str)
 
 
 class RunTimes(NamedTuple):
@@ -40,7 +42,7 @@ class RunRecord(NamedTuple):
     def frames(self) -> Iterator[FrameRecord]:
         """Return the frames as they crossed the bus."""
         whole = (repeat(self.channel), repeat(self.sender), repeat(self.can_id), repeat(self.flags))
-        return map(_frame, zip(self.times.ends_ns(), *whole, self.data(), strict=False))
+        return map(made_frame, zip(self.times.ends_ns(), *whole, self.data(), strict=False))
 
     def text_before_data(self) -> str:
         """Return what is the same in the texts of all frames (`FrameRecord.text`): sender and identifier."""
@@ -48,11 +50,19 @@ class RunRecord(NamedTuple):
 
     def data(self) -> Iterator[bytes]:
         """Return what each frame carried."""
-        frames = len(self.times.durations_ns)
-        part = len(self.payload) // frames
-        parts = (self.payload[i * part : (i + 1) * part] for i in range(frames))
-        return map(bytes.__add__, cycle(self.heads), parts)
+        return map(add, cycle(self.heads), _parts(self.payload, len(self.times.durations_ns)))
+
+    def hex_data(self) -> Iterator[str]:
+        """Return the same in upper-case hexadecimal digits; all at once is cheaper than frame by frame."""
+        heads = [head.hex().upper() for head in self.heads]
+        return map(add, cycle(heads), _parts(self.payload.hex().upper(), len(self.times.durations_ns)))
 
 
-_frame = partial(tuple.__new__, FrameRecord)
+def _parts(whole: Part, count: int) -> Iterator[Part]:
+    """Yield the equal parts that bytes or their digits are cut into."""
+    length = len(whole) // count
+    return (whole[i * length : (i + 1) * length] for i in range(count))
+
+
+made_frame = partial(tuple.__new__, FrameRecord)
 """A frame from its fields; a NamedTuple's own constructor costs three times as much, for thousands of frames."""

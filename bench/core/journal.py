@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from json.encoder import encode_basestring_ascii as quoted
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ class Journal:
 
     def frames(self) -> tuple[FrameRecord, ...]:
         """Return the frames of all buses in the order of their ends."""
-        return tuple(frame for entry in self._entries if not isinstance(entry, Entry) for frame in _frames(entry))
+        return tuple(chain.from_iterable(_frames(each) for each in self._entries if not isinstance(each, Entry)))
 
     @property
     def length(self) -> int:
@@ -130,8 +131,8 @@ def _lines(entries: Iterable[Recorded]) -> Iterator[bytes]:
             yield _line("frame", entry.channel, entry.text(), entry.t_ns)
         else:
             begin = f'{{"kind":"frame","part":{quoted(entry.channel)},"payload":{quoted(entry.text_before_data())[:-1]}'
-            for data, t_ns in zip(entry.data(), entry.times.ends_ns(), strict=True):
-                yield f'{begin}{data.hex().upper()}","t":{t_ns}}}'.encode()
+            for data, t_ns in zip(entry.hex_data(), entry.times.ends_ns(), strict=True):
+                yield f'{begin}{data}","t":{t_ns}}}'.encode()
 
 
 def _line(kind: str, part: str, payload: str, t_ns: int) -> bytes:

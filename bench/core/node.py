@@ -1,25 +1,73 @@
-"""Nodes lose power: each boot is an incarnation, a cut retires it (D3)."""
+"""Nodes lose power: each boot is an incarnation, a cut retires it (D3).
+
+A cut may strike in the middle of a node's own code, at any point that it announces. Python cannot stop that code
+there; it runs on until it next asks. So whoever calls code of a life enters that life (`OWNER`), the journal and the
+records take nothing from a life that has ended, and every effect goes through one of `check`, `note` and `effect`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bench.core.clock import Clock, Timer
-from bench.core.loop import OWNER, PowerLost
+from bench.core.loop import OWNER, PowerLost, outside
+from bench.core.points import PointCounter
 from bench.core.records import PowerRecord
 
 if TYPE_CHECKING:
     from bench.core.world import World
 
 
+class Effect:
+    """An operation under way that a fault may strike: `with life.effect(...) as effect`.
+
+    Announced when it is made, complete when its block was left without an exception (or by `end`); raises
+    `PowerLost` at whichever of its points the life ended.
+    """
+
+    __slots__ = ("_counter", "_life", "n")
+
+    def __init__(self, life: Incarnation, counter: PointCounter, units: int) -> None:
+        self._life, self._counter = life, counter
+        life.check()
+        self.n = counter.begin(units)
+        """Which operation of its kind it is, from 1."""
+        life.check()
+
+    @property
+    def torn_at(self) -> int | None:
+        """After how many units it is to be struck; None: it may be done in one go."""
+        return self._counter.torn_at(self.n)
+
+    def inside(self, units_done: int) -> None:
+        """Announce that so many units are done and the next one is under way."""
+        self._counter.inside(self.n, units_done)
+        self._life.check()
+
+    def end(self) -> None:
+        """Announce that it is complete."""
+        self._counter.end(self.n)
+        self._life.check()
+
+    def __enter__(self) -> Effect:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.end()
+
+
 class Incarnation:
     """One life of a node, from a boot to the next reset or power loss.
 
     It is the `Clock` of everything in the node's volatile part: its timers and tasks die with it. Ports and
-    storage call `check()` before every effect.
+    storage call `check()` before every effect, or use `effect`, which is a fault point too.
     """
 
     def __init__(self, world: World, part: str, number: int) -> None:
@@ -31,7 +79,7 @@ class Incarnation:
         """Why it ended; None while it lives, and when the bench took it out of the run."""
         self._clock: Clock = world.clock
         self._world = world
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._at_end: list[Callable[[], None]] = []
         self._context = contextvars.Context()
         self._context.run(OWNER.set, self)
@@ -52,11 +100,19 @@ class Incarnation:
 
     def call_at_ns(self, when_ns: int, callback: Callable[..., object], *args: object) -> Timer:
         """Schedule a callback that is skipped once this life has ended."""
+        # a bare timer has no context of its own (a context for each costs more than most of them do): `_fire` enters
         return self._clock.call_at_ns(when_ns, self._fire, callback, args)
 
     def _fire(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
-        if self.alive:
+        if not self.alive:
+            return
+        token = OWNER.set(self)
+        try:
             callback(*args)
+        except PowerLost:
+            return
+        finally:
+            OWNER.reset(token)
 
     def advance_inline(self, when_ns: int) -> bool:
         """See `Clock.advance_inline`."""
@@ -72,15 +128,68 @@ class Incarnation:
         if not self.alive:
             raise PowerLost(f"{self.part} lost power in its life {self.number}")
 
+    # Effects ----------------------------------------------------------------------------------------
+
+    def counter(self, event: str) -> PointCounter:
+        """Return the fault points of this node's operations of a kind, over all its lives."""
+        return self._world.points.counter(self.part, event)
+
+    def effect(self, event: str, units: int = 0) -> Effect:
+        """Begin an operation that a fault may strike; `units` when it may be struck in the middle, too."""
+        return Effect(self, self.counter(event), units)
+
+    def note(self, kind: str, payload: bytes | str = "") -> None:
+        """Write an event of this life into the journal."""
+        self.check()
+        self._world.journal.add(self.part, kind, payload)
+
+    # Being called -----------------------------------------------------------------------------------
+
+    def call(self, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
+        """Let this life take an event, as one of its own; what it did when it lost power stays undone."""
+        token = OWNER.set(self)
+        try:
+            for callback in callbacks:
+                if not self.alive:
+                    return
+                callback(*event)
+        except PowerLost:
+            return
+        finally:
+            OWNER.reset(token)
+
+    def handle(self, counter: PointCounter, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
+        """The same as a numbered fault point: a frame that the node sent or received."""
+        n = counter.begin()
+        self.call(callbacks, *event)
+        if self.alive:
+            counter.end(n)
+
+    def bound(self, callback: Callable[..., object]) -> Callable[..., None]:
+        """Return the callback for somebody outside who outlives this life: it enters it, and is dropped after it."""
+
+        def enter(*args: object) -> None:
+            self.call((callback,), *args)
+
+        return enter
+
+    # Tasks ------------------------------------------------------------------------------------------
+
+    @property
+    def tasks(self) -> tuple[asyncio.Task[Any], ...]:
+        """The tasks that are not done: once this life has ended, those that it left parked."""
+        return tuple(self._tasks)
+
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start a task of this life; its failure (other than by power loss) ends the run."""
         loop = asyncio.get_running_loop()
         task = loop.create_task(work, name=f"{self.part}.{name}", context=self._context.copy())
-        self._tasks.append(task)
+        self._tasks[task] = None
         task.add_done_callback(self._report, context=self._context)
         return task
 
     def _report(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()
@@ -100,6 +209,7 @@ class Incarnation:
         self.alive = False
         self.end_cause = cause
         self.ended_ns = self._clock.now_ns()
+        # what surrounds the node acts for itself: in the dying life's own context the journal would drop its words
         seen, self._at_end = self._at_end, []
         for callback in seen:
             contextvars.Context().run(callback)
@@ -139,14 +249,14 @@ class Node:
     def power_on(self, cause: str = "supply") -> None:
         """Apply power: boots a new life; nothing happens when it has power already."""
         if not self.supplied:
-            self._world.power(PowerRecord(self._world.clock.now_ns(), self.part, True, cause))
+            outside(self._world.power, PowerRecord(self._world.clock.now_ns(), self.part, True, cause))
             self._start()
 
     def cut(self, cause: str) -> None:
         """Take the power away at this instant."""
         if self.supplied:
             self._end(cause)
-            self._world.power(PowerRecord(self._world.clock.now_ns(), self.part, False, cause))
+            outside(self._world.power, PowerRecord(self._world.clock.now_ns(), self.part, False, cause))
 
     def reset(self, cause: str = "reset") -> None:
         """Boot anew without losing the supply (ECU reset, watchdog); the running life ends here."""
@@ -175,4 +285,8 @@ class Node:
     def _start(self) -> None:
         life = Incarnation(self._world, self.part, len(self._lives) + 1)
         self._lives.append(life)
-        self._boot(life)
+        token = OWNER.set(life)
+        try:
+            self._boot(life)
+        finally:
+            OWNER.reset(token)

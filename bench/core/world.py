@@ -21,6 +21,7 @@ from bench.core.records import (
     HttpRecord,
     PowerRecord,
     ServerEvent,
+    VoltageRecord,
 )
 from bench.core.seeds import Seeds
 
@@ -52,6 +53,7 @@ class Recorder:
     flash: list[FlashOperation] = field(default_factory=list)
     http: list[HttpRecord] = field(default_factory=list)
     server: list[ServerEvent] = field(default_factory=list)
+    voltages: list[VoltageRecord] = field(default_factory=list)
     conditions: list[ConditionRecord] = field(default_factory=list)
 
 
@@ -108,6 +110,10 @@ class World:
         """Record that an ECU's flash begins to change; the journal has the driver's own line for it."""
         if not speaks_for_the_dead():
             self.recorder.flash.append(record)
+
+    def voltage(self, record: VoltageRecord) -> None:
+        """Record what a supply does to the voltage at a part; the journal has the profile's name for it."""
+        self.recorder.voltages.append(record)
 
     def condition(self, record: ConditionRecord) -> None:
         """Record that a value of the car's state changed, or that the car refused the change."""

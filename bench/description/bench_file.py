@@ -89,7 +89,7 @@ class AgentEquipment(FileModel):
 
     driver: Literal["sim", "local"]
     poll_interval_s: float = Field(default=30.0, gt=0, le=86_400)
-    disk_bytes: int = Field(default=64 * 1024 * 1024, ge=65_536)
+    disk_bytes: int = Field(default=64 * 1024 * 1024, ge=65_536, le=2**40)
     sync_ms: float = Field(default=2.0, ge=0, le=10_000)
     parallel: bool = Field(default=False, description="ECUs whose recipes allow it are flashed at the same time")
 

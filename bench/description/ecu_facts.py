@@ -18,6 +18,7 @@ from bench.flasher.recipe_parts import Routines
 from bench.wire.bootloader_update import BootloaderUpdate
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.preconditions import Preconditions
+from bench.wire.supply_rules import DEFAULT_SUPPLY, SupplyRules
 from bench.wire.transfer_format import STANDARD, TransferFormat
 
 
@@ -51,6 +52,7 @@ class EcuFacts(_Part):
     transfer: TransferFormat = STANDARD
     preconditions: Preconditions = Preconditions()
     bootloader_update: BootloaderUpdate | None = None
+    supply: SupplyRules = DEFAULT_SUPPLY
 
     @classmethod
     def load(cls, path: Path) -> EcuFacts:
@@ -89,6 +91,7 @@ def ecu_layout(spec: EcuSpec, routines: Routines, facts: EcuFacts) -> EcuLayout:
         factory_bootloader=b"" if update is None else update.factory_header,
         demands=facts.preconditions.demands(),
         inhibit=spec.inhibit_signal,
+        program_mv=(facts.supply.program_min_mv, facts.supply.program_max_mv),
     )
 
 

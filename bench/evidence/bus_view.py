@@ -76,7 +76,7 @@ def bit_rates_of(inputs: Mapping[str, bytes], channel: str) -> BitRates | None:
     for name, content in inputs.items():
         if name.endswith(".toml"):
             try:
-                found = _search(tomllib.loads(content.decode("utf-8")), channel)
+                found = _search(tomllib.loads(content.decode("utf-8-sig")), channel)
             except (tomllib.TOMLDecodeError, UnicodeDecodeError):
                 continue
             if found is not None:

@@ -71,12 +71,21 @@ class Run(OutputModel):
     """What must be known beside the verdict: a fault never reached, an order that fails without any fault too."""
 
 
+class NotRun(OutputModel):
+    """A scenario of several that could not be run: wrong input (2) or an equipment error (3), with its message."""
+
+    scenario: str
+    exit_code: int
+    message: str
+
+
 class Runs(OutputModel):
-    """What `run --json` and `demo --json` print."""
+    """What `run --json`, `replay --json` and `demo --json` print, in the order in which the runs were named."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     tool: Tool
     runs: tuple[Run, ...]
+    not_run: tuple[NotRun, ...] = ()
 
 
 def run_model(result: RunResult, out: Path) -> Run:
@@ -113,9 +122,9 @@ def run_model(result: RunResult, out: Path) -> Run:
     )
 
 
-def runs_model(runs: Sequence[Run]) -> Runs:
-    """Return the object that `run --json` and `demo --json` print."""
-    return Runs(tool=this_tool(), runs=tuple(runs))
+def runs_model(runs: Sequence[Run], not_run: Sequence[NotRun] = ()) -> Runs:
+    """Return the object that `run --json`, `replay --json` and `demo --json` print."""
+    return Runs(tool=this_tool(), runs=tuple(runs), not_run=tuple(not_run))
 
 
 def plain_values(values: object) -> JsonValue:
@@ -135,5 +144,12 @@ def values_text(values: object) -> str:
     """Return a mapping as `key=value, ...` for people; other values as canonical JSON."""
     plain = plain_values(values)
     if isinstance(plain, dict):
-        return ", ".join(f"{key}={values_text(value)}" for key, value in plain.items())
+        return ", ".join(f"{key}={_named_value(key, value)}" for key, value in plain.items())
     return plain if isinstance(plain, str) else canonical_json(plain).decode()
+
+
+def _named_value(key: str, value: JsonValue) -> str:
+    """Return a value for people; whole numbers that are addresses stand in hexadecimal, as everywhere."""
+    if key.rpartition("_")[2] == "address" and isinstance(value, int) and not isinstance(value, bool):
+        return f"0x{value:X}"
+    return values_text(value)

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from bench.config.output import Tool
 from bench.evidence import text
 from bench.evidence.build import View
-from bench.evidence.contract import Run, values_text
+from bench.evidence.contract import NotRun, Run, values_text
 from bench.evidence.sequence import sequence_svgs
 from bench.evidence.svg import shorten
 from bench.evidence.timeline import timeline_svg
@@ -170,10 +170,12 @@ def render_report(run: Run, view: View, files: Sequence[str]) -> str:
     return template.render(**run_context(run, view), files=list(files), css=_inline(stylesheet()))
 
 
-def render_index(entries: Sequence[Entry], tool: Tool, written_utc: str) -> str:
-    """Return `index.html`, a table of runs."""
+def render_index(entries: Sequence[Entry], not_run: Sequence[NotRun], tool: Tool, written_utc: str) -> str:
+    """Return `index.html`, a table of runs, after it the scenarios that could not be run."""
     template = environment().get_template("index.html.j2")
-    return template.render(entries=list(entries), tool=tool, written_utc=written_utc, css=_inline(stylesheet()))
+    return template.render(
+        entries=list(entries), not_run=list(not_run), tool=tool, written_utc=written_utc, css=_inline(stylesheet())
+    )
 
 
 def _inline(css: str) -> Markup:

@@ -1,35 +1,40 @@
-"""`index.html` over the runs of one demo."""
+"""What stands over the runs of one command: `index.html` and one `junit.xml`, each whole or not there."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from bench.config.output import this_tool
 from bench.core.clock import wall_utc
-from bench.evidence.build import view_of
-from bench.evidence.contract import run_model
-from bench.evidence.html import Entry, entry_of, render_index
-from bench.evidence.places import REPORT, folder_name
-from bench.evidence.write import unwritable
-from bench.oracle.result import RunResult
+from bench.evidence.contract import NotRun
+from bench.evidence.html import Entry, render_index
+from bench.evidence.junit import junit_xml
+from bench.evidence.write import JUNIT, unwritten
 
 INDEX = "index.html"
 
 
-def write_index(results: Sequence[RunResult], out: Path) -> Path:
-    """Write `index.html` into `out`, by rename when whole, linking to each run's folder there; returns its path."""
-    path = out / INDEX
-    page = render_index([_entry(result, out) for result in results], this_tool(), wall_utc().isoformat())
-    part = out / f".{INDEX}.part-{os.getpid()}"
+def write_index(entries: Sequence[Entry], out: Path, not_run: Sequence[NotRun] = ()) -> Path:
+    """Write `index.html` into `out`, linking to each run's folder there, and return its path."""
+    page = render_index(entries, not_run, this_tool(), wall_utc().isoformat())
+    return _replaced(out / INDEX, page.encode())
+
+
+def write_junit(entries: Sequence[Entry], out: Path, not_run: Sequence[NotRun] = ()) -> Path:
+    """Write one `junit.xml` over all runs into `out`, and return its path."""
+    return _replaced(out / JUNIT, junit_xml([entry.run for entry in entries], not_run))
+
+
+def _replaced(path: Path, content: bytes) -> Path:
+    part = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
         part.replace(path)
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise unwritten(path.parent, error) from error
     finally:
         _remove(part)
     return path
@@ -38,10 +43,5 @@ def write_index(results: Sequence[RunResult], out: Path) -> Path:
 def _remove(part: Path) -> None:
     try:
         part.unlink(missing_ok=True)
-    except OSError:  # the folder cannot be used at all, which the caller is told already
+    except OSError:  # the folder cannot be used at all, which the caller knows already
         return
-
-
-def _entry(result: RunResult, out: Path) -> Entry:
-    name = folder_name(result)
-    return entry_of(f"{quote(name)}/{REPORT}", run_model(result, out), view_of(result))

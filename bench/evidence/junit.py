@@ -6,21 +6,24 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from bench.evidence.contract import EvidenceItem, InvariantItem, Run, values_text
+from bench.evidence.contract import EvidenceItem, InvariantItem, NotRun, Run, values_text
 from bench.evidence.text import expectation, fault_points, is_real_time
 from bench.oracle.result import Verdict
 
 CASE_EXPECTED_FAILURE = "expected failure caught"
 CASE_EXPECTED_VERDICT = "verdict as expected"
+CASE_NOT_RUN = "can be run"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot carry, even escaped."""
 
 
-def junit_xml(runs: Sequence[Run]) -> bytes:
-    """Return one document, a suite for each run. What a planted defect breaks, as expected, counts as passed."""
+def junit_xml(runs: Sequence[Run], not_run: Sequence[NotRun] = ()) -> bytes:
+    """Return one document, a suite for each run. What a planted defect breaks, as expected, counts as passed.
+
+    A scenario that could not be run is a suite with one error: a CI system must not show fewer cases and be green.
+    """
     root = ElementTree.Element("testsuites", name="otabench")
-    for run in runs:
-        root.append(_suite(run))
+    root.extend([*map(_suite, runs), *map(_suite_not_run, not_run)])
     for name in ("tests", "failures", "errors"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     root.set("time", f"{sum(run.wall_s for run in runs):.3f}")
@@ -43,13 +46,28 @@ def _suite(run: Run) -> ElementTree.Element:
         _outcome(case, run, kind, run.verdict.value, f"{expectation(run)}, found: {run.verdict.value}")
     if run.notes:
         ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(run.notes))
+    return _counted(suite, run.wall_s)
+
+
+def _suite_not_run(missing: NotRun) -> ElementTree.Element:
+    suite = ElementTree.Element("testsuite", name=_clean(missing.scenario))
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=_clean(f"otabench.{missing.scenario}"), name=CASE_NOT_RUN
+    )
+    first = missing.message.partition("\n")[0]
+    error = ElementTree.SubElement(case, "error", type=f"exit code {missing.exit_code}", message=_clean(first))
+    error.text = _clean(missing.message)
+    return _counted(suite, 0.0)
+
+
+def _counted(suite: ElementTree.Element, wall_s: float) -> ElementTree.Element:
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
-    suite.set("time", f"{run.wall_s:.3f}")
+    suite.set("time", f"{wall_s:.3f}")
     for case in cases:  # GitLab adds cases up and reads no suite's time: each has its share
-        case.set("time", f"{run.wall_s / len(cases):.3f}")
+        case.set("time", f"{wall_s / len(cases):.3f}")
     return suite
 
 
@@ -64,7 +82,7 @@ def _properties(suite: ElementTree.Element, run: Run) -> None:
         "verdict": run.verdict.value,
         "expectation": expectation(run),
         "clock": "real" if is_real_time(run) else "virtual",
-        "virtual_s": f"{run.virtual_s:.6f}",
+        "run_s" if is_real_time(run) else "virtual_s": f"{run.virtual_s:.6f}",
         "report": run.report,
         "replay": run.replay,
         "blame": run.blame or "nobody",

@@ -6,13 +6,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from bench.core.clock import NS_PER_US
-from bench.core.errors import InputError
+from bench.core.errors import OutputError
 from bench.core.records import FrameRecord
 from bench.evidence.build import View, view_of
 from bench.evidence.contract import Run, run_model
-from bench.evidence.html import render_report
+from bench.evidence.html import Entry, entry_of, render_report
 from bench.evidence.junit import junit_xml
 from bench.evidence.places import REPORT, folder_name, safe_name
 from bench.oracle.result import RunResult
@@ -25,13 +26,27 @@ OUT_HINT = "name another folder with --out DIR"
 def write_run(result: RunResult, out: Path) -> Path:
     """Write the run's folder below `out` and return it; one of the same id is replaced whole.
 
-    Nothing half written is ever visible: files are made in a hidden sibling and renamed when whole. InputError
+    Nothing half written is ever visible: files are made in a hidden sibling and renamed when whole. OutputError
     names a folder that cannot be written.
     """
-    folder = out / folder_name(result)
+    write_entry(result, out)
+    return out / folder_name(result)
+
+
+def write_entry(result: RunResult, out: Path) -> Entry:
+    """Write the run's folder as `write_run` does, and return the run's line for a table that lies in `out`."""
     run, view = run_model(result, out), view_of(result)
-    replace_folder(folder, lambda place: _fill(place, result, run, view))
-    return folder
+    replace_folder(out / folder_name(result), lambda place: _fill(place, result, run, view))
+    return entry_of(_href(result), run, view)
+
+
+def unwritten_entry(result: RunResult, out: Path) -> Entry:
+    """Return the line of a run whose folder could not be written into `out`."""
+    return entry_of(_href(result), run_model(result, out), view_of(result))
+
+
+def _href(result: RunResult) -> str:
+    return f"{quote(folder_name(result))}/{REPORT}"
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -48,16 +63,15 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         fill(part)
         _swap(part, folder, old)
     except OSError as error:
-        raise unwritable(folder.parent, error) from error
+        raise unwritten(folder.parent, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def unwritable(folder: Path, error: OSError) -> InputError:
-    """Return the message for a report folder that cannot be written."""
-    reason = error.strerror or str(error)
-    return InputError(f"reports cannot be written: {reason}", file=str(folder), hint=OUT_HINT)
+def unwritten(folder: Path, error: OSError) -> OutputError:
+    """Return the error for a report folder that cannot be written: the run has been made, so it is no wrong input."""
+    return OutputError(f"reports cannot be written: {error.strerror or error}", file=str(folder), hint=OUT_HINT)
 
 
 def _swap(part: Path, folder: Path, old: Path) -> None:

@@ -20,11 +20,12 @@ from bench.config import FileModel
 from bench.config.mistakes import Source, explained
 from bench.core.errors import EquipmentError, InputError
 from bench.core.points import EventKind, FaultPoint
-from bench.faults import car, forgery, memory, misbehaviour, power, supply
+from bench.faults import car, forgery, memory, misbehaviour, network, power, supply
 from bench.faults.kinds import FaultKind
 
 FAULTS_GROUP, EVENTS_GROUP = "otabench.faults", "otabench.events"
-BUILT_IN = (power.KINDS, supply.KINDS, forgery.KINDS, car.KINDS, misbehaviour.KINDS, memory.KINDS)
+BUILT_IN = (power.KINDS, supply.KINDS, forgery.KINDS, car.KINDS, misbehaviour.KINDS, memory.KINDS,
+            network.KINDS)  # fmt: skip
 Kind = TypeVar("Kind")
 
 

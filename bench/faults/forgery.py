@@ -19,18 +19,21 @@ class PackageParameters(FileModel):
     change: Literal["payload_byte", "signature", "wrong_hardware_id"]
     ecu: str
     hardware_id: str = Field(default="OTHER-HW-99", min_length=1, max_length=32)
+    times: int | None = Field(
+        default=None, ge=1, description="how many packages, one after the other; every one if absent"
+    )
 
 
 def _change(strike: Strike) -> None:
     how: PackageParameters = strike.parameters
     path = strike.port(PACKAGE_PATH)
     if how.change == "payload_byte":
-        path.set(lambda package: flip_payload_bit(package, how.ecu))
+        path.set(lambda package: flip_payload_bit(package, how.ecu), how.times)
     elif how.change == "signature":
-        path.set(flip_signature_bit)
+        path.set(flip_signature_bit, how.times)
     else:
         sign = strike.port(SIGN_FOR_HARDWARE)
-        path.set(lambda package: sign(package, how.ecu, how.hardware_id))
+        path.set(lambda package: sign(package, how.ecu, how.hardware_id), how.times)
 
 
 def _refuse_an_ecu_without_image(point: FaultPoint, how: PackageParameters, targets: FaultTargets) -> None:

@@ -34,7 +34,7 @@ class ArmedFault:
 
     def shown_parameters(self) -> Mapping[str, object]:
         """Return the parameters, defaults included."""
-        return self.parameters.model_dump()
+        return self.parameters.model_dump(mode="json")
 
 
 class Injector:
@@ -44,6 +44,7 @@ class Injector:
         self._world, self._faults = world, tuple(faults)
         self._struck_ns: dict[int, int] = {}
         self._over_ns: dict[int, int] = {}
+        self._limits: dict[int, str] = {}
 
     def refuse_what_cannot_strike(self) -> None:
         """Raise `InputError` for the first fault that needs a port which no part of this bench offers."""
@@ -67,12 +68,24 @@ class Injector:
         fault = self._faults[index]
         self._struck_ns[index] = self._world.clock.now_ns()
         self._world.journal.add(fault.point.part, "fault", str(fault.point))
-        over = partial(self._note_over, index)
         world = self._world
-        fault.kind.inject(Strike(fault.point, fault.parameters, fault.whom, world.offers, world.clock, over))
+        fault.kind.inject(
+            Strike(
+                fault.point,
+                fault.parameters,
+                fault.whom,
+                world.offers,
+                world.clock,
+                restored=partial(self._note_over, index),
+                limited=partial(self._note_limits, index),
+            )
+        )
 
     def _note_over(self, index: int) -> None:
         self._over_ns[index] = self._world.clock.now_ns()
+
+    def _note_limits(self, index: int, limits: str) -> None:
+        self._limits[index] = limits
 
     @property
     def all_struck_are_over(self) -> bool:
@@ -89,6 +102,7 @@ class Injector:
                 fault.shown_parameters(),
                 self._struck_ns.get(index),
                 self._over_ns.get(index),
+                self._limits.get(index, ""),
             )
             for index, fault in enumerate(self._faults)
         )

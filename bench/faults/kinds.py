@@ -48,6 +48,8 @@ class Strike:
     clock: Clock
     restored: Callable[[], None]
     """To be called once a bounded fault is over."""
+    limited: Callable[[str], None]
+    """To be called with what of the fault this bench cannot do: it stands in the fault's record."""
 
     def port(self, port: Port[Offered]) -> Offered:
         """Return what the struck part, or the bench, offers."""

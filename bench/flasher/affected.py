@@ -16,8 +16,7 @@ from bench.flasher.group import BusGroup, Member
 from bench.flasher.recipe import Step
 from bench.flasher.services import Call
 from bench.ports.diagnostics import FunctionalLink
-
-SUPPRESS_POSITIVE_RESPONSE = 0x80
+from bench.wire.uds import SUPPRESS
 
 
 class AffectedBuses:
@@ -40,8 +39,8 @@ class AffectedBuses:
 
     async def leave(self, ctx: Member) -> None:
         """End a job; what it was the last to need is switched on again, best effort, and failures are counted."""
-        for group, owed in [(group, group.leave(ctx)) for group in self._groups]:
-            await group.switch_on_again(ctx, owed)
+        for group, undo in [(group, group.leave(ctx)) for group in self._groups]:
+            await group.switch_on_again(ctx, undo)
 
     @asynccontextmanager
     async def asking(self, ctx: Member) -> AsyncIterator[None]:
@@ -72,11 +71,11 @@ class AffectedBuses:
         acknowledges on the ECU's bus.
         """
         step, taken_back = undo
-        self.home.owed[step] = taken_back
+        self.home.undo[step] = taken_back
         if not await self.home.prepare(ctx, payload):
             await _prepare_by_address(ctx, payload)
         for group in self._elsewhere:
-            group.owed[step] = taken_back
+            group.undo[step] = taken_back
             try:
                 await group.prepare(ctx, payload)
             except TransportError as error:
@@ -104,7 +103,7 @@ class BusGroups:
         self._groups: list[BusGroup] = []
 
     def of(self, link: FunctionalLink) -> BusGroup:
-        """Return the group of a link; links are told apart by identity."""
+        """Return the group of a link; links are compared by identity."""
         known = next((group for group in self._groups if group.link is link), None)
         if known is None:
             known = BusGroup(link)
@@ -118,7 +117,7 @@ class BusGroups:
 
 async def _prepare_by_address(ctx: Member, payload: bytes) -> None:
     """Ask one ECU alone, with an answer; a bootloader that knows none of it may refuse."""
-    request = bytes((payload[0], payload[1] & ~SUPPRESS_POSITIVE_RESPONSE)) + payload[2:]
+    request = bytes((payload[0], payload[1] & ~SUPPRESS)) + payload[2:]
     ctx.tally.note("prepared_by_address", request=request.hex(" "))
     try:
         await ctx.client.call(Call(request, request[1:2], _form_unchecked))

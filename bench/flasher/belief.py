@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bench.flasher.values import EcuIdentity
@@ -13,6 +13,7 @@ class EcuState(StrEnum):
 
     UNTOUCHED = "untouched"
     NEW_SOFTWARE = "new_software"
+    UNCONFIRMED = "unconfirmed"
     OTHER_SOFTWARE = "other_software"
     BOOTLOADER = "bootloader"
     SILENT = "silent"
@@ -42,6 +43,8 @@ class Belief:
 _NEXT_STEPS = {
     EcuState.UNTOUCHED: "Nothing was changed. Remove the named cause, then start the same job again.",
     EcuState.NEW_SOFTWARE: "The new software runs. Nothing is left to be flashed.",
+    EcuState.UNCONFIRMED: "The new software runs and was not confirmed: it may be given up at a later boot. Remove the "
+    "named cause, then start the same job again.",
     EcuState.OTHER_SOFTWARE: "The ECU runs software that was there before. The same job may be started again.",
     EcuState.BOOTLOADER: "Leave the supply on and start the same job again: it goes on from the bootloader.",
     EcuState.SILENT: "Check supply, wiring and bus, then read the identification before anything else.",
@@ -70,6 +73,14 @@ def belief_of(identity: EcuIdentity, *, runs_target: bool, erased: bool) -> Beli
     else:
         state = EcuState.NEW_SOFTWARE if runs_target else EcuState.OTHER_SOFTWARE
     return Belief(state, str(identity), erased)
+
+
+def belief_unconfirmed(identity: EcuIdentity, *, runs_target: bool, gave_up: bool) -> Belief:
+    """Return the belief about an ECU whose new software was not confirmed; `gave_up`: it was seen to run it no more."""
+    believed = belief_of(identity, runs_target=runs_target, erased=True)
+    if believed.state is EcuState.NEW_SOFTWARE:
+        return replace(believed, state=EcuState.UNCONFIRMED)
+    return replace(believed, cause_lasts=gave_up)
 
 
 def belief_silent(problem: object, *, erased: bool) -> Belief:

@@ -15,10 +15,11 @@ from bench.flasher.transfer import download
 
 async def program_blocks(ctx: FlashContext) -> None:
     """31 01 FF00, 34, 36 ..., 37 and the block's check, for every logical block that the image reaches."""
-    ctx.pass_bytes, ctx.committed = 0, False
+    ctx.pass_bytes = 0
     ctx.downloads += 1
     for block, address, data in parts(ctx):
         ctx.tally.note("logical_block", block=block.name, address=f"0x{address:08X}", length=len(data))
+        # The whole block, not only what the image fills: older bytes would be hashed with the new ones.
         await erase_range(ctx, block.base, block.size_bytes)
         await download(ctx, address, data, ctx.recipe.download)
         await _check(ctx, address, data)
@@ -37,5 +38,6 @@ async def _check(ctx: FlashContext, address: int, data: bytes) -> None:
     routine_id = ctx.recipe.routines.check_block
     if routine_id is None:
         return
+    # A CRC finds a bad block before the next one is erased; the signature over all of them still decides.
     option = ctx.recipe.transfer.range(address, len(data)) + zlib.crc32(data).to_bytes(4, "big")
     check_status(routine_id, await ctx.client.call(start_routine(routine_id, option)), ctx.recipe.check)

@@ -15,25 +15,34 @@ from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
 from bench.flasher.errors import PENDING_LIMIT, NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import NEGATIVE, POSITIVE, Call, SessionTiming
+from bench.flasher.state import Tries
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import AnswerTimeout, DiagLink, LinkError
+from bench.wire.uds import SUPPRESS, Nrc, Sid
 
 T = TypeVar("T")
 
-BUSY_REPEAT_REQUEST = 0x21
-RESPONSE_PENDING = 0x78
-SUPPRESS = 0x80
-"""Bit 7 of a sub-function: suppressPosRspMsgIndicationBit."""
-WITH_SUB_FUNCTION = frozenset((0x10, 0x11, 0x27, 0x28, 0x29, 0x31, 0x3E, 0x85))
+WITH_SUB_FUNCTION = frozenset(
+    (
+        Sid.DIAGNOSTIC_SESSION_CONTROL,
+        Sid.ECU_RESET,
+        Sid.SECURITY_ACCESS,
+        Sid.COMMUNICATION_CONTROL,
+        Sid.AUTHENTICATION,
+        Sid.ROUTINE_CONTROL,
+        Sid.TESTER_PRESENT,
+        Sid.CONTROL_DTC_SETTING,
+    )
+)
 """Services of ours whose second byte is a sub-function."""
 HEAD_BYTES = 8
 """How much of a request an error shows."""
-OWED_ANSWERS = 8
-"""How many unanswered requests are remembered, so that their late answers are told from wrong ones."""
+UNANSWERED_MAX = 8
+"""How many unanswered requests are remembered, so that late answers are recognised."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Owed:
+class _Unanswered:
     """The answer that a given-up request may still get, until `until_ns`."""
 
     prefix: bytes
@@ -54,16 +63,16 @@ class UdsClient:
     def __init__(self, link: DiagLink, recipe: Recipe, clock: Clock, tally: Tally) -> None:
         self._link, self._clock, self._tally = link, clock, tally
         self._timing, self._retries = recipe.timing, recipe.retries
-        self._told = SessionTiming(0, 0)
-        self._owed: deque[_Owed] = deque(maxlen=OWED_ANSWERS)
+        self._reported = SessionTiming(0, 0)
+        self._unanswered: deque[_Unanswered] = deque(maxlen=UNANSWERED_MAX)
         self._answered_before = b""
         self._outstanding = False
         self.pending = False
         """Whether the ECU has asked for patience (0x78) and has not answered yet."""
 
-    def adopt(self, told: SessionTiming) -> None:
-        """Use the time limits that the ECU told in its 0x10 answer where they are longer than the recipe's."""
-        self._told = told
+    def adopt(self, reported: SessionTiming) -> None:
+        """Use the time limits that the ECU reports in its 0x10 answer where they are longer than the recipe's."""
+        self._reported = reported
 
     # Requests ---------------------------------------------------------------------------------------
 
@@ -82,15 +91,15 @@ class UdsClient:
     async def call_newest(self, call: Call[T]) -> T:
         """Like `call`, for an answer that holds only once (a seed, a challenge).
 
-        As long as an earlier request of the same kind is owed an answer, the first one to come may be that one's: then
+        As long as an earlier request of the same kind is unanswered, the first one to come may be that one's: then
         another one is waited for, P2 long, and the last counts.
         """
         with self.reserved():
             answer = await self._answered(call, call.payload)
             if answer is None:
                 raise self._too_late(call)
-            while (owed := self._owed_to(call)) is not None:
-                self._owed.remove(owed)
+            while (earlier := self._unanswered_like(call)) is not None:
+                self._unanswered.remove(earlier)
                 answer = await self._newer_than(call, answer)
             return call.decode(answer)
 
@@ -108,7 +117,7 @@ class UdsClient:
         if newer[0] != NEGATIVE:
             self._tally.count("late_answer", answer=_shown(answer))
             return newer
-        if newer[2] == BUSY_REPEAT_REQUEST:
+        if newer[2] == Nrc.BUSY_REPEAT_REQUEST:
             return answer
         raise NegativeResponse(call.sid, newer[2], call.payload[:HEAD_BYTES])
 
@@ -176,15 +185,17 @@ class UdsClient:
 
     async def _answered(self, call: Call[T], payload: bytes) -> bytes | None:
         """Return the final positive answer, or None when none began in time."""
-        for tries_left in range(self._retries.busy, -1, -1):
+        tries = Tries(self._retries.busy)
+        while True:
             answer = await self._exchange(call, payload)
             if answer is None or answer[0] != NEGATIVE:
                 return answer
-            if answer[2] != BUSY_REPEAT_REQUEST or not tries_left:
-                raise NegativeResponse(call.sid, answer[2], payload[:HEAD_BYTES])
+            # 0x21 alone says that nothing was begun and the same request may come again (ISO 14229-1, annex A); after
+            # any other code a repetition could do twice what must be done once.
+            refusal = NegativeResponse(call.sid, answer[2], payload[:HEAD_BYTES])
+            tries = tries.after(refusal, worth=refusal.nrc == Nrc.BUSY_REPEAT_REQUEST)
             self._tally.count("busy_repeat", sid=f"0x{call.sid:02X}")
             await self._clock.sleep_ns(self._retries.busy_pause_ms * NS_PER_MS)
-        raise AssertionError("the last try raises or returns")
 
     async def _exchange(self, call: Call[T], payload: bytes) -> bytes | None:
         """Send once and return the final answer: positive and matching, or negative other than 0x78."""
@@ -194,13 +205,15 @@ class UdsClient:
             await self._link.send(payload)
             return await self._final_answer(call)
         except LinkError as error:
-            self._owe(call)
+            self._note_unanswered(call)
             raise TransportError(error.name, f"{_named(call)}: {error}") from None
 
     async def _final_answer(self, call: Call[T]) -> bytes | None:
         """Return the final answer to what was sent just now; None when none began within P2 or P2*."""
-        p2_ns = (max(self._timing.p2_ms, self._told.p2_ms) + self._timing.delta_p2_ms) * NS_PER_MS
-        p2_star_ns = (max(self._timing.p2_star_ms, self._told.p2_star_ms) + self._timing.delta_p2_ms) * NS_PER_MS
+        # P2 and P2* end when an answer *begins* (ISO 14229-2): ISO-TP reports its first frame. Measured to its end, a
+        # long answer on a slow bus would look like a dead ECU. Delta P2 is what gateways and transport may add.
+        p2_ns = (max(self._timing.p2_ms, self._reported.p2_ms) + self._timing.delta_p2_ms) * NS_PER_MS
+        p2_star_ns = (max(self._timing.p2_star_ms, self._reported.p2_star_ms) + self._timing.delta_p2_ms) * NS_PER_MS
         sent_ns = self._clock.now_ns()
         limit_ns = sent_ns + self._timing.pending_limit_s * NS_PER_S
         deadline_ns = sent_ns + p2_ns
@@ -210,20 +223,22 @@ class UdsClient:
             except AnswerTimeout:
                 if not self.pending or deadline_ns < limit_ns:
                     return None
-                self._owe(call)
+                self._note_unanswered(call)
                 detail = f"{_named(call)}: still pending after {self._timing.pending_limit_s} s"
                 raise TransportError(PENDING_LIMIT, detail) from None
             if not self._is_answer(call, answer):
                 continue
-            if answer[0] != NEGATIVE or answer[2] != RESPONSE_PENDING:
+            if answer[0] != NEGATIVE or answer[2] != Nrc.RESPONSE_PENDING:
                 self._answered_before = call.expected
                 return answer
+            # After each 0x78 the server has P2* anew, without a limit to their number (ISO 14229-2, from memory): an
+            # ECU that hangs in a loop would keep its tester for ever, hence the recipe's own limit over all of them.
             self.pending = True
             self._tally.count("pending", sid=f"0x{call.sid:02X}")
             deadline_ns = min(self._clock.now_ns() + p2_star_ns, limit_ns)
 
     def _too_late(self, call: Call[T]) -> TransportError:
-        self._owe(call)
+        self._note_unanswered(call)
         return TransportError("P2*" if self.pending else "P2", f"{_named(call)}: no answer began in time")
 
     # Telling answers apart --------------------------------------------------------------------------
@@ -232,6 +247,7 @@ class UdsClient:
         """Tell the answer from any other message (counted); ProtocolViolation when it is ours but wrong."""
         if answer.startswith(call.expected):
             return True
+        # A negative response is 7F, the service it is about, one code: exactly three bytes (ISO 14229-1, 8.4).
         if answer[:2] == bytes((NEGATIVE, call.sid)):
             if len(answer) == 3:
                 return True
@@ -245,41 +261,41 @@ class UdsClient:
         return False
 
     def _kind(self, answer: bytes) -> str:
-        """Return what an answer to another request is; a late one is owed no longer, unless it asks for patience."""
+        """Return what an answer to another request is; a late one is the last, unless it asks for patience."""
         self._forget_overdue()
-        owed = next((each for each in self._owed if each.begins(answer)), None)
-        if owed is not None:
-            if answer[2:] != bytes((RESPONSE_PENDING,)):
-                self._owed.remove(owed)
+        earlier = next((each for each in self._unanswered if each.begins(answer)), None)
+        if earlier is not None:
+            if answer[2:] != bytes((Nrc.RESPONSE_PENDING,)):
+                self._unanswered.remove(earlier)
             return "late_answer"
         if self._answered_before and answer.startswith(self._answered_before):
             return "unexpected_answer"
         return "foreign_answer"
 
-    def _owe(self, call: Call[T]) -> None:
+    def _note_unanswered(self, call: Call[T]) -> None:
         """Remember that a late answer may come: for one P2*, which is the longest that an ECU may let wait."""
-        until_ns = self._clock.now_ns() + max(self._timing.p2_star_ms, self._told.p2_star_ms) * NS_PER_MS
-        self._owed.append(_Owed(call.expected, until_ns))
+        until_ns = self._clock.now_ns() + max(self._timing.p2_star_ms, self._reported.p2_star_ms) * NS_PER_MS
+        self._unanswered.append(_Unanswered(call.expected, until_ns))
 
-    def _owed_to(self, call: Call[T]) -> _Owed | None:
-        """Return what an earlier request of the same kind is still owed."""
+    def _unanswered_like(self, call: Call[T]) -> _Unanswered | None:
+        """Return an earlier request of the same kind that is still unanswered."""
         self._forget_overdue()
-        return next((owed for owed in self._owed if owed.prefix == call.expected), None)
+        return next((each for each in self._unanswered if each.prefix == call.expected), None)
 
     def _forget_overdue(self) -> None:
         now_ns = self._clock.now_ns()
-        while self._owed and self._owed[0].until_ns < now_ns:
-            self._owed.popleft()
+        while self._unanswered and self._unanswered[0].until_ns < now_ns:
+            self._unanswered.popleft()
 
     def _discard(self, payload: bytes) -> None:
-        """Drop what has arrived since the last request: late as long as answers are owed, else unexpected."""
+        """Drop what has arrived since the last request: late as long as requests are unanswered, else unexpected."""
         dropped = self._link.discard()
         if not dropped:
             return
         self._forget_overdue()
         for _ in range(dropped):
-            if self._owed:
-                self._tally.count("late_answer", of=_shown(self._owed.popleft().prefix), before=_shown(payload))
+            if self._unanswered:
+                self._tally.count("late_answer", of=_shown(self._unanswered.popleft().prefix), before=_shown(payload))
             else:
                 self._tally.count("unexpected_answer", before=_shown(payload))
 

@@ -33,6 +33,8 @@ async def ask_all(
         await _send(functional, call.payload, timing)
         async with asyncio.TaskGroup() as group:
             tasks = {ecu: group.create_task(_heard(client, call)) for ecu, client in clients.items()}
+    # An ECU that knows the service not at all keeps silent to a functional request (ISO 14229-1, 0x11, 0x12, 0x31, 0x7E
+    # and 0x7F are not sent): it cannot be told from one that is not there.
     answers = {ecu: task.result() for ecu, task in tasks.items()}
     return {ecu: answer[0] for ecu, answer in answers.items() if answer}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.points import Points
@@ -11,7 +11,9 @@ from bench.flasher.affected import AffectedBuses
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.recipe import Recipe, Step
-from bench.flasher.values import NOTHING_HELD, FlashJob, FlashReport, Held, Progress, ProgressCallback, Tally
+from bench.flasher.state import FRESH, NOT_STARTED, JobState, Transfer
+from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
+from bench.ports.diagnostics import SupplySwitch
 from bench.wire.image_header import ImageHeader
 
 PHASES: dict[Step, str] = {
@@ -55,6 +57,8 @@ class FlashContext:
     tally: Tally
     on_progress: ProgressCallback
     started_ns: int
+    supply: SupplySwitch | None = None
+    """What switches the ECU's supply; None where the bench cannot."""
 
     step: str = "identify"
     version: str = ""
@@ -64,20 +68,10 @@ class FlashContext:
     try_started_ns: int = 0
     asking: bool = False
     """Whether the ECU is being asked who it is, before anything is done to it."""
-    touched: bool = False
-    erased: bool = False
-    """Whether an erase was asked for: what the ECU held before may be gone."""
     entered_programming: bool = False
-    in_bootloader: bool = False
-    """Whether the bootloader answered when this try began."""
-    held: Held = NOTHING_HELD
-    """What the ECU said that it holds of this job's downloads."""
-    trust_held: bool = True
-    """False once a check failed over what the ECU said it held: then everything is erased and sent again."""
-    refusals: set[tuple[str, int, int]] = field(default_factory=set)
-    """Step, service and code of what the ECU refused for good: said a second time, it is believed."""
-    committed: bool = False
-    """Whether any boot from now on may run the new image: it was checked, and activated where that is needed."""
+    state: JobState = FRESH
+    transfer: Transfer = NOT_STARTED
+    """Where the download under way stands."""
 
     _phase: str = ""
     _phase_since_ns: int = 0
@@ -88,7 +82,8 @@ class FlashContext:
         now_ns = self.clock.now_ns()
         self._close_phase(now_ns)
         self.step, self._phase, self._phase_since_ns = step, phase, now_ns
-        self.erased = self.erased or step in (Step.ERASE, Step.PROGRAM_BLOCKS)
+        if step in (Step.ERASE, Step.PROGRAM_BLOCKS):
+            self.state = replace(self.state.writing(), erased=True)
         self.points.set_phase(self.job.ecu, phase)
         self.tell()
 
@@ -109,6 +104,7 @@ class FlashContext:
 
     async def poll(self, probe: Callable[[], Awaitable[bool]]) -> None:
         """Probe a rebooting ECU until it gives the wanted answer; after `reboot_wait_ms` the last failure is raised."""
+        # ISO 14229-1 has no limit for a reboot: powerDownTime of 0x11 is for standby alone. The recipe sets one.
         deadline_ns = self.clock.now_ns() + self.recipe.timing.reboot_wait_ms * NS_PER_MS
         while True:
             try:

@@ -19,6 +19,7 @@ async def erase_range(ctx: FlashContext, address: int, length_bytes: int) -> Non
     """Erase one range of linked addresses. UdsError, CheckFailed."""
     routine_id = ctx.recipe.routines.erase
     option = erase_option(address, length_bytes, ctx.recipe.transfer)
+    # The answer comes when the erase has ended (ISO 14229-1, 0x31, a routine without 31 03): seconds, spanned by 0x78.
     record = await ctx.client.call(start_routine(routine_id, option))
     check_status(routine_id, record, ctx.recipe.check)
 
@@ -32,6 +33,7 @@ def ranges(ctx: FlashContext) -> Iterator[tuple[int, int]]:
     elif rules.sector_bytes is None:
         yield start, end - start
     else:
+        # Flash is erased by whole sectors: a range that begins within one takes all of it along.
         first = start - (start - memory.region_base) % rules.sector_bytes
         for sector in range(first, end, rules.sector_bytes):
             yield sector, min(rules.sector_bytes, memory.region_base + memory.region_size - sector)

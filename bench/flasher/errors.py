@@ -11,6 +11,7 @@ FlasherError
 ├── PreconditionsNotMet  the application says why it must not be programmed now
 ├── CheckFailed          a routine ended with a status that means no
 ├── VersionMismatch      after the reset the ECU does not run what was programmed
+│   └── ImageDoesNotRun      nor will it: what it stores is whole, and it does not run
 └── FlashFailed          the job as a whole: every try that the recipe allows is used up, or trying again is pointless
 """
 
@@ -22,9 +23,11 @@ from typing import TYPE_CHECKING
 from udsoncan.ResponseCode import ResponseCode
 
 from bench.core.errors import OtabenchError
+from bench.wire.uds import Sid
 
 if TYPE_CHECKING:
     from bench.flasher.belief import Belief
+    from bench.flasher.state import JobState
     from bench.flasher.values import FlashReport
 
 
@@ -33,14 +36,14 @@ PENDING_LIMIT = "PENDING_LIMIT"
 
 
 NAMED_BYTES: Mapping[int, tuple[tuple[str, int, int], ...]] = {
-    0x10: (("diagnosticSessionType", 1, 2),),
-    0x11: (("resetType", 1, 2),),
-    0x22: (("dataIdentifier", 1, 3),),
-    0x27: (("securityAccessType", 1, 2),),
-    0x2E: (("dataIdentifier", 1, 3),),
-    0x31: (("routineControlType", 1, 2), ("routineIdentifier", 2, 4)),
-    0x34: (("dataFormatIdentifier", 1, 2), ("addressAndLengthFormatIdentifier", 2, 3)),
-    0x36: (("blockSequenceCounter", 1, 2),),
+    Sid.DIAGNOSTIC_SESSION_CONTROL: (("diagnosticSessionType", 1, 2),),
+    Sid.ECU_RESET: (("resetType", 1, 2),),
+    Sid.READ_DATA_BY_IDENTIFIER: (("dataIdentifier", 1, 3),),
+    Sid.SECURITY_ACCESS: (("securityAccessType", 1, 2),),
+    Sid.WRITE_DATA_BY_IDENTIFIER: (("dataIdentifier", 1, 3),),
+    Sid.ROUTINE_CONTROL: (("routineControlType", 1, 2), ("routineIdentifier", 2, 4)),
+    Sid.REQUEST_DOWNLOAD: (("dataFormatIdentifier", 1, 2), ("addressAndLengthFormatIdentifier", 2, 3)),
+    Sid.TRANSFER_DATA: (("blockSequenceCounter", 1, 2),),
 }
 """What the bytes behind a service id are called (ISO 14229-1), and where they stand: a refusal names them."""
 
@@ -145,12 +148,25 @@ class VersionMismatch(FlasherError):
         self.expected, self.found = expected, found
 
 
-class FlashFailed(FlasherError):
-    """The job failed at `step`; `belief` says what the ECU was seen to be afterwards, `report` what was done."""
+class ImageDoesNotRun(VersionMismatch):
+    """The ECU checked the image, was reset, runs something else, and finds nothing wrong with the image: it crashed, or
+    the boot manager will not have it. Another download would bring the same bytes."""
 
-    def __init__(self, ecu: str, step: str, cause: FlasherError, belief: Belief, report: FlashReport) -> None:
+    def __init__(self, expected: str, found: str, why: str) -> None:
+        super().__init__(expected, found)
+        self.args = (f"the image passed its check and does not run: {self}; {why}",)
+
+
+class FlashFailed(FlasherError):
+    """The job failed at `step`; `belief` says what the ECU was seen to be afterwards, `report` what was done, `state`
+    what another job for the same image need not do again."""
+
+    def __init__(
+        self, ecu: str, step: str, cause: FlasherError, belief: Belief, report: FlashReport, state: JobState
+    ) -> None:
         super().__init__(f"{ecu}: {step} failed: {cause}; the ECU is believed to be {belief}")
         self.ecu, self.step, self.cause, self.belief, self.report = ecu, step, cause, belief, report
+        self.state = state
 
     @property
     def believed(self) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bench.flasher.recipe import Recipe
-
-WRONG_COUNTER = 0x73
+from bench.wire.uds import Nrc
 
 
 def download_refused(recipe: Recipe, address: int, size_bytes: int, data_format: int) -> str:
@@ -25,7 +24,7 @@ def download_refused(recipe: Recipe, address: int, size_bytes: int, data_format:
 def block_refused(recipe: Recipe, counter: int, length_bytes: int, nrc: int) -> str:
     """Explain a refused 0x36: its counter or its length."""
     transfer = recipe.transfer
-    if nrc == WRONG_COUNTER:
+    if nrc == Nrc.WRONG_BLOCK_SEQUENCE_COUNTER:
         return (
             f"byte 2 blockSequenceCounter 0x{counter:02X}: the recipe begins with transfer.first_counter = "
             f"{transfer.first_counter} and follows 0xFF with transfer.counter_after_ff = {transfer.counter_after_ff}"

@@ -29,6 +29,8 @@ class FunctionalSender:
     async def send(self, payload: bytes, sent: Callable[[], object] = lambda: None) -> None:
         """Send, call `sent`, and wait P3; TransportError when the bus refuses or nobody acknowledges in time."""
         try:
+            # On a bus without another node a frame is never acknowledged and its controller repeats it for ever (ISO
+            # 11898-1): without a limit of its own this would wait as long.
             async with asyncio.timeout(self._timing.functional_send_limit_ms / 1000):
                 await self.link.send(payload)
         except TimeoutError:
@@ -36,6 +38,7 @@ class FunctionalSender:
         except LinkError as error:
             raise TransportError(error.name, f"functional {payload.hex(' ')}: {error}") from None
         sent()
+        # P3_Client_Func (ISO 14229-2): nobody answers, so only time tells that all servers have taken the request.
         await self._clock.sleep_ns(self._timing.p3_functional_ms * NS_PER_MS)
 
 
@@ -51,6 +54,7 @@ async def restore_normal_operation(links: Sequence[FunctionalLink], recipe: Reci
 
 
 async def _restore(sender: FunctionalSender, recipe: Recipe) -> None:
+    # 10 01 last: it would itself undo 0x28 and 0x85 (ISO 14229-1), but only where a session was entered before.
     for step, payload in (
         (Step.COMMUNICATION_ON, functional_communication(ENABLE_RX_AND_TX)),
         (Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON)),

@@ -46,12 +46,14 @@ class BusGroup:
 
     def __init__(self, link: FunctionalLink) -> None:
         self.link = link
-        self.owed: dict[Step, bytes] = {}
+        self.undo: dict[Step, bytes] = {}
         """What switches on again, by the step that would do it."""
         self.sending: dict[object, None] = {}
         """The links that are sending a request just now."""
         self.sent_ns = 0
         """When a link last ended to send."""
+        self.quiet = False
+        """Whether no tester present is sent: sessions on this bus shall run out."""
         self._active: list[Member] = []
         self._sent_ns: dict[bytes, int] = {}
         self._sending = asyncio.Lock()
@@ -66,13 +68,13 @@ class BusGroup:
         self._active.append(ctx)
 
     def leave(self, ctx: Member) -> dict[Step, bytes]:
-        """End a job; returns what it must switch on again: all that is owed when it was the last, else nothing."""
+        """End a job; returns what it must switch on again: all of it when it was the last, else nothing."""
         if ctx in self._active:
             self._active.remove(ctx)
         if self._active:
             return {}
-        owed, self.owed = self.owed, {}
-        return {step: owed[step] for step in UNDO_ORDER if step in owed}
+        undo, self.undo = self.undo, {}
+        return {step: undo[step] for step in UNDO_ORDER if step in undo}
 
     def is_alone(self, ctx: Member) -> bool:
         """Return whether no other job is at work."""
@@ -116,19 +118,20 @@ class BusGroup:
 
     async def enter_programming(self, ctx: Member) -> None:
         """Note that a job's ECU leaves its session for programming: from now on functional requests would hurt it."""
+        # Under the lock: a functional 10 03 under way must be through before this ECU leaves for 10 02.
         async with self._sending:
             ctx.entered_programming = True
-            self.owed[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
+            self.undo[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
 
     def _was_heard(self, ctx: Member, payload: bytes) -> bool:
         """Return whether another job sent it since this one's try began."""
         sent_ns = self._sent_ns.get(payload)
         return not self.is_alone(ctx) and sent_ns is not None and sent_ns >= ctx.try_started_ns
 
-    async def switch_on_again(self, ctx: Member, owed: dict[Step, bytes]) -> None:
+    async def switch_on_again(self, ctx: Member, undo: dict[Step, bytes]) -> None:
         """Send what a job that left must switch on again, best effort; failures are counted."""
         async with self._sending:
-            for step, payload in owed.items():
+            for step, payload in undo.items():
                 try:
                     await self._sender(ctx).send(payload)
                 except UdsError as error:
@@ -137,7 +140,7 @@ class BusGroup:
     async def restore(self, ctx: Member, step: Step, payload: bytes) -> None:
         """Send what switches on again, unless others are at work: then the last of them will."""
         if self.is_alone(ctx):
-            await self._sender(ctx).send(payload, lambda: self.owed.pop(step, None))
+            await self._sender(ctx).send(payload, lambda: self.undo.pop(step, None))
 
     # Tester present ---------------------------------------------------------------------------------
 
@@ -159,9 +162,10 @@ class BusGroup:
         """Beat for ever. A frame that nobody acknowledges yet is waited for, so that no second one queues behind it."""
         payload, clock = functional_tester_present(), first.clock
         while True:
+            # The shortest interval counts: S3Server may differ between the ECUs of a bus (ISO 14229-2).
             interval_ms = min(ctx.recipe.timing.tester_present_interval_ms for ctx in self._kept_alive)
             await clock.sleep_ns(interval_ms * NS_PER_MS)
-            if any(_wants_silence(ctx) for ctx in self._kept_alive):
+            if self.quiet or any(_wants_silence(ctx) for ctx in self._kept_alive):
                 continue
             try:
                 await self.link.send(payload)

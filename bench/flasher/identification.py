@@ -10,6 +10,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import read_did
+from bench.flasher.state import Tries
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import DiagLink
 
@@ -78,10 +79,9 @@ async def read_identification(ecu: str, link: DiagLink, recipe: Recipe, clock: C
 
 
 async def _read(client: UdsClient, did: int) -> bytes:
-    for tries_left in range(TRIES - 1, -1, -1):
+    tries = Tries(TRIES - 1)
+    while True:
         try:
             return await client.call(read_did(did))
-        except TransportError:
-            if not tries_left:
-                raise
-    raise AssertionError("the last try raises or returns")
+        except TransportError as error:
+            tries = tries.after(error)

@@ -7,10 +7,10 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import CheckFailed, NegativeResponse, ProtocolViolation, UdsError, VersionMismatch
 from bench.flasher.recipe import Check, Recipe
 from bench.flasher.services import read_did, session_control, start_routine
+from bench.flasher.state import Tries
 from bench.flasher.values import EcuIdentity, Tally
 from bench.ports.diagnostics import DiagLink
-
-REQUEST_OUT_OF_RANGE = 0x31
+from bench.wire.uds import Nrc
 
 
 async def identify(client: UdsClient, recipe: Recipe) -> EcuIdentity:
@@ -42,19 +42,17 @@ async def confirm_ecu(ecu: str, version: str, link: DiagLink, recipe: Recipe, cl
     raised. A recipe without a confirm routine needs no confirmation.
     """
     if recipe.routines.confirm is None:
-        return
+        return None
     client = UdsClient(link, recipe, clock, Tally(ecu, clock))
-    for tries_left in range(recipe.retries.job - 1, -1, -1):
+    tries = Tries(recipe.retries.job - 1)
+    while True:
         try:
-            await _confirm(client, recipe, recipe.routines.confirm, version, clock)
-        except (UdsError, CheckFailed):
-            if not tries_left:
-                raise
+            return await _confirm(client, recipe, recipe.routines.confirm, version, clock)
+        except (UdsError, CheckFailed) as error:
+            tries = tries.after(error)
         except VersionMismatch as mismatch:
-            if not tries_left or mismatch.found:
-                raise
-        else:
-            return
+            # The bootloader may answer while the ECU is only starting; another version is the old one, come back.
+            tries = tries.after(mismatch, worth=not mismatch.found)
         await clock.sleep_ns(recipe.retries.job_pause_ms * NS_PER_MS)
 
 
@@ -62,6 +60,7 @@ async def _confirm(client: UdsClient, recipe: Recipe, routine_id: int, version: 
     running = await identify(client, recipe)
     if running.version != version:
         raise VersionMismatch(version, running.version)
+    # By its own address: other ECUs of the bus are in their default session and shall stay there.
     client.adopt(await client.call(session_control(recipe.sessions.extended)))
     await _watch(client, recipe, clock)
     check_status(routine_id, await client.call(start_routine(routine_id)), recipe.check)
@@ -70,6 +69,8 @@ async def _confirm(client: UdsClient, recipe: Recipe, routine_id: int, version: 
 
 async def _watch(client: UdsClient, recipe: Recipe, clock: Clock) -> None:
     """Give new software time to fail: a restart ends the session, and with it the confirm routine's permission."""
+    # Requests keep the extended session open (S3, ISO 14229-2). After a restart the ECU is in its default session,
+    # where the confirm routine is not allowed (NRC 0x7F): nobody needs to count boots to notice one.
     deadline_ns = clock.now_ns() + recipe.timing.confirm_after_ms * NS_PER_MS
     while (left_ns := deadline_ns - clock.now_ns()) > 0:
         await clock.sleep_ns(min(left_ns, recipe.timing.tester_present_interval_ms * NS_PER_MS))
@@ -97,6 +98,7 @@ async def _text_or_empty(client: UdsClient, did: int) -> str:
     try:
         return text(await client.call(read_did(did)))
     except NegativeResponse as refusal:
-        if refusal.nrc != REQUEST_OUT_OF_RANGE:
+        # 0x31 alone means "no such identifier here" (ISO 14229-1, 0x22): nothing else tells who answers.
+        if refusal.nrc != Nrc.REQUEST_OUT_OF_RANGE:
             raise
         return ""

@@ -29,7 +29,8 @@ def check_job(job: FlashJob, recipe: Recipe) -> ImageHeader:
     if occupied.start < region.start or occupied.end > region.end:
         raise ImageMismatch(job.ecu, "region", occupied, region)
     if header.length != len(job.image):
-        raise ImageMismatch(job.ecu, "length", f"{len(job.image)} bytes", f"would be told {header.length} bytes")
+        raise ImageMismatch(job.ecu, "length", f"{len(job.image)} bytes", f"would expect {header.length} bytes")
+    # The ECU would find that too, but only with its old software erased.
     if not header.fits(job.image):
         raise ImageMismatch(job.ecu, "hash", "other bytes than its header says", f"would check {header.sha256.hex()}")
     for what, ours, ordered in (

@@ -12,6 +12,8 @@ from bench.flasher.recipe_parts import Check as Check
 from bench.flasher.recipe_parts import Dids, Erase, Fingerprint, Preconditions, Routines, Security, Sessions
 from bench.flasher.recipe_parts import LogicalBlock as LogicalBlock
 from bench.flasher.recipe_parts import Memory as Memory
+from bench.flasher.recipe_parts import Reset as Reset
+from bench.flasher.recipe_parts import ResetMeans as ResetMeans
 from bench.flasher.recipe_parts import Retries as Retries
 from bench.flasher.recipe_parts import Timing as Timing
 from bench.flasher.recipe_security import Authentication
@@ -43,6 +45,7 @@ class Recipe(FileModel):
     fingerprint: Fingerprint = Fingerprint(tester_id="OTABNCH")
     timing: Timing = Timing()
     retries: Retries = Retries()
+    reset: Reset = Reset()
     steps: tuple[Step, ...]
 
     @field_validator("steps")

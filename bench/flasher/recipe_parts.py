@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel
 from bench.flasher.recipe_security import Security as Security
@@ -159,7 +160,8 @@ class Timing(FileModel):
     reboot_wait_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000
     confirm_after_ms: Annotated[
         int, Field(ge=0, le=600_000, description="new software must run so long without a restart to be confirmed")
-    ] = 0
+    ] = 10_000
+    """A confirmation cannot be taken back: it raises the release floor, below which no boot manager goes (ADR 15)."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -170,6 +172,43 @@ class Timing(FileModel):
         return self
 
 
+class ResetMeans(StrEnum):
+    """What may bring an ECU out of its bootloader once it is programmed."""
+
+    HARD_RESET = "hard_reset"
+    KEY_OFF_ON_RESET = "key_off_on_reset"
+    SOFT_RESET = "soft_reset"
+    DEFAULT_SESSION = "default_session"
+    POWER_CYCLE = "power_cycle"
+    SESSION_TIMEOUT = "session_timeout"
+
+
+class Reset(FileModel):
+    """By what means the new software is started, in this order, each when the one before was refused or not obeyed.
+
+    `hard_reset`, `key_off_on_reset`, `soft_reset` are 11 01, 11 02, 11 03; `default_session` is 10 01; `power_cycle` is
+    asked of the bench where it switches supplies; `session_timeout` waits without tester present until S3 is over.
+    """
+
+    means: Annotated[tuple[ResetMeans, ...], Field(min_length=1)] = (
+        ResetMeans.HARD_RESET,
+        ResetMeans.SOFT_RESET,
+        ResetMeans.DEFAULT_SESSION,
+        ResetMeans.POWER_CYCLE,
+        ResetMeans.SESSION_TIMEOUT,
+    )
+    s3_ms: Annotated[int, Field(ge=1, le=600_000, description="S3Server (ISO 14229-2)")] = 5_000
+    off_ms: Annotated[int, Field(ge=1, le=600_000, description="how long a power cycle leaves the ECU dark")] = 500
+
+    @field_validator("means")
+    @classmethod
+    def _each_once(cls, means: tuple[ResetMeans, ...]) -> tuple[ResetMeans, ...]:
+        twice = next((each for n, each in enumerate(means) if each in means[:n]), None)
+        if twice is not None:
+            raise ValueError(f"{twice} stands twice")
+        return means
+
+
 class Retries(FileModel):
     """How often what is tried again, each bounded."""
 
@@ -178,6 +217,9 @@ class Retries(FileModel):
     download: Tries = 2
     block: Tries = 3
     step: Tries = 1
+    restart: Annotated[
+        int, Field(ge=0, le=100, description="how often an image that is whole and did not run is started once more")
+    ] = 1
     busy: Tries = 10
     busy_pause_ms: Milliseconds = 50
     security: Tries = 3

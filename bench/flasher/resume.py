@@ -1,6 +1,6 @@
-"""Going on with an interrupted download: what the ECU holds, what of it is ours, what alone must be erased.
+"""Going on with an interrupted download: what the ECU has stored, what of it is ours, what alone must be erased.
 
-An ECU whose recipe names `routines.report_progress` says of a range how many bytes it holds from the begin, their
+An ECU whose recipe names `routines.report_progress` says of a range how many bytes it has stored from the begin, their
 SHA-256, and how many bytes behind them must be erased before anything can be programmed there (a torn unit, the
 remains of another image). The flasher compares the hash with its own image, so nobody needs to remember which image
 was under way. Every other ECU is erased as a whole.
@@ -17,11 +17,18 @@ from bench.flasher.erasing import erase_image, erase_range
 from bench.flasher.errors import NegativeResponse, ProtocolViolation
 from bench.flasher.identity import check_status
 from bench.flasher.services import start_routine
-from bench.flasher.values import NOTHING_HELD, Held
+from bench.flasher.values import NOTHING_STORED, Stored
+from bench.wire.uds import Nrc
 
 _RECORD = struct.Struct(">BII32s")
 MARK_ERASED, MARK_SET, MARK_TORN = 0, 1, 2
-CANNOT_SAY = (0x11, 0x12, 0x31, 0x7E, 0x7F)
+CANNOT_SAY = (
+    Nrc.SERVICE_NOT_SUPPORTED,
+    Nrc.SUB_FUNCTION_NOT_SUPPORTED,
+    Nrc.REQUEST_OUT_OF_RANGE,
+    Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION,
+    Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION,
+)
 """NRCs of an ECU that does not know the routine: it is erased as a whole."""
 
 
@@ -30,44 +37,44 @@ class _Progress:
     """What the ECU says of one range."""
 
     mark: int
-    held_bytes: int
+    stored_bytes: int
     dirty_bytes: int
     sha256: bytes
 
     def is_of(self, data: bytes) -> bool:
-        """Return whether the held bytes are the first ones of `data`."""
-        return hashlib.sha256(data[: self.held_bytes]).digest() == self.sha256
+        """Return whether the stored bytes are the first ones of `data`."""
+        return hashlib.sha256(data[: self.stored_bytes]).digest() == self.sha256
 
     def whole(self, data: bytes) -> bool:
         """Return whether all of `data` stands there."""
-        return self.held_bytes == len(data) and not self.dirty_bytes and self.is_of(data)
+        return self.stored_bytes == len(data) and not self.dirty_bytes and self.is_of(data)
 
 
-async def find_held(ctx: FlashContext) -> Held:
+async def find_stored(ctx: FlashContext) -> Stored:
     """Make the ECU ready for the downloads that are missing; return what it holds already. UdsError, CheckFailed.
 
-    After it, every byte of image and header that is not held is erased, and so is the validity mark unless nothing
+    After it, every byte of image and header that is not stored is erased, and so is the validity mark unless nothing
     is missing.
     """
     image = await _image_progress(ctx)
     if image is None:
         await erase_image(ctx)
-        return NOTHING_HELD
+        return NOTHING_STORED
     address = ctx.header.load_address
     if image.dirty_bytes:
-        ctx.tally.count("partial_erase", held=image.held_bytes, dirty=image.dirty_bytes)
-        await erase_range(ctx, address + image.held_bytes, image.dirty_bytes)
-        held = Held(image.held_bytes, header=False)
+        ctx.tally.count("partial_erase", stored=image.stored_bytes, dirty=image.dirty_bytes)
+        await erase_range(ctx, address + image.stored_bytes, image.dirty_bytes)
+        stored = Stored(image.stored_bytes, header=False)
     else:
-        held = await _with_header(ctx, image)
-    if held != NOTHING_HELD:
-        ctx.tally.count("resumed_transfer", image_bytes=held.image_bytes, header=held.header)
-    return held
+        stored = await _with_header(ctx, image)
+    if stored != NOTHING_STORED:
+        ctx.tally.count("resumed_transfer", image_bytes=stored.image_bytes, header=stored.header)
+    return stored
 
 
 async def _image_progress(ctx: FlashContext) -> _Progress | None:
-    """Return what is held of this very image, or None when all must be erased."""
-    if ctx.recipe.routines.report_progress is None or not ctx.trust_held:
+    """Return what is stored of this very image, or None when all must be erased."""
+    if ctx.recipe.routines.report_progress is None or not ctx.state.trusts_stored:
         return None
     try:
         image = await _ask(ctx, ctx.header.load_address, len(ctx.job.image))
@@ -78,35 +85,37 @@ async def _image_progress(ctx: FlashContext) -> _Progress | None:
         return None
     if not image.is_of(ctx.job.image) or image.dirty_bytes == len(ctx.job.image):
         return None
+    # A mark over something else than this image: the other one is bootable and must not become a mixture of both.
     if image.mark == MARK_SET and not image.whole(ctx.job.image):
         return None
     return image
 
 
-async def _with_header(ctx: FlashContext, image: _Progress) -> Held:
-    """Look at the header slot, and erase it (with the mark) unless it is blank or holds this job's header."""
+async def _with_header(ctx: FlashContext, image: _Progress) -> Stored:
+    """Look at the header slot, and erase it (with the mark) unless it is blank or has this job's header."""
     slot, header = ctx.recipe.memory.header_address, ctx.job.header
     progress = await _ask(ctx, slot, len(header))
     header_is_ours = progress.whole(header)
     missing = not header_is_ours or not image.whole(ctx.job.image)
-    blank = progress.held_bytes == progress.dirty_bytes == 0
+    blank = progress.stored_bytes == progress.dirty_bytes == 0
     if image.mark == MARK_TORN or (image.mark == MARK_SET and missing) or not (blank or header_is_ours):
         await erase_range(ctx, slot, len(header))
         header_is_ours = False
-    return Held(image.held_bytes, header_is_ours)
+    return Stored(image.stored_bytes, header_is_ours)
 
 
 async def _ask(ctx: FlashContext, address: int, length_bytes: int) -> _Progress:
-    """Ask how much of a range is held; ProtocolViolation when the record is none or contradicts itself."""
+    """Ask how much of a range is stored; ProtocolViolation when the record is none or contradicts itself."""
     routine_id = ctx.recipe.routines.report_progress
     assert routine_id is not None, "asked only where the recipe has the routine"
     option = ctx.recipe.transfer.range(address, length_bytes)
     record = await ctx.client.call(start_routine(routine_id, option))
     check_status(routine_id, record, ctx.recipe.check)
     echo, rest = record[1 : 1 + len(option)], record[1 + len(option) :]
+    # The record is the maker's own (ISO 14229-1 leaves it open): without the echo, another range's answer would pass.
     if echo != option or len(rest) != _RECORD.size:
         raise ProtocolViolation(f"routine 0x{routine_id:04X}: no progress of {option.hex(' ')}: {record[:16].hex(' ')}")
     progress = _Progress(*_RECORD.unpack(rest))
-    if progress.held_bytes + progress.dirty_bytes > length_bytes or progress.mark > MARK_TORN:
+    if progress.stored_bytes + progress.dirty_bytes > length_bytes or progress.mark > MARK_TORN:
         raise ProtocolViolation(f"routine 0x{routine_id:04X}: impossible progress {rest.hex(' ')}")
     return progress

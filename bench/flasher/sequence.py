@@ -15,6 +15,7 @@ from bench.flasher.errors import (
     CheckFailed,
     FlasherError,
     FlashFailed,
+    ImageDoesNotRun,
     ImageMismatch,
     NegativeResponse,
     ProtocolViolation,
@@ -26,18 +27,27 @@ from bench.flasher.group import SharedLink
 from bench.flasher.identity import identify
 from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
+from bench.flasher.resetting import was_not_made
 from bench.flasher.services import ecu_reset
+from bench.flasher.state import FRESH, JobState, Stage, Tries
 from bench.flasher.steps import STEPS
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
-from bench.ports.diagnostics import DiagLink, FunctionalLink
+from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
+from bench.wire.uds import Nrc, Sid
 
-SECURITY_ACCESS_SID, INVALID_KEY = 0x27, 0x35
-ASKED_BY_RECIPE = (0x27, 0x31, 0x34)
+ASKED_BY_RECIPE = (Sid.SECURITY_ACCESS, Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD)
 """Services whose contents are the recipe's: levels, routine ids, addresses."""
-NOT_KNOWN_HERE = (0x11, 0x12, 0x13, 0x31)
+NOT_KNOWN_HERE = (
+    Nrc.SERVICE_NOT_SUPPORTED,
+    Nrc.SUB_FUNCTION_NOT_SUPPORTED,
+    Nrc.INCORRECT_LENGTH_OR_FORMAT,
+    Nrc.REQUEST_OUT_OF_RANGE,
+)
 """What an ECU answers to a request that it cannot serve, however often it comes."""
-AUTHENTICATION_SID, CERTIFICATE_REFUSED = 0x29, range(0x50, 0x58)
+CERTIFICATE_REFUSED = range(Nrc.CERTIFICATE_TIME, Nrc.CERTIFICATE_INVALID + 1)
+"""The codes of 0x29 about the tester's certificate (ISO 14229-1, annex A): it will be as bad the next time."""
 DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
+WRITING = (Step.ERASE, *DOWNLOADS)
 CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
 
 
@@ -55,15 +65,21 @@ async def flash_ecu(
     points: Points,
     progress: ProgressCallback = no_progress,
     buses: AffectedBuses | None = None,
+    *,
+    supply: SupplySwitch | None = None,
+    state: JobState = FRESH,
 ) -> FlashReport:
     """Program one ECU and return when the new version was read back and the bus is as it was.
+
+    `state` is what an earlier job for the same image left (`FlashFailed.state`): what it did is not done again.
 
     The ECU may run its application or its bootloader, or be dead for a while. ImageMismatch before anything was
     done to it; FlashFailed when every try is used up (or trying is pointless), after what was switched off has been
     switched on again as far as the ECU listens. `buses` are those that the job disturbs, its ECU's own unless given;
     jobs that share one switch it on again when the last of them ends.
     """
-    run = FlashRun(job, link, buses or BusGroups().affected(functional), recipe, clock, points, progress)
+    parts = (buses or BusGroups().affected(functional), recipe, clock, points, progress)
+    run = FlashRun(job, link, *parts, supply=supply, state=state)
     return await run.flash()
 
 
@@ -79,6 +95,9 @@ class FlashRun:
         clock: Clock,
         points: Points,
         progress: ProgressCallback = no_progress,
+        *,
+        supply: SupplySwitch | None = None,
+        state: JobState = FRESH,
     ) -> None:
         """Check the image against the recipe: ImageMismatch when they do not belong together."""
         tally = Tally(job.ecu, clock)
@@ -95,6 +114,8 @@ class FlashRun:
             tally=tally,
             on_progress=progress,
             started_ns=clock.now_ns(),
+            supply=supply,
+            state=state,
         )
 
     async def flash(self) -> FlashReport:
@@ -109,13 +130,14 @@ class FlashRun:
             self._ended = ctx.report()
             raise
         except FlasherError as error:
-            await self._undo(touched=ctx.touched)
-            if isinstance(error, ImageMismatch) and not ctx.touched:
+            await self._undo(touched=ctx.state.touched)
+            if isinstance(error, ImageMismatch) and not ctx.state.touched:
                 raise
             self._ended = ctx.report()
             self.belief = replace(self.belief, cause_lasts=_lasts(error))
-            raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended) from error
-        self.belief = Belief(EcuState.NEW_SOFTWARE, f"running {ctx.job.software_id} {ctx.version}", erased=ctx.erased)
+            raise FlashFailed(ctx.job.ecu, ctx.step, error, self.belief, self._ended, ctx.state.next_job()) from error
+        running = f"running {ctx.job.software_id} {ctx.version}"
+        self.belief = Belief(EcuState.NEW_SOFTWARE, running, erased=ctx.state.erased)
         await ctx.buses.leave(ctx)
         self._ended = ctx.report()
         return self._ended
@@ -128,9 +150,10 @@ class FlashRun:
         """Switch on what was switched off, leave the programming session, and look what the ECU is now."""
         ctx = self._ctx
         await ctx.buses.leave(ctx)
-        if not (touched and ctx.touched):
+        if not (touched and ctx.state.touched):
             self.belief = belief_untouched("silent or as it was: it was not touched")
             return
+        # An ECU left in its programming session stays without application until S3 has run out (ISO 14229-2).
         if ctx.entered_programming:
             await _leave_programming(ctx)
         self.belief = await _believed(ctx)
@@ -141,28 +164,28 @@ class FlashRun:
 
 async def _try_until_done(ctx: FlashContext) -> None:
     retries = ctx.recipe.retries
-    for tries_left in range(retries.job - 1, -1, -1):
+    tries = Tries(retries.job - 1)
+    while True:
         try:
             return await _try_once(ctx)
         except (UdsError, CheckFailed, VersionMismatch) as error:
-            if not tries_left or _is_final(ctx, error):
-                raise
+            tries = tries.after(error, worth=not _is_final(ctx, error))
             ctx.tally.count("job_retry", step=ctx.step, error=error)
+        # No tester present in this pause: an ECU that is stuck in a session falls back to its default one meanwhile.
         await ctx.pause_ms(retries.job_pause_ms)
-    raise AssertionError("the last try raises or returns")
 
 
 async def _try_once(ctx: FlashContext) -> None:
     """Look who answers, then go through the recipe (or its end, when only the end is missing)."""
     ctx.try_started_ns = ctx.clock.now_ns()
     ctx.enter("identify", "pre")
+    # An ECU that is served a physical request takes no functional one meanwhile (ISO 14229-1, one service at a time).
     async with ctx.buses.asking(ctx):
         identity = await identify(ctx.client, ctx.recipe)
     _check_identity(ctx, identity)
     ctx.tally.note("identified", ecu_is=identity)
-    ctx.in_bootloader = identity.in_bootloader
     first = _first_step(ctx, identity)
-    ctx.touched = True
+    ctx.state = replace(ctx.state, in_bootloader=identity.in_bootloader, touched=True)
     async with ctx.buses.tester_present(ctx):
         await _go_through(ctx, first)
 
@@ -172,7 +195,7 @@ def _check_identity(ctx: FlashContext, identity: EcuIdentity) -> None:
     try:
         check_identity(ctx.job, ctx.header, identity)
     except ImageMismatch as mismatch:
-        if not ctx.touched:
+        if not ctx.state.touched:
             raise
         raise ProtocolViolation(
             f"the ECU says {mismatch.what} {mismatch.allowed} now, it said {mismatch.image}"
@@ -180,18 +203,22 @@ def _check_identity(ctx: FlashContext, identity: EcuIdentity) -> None:
 
 
 def _first_step(ctx: FlashContext, identity: EcuIdentity) -> int:
-    if not (ctx.committed and _runs_target(ctx, identity)):
-        return 0
-    ctx.tally.count("resumed_after_check")
-    return ctx.recipe.steps.index(Step.VERIFY_VERSION)
+    """Return where a try begins: at the end when the ECU runs what this job has committed, else at the beginning."""
+    if ctx.state.stage >= Stage.COMMITTED and _runs_target(ctx, identity):
+        ctx.tally.count("resumed_after_check")
+        return ctx.recipe.steps.index(Step.VERIFY_VERSION)
+    if not ctx.state.sends_image:
+        ctx.tally.count("image_kept", stage=ctx.state.stage.name.lower())
+    return 0
 
 
 def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch) -> bool:
     """Whether another try could only do harm or the same again."""
+    # A failed erase may be the flash's mood of a moment; a failed check is a statement about bytes that were sent.
     if isinstance(error, CheckFailed):
         return error.routine_id != ctx.recipe.routines.erase
     if isinstance(error, VersionMismatch):
-        return ctx.downloads > ctx.recipe.retries.download
+        return isinstance(error, ImageDoesNotRun)
     return isinstance(error, NegativeResponse) and (_says_never(error) or _said_before(ctx, error))
 
 
@@ -199,7 +226,7 @@ def _lasts(error: FlasherError) -> bool:
     """Whether the same job would end the same way: the ECU refused the image, the key, or what the recipe asks."""
     if isinstance(error, NegativeResponse):
         return _says_never(error) or (error.sid in ASKED_BY_RECIPE and error.nrc in NOT_KNOWN_HERE)
-    return isinstance(error, CheckFailed)
+    return isinstance(error, CheckFailed | VersionMismatch)
 
 
 def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
@@ -207,16 +234,18 @@ def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
     if refusal.sid not in ASKED_BY_RECIPE or refusal.nrc not in NOT_KNOWN_HERE:
         return False
     said = (ctx.step, refusal.sid, refusal.nrc)
-    before = said in ctx.refusals
-    ctx.refusals.add(said)
+    before = said in ctx.state.refusals
+    ctx.state = replace(ctx.state, refusals=ctx.state.refusals | {said})
     return before
 
 
 def _says_never(refusal: NegativeResponse) -> bool:
     """Whether the ECU will not take this key or certificate however often it comes."""
-    if refusal.sid == AUTHENTICATION_SID:
+    # A wrong key costs an attempt, and the ECU locks itself for a while after some (0x36, ISO 14229-1, 0x27): the same
+    # key again would only bring that on.
+    if refusal.sid == Sid.AUTHENTICATION:
         return refusal.nrc in CERTIFICATE_REFUSED
-    return (refusal.sid, refusal.nrc) == (SECURITY_ACCESS_SID, INVALID_KEY)
+    return (refusal.sid, refusal.nrc) == (Sid.SECURITY_ACCESS, Nrc.INVALID_KEY)
 
 
 # One try: the recipe's steps ------------------------------------------------------------------------
@@ -227,35 +256,64 @@ async def _go_through(ctx: FlashContext, first: int) -> None:
     index = first
     while index < len(steps):
         step = steps[index]
+        if step in WRITING and not ctx.state.sends_image:
+            index += 1
+            continue
         ctx.enter(step, PHASES[step])
         try:
             await _run_step(ctx, step)
-        except (UdsError, CheckFailed) as error:
-            if not _restarts_download(ctx, step, error):
-                raise
-            ctx.tally.count("download_restart", step=step, error=error)
-            index = steps.index(ctx.recipe.restart_step)
+        except (UdsError, CheckFailed, VersionMismatch) as error:
+            index = steps.index(await _step_after(ctx, step, error))
         else:
             index += 1
 
 
+async def _step_after(ctx: FlashContext, step: Step, error: UdsError | CheckFailed | VersionMismatch) -> Step:
+    """Return with which step the same try goes on after a failure; raises `error` when it is over."""
+    if isinstance(error, VersionMismatch):
+        return await _reset_anew(ctx, error)
+    if not _restarts_download(ctx, step, error):
+        raise error
+    ctx.tally.count("download_restart", step=step, error=error)
+    ctx.state = replace(ctx.state.writing(), download_restarts=ctx.state.download_restarts + 1)
+    return ctx.recipe.restart_step
+
+
+async def _reset_anew(ctx: FlashContext, mismatch: VersionMismatch) -> Step:
+    """Return to the reset, by its next means, when the ECU only answered it; raises `mismatch` otherwise.
+
+    With no means left a refusal of 0x11 is the cause that is worth naming: NegativeResponse.
+    """
+    if isinstance(mismatch, ImageDoesNotRun) or mismatch.found or not await was_not_made(ctx):
+        raise mismatch
+    means = ctx.recipe.reset.means
+    ctx.tally.count("reset_not_made", means=means[ctx.state.resets_used])
+    ctx.state = ctx.state.not_restarted()
+    if ctx.state.resets_used < len(means):
+        return Step.RESET
+    ctx.state = replace(ctx.state, resets_used=0)
+    if ctx.state.reset_nrc:
+        raise NegativeResponse(Sid.ECU_RESET, ctx.state.reset_nrc, bytes((Sid.ECU_RESET,)))
+    raise mismatch
+
+
 async def _run_step(ctx: FlashContext, step: Step) -> None:
     """Run a step; one that may be done twice is repeated when its answer was lost."""
-    repeats = 0 if step in DOWNLOADS else ctx.recipe.retries.step
-    for repeats_left in range(repeats, -1, -1):
+    # A download has a memory of its own (0x36 counts its blocks, ISO 14229-1): repeated from its 0x34 it would write
+    # onto cells that are programmed. So it repeats block by block, and else begins at the erase.
+    tries = Tries(0 if step in DOWNLOADS else ctx.recipe.retries.step)
+    while True:
         try:
             return await STEPS[step](ctx)
         except TransportError as error:
-            if not repeats_left or not error.worth_repeating:
-                raise
+            tries = tries.after(error, worth=error.worth_repeating)
             ctx.tally.count("step_repeat", step=step, error=error.name)
-    raise AssertionError("the last try raises or returns")
 
 
 def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFailed) -> bool:
     """Whether the ECU is alive and willing, and only the download went wrong."""
     retries = ctx.recipe.retries
-    if ctx.tally.counts.download_restart >= retries.download:
+    if ctx.state.download_restarts >= retries.download:
         return False
     if isinstance(error, CheckFailed):
         return step in CHECKING and error.status in ctx.recipe.check.restart_download
@@ -289,8 +347,8 @@ async def _believed(ctx: FlashContext) -> Belief:
     try:
         await ctx.poll(answers)
     except UdsError as error:
-        return belief_silent(error, erased=ctx.erased)
-    return belief_of(seen[0], runs_target=_runs_target(ctx, seen[0]), erased=ctx.erased)
+        return belief_silent(error, erased=ctx.state.erased)
+    return belief_of(seen[0], runs_target=_runs_target(ctx, seen[0]), erased=ctx.state.erased)
 
 
 def _runs_target(ctx: FlashContext, identity: EcuIdentity) -> bool:

@@ -19,6 +19,7 @@ from udsoncan.Response import Response
 
 from bench.flasher.errors import ProtocolViolation
 from bench.wire.transfer_format import STANDARD, TransferFormat
+from bench.wire.uds import ResetType
 
 Value = TypeVar("Value", covariant=True)
 Interpret = Callable[[Any], Any]
@@ -26,7 +27,6 @@ Interpret = Callable[[Any], Any]
 POSITIVE = 0x40
 """Added to the service id in a positive answer."""
 NEGATIVE = 0x7F
-HARD_RESET = 0x01
 DISABLE_RX_AND_TX, ENABLE_RX_AND_TX = 0x03, 0x00
 NORMAL_COMMUNICATION = 0x01
 DTC_SETTING_ON, DTC_SETTING_OFF = 0x01, 0x02
@@ -72,12 +72,13 @@ def session_control(session: int) -> Call[SessionTiming]:
 
     def read(response: Any) -> SessionTiming:
         data = services.DiagnosticSessionControl.interpret_response(response).service_data
+        # On the wire P2 counts milliseconds and P2* tens of them (ISO 14229-1, 0x10): udsoncan gives seconds for both.
         return SessionTiming(round(data.p2_server_max * 1000), round(data.p2_star_server_max * 1000))
 
     return Call(_bytes(services.DiagnosticSessionControl.make_request(session)), bytes((session,)), read)
 
 
-def ecu_reset(kind: int = HARD_RESET) -> Call[None]:
+def ecu_reset(kind: ResetType = ResetType.HARD) -> Call[None]:
     """0x11: reset the ECU."""
     request = services.ECUReset.make_request(kind)
     return Call(_bytes(request), bytes((kind,)), _checked(services.ECUReset.interpret_response))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 from bench.core.clock import date_of
@@ -12,23 +13,22 @@ from bench.flasher.blocks import program_blocks
 from bench.flasher.context import FlashContext
 from bench.flasher.errors import (
     CheckFailed,
+    ImageDoesNotRun,
     NegativeResponse,
     PreconditionsNotMet,
-    TransportError,
-    UdsError,
     VersionMismatch,
 )
 from bench.flasher.identity import check_status, identify
 from bench.flasher.key_maker import key_for
 from bench.flasher.recipe import Step
-from bench.flasher.resume import find_held
+from bench.flasher.resetting import in_programming, reset
+from bench.flasher.resume import find_stored
 from bench.flasher.services import (
     DISABLE_RX_AND_TX,
     DTC_SETTING_OFF,
     DTC_SETTING_ON,
     ENABLE_RX_AND_TX,
     SessionTiming,
-    ecu_reset,
     functional_communication,
     functional_dtc_setting,
     functional_session,
@@ -39,10 +39,12 @@ from bench.flasher.services import (
     start_routine,
     write_did,
 )
+from bench.flasher.state import Tries
 from bench.flasher.transfer import download
+from bench.wire.uds import Nrc
 
-EXCEEDED_ATTEMPTS, DELAY_NOT_EXPIRED = 0x36, 0x37
-SUB_FUNCTION_NOT_IN_SESSION, SERVICE_NOT_IN_SESSION = 0x7E, 0x7F
+WAITED_OUT = (Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS, Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
+"""What 0x27 answers while the ECU's own delay runs; every request in that time may begin it anew."""
 
 StepFunction = Callable[[FlashContext], Awaitable[None]]
 
@@ -58,7 +60,10 @@ async def extended_session(ctx: FlashContext) -> None:
 
 
 async def dtc_off(ctx: FlashContext) -> None:
-    """85 02 to everybody: silence on the bus shall not become a fault memory entry."""
+    """85 02 to everybody: silence on the bus shall not become a fault memory entry.
+
+    Before 28 03: the other way round, partners would miss frames while they still store that.
+    """
     undo = Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON)
     await ctx.buses.prepare(ctx, functional_dtc_setting(DTC_SETTING_OFF), undo)
 
@@ -71,16 +76,13 @@ async def communication_off(ctx: FlashContext) -> None:
 
 async def check_preconditions(ctx: FlashContext) -> None:
     """31 01 of the routine that says whether the car may be programmed now; left out where the bootloader answers."""
-    if ctx.in_bootloader:
+    if ctx.state.in_bootloader:
         ctx.tally.note("preconditions_left_out", because="the bootloader answers")
         return
     rules = ctx.recipe.preconditions
-    for tries_left in range(rules.tries - 1, -1, -1):
-        unmet = await _unmet_conditions(ctx)
-        if not unmet:
-            return
-        if not tries_left:
-            raise PreconditionsNotMet(unmet, tuple(rules.meaning(condition) for condition in unmet))
+    tries = Tries(rules.tries - 1)
+    while unmet := await _unmet_conditions(ctx):
+        tries = tries.after(PreconditionsNotMet(unmet, tuple(rules.meaning(condition) for condition in unmet)))
         await ctx.pause_ms(rules.pause_ms)
 
 
@@ -92,7 +94,7 @@ async def _unmet_conditions(ctx: FlashContext) -> tuple[int, ...]:
     try:
         record = await ctx.client.call(call)
     except NegativeResponse as refusal:
-        if refusal.nrc != SERVICE_NOT_IN_SESSION:
+        if refusal.nrc != Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION:
             raise
         ctx.tally.count("extended_by_address")
         await ctx.client.call(session_control(ctx.recipe.sessions.extended))
@@ -106,16 +108,15 @@ async def _unmet_conditions(ctx: FlashContext) -> tuple[int, ...]:
 
 
 async def programming_session(ctx: FlashContext) -> None:
-    """10 02, then wait until the bootloader answers in the programming session (F186)."""
+    """10 02, then wait until the bootloader answers in the programming session (F186).
+
+    Where the programming session lives in a bootloader, 10 02 leads to a reset, and the answer may come before it or
+    after it (ISO 14229-1, 0x10, from memory). The session that F186 names is the only proof of where one is.
+    """
     await ctx.buses.enter_programming(ctx)
     ctx.client.adopt(await _ask_for_programming(ctx))
     await ctx.pause_ms(ctx.recipe.timing.reboot_settle_ms)
-    await ctx.poll(partial(_in_programming, ctx))
-
-
-async def _in_programming(ctx: FlashContext) -> bool:
-    session = await ctx.client.call(read_did(ctx.recipe.dids.active_session))
-    return session == bytes((ctx.recipe.sessions.programming,))
+    await ctx.poll(partial(in_programming, ctx))
 
 
 async def _ask_for_programming(ctx: FlashContext) -> SessionTiming:
@@ -124,8 +125,9 @@ async def _ask_for_programming(ctx: FlashContext) -> SessionTiming:
     try:
         return await ctx.client.call(call)
     except NegativeResponse as refusal:
-        if refusal.nrc != SUB_FUNCTION_NOT_IN_SESSION:
+        if refusal.nrc != Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_ACTIVE_SESSION:
             raise
+    # The functional 10 03 was suppressed: nobody told that this ECU missed it (0x7E: not in this session).
     ctx.tally.count("extended_by_address")
     await ctx.client.call(session_control(ctx.recipe.sessions.extended))
     return await ctx.client.call(call)
@@ -134,20 +136,21 @@ async def _ask_for_programming(ctx: FlashContext) -> SessionTiming:
 async def security_access(ctx: FlashContext) -> None:
     """27: seed and key; 0x36 and 0x37 are waited out, bounded."""
     retries = ctx.recipe.retries
-    for waits_left in range(retries.security, -1, -1):
+    tries = Tries(retries.security)
+    while True:
         try:
             return await _seed_and_key(ctx)
         except NegativeResponse as refusal:
-            if refusal.nrc not in (EXCEEDED_ATTEMPTS, DELAY_NOT_EXPIRED) or not waits_left:
-                raise
+            tries = tries.after(refusal, worth=refusal.nrc in WAITED_OUT)
             ctx.tally.count("security_wait", nrc=f"0x{refusal.nrc:02X}")
         await ctx.pause_ms(retries.security_wait_ms)
-    raise AssertionError("the last try raises or returns")
 
 
 async def _seed_and_key(ctx: FlashContext) -> None:
     security = ctx.recipe.security
     assert security is not None, "the recipe was checked: the step has its table"
+    # A late answer to an earlier 27 01 carries a seed that the ECU has thrown away: the key of that one is wrong, and a
+    # wrong key costs an attempt. So the newest seed counts. All zeros: the level is open already (ISO 14229-1, 0x27).
     seed = await ctx.client.call_newest(request_seed(security.level))
     if any(seed):
         await ctx.client.call(send_key(security.level, await key_for(security, seed, ctx.clock)))
@@ -162,45 +165,68 @@ async def fingerprint(ctx: FlashContext) -> None:
 
 async def erase(ctx: FlashContext) -> None:
     """31 01 FF00 over the image's linked range, or only over what an interrupted download left unusable."""
-    ctx.pass_bytes, ctx.committed = 0, False
-    ctx.held = await find_held(ctx)
+    ctx.pass_bytes = 0
+    ctx.state = replace(ctx.state, stored=await find_stored(ctx))
 
 
 async def download_image(ctx: FlashContext) -> None:
-    """34, 36 ..., 37 of the image at its linked address, from the first byte that the ECU does not hold."""
-    held = ctx.held.image_bytes
-    ctx.pass_bytes = held
-    if held == len(ctx.job.image):
+    """34, 36 ..., 37 of the image at its linked address, from the first byte that the ECU has not stored."""
+    stored_bytes = ctx.state.stored.image_bytes
+    ctx.pass_bytes = stored_bytes
+    if stored_bytes == len(ctx.job.image):
         return
     ctx.downloads += 1
-    await download(ctx, ctx.header.load_address + held, ctx.job.image[held:], ctx.recipe.download)
+    rest = ctx.job.image[stored_bytes:]
+    await download(ctx, ctx.header.load_address + stored_bytes, rest, ctx.recipe.download)
 
 
 async def download_header(ctx: FlashContext) -> None:
-    """34, 36, 37 of the header into its slot, unless the ECU holds it."""
-    if not ctx.held.header:
+    """34, 36, 37 of the header into its slot, unless it is there already."""
+    if not ctx.state.stored.header:
         await download(ctx, ctx.recipe.memory.header_address, ctx.job.header)
 
 
 async def check_memory(ctx: FlashContext) -> None:
-    """31 01 of the routine that verifies hash and signature and then marks the image valid."""
+    """31 01 of the routine that verifies hash and signature and then marks the image valid.
+
+    Asked again of an image that was started and did not run, it tells a damaged image, which a new download cures, from
+    one that crashes, which it does not: ImageDoesNotRun when nothing is wrong with it and it had its starts.
+    """
     try:
         await _routine(ctx, ctx.recipe.routines.check_memory)
     except CheckFailed:
-        ctx.trust_held = False
+        ctx.state = ctx.state.damaged()
         raise
-    ctx.committed = Step.ACTIVATE not in ctx.recipe.steps
+    except NegativeResponse as refusal:
+        if not ctx.state.restarts:
+            raise
+        raise _does_not_run(ctx, f"the ECU does not check it again: {refusal}") from None
+    if ctx.state.restarts > ctx.recipe.retries.restart:
+        raise _does_not_run(ctx, f"it was started {ctx.state.restarts} times")
+    ctx.state = ctx.state.checked(needs_activation=Step.ACTIVATE in ctx.recipe.steps)
+
+
+def _does_not_run(ctx: FlashContext, why: str) -> ImageDoesNotRun:
+    return ImageDoesNotRun(ctx.job.version, ctx.state.found_version, why)
 
 
 async def check_dependencies(ctx: FlashContext) -> None:
-    """31 01 FF01: the ECU's parts fit together."""
-    await _routine(ctx, ctx.recipe.routines.check_dependencies)
+    """31 01 FF01 (checkProgrammingDependencies): the ECU's parts fit together, and it would start them.
+
+    ImageDoesNotRun when it says no of an image that it checked and that was started: it has seen it crash.
+    """
+    try:
+        await _routine(ctx, ctx.recipe.routines.check_dependencies)
+    except CheckFailed as failed:
+        if not ctx.state.restarts:
+            raise
+        raise _does_not_run(ctx, str(failed)) from None
 
 
 async def activate(ctx: FlashContext) -> None:
     """31 01 of the routine that makes the programmed bank the one to boot on trial."""
     await _routine(ctx, ctx.recipe.routines.activate)
-    ctx.committed = True
+    ctx.state = ctx.state.committed()
 
 
 async def _routine(ctx: FlashContext, routine_id: int | None) -> None:
@@ -211,34 +237,13 @@ async def _routine(ctx: FlashContext, routine_id: int | None) -> None:
 # After programming ----------------------------------------------------------------------------------
 
 
-async def reset(ctx: FlashContext) -> None:
-    """11 01; without an answer it is believed unless the ECU is seen to be in the programming session still."""
-    ctx.committed = True
-    unanswered: TransportError | None = None
-    try:
-        await ctx.client.call(ecu_reset())
-    except TransportError as error:
-        unanswered = error
-        ctx.tally.note("reset_unanswered", error=error.name)
-    ctx.client.adopt(SessionTiming(0, 0))
-    await ctx.pause_ms(ctx.recipe.timing.reboot_settle_ms)
-    if unanswered is not None and await _still_in_programming(ctx):
-        raise unanswered
-
-
-async def _still_in_programming(ctx: FlashContext) -> bool:
-    try:
-        return await _in_programming(ctx)
-    except UdsError:
-        return False
-
-
 async def verify_version(ctx: FlashContext) -> None:
     """22 F188 and F189 until the ordered version runs; VersionMismatch when something else stays."""
 
     async def runs_target() -> bool:
         seen = await identify(ctx.client, ctx.recipe)
         ctx.version = seen.version
+        ctx.state = replace(ctx.state, found_version=seen.version)
         if (seen.software_id, seen.version) != (ctx.job.software_id, ctx.job.version):
             raise VersionMismatch(ctx.job.version, seen.version)
         return True
@@ -258,6 +263,7 @@ async def dtc_on(ctx: FlashContext) -> None:
 
 async def clear_dtcs(ctx: FlashContext) -> None:
     """14 FFFFFF: what the update itself made the ECU note is no fault of the car."""
+    # After 85 01: cleared before, what the ECU still misses would be stored again at once.
     await ctx.client.call(services.clear_dtcs())
 
 

@@ -14,7 +14,7 @@ from bench.flasher.errors import FlasherError
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import FlashRun, no_progress
 from bench.flasher.values import FlashJob, FlashReport, ProgressCallback
-from bench.ports.diagnostics import DiagLink, FunctionalLink
+from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class FlashTarget:
     functional: FunctionalLink
     recipe: Recipe
     elsewhere: tuple[FunctionalLink, ...] = ()
+    supply: SupplySwitch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class FlashSession:
                 clock,
                 points,
                 progress,
+                supply=target.supply,
             )
             for target in targets
         }

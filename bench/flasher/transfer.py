@@ -9,6 +9,7 @@ from bench.flasher.key_helpers import without_blocking
 from bench.flasher.packing import packed
 from bench.flasher.recipe import Memory
 from bench.flasher.services import request_download, transfer_data, transfer_exit
+from bench.flasher.state import Transfer, Tries
 from bench.wire.download_format import PLAIN, DownloadFormat
 
 BLOCK_OVERHEAD_BYTES = 2
@@ -20,6 +21,8 @@ def block_payload_bytes(max_block_length: int, memory: Memory) -> int:
 
     ProtocolViolation when the ECU's block holds no payload at all.
     """
+    # A block that ends within a program unit makes the bootloader keep its rest until the next one comes, and a power
+    # cut then loses bytes that were acknowledged.
     fits = min(max_block_length, memory.block_limit_bytes) - BLOCK_OVERHEAD_BYTES
     if fits < 1:
         raise ProtocolViolation(f"maxNumberOfBlockLength {max_block_length} leaves no room for data")
@@ -39,31 +42,33 @@ async def download(ctx: FlashContext, address: int, data: bytes, form: DownloadF
     except NegativeResponse as refusal:
         raise refusal.explained(download_refused(recipe, address, len(data), form.data_format)) from None
     size = block_payload_bytes(max_block_length, recipe.memory)
-    counter: int | None = None
-    done = 0
-    for offset in range(0, len(stream), size):
-        block = stream[offset : offset + size]
-        counter = transfer.counter_after(counter)
-        await _send_block(ctx, counter, block)
-        reached = len(data) * (offset + len(block)) // len(stream)
-        ctx.acknowledged(len(block), reached - done)
-        done = reached
+    ctx.transfer = Transfer(tries=Tries(recipe.retries.block))
+    while ctx.transfer.sent_bytes < len(stream):
+        begin = ctx.transfer.sent_bytes
+        await _send_block(ctx, stream[begin : begin + size], (len(data), len(stream)))
+    # Only 0x37 tells the ECU that nothing more comes: a unit that the last block did not fill is programmed then.
     await ctx.client.call(transfer_exit())
 
 
-async def _send_block(ctx: FlashContext, counter: int, block: bytes) -> None:
-    """Send one block; without an answer the same counter again (the ECU writes it once), bounded."""
-    retries = ctx.recipe.retries
-    call = transfer_data(counter, block)
-    for tries_left in range(retries.block, -1, -1):
-        try:
-            return await ctx.client.call(call)
-        except TransportError as error:
-            if not tries_left or not error.worth_repeating:
-                raise
-            ctx.tally.count("block_repeat", counter=counter, error=error.name)
-        except NegativeResponse as refusal:
-            if not tries_left or refusal.nrc not in retries.resend_block:
-                raise refusal.explained(block_refused(ctx.recipe, counter, len(block), refusal.nrc)) from None
-            ctx.tally.count("block_resend", counter=counter, nrc=f"0x{refusal.nrc:02X}")
-    raise AssertionError("the last try raises or returns")
+async def _send_block(ctx: FlashContext, block: bytes, ratio: tuple[int, int]) -> None:
+    """Send one block, bounded; without an answer with the same counter again.
+
+    A server that has the block already takes a repeated counter for what it is and writes nothing a second time (ISO
+    14229-1, 0x36): whether the request or the answer was lost need not be known. `ratio` is bytes of the image for
+    bytes of the stream, to count progress.
+    """
+    counter = ctx.recipe.transfer.counter_after(ctx.transfer.counter)
+    try:
+        await ctx.client.call(transfer_data(counter, block))
+    except TransportError as error:
+        ctx.transfer = ctx.transfer.again(error, worth=error.worth_repeating)
+        ctx.tally.count("block_repeat", counter=counter, error=error.name)
+    except NegativeResponse as refusal:
+        explained = refusal.explained(block_refused(ctx.recipe, counter, len(block), refusal.nrc))
+        ctx.transfer = ctx.transfer.again(explained, worth=refusal.nrc in ctx.recipe.retries.resend_block)
+        ctx.tally.count("block_resend", counter=counter, nrc=f"0x{refusal.nrc:02X}")
+    else:
+        image_bytes, stream_bytes = ratio
+        before = image_bytes * ctx.transfer.sent_bytes // stream_bytes
+        ctx.transfer = ctx.transfer.taken(counter, len(block), Tries(ctx.recipe.retries.block))
+        ctx.acknowledged(len(block), image_bytes * ctx.transfer.sent_bytes // stream_bytes - before)

@@ -57,14 +57,14 @@ class EcuIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What an ECU holds of an interrupted job: bytes of the image from its begin, and whether the whole header."""
+class Stored:
+    """What an ECU has of an interrupted job: bytes of the image from its begin, and whether the whole header."""
 
     image_bytes: int = 0
     header: bool = False
 
 
-NOTHING_HELD = Held()
+NOTHING_STORED = Stored()
 
 
 @dataclass(slots=True)
@@ -86,6 +86,9 @@ class Counts:
     extended_by_address: int = 0
     resumed_after_check: int = 0
     resumed_transfer: int = 0
+    image_kept: int = 0
+    reset_refused: int = 0
+    reset_not_made: int = 0
     partial_erase: int = 0
     tester_present_failed: int = 0
     undo_failed: int = 0

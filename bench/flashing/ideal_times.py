@@ -163,6 +163,6 @@ def known_times(path: Path) -> EcuTimes | None:
     """Read the times of a personality file; None when it names none that can be used."""
     raw = read_bytes(path, limit_bytes=MAX_FILE_BYTES, what="personality")
     try:
-        return EcuTimes.model_validate(tomllib.loads(raw.decode("utf-8")))
+        return EcuTimes.model_validate(tomllib.loads(raw.decode("utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError):
         return None

@@ -43,7 +43,7 @@ class FlashTime(OutputModel):
 class FlashBelief(OutputModel):
     """What the ECU is believed to be, and the only safe next step."""
 
-    state: Literal["untouched", "new_software", "other_software", "bootloader", "silent"]
+    state: Literal["untouched", "new_software", "unconfirmed", "other_software", "bootloader", "silent"]
     seen: str
     erased: bool
     next_step: str
@@ -147,9 +147,10 @@ class ReadIdentifier(OutputModel):
 
 
 class ReadEcu(OutputModel):
-    """One ECU's identification; `problem` is empty unless the ECU is silent."""
+    """One ECU's identification; `problem` is empty unless the ECU is silent. `simulated`: by this bench itself."""
 
     ecu: str
+    simulated: bool
     problem: str
     identifiers: tuple[ReadIdentifier, ...]
 

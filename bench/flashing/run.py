@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.assembly.channels import note_pacing, open_buses, stays_here
@@ -20,16 +20,19 @@ from bench.description.ecu_entry import EcuEntry
 from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
 from bench.flasher.access import EcuAccess
-from bench.flasher.errors import FlasherError
+from bench.flasher.belief import Belief, belief_silent, belief_unconfirmed
+from bench.flasher.errors import FlasherError, VersionMismatch
 from bench.flasher.identification import Identification, read_identification
-from bench.flasher.identity import confirm_ecu
+from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.sequence import no_progress
 from bench.flasher.together import FlashOutcome, FlashSession, FlashTarget
 from bench.flasher.values import ProgressCallback
 from bench.flashing.access import ecu_accesses
-from bench.flashing.order import FlashOrder
+from bench.flashing.order import FlashOrder, OrderedEcu
+from bench.flashing.supplies import SimulatedSupplies
 from bench.flashing.time_spent import Pair, TimeSpent, Way, time_spent
 from bench.ports.can import CanBus
+from bench.ports.diagnostics import SupplySwitch
 
 Started = Callable[[Callable[[], None]], None]
 """Called once with what interrupts the job: everything is restored, then the result comes all the same."""
@@ -43,6 +46,19 @@ class FlashedEcu:
     spent: TimeSpent
     confirmed: bool | None
     confirm_problem: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Return whether the ECU runs its new software, confirmed where it asks for that."""
+        return self.outcome.finished and self.outcome.error is None and self.confirmed is not False
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How a confirmation went: what was wrong ("": it stays), and what the ECU was seen to be after that."""
+
+    problem: str = ""
+    belief: Belief | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +77,7 @@ class FlashResult:
     @property
     def good(self) -> bool:
         """Return whether every ECU runs its new, confirmed software."""
-        return not self.interrupted and all(
-            ecu.outcome.finished and ecu.outcome.error is None and ecu.confirmed is not False for ecu in self.ecus
-        )
+        return not self.interrupted and all(ecu.good for ecu in self.ecus)
 
     @property
     def sum_ns(self) -> int:
@@ -104,9 +118,11 @@ def run_flash(
         assert task is not None
         started(lambda: _cancel_soon(task))
         with open_buses(world, order.files) as buses:
-            life = await _ready_bench(world, order.files, buses, seed)
+            life, supplies = await _ready_bench(world, order.files, buses, seed)
             accesses = ecu_accesses(order.files, buses, life)
-            return await flash_order(world, life, order, accesses, progress, parallel=parallel, buses=buses)
+            return await flash_order(
+                world, life, order, accesses, progress, parallel=parallel, buses=buses, supplies=supplies
+            )
 
     return run_on_clock(main, virtual=order.files.bench.clock == "virtual")
 
@@ -117,14 +133,18 @@ def _cancel_soon(task: asyncio.Task[Any]) -> None:
         task.get_loop().call_soon(task.cancel)
 
 
-async def _ready_bench(world: World, files: BenchFiles, buses: Mapping[str, CanBus], seed: int) -> Incarnation:
-    """Power the simulated ECUs, let them boot, plug the tester in."""
+async def _ready_bench(
+    world: World, files: BenchFiles, buses: Mapping[str, CanBus], seed: int
+) -> tuple[Incarnation, dict[str, SupplySwitch]]:
+    """Power the simulated ECUs, let them boot, plug the tester in; returns it, and what switches which ECU's supply."""
+    supplies: dict[str, SupplySwitch] = {}
     if files.simulated:
         vehicle = build_vehicle(world, files, buses, installed_images(files, seed))
         vehicle.power_on()
         limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files) if files.bench.simulates(layout.ecu)]
         await world.clock.sleep_ns(max(limits_ms) * NS_PER_MS)
-    return plug_in_tester(world)
+        supplies = {ecu.id: SimulatedSupplies(vehicle, world.clock) for ecu in files.simulated}
+    return plug_in_tester(world), supplies
 
 
 async def flash_order(
@@ -136,9 +156,10 @@ async def flash_order(
     *,
     parallel: bool,
     buses: Mapping[str, CanBus] | None = None,
+    supplies: Mapping[str, SupplySwitch] | None = None,
 ) -> FlashResult:
     """Flash the order's ECUs, confirm them, seal the run; cancelled, the result says how far it came."""
-    session = FlashSession(_targets(order, accesses), life, world.points, progress, parallel=parallel)
+    session = FlashSession(_targets(order, accesses, supplies or {}), life, world.points, progress, parallel=parallel)
     start_ns, interrupted, confirmed = life.now_ns(), False, {}
     try:
         await session.flash()
@@ -167,40 +188,64 @@ async def flash_order(
     )
 
 
-def _targets(order: FlashOrder, accesses: Mapping[str, EcuAccess]) -> list[FlashTarget]:
+def _targets(
+    order: FlashOrder, accesses: Mapping[str, EcuAccess], supplies: Mapping[str, SupplySwitch]
+) -> list[FlashTarget]:
+    reached = [(ecu.job, accesses[ecu.entry.id]) for ecu in order.ecus]
     return [
-        FlashTarget(ecu.job, access.link, access.functional, access.recipe, tuple(access.elsewhere.values()))
-        for ecu, access in ((ecu, accesses[ecu.entry.id]) for ecu in order.ecus)
+        FlashTarget(
+            job,
+            access.link,
+            access.functional,
+            access.recipe,
+            tuple(access.elsewhere.values()),
+            supplies.get(access.ecu),
+        )
+        for job, access in reached
     ]
 
 
 async def _confirm_all(
     session: FlashSession, order: FlashOrder, accesses: Mapping[str, EcuAccess], life: Incarnation
-) -> dict[str, str]:
-    """Once every ECU runs its new software, tell each that it may stay; returns what went wrong, by ECU."""
+) -> dict[str, Confirmation]:
+    """Once every ECU runs its new software, tell each that it may stay; returns how that went, by ECU."""
     if any(outcome.error is not None for outcome in session.outcomes()):
         return {}
-    problems = {}
-    for ecu in order.ecus:
-        access = accesses[ecu.entry.id]
-        if access.recipe.routines.confirm is None:
-            continue
-        problems[access.ecu] = ""
+    return {
+        ecu.entry.id: await _confirm(accesses[ecu.entry.id], ecu, life)
+        for ecu in order.ecus
+        if accesses[ecu.entry.id].recipe.routines.confirm is not None
+    }
+
+
+async def _confirm(access: EcuAccess, ecu: OrderedEcu, life: Incarnation) -> Confirmation:
+    """Confirm one ECU; when that fails, look what it is now: it may have crashed while it was watched."""
+    version = ecu.image.header.version
+    try:
+        await confirm_ecu(access.ecu, version, access.link, access.recipe, life)
+    except FlasherError as error:
+        gave_up = isinstance(error, VersionMismatch)
         try:
-            await confirm_ecu(access.ecu, ecu.image.header.version, access.link, access.recipe, life)
-        except FlasherError as error:
-            problems[access.ecu] = str(error)
-    return problems
+            now = await read_identity(access.ecu, access.link, access.recipe, life)
+        except FlasherError as silent:
+            return Confirmation(str(error), belief_silent(silent, erased=True))
+        runs_target = (now.software_id, now.version) == (ecu.job.software_id, version)
+        return Confirmation(str(error), belief_unconfirmed(now, runs_target=runs_target, gave_up=gave_up))
+    return Confirmation()
 
 
-def _flashed(world: World, files: BenchFiles, outcome: FlashOutcome, confirmed: Mapping[str, str]) -> FlashedEcu:
-    problem = confirmed.get(outcome.ecu)
+def _flashed(
+    world: World, files: BenchFiles, outcome: FlashOutcome, confirmed: Mapping[str, Confirmation]
+) -> FlashedEcu:
+    confirmation = confirmed.get(outcome.ecu)
     entry = next(ecu for ecu in files.vehicle.ecus if ecu.id == outcome.ecu)
+    if confirmation is not None and confirmation.belief is not None:
+        outcome = replace(outcome, belief=confirmation.belief)
     return FlashedEcu(
         outcome=outcome,
         spent=_spent(world.journal.frames(), files, entry, outcome),
-        confirmed=None if problem is None else not problem,
-        confirm_problem=problem or "",
+        confirmed=None if confirmation is None else not confirmation.problem,
+        confirm_problem="" if confirmation is None else confirmation.problem,
     )
 
 
@@ -230,16 +275,27 @@ def frame_pair(files: BenchFiles, ecu: EcuEntry) -> Pair:
 # Reading --------------------------------------------------------------------------------------------
 
 
-def run_read(files: BenchFiles, *, seed: int = 1) -> tuple[Identification, ...]:
-    """Read the identification of every ECU of the bench's vehicle."""
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """What every ECU said of itself, and the frames of all buses meanwhile."""
 
-    async def main(clock: Clock) -> tuple[Identification, ...]:
+    ecus: tuple[Identification, ...]
+    frames: tuple[FrameRecord, ...]
+
+
+def run_read(files: BenchFiles, *, seed: int = 1, reading: Callable[[str], None] = lambda _ecu: None) -> ReadResult:
+    """Read the identification of every ECU of the bench's vehicle; `reading` is called with each before it is asked."""
+
+    async def main(clock: Clock) -> ReadResult:
         world = World(clock, seed)
         with open_buses(world, files) as buses:
-            life = await _ready_bench(world, files, buses, seed)
+            life, _ = await _ready_bench(world, files, buses, seed)
             links = ecu_accesses(files, buses, life)
-            found = [await read_identification(each.ecu, each.link, each.recipe, life) for each in links.values()]
+            found = []
+            for each in links.values():
+                reading(each.ecu)
+                found.append(await read_identification(each.ecu, each.link, each.recipe, life))
             world.seal()
-            return tuple(found)
+            return ReadResult(tuple(found), world.journal.frames())
 
     return run_on_clock(main, virtual=files.bench.clock == "virtual")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from bench.core.errors import InputError
+from bench.core.extras import install_command
 from bench.images.damaged import Damaged, Unsuited
 from bench.images.flash_session import Checksum, FlashSession
 from bench.images.memory import ADDRESS_SPACE_BYTES, AddressRange
@@ -97,7 +98,7 @@ def _database(trees: list[ElementTree.Element]) -> Database:
         raise InputError(
             "ODX-F and PDX files are read with odxtools, which is not installed",
             found="no module odxtools",
-            hint="pip install 'otabench[odx]'",
+            hint=install_command("odx"),
         ) from None
     database = Database(use_weakrefs=False)
     try:

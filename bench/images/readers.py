@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,6 +135,7 @@ def format_of_suffix(path: Path) -> str | None:
 def _sniffed(raw: bytes) -> str:
     if raw.startswith(MAGIC):
         return "elf"
+    raw = raw.removeprefix(BOM_UTF8)
     if raw.startswith(b"vbf_version"):
         return "vbf"
     if b"<ODX" in raw[:4096] and raw.lstrip().startswith(b"<"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from binascii import Error as NotHexadecimal
 from binascii import unhexlify
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -45,11 +46,12 @@ def read_text(raw: bytes, file_format: str, *, limit_bytes: int, later_wins: boo
 
     An address given twice is refused, unless `later_wins`: then the record further down counts.
     """
-    if not raw.isascii():
-        at = next(n for n, byte in enumerate(raw) if byte > 0x7F)
-        raise Damaged(f"byte 0x{raw[at]:02X} is not text", offset=at)
+    text = raw.removeprefix(BOM_UTF8)  # put there by editors on Windows; no format has it
+    if not text.isascii():
+        at = next(n for n, byte in enumerate(text) if byte > 0x7F)
+        raise Damaged(f"byte 0x{text[at]:02X} is not text", offset=at + len(raw) - len(text))
     reader = _READERS[file_format]()
-    runs = _runs(reader.pieces(_lines(raw)), limit_bytes)
+    runs = _runs(reader.pieces(_lines(text)), limit_bytes)
     return Content(_assembled(runs, later_wins), reader.start_address)
 
 

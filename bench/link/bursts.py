@@ -86,5 +86,5 @@ def _deliver(bus: Bus, sender: SimCanPort, frame: CanFrame, record: RunRecord) -
     for port in bus.ports:
         port.counter.many(record.times)
         if port is not sender:
-            for taker in port.takers.get(identifier(frame), ()):
-                taker.take(frame.data, count, record.payload, end_ns)
+            takers = port.takers.get(identifier(frame), ())
+            port.life.call([taker.take for taker in takers], frame.data, count, record.payload, end_ns)

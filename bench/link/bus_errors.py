@@ -16,13 +16,13 @@ from bench.wire.can_errors import (
     ControllerState,
     Disturbance,
     error_frame_bits,
-    lone_attempts,
+    unacknowledged_attempts,
     unacknowledged_bits,
 )
 from bench.wire.can_fd import ACK_AND_END_BITS, frame_phases
 
 
-class Lone(NamedTuple):
+class Unacknowledged(NamedTuple):
     """A transmitter that nobody acknowledges, and when its first attempt began."""
 
     port: SimCanPort
@@ -42,7 +42,7 @@ class BusErrors:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self.hampered = False
+        self.present = False
         """Whether some controller has errors to its account: then nothing is taken for granted."""
         self._states: dict[SimCanPort, ControllerState] = {}
         self._tails = 0
@@ -51,7 +51,7 @@ class BusErrors:
     def look(self) -> None:
         """Take note of changed counters."""
         ports = self._bus.ports
-        self.hampered = any(port.off or not port.confined.clean for port in ports)
+        self.present = any(port.off or not port.confined.clean for port in ports)
         for port in ports:
             state = port.error_state
             if state is not self._states.get(port, ControllerState.ERROR_ACTIVE):
@@ -74,6 +74,7 @@ class BusErrors:
         nominal, fast = frame_phases(frame) if frame.flags & FD else (frame_bits(frame), 0)
         if not 0 <= trouble.at_bit < nominal + fast:
             raise ValueError(f"the frame has no bit {trouble.at_bit}; it has {nominal + fast}")
+        # an error-passive receiver's flag is recessive and overwrites nothing (ISO 11898-1, from memory)
         if trouble.seen_by is not None and not self._flagged(trouble.seen_by):
             return None
         before = nominal - ACK_AND_END_BITS if fast else nominal
@@ -97,6 +98,8 @@ class BusErrors:
         sender.confined.transmit_failed()
         self._suspend(sender, self._bus.free_at_ns)
         receivers = [port for port in self._bus.ports if port is not sender]
+        # who sends the first flag has seen the error itself and counts 8 more (ISO 11898-1, fault confinement, from
+        # memory: rules a and b); the others only answer its flag
         self.received_badly(receivers, trouble.seen_by or frozenset())
 
     def received_badly(self, receivers: Iterable[SimCanPort], first: frozenset[str] = frozenset()) -> None:
@@ -106,27 +109,27 @@ class BusErrors:
                 port.confined.receive_failed(primary=port.life.part in first)
         self.look()
 
-    def missed(self, ports: Iterable[SimCanPort], deaf: frozenset[str]) -> None:
+    def missed(self, ports: Iterable[SimCanPort], missed_by: frozenset[str]) -> None:
         """Count a frame that error-passive receivers could not read, and could not destroy either."""
-        self.received_badly([port for port in ports if port.life.part in deaf])
+        self.received_badly([port for port in ports if port.life.part in missed_by])
 
     # Frames that nobody acknowledged ----------------------------------------------------------------
 
-    def repeated(self, lone: Lone, frame_ns: int, *, joining: bool) -> int:
+    def repeated(self, sender: Unacknowledged, frame_ns: int, *, joining: bool) -> int:
         """Count the attempts of a lone transmitter up to now and return when its next one begins.
 
         `joining`: another node listens from now on and needs 11 recessive bits before it takes part.
         """
-        bus, confined = self._bus, lone.port.confined
-        waited_ns = max(1, bus.clock.now_ns() - lone.begin_ns + (bus.bits_ns(RECESSIVE_BITS) if joining else 0))
+        bus, confined = self._bus, sender.port.confined
+        waited_ns = max(1, bus.clock.now_ns() - sender.begin_ns + (bus.bits_ns(RECESSIVE_BITS) if joining else 0))
         active_ns, passive_ns = (frame_ns + bus.bits_ns(unacknowledged_bits(passive=p)) for p in (False, True))
-        attempts, taken_ns = lone_attempts(waited_ns, active_ns, passive_ns, confined)
+        attempts, taken_ns = unacknowledged_attempts(waited_ns, active_ns, passive_ns, confined)
         confined.not_acknowledged(attempts)
         bus.busy_ns += taken_ns
-        text = f"{lone.port.life.part} was not acknowledged in {attempts} attempt(s)"
+        text = f"{sender.port.life.part} was not acknowledged in {attempts} attempt(s)"
         bus.world.journal.add(bus.name, "error_frame", text)
         self.look()
-        return lone.begin_ns + taken_ns
+        return sender.begin_ns + taken_ns
 
     # Good frames ------------------------------------------------------------------------------------
 
@@ -140,6 +143,8 @@ class BusErrors:
         self._suspend(sender, end_ns)
 
     def _suspend(self, sender: SimCanPort, end_ns: int) -> None:
+        # suspend transmission: an error-passive sender waits 8 bits after the intermission, so that a node with a
+        # damaged transmitter leaves the bus to the others first (ISO 11898-1, from memory)
         if sender.error_state is ControllerState.ERROR_PASSIVE:
             sender.suspended_until_ns = end_ns + self._bus.bits_ns(SUSPEND_BITS)
 
@@ -157,11 +162,11 @@ class BusErrors:
 
     def _switch_off(self, port: SimCanPort) -> None:
         """The controller leaves the bus; what waited in it is lost, and it begins to count recessive bits."""
+        # TEC over 255: the controller may not send again, not even an acknowledgement, before it has seen 128 times 11
+        # recessive bits (ISO 11898-1, from memory); whoever forgets the pause sees it shout its bus down again at once
         port.off = True
         port.queue.clear()
-        for callback in port.on_off:
-            if port.life.alive:
-                callback()
+        port.life.call(tuple(port.on_off))
         self._count_recessive(port, RECOVERY_SEQUENCES)
 
     def _count_recessive(self, port: SimCanPort, left: int) -> None:

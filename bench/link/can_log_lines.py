@@ -76,13 +76,13 @@ class AscLines(LogLines):
     def __init__(self, path: Path, file: BinaryIO) -> None:
         super().__init__(path, file)
         self.names: dict[int, str] = {}
-        self._held: str | None = None
+        self._put_back: str | None = None
         self._in_header, self._known = True, False
 
     def __next__(self) -> str:
-        if self._held is not None:
-            held, self._held = self._held, None
-            return held
+        if self._put_back is not None:
+            line, self._put_back = self._put_back, None
+            return line
         try:
             text = super().__next__()
         except StopIteration:
@@ -93,7 +93,7 @@ class AscLines(LogLines):
         self._take_names(text)
         if not self._in_header or self._is_header(text.strip()):
             return text
-        self._in_header, self._held = False, text
+        self._in_header, self._put_back = False, text
         return "\n"
 
     def check(self, *, whole: bool) -> None:

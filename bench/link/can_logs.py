@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from bench.core.clock import EPOCH_NS, NS_PER_MS, NS_PER_S, NS_PER_US, utc
-from bench.core.errors import EquipmentError, InputError
+from bench.core.errors import EquipmentError, InputError, unwritable
+from bench.core.extras import install_command
 from bench.core.records import BRS, EXTENDED, FD, REMOTE, FrameRecord
 from bench.link.can_log_blf import checked_blf
 from bench.link.can_log_lines import CHANNEL_NAMES, AscLines, LogLines, damaged, is_classic_line
@@ -63,7 +64,10 @@ def log_format(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         found = path.suffix or "no suffix"
-        raise InputError("the suffix names no format of CAN logs", file=str(path), found=found, allowed=ALLOWED)
+        hint = "give the file one of these suffixes"
+        raise InputError(
+            "the suffix names no format of CAN logs", file=str(path), found=found, allowed=ALLOWED, hint=hint
+        )
     _python_can()
     return suffix
 
@@ -105,7 +109,7 @@ def write_log(
         _compare(path, ordered, _read(part, suffix), log)
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"the CAN log cannot be written: {error.strerror or error}", file=str(path)) from None
+        raise unwritable("the CAN log", str(path), error, hint="name a file in another folder") from None
     finally:
         part.unlink(missing_ok=True)
     return len(ordered)
@@ -180,7 +184,7 @@ def _python_can() -> Any:
     try:
         return importlib.import_module("can")
     except ImportError:
-        hint = "pip install 'otabench[can]'"
+        hint = install_command("can")
         raise InputError("CAN logs need python-can, which is not installed", hint=hint) from None
 
 

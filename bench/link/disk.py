@@ -1,5 +1,10 @@
 """The agent's disk: what was not synced may be lost (D3), and `Storage` written once over it.
 
+POSIX promises of an `fsync` that it made the bytes of that file durable, and of one on the folder that it made the
+names durable. Of what stands in between a disk keeps what it likes, bytes and names each by themselves: a rename may be
+there before the bytes that it should show, and bytes may be there as far as the cache had come. `DiskLoss` lists what
+can be left, so that a run can ask for each of them instead of hoping that a seed draws it.
+
 `Disk` is the little of a file system that crash safety is made of. `SimDisk` loses what was not synced when the
 power goes; `OsDisk` is a folder of this machine. `DiskStorage` gives both the same atomic replace.
 """
@@ -17,6 +22,7 @@ from bench.core.node import Incarnation
 from bench.core.records import StoredFile
 from bench.core.world import World
 from bench.ports.storage import StorageFull
+from bench.wire.disk_loss import LOSES_NAMES, DiskLoss, surviving_bytes
 
 
 class Disk(Protocol):
@@ -76,9 +82,17 @@ class _Inode:
 
     __slots__ = ("cached", "durable")
 
-    def __init__(self) -> None:
-        self.cached = bytearray()
-        self.durable = b""
+    def __init__(self, durable: bytes = b"") -> None:
+        self.cached, self.durable = bytearray(durable), durable
+
+    @property
+    def synced_bytes(self) -> int:
+        """How many bytes from the begin are durable as they are seen: behind an append all that was there before."""
+        return len(self.durable) if self.cached.startswith(self.durable) else 0
+
+    def with_first(self, count: int) -> bytes:
+        """Return the first `count` bytes as they are seen, and what is durable behind them, no longer than the file."""
+        return bytes(self.cached[:count]) + self.durable[count : len(self.cached)]
 
 
 class SimDisk:
@@ -88,6 +102,8 @@ class SimDisk:
         self.world, self.part = world, part
         self.capacity_bytes, self.sync_ns = capacity_bytes, round(sync_ms * NS_PER_MS)
         self.names: dict[str, _Inode] = {}
+        self.loss = DiskLoss.SEEDED
+        """What the next power cut leaves; the one after it is drawn again."""
         self._durable_names: dict[str, _Inode] = {}
 
     def mount(self, life: Incarnation) -> MountedDisk:
@@ -105,21 +121,32 @@ class SimDisk:
         self._durable_names = dict(self.names)
 
     def lose_power(self) -> None:
-        """Forget what was not durable: unsynced bytes are gone or torn, unsynced names are the old or the new ones.
-
-        Which of the two is drawn from the run's seed, as a real disk's cache decides it by chance.
-        """
-        if self.names != self._durable_names and self.world.seeds.draw(self.part, "disk-names", 1)[0] & 1:
-            self._durable_names = dict(self.names)
-        for name in sorted(self._durable_names):
-            inode = self._durable_names[name]
-            if inode.durable != bytes(inode.cached):
-                torn = self.world.seeds.draw(self.part, "disk-torn", 1)[0] / 256
-                count = int(len(inode.cached) * torn)
-                inode.durable = bytes(inode.cached[:count]) + inode.durable[count : len(inode.cached)]
-            inode.cached = bytearray(inode.durable)
-        self.names = dict(self._durable_names)
+        """Forget of what was not durable as much as `loss` says: bytes, and names, which are the old or the new."""
+        left = self.left_by(self.loss)
+        self.names, self.loss = {name: _Inode(data) for name, data in left.items()}, DiskLoss.SEEDED
+        self.sync_names()
         self.world.journal.add(self.part, "disk.crash", " ".join(sorted(self.names)))
+
+    def left_by(self, loss: DiskLoss) -> dict[str, bytes]:
+        """Return the files that a cut at this instant leaves; `seeded` draws them anew at each call."""
+        names = self.names
+        if names != self._durable_names and not self._keeps_names(loss):
+            names = self._durable_names
+        return {name: self._left_of(names[name], loss) for name in sorted(names)}
+
+    def _keeps_names(self, loss: DiskLoss) -> bool:
+        if loss is DiskLoss.SEEDED:
+            return bool(self.world.seeds.draw(self.part, "disk-names", 1)[0] & 1)
+        return loss not in LOSES_NAMES
+
+    def _left_of(self, inode: _Inode, loss: DiskLoss) -> bytes:
+        if inode.durable == inode.cached:
+            return inode.durable
+        if loss is DiskLoss.SEEDED:
+            torn = self.world.seeds.draw(self.part, "disk-torn", 1)[0] / 256
+            return inode.with_first(int(len(inode.cached) * torn))
+        synced = inode.synced_bytes
+        return inode.with_first(synced + surviving_bytes(loss, len(inode.cached) - synced))
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return what lies on the disk now."""

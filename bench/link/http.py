@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
-from bench.core.node import Incarnation
+from bench.core.node import Effect, Incarnation
 from bench.core.records import HttpRecord
 from bench.core.world import World
 from bench.link.wsgi import call_wsgi
@@ -35,20 +35,34 @@ class NetworkModel:
 
 
 class Tamper:
-    """What lies between server and agent and may change a downloaded body; harmless until told otherwise."""
+    """What lies between server and agent: it may change a downloaded body or lose a message; harmless by itself."""
 
     def __init__(self) -> None:
         self._change: BodyChange | None = None
+        self._left: int | None = None
+        self._loss: str | None = None
 
-    def set(self, change: BodyChange) -> None:
-        """Change the body of every package from now on."""
-        self._change = change
+    def lose(self, what: str) -> None:
+        """Lose the `request` or the `answer` of one exchange, the next to cross the network or the one that begins."""
+        self._loss = what
+
+    def take_loss(self) -> str | None:
+        """Return what the exchange that begins now loses; the one after it loses nothing."""
+        loss, self._loss = self._loss, None
+        return loss
+
+    def set(self, change: BodyChange, times: int | None = None) -> None:
+        """Change the bodies of the next `times` packages, or of every one from now on."""
+        self._change, self._left = change, times
 
     def apply(self, request: httpx.Request, response: httpx.Response, body: bytes) -> tuple[httpx.Response, bytes]:
         """Return the response as the attacker lets it through (a changed body is always sent whole)."""
         if self._change is None or not request.url.path.endswith(".zip") or response.status_code != 200:
             return response, body
         changed = self._change(body)
+        if self._left is not None:
+            self._left -= 1
+            self._change = self._change if self._left else None
         headers = {**dict(response.headers), "content-length": str(len(changed))}
         return httpx.Response(200, headers=headers), changed
 
@@ -70,20 +84,22 @@ class Network(httpx.AsyncBaseTransport):
         tamper: Tamper,
     ) -> None:
         self._world, self._life, self._inner, self._model, self._tamper = world, life, inner, model, tamper
-        self._counter = world.points.counter(life.part, "http")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry one exchange; the body then streams at the modelled rate."""
-        self._life.check()
-        n = self._counter.begin()
-        self._life.check()
+        effect = self._life.effect("http")
         sent = await request.aread()
         await self._pass_time(len(sent))
+        lost = self._tamper.take_loss()
+        if lost == "request":  # the server never learns of it
+            self._lose(lost, request)
         if self._tamper.active and "range" in request.headers:
             del request.headers["range"]
         response = await self._inner.handle_async_request(request)
         body = await _read_limited(response)
         self._life.check()
+        if lost == "answer":  # the server has done its part, and the agent cannot tell that from a lost request
+            self._lose(lost, request)
         response, body = self._tamper.apply(request, response, body)
         self._world.http(
             HttpRecord(
@@ -92,8 +108,14 @@ class Network(httpx.AsyncBaseTransport):
         )
         await self._pass_time(0)
         headers = [(k, v) for k, v in response.headers.items() if k not in ("transfer-encoding", "content-encoding")]
-        stream = _PacedBody(self._life, body, self._model, lambda: self._counter.end(n))
+        stream = _PacedBody(self._life, body, self._model, effect)
         return httpx.Response(response.status_code, headers=headers, stream=stream)
+
+    def _lose(self, what: str, request: httpx.Request) -> NoReturn:
+        """Break the connection off, as TCP tells it when nothing comes back."""
+        self._life.check()
+        self._world.journal.add(self._life.part, "http.lost", f"{what} of {request.method} {request.url}")
+        raise httpx.ReadError(f"the {what} was lost")
 
     async def _pass_time(self, size_bytes: int) -> None:
         if self._model is not None:
@@ -116,8 +138,8 @@ async def _read_limited(response: httpx.Response) -> bytes:
 class _PacedBody(httpx.AsyncByteStream):
     """A body that arrives in pieces, each after its time."""
 
-    def __init__(self, life: Incarnation, body: bytes, model: NetworkModel | None, end: Callable[[], None]) -> None:
-        self._life, self._body, self._model, self._end = life, body, model, end
+    def __init__(self, life: Incarnation, body: bytes, model: NetworkModel | None, exchange: Effect) -> None:
+        self._life, self._body, self._model, self._exchange = life, body, model, exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self._body), CHUNK_BYTES):
@@ -126,8 +148,7 @@ class _PacedBody(httpx.AsyncByteStream):
                 await self._life.sleep_ns(len(chunk) * NS_PER_S // self._model.rate_bytes_s)
             self._life.check()
             yield chunk
-        self._end()
-        self._life.check()
+        self._exchange.end()
 
 
 class InlineServer(httpx.AsyncBaseTransport):

@@ -132,8 +132,7 @@ class KernelIsoTpLink:
         except OSError as error:
             self._answers.broke_off(RECEIVE_NAMES.get(error.errno or 0, IsoTpError.ERROR), f"while receiving: {error}")
         else:
-            if self.life.alive:
-                self._answers.message(payload)
+            self.life.call((self._answers.message,), payload)
 
 
 def _claim(pair: tuple[str, int, int, int | None]) -> None:

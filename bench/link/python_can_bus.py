@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 
 from bench.core.clock import NS_PER_MS
 from bench.core.errors import EquipmentError, InputError
-from bench.core.loop import PowerLost
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import EXTENDED, FrameRecord
@@ -104,7 +103,7 @@ class PythonCanBus:
                 close()
         self._to_close = [each for each in self._to_close if each[0].alive]
         self._ports = [port for port in self._ports if port.life.alive]
-        port = PythonCanPort(self, life, self._world.points.counter(life.part, "frame"))
+        port = PythonCanPort(self, life, life.counter("frame"))
         self._ports.append(port)
         return port
 
@@ -206,13 +205,13 @@ class PythonCanBus:
         port, frame, sent = self._pending.pop(event.token)
         self._record(frame, event.t_ns, port.life.part)
         if port.life.alive:
-            _handle(port, () if sent is None else (sent,), event.t_ns)
+            port.life.handle(port.counter, () if sent is None else (sent,), event.t_ns)
         self._deliver(frame, event.t_ns, port)
 
     def _deliver(self, frame: CanFrame, t_ns: int, sender: PythonCanPort | None) -> None:
         for port in self._ports:
             if port is not sender and port.life.alive:
-                _handle(port, port.wants(frame), frame, t_ns)
+                port.life.handle(port.counter, port.wants(frame), frame, t_ns)
 
     def _record(self, frame: CanFrame, t_ns: int, sender: str) -> None:
         self._world.journal.frame(FrameRecord(t_ns, self.name, sender, frame.can_id, frame.flags, frame.data))
@@ -221,19 +220,7 @@ class PythonCanBus:
         self._world.journal.add(self.name, event.kind, event.text)
         self.lost += event.kind == "unreadable"
         if event.bus_off or event.fatal:
-            for callback in [each for port in self._ports if port.life.alive for each in port.bus_off]:
-                callback()
+            for port in tuple(self._ports):
+                port.life.call(tuple(port.bus_off))
         if event.fatal:
             self._world.crashed(self.name, EquipmentError(f"the CAN adapter of {self.name} is gone: {event.text}"))
-
-
-def _handle(port: PythonCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
-    """Let a node handle a frame that it sent or received: a numbered fault point of that node."""
-    n = port.counter.begin()
-    try:
-        for callback in callbacks:
-            if port.life.alive:
-                callback(*event)
-    except PowerLost:
-        return
-    port.counter.end(n)

@@ -12,12 +12,12 @@ from functools import partial
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_S, Timer
-from bench.core.loop import PowerLost
+from bench.core.frame_run import made_frame
 from bench.core.node import Incarnation
-from bench.core.records import FD, FrameRecord
+from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.link.bursts import burst
-from bench.link.bus_errors import BusErrors, Lone
+from bench.link.bus_errors import BusErrors, Unacknowledged
 from bench.link.sim_port import SimCanPort, Waiting
 from bench.wire.can import CanFrame, frame_bits, identifier
 from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, Disturbance
@@ -76,7 +76,7 @@ class SimCanBus:
         self._audiences: dict[int, list[_Listener]] = {}
         self._epoch = 0
         self._newest_ns = 0
-        self._lone: Lone | None = None
+        self._unacknowledged: Unacknowledged | None = None
         self._flight: _Flight | None = None
         self._active = False
 
@@ -84,7 +84,7 @@ class SimCanBus:
 
     def attach(self, life: Incarnation) -> SimCanPort:
         """Return a port of this life, which hears frames that begin from now on, until the life ends."""
-        counter = self.world.points.counter(life.part, "frame")
+        counter = life.counter("frame")
         port = SimCanPort(self, life, counter, self.clock.now_ns())
         self.ports.append(port)
         counter.follow(self._passed_ns, self.filters_changed)
@@ -100,13 +100,13 @@ class SimCanBus:
 
     def joined(self, port: SimCanPort) -> None:
         """A node takes part that did not before: a lone transmitter is heard from its next attempt on."""
-        if self._lone is not None and self._lone.port is not port:
-            self._end_lone(joining=True)
+        if self._unacknowledged is not None and self._unacknowledged.port is not port:
+            self._end_unacknowledged(joining=True)
         self.wake()
 
     def listening(self) -> list[SimCanPort]:
         """Return the ports that send and acknowledge: not those in bus-off."""
-        return [port for port in self.ports if not port.off] if self.errors.hampered else self.ports
+        return [port for port in self.ports if not port.off] if self.errors.present else self.ports
 
     def _left(self, port: SimCanPort) -> None:
         """A node lost its power: a frame that it was sending breaks off, unless its last dominant bit is over."""
@@ -114,12 +114,13 @@ class SimCanBus:
         port.counter.unfollow()
         self.filters_changed()
         self.errors.look()
-        if self._lone is not None and self._lone.port is port:
-            self._lone = None
+        if self._unacknowledged is not None and self._unacknowledged.port is port:
+            self._unacknowledged = None
             self._broken_off(port)
         flight = self._flight
         if flight is None or flight.port is not port:
             return
+        # after the ACK slot only recessive bits are left: receivers have the frame whoever goes on driving them
         if self.clock.now_ns() < flight.end_ns - self.bits_ns(BEHIND_ACK_BITS):
             flight.timer.cancel()
             self._flight = None
@@ -146,7 +147,7 @@ class SimCanBus:
         while (winner := self._arbitrate()) is not None:
             entry = winner.queue.popleft()
             begin_ns = self._begin_ns()
-            if entry[3] is not None and self.bursts and not self.errors.hampered and self.disturb is None:
+            if entry[3] is not None and self.bursts and not self.errors.present and self.disturb is None:
                 entry, begin_ns = burst(self, winner, entry, begin_ns)
             if not self._carry(winner, entry, begin_ns):
                 return
@@ -171,8 +172,8 @@ class SimCanBus:
         """Send a frame of which a bit is destroyed."""
         error_ns = self.errors.error_end_ns(entry[0], begin_ns, trouble)
         if error_ns is None:  # only error-passive receivers saw it: the frame goes on, past them
-            end_ns, deaf = begin_ns + self.frame_ns(entry[0]), trouble.seen_by or frozenset()
-            timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns, deaf)
+            end_ns, missed_by = begin_ns + self.frame_ns(entry[0]), trouble.seen_by or frozenset()
+            timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns, missed_by)
         else:
             end_ns = error_ns
             timer = self.clock.call_at_ns(end_ns, self._failed, winner, entry, begin_ns, end_ns, trouble)
@@ -184,13 +185,14 @@ class SimCanBus:
         self._flight = None
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
+        # automatic retransmission (ISO 11898-1): the frame takes part in the next arbitration, and may lose it
         winner.queue.appendleft(entry)
         self.errors.destroyed(winner, trouble)
         self._run()
 
     def frame_ns(self, frame: CanFrame) -> int:
         """Return how long a frame occupies this bus."""
-        if frame.flags & FD:
+        if frame[2] & FD:
             return frame_time_ns(frame, self.bitrate_bit_s, self.data_bitrate_bit_s)
         return frame_bits(frame) * NS_PER_S // self.bitrate_bit_s
 
@@ -201,17 +203,19 @@ class SimCanBus:
     def _begin_ns(self) -> int:
         now_ns = self.clock.now_ns()
         if self.clock.virtual:
-            return max(self.free_at_ns, now_ns)
+            return now_ns if now_ns > self.free_at_ns else self.free_at_ns
         # in real time the bus may lag behind the clock by late timers; it catches up unless it was idle
         return self.free_at_ns if now_ns - self.free_at_ns < CATCH_UP_NS else now_ns
 
     def _arbitrate(self) -> SimCanPort | None:
         """Return who sends next; nobody while no other node is there to acknowledge."""
         ports = self.ports
-        if self.errors.hampered:
+        if self.errors.present:
             ports = self.errors.may_send(max(self.free_at_ns, self.clock.now_ns()))
+        # without another node nothing drives the ACK slot: an acknowledgement error, for ever repeated, and an
+        # error-passive transmitter's counter stops there (ISO 11898-1, from memory: exception 1 of rule c)
         if len(ports) < 2 and len(self.listening()) < 2:
-            self._begin_lone()
+            self._begin_unacknowledged()
             return None
         winner, best = None, -1
         for port in ports:
@@ -223,45 +227,45 @@ class SimCanBus:
 
     # Nobody listens ---------------------------------------------------------------------------------
 
-    def _begin_lone(self) -> None:
+    def _begin_unacknowledged(self) -> None:
         """A lone transmitter repeats its frame for ever; the attempts are counted when something ends that."""
         waiting = [port for port in self.listening() if port.queue]
-        if waiting and self._lone is None:
-            self._lone = Lone(waiting[0], self._begin_ns())
+        if waiting and self._unacknowledged is None:
+            self._unacknowledged = Unacknowledged(waiting[0], self._begin_ns())
 
     def before_cancel(self, port: SimCanPort) -> None:
         """Frames of this port are about to be dropped: an attempt under way is ended first."""
-        if self._lone is not None and self._lone.port is port:
-            self._end_lone(joining=False)
+        if self._unacknowledged is not None and self._unacknowledged.port is port:
+            self._end_unacknowledged(joining=False)
             self.wake()
 
-    def _end_lone(self, *, joining: bool) -> None:
-        lone, self._lone = self._lone, None
-        if lone is None or not lone.port.queue:
+    def _end_unacknowledged(self, *, joining: bool) -> None:
+        sender, self._unacknowledged = self._unacknowledged, None
+        if sender is None or not sender.port.queue:
             return
-        frame = lone.port.queue[0][0]
-        self.free_at_ns = self.errors.repeated(lone, self.frame_ns(frame), joining=joining)
+        frame = sender.port.queue[0][0]
+        self.free_at_ns = self.errors.repeated(sender, self.frame_ns(frame), joining=joining)
 
     # A frame's end ----------------------------------------------------------------------------------
 
     def _end_later(
-        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, deaf: frozenset[str] = frozenset()
+        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
     ) -> None:
         self._flight = None
-        self._end(winner, entry, begin_ns, end_ns, deaf)
+        self._end(winner, entry, begin_ns, end_ns, missed_by)
         self._run()
 
     def _end(
-        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, deaf: frozenset[str] = frozenset()
+        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
     ) -> None:
         """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
-        undisturbed = begin_ns >= self._newest_ns and not self.errors.hampered and len(self.ports) > 1
+        undisturbed = begin_ns >= self._newest_ns and not self.errors.present and len(self.ports) > 1
         if undisturbed:
             self._end_well(winner, entry, begin_ns, end_ns)
             return
-        receivers = self._receivers(winner, begin_ns, deaf)
+        receivers = self._receivers(winner, begin_ns, missed_by)
         if not receivers:
-            self.free_at_ns = self.errors.repeated(Lone(winner, begin_ns), end_ns - begin_ns, joining=False)
+            self.free_at_ns = self.errors.repeated(Unacknowledged(winner, begin_ns), end_ns - begin_ns, joining=False)
             winner.queue.appendleft(entry)
             return
         self.free_at_ns = end_ns
@@ -270,12 +274,12 @@ class SimCanBus:
         self.world.journal.frame(
             FrameRecord(end_ns, self.name, winner.life.part, frame.can_id, frame.flags, frame.data)
         )
-        if self.errors.hampered:
+        if self.errors.present:
             self.errors.succeeded(winner, receivers, end_ns)
-        self._tell(winner, () if sent is None else (sent,), end_ns)
+        self._notify(winner, () if sent is None else (sent,), end_ns)
         for port in receivers:
             if port.life.alive:
-                _handle(port, port.wanting(identifier(frame)), frame, end_ns)
+                port.life.handle(port.counter, port.wanting(identifier(frame)), frame, end_ns)
 
     def _end_well(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int) -> None:
         """The same for a frame that everybody received: only who wants it is told, and who counts each one.
@@ -285,17 +289,22 @@ class SimCanBus:
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
         frame, _, sent, _ = entry
-        name = winner.life.part
-        self.world.journal.frame(FrameRecord(end_ns, self.name, name, frame.can_id, frame.flags, frame.data))
+        can_id, data, flags = frame
+        self.world.journal.frame(made_frame((end_ns, self.name, winner.life.part, can_id, flags, data)))
         self._passed_ns.append(self.clock.now_ns())
-        audience = self._audience(identifier(frame))
+        audience = self._audience(can_id | (flags & EXTENDED) << 31)
         if not winner.counter.follows(self._passed_ns):
-            self._tell(winner, () if sent is None else (sent,), end_ns)
+            self._notify(winner, () if sent is None else (sent,), end_ns)
         elif sent is not None:
-            _call(winner, (sent,), end_ns)
+            winner.life.call((sent,), end_ns)
         for port, callbacks, counted in audience:
-            if port is not winner and port.life.alive:
-                (_call if counted else _handle)(port, callbacks, frame, end_ns)
+            life = port.life
+            if port is winner or not life.alive:
+                continue
+            if counted:
+                life.call(callbacks, frame, end_ns)
+            else:
+                life.handle(port.counter, callbacks, frame, end_ns)
 
     def _audience(self, name: int) -> list[_Listener]:
         """Return who is told of a frame with this identifier: who wants it, and who counts each one as it comes."""
@@ -307,38 +316,15 @@ class SimCanBus:
             known = self._audiences[name] = [each for each in listeners if each[1] or not each[2]]
         return known
 
-    def _receivers(self, winner: SimCanPort, begin_ns: int, deaf: frozenset[str]) -> list[SimCanPort]:
+    def _receivers(self, winner: SimCanPort, begin_ns: int, missed_by: frozenset[str]) -> list[SimCanPort]:
         """Return who received a frame that began then: not who joined later, is in bus-off, or could not read it."""
-        if begin_ns >= self._newest_ns and not self.errors.hampered:
+        if begin_ns >= self._newest_ns and not self.errors.present:
             return [port for port in self.ports if port is not winner]
-        if deaf:
-            self.errors.missed(self.ports, deaf)
+        if missed_by:
+            self.errors.missed(self.ports, missed_by)
         present = (port for port in self.ports if port.since_ns <= begin_ns and not port.off)
-        return [port for port in present if port is not winner and port.life.part not in deaf]
+        return [port for port in present if port is not winner and port.life.part not in missed_by]
 
-    def _tell(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
+    def _notify(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
         if winner.life.alive:  # else it lost power while only recessive bits were left
-            _handle(winner, sent, end_ns)
-
-
-def _call(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
-    """Let a node handle a frame that is counted already."""
-    try:
-        for callback in callbacks:
-            if port.life.alive:
-                callback(*event)
-    except PowerLost:
-        return
-
-
-def _handle(port: SimCanPort, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
-    """Let a node handle a frame that it sent or received: a numbered fault point of that node."""
-    counter, life = port.counter, port.life
-    n = counter.begin()
-    try:
-        for callback in callbacks:
-            if life.alive:
-                callback(*event)
-    except PowerLost:
-        return
-    counter.end(n)
+            winner.life.handle(winner.counter, sent, end_ns)

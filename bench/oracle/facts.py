@@ -24,6 +24,8 @@ class Source(StrEnum):
     READINGS = "readings"
     CONDITIONS = "conditions"
     AGENT_FILES = "agent_files"
+    VOLTAGES = "voltages"
+    SERVER_VIEW = "server_view"
 
 
 Coverage = Mapping[Source, Watched[object]]

@@ -12,7 +12,7 @@ EVIDENCE_LIMIT = 24
 """A verdict shows that many observations; a last line tells how many more there were."""
 SENTENCE_LIMIT = 160
 """A longer sentence is cut: names and versions come from outside and may be of any length."""
-_WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_OBSERVED, Verdict.PASS)
+_WORST_FIRST = (Verdict.FAIL, Verdict.EQUIPMENT_ERROR, Verdict.INCONCLUSIVE, Verdict.NOT_OBSERVED, Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Finding:
     sentence: str
     evidence: tuple[Evidence, ...]
     blame: str | None = None
+    beside: bool = False
+    """Whether this is a part that stands beside the invariant's core: not observed, it is named with the verdict."""
 
 
 def passed(sentence: str, *evidence: Evidence) -> Finding:
@@ -40,16 +42,33 @@ def undecided(sentence: str, *evidence: Evidence, blame: str | None = None) -> F
     return Finding(Verdict.INCONCLUSIVE, sentence, evidence, blame)
 
 
+def equipment(sentence: str, *evidence: Evidence) -> Finding:
+    """Return a finding that the bench itself did not do what the look needs."""
+    return Finding(Verdict.EQUIPMENT_ERROR, sentence, evidence, "bench")
+
+
 def unseen(sentence: str, *evidence: Evidence) -> Finding:
     """Return a finding that this bench cannot observe what is asked."""
     return Finding(Verdict.NOT_OBSERVED, sentence, evidence)
 
 
+def hidden(sentence: str, *evidence: Evidence) -> Finding:
+    """Return a finding that this bench cannot observe a part without which the rest still says something.
+
+    A real ECU shows nobody when its flash is programmed: the invariant is judged by what is seen, and its sentence says
+    what was not.
+    """
+    return Finding(Verdict.NOT_OBSERVED, sentence, evidence, beside=True)
+
+
 def conclude(invariant: Invariant, findings: Sequence[Finding], when_passed: str) -> InvariantVerdict:
     """Return the worst verdict with its findings' evidence; `when_passed` is the sentence of a pass.
 
-    A failure outweighs an undecided part, that one an unseen part, and only all parts together pass.
+    A failure outweighs an error of the bench itself, that an undecided part, that one an unseen part, and only all
+    parts together pass. Parts that stand beside are named in the sentence of a pass; alone they are no pass.
     """
+    beside = [finding for finding in findings if finding.beside]
+    findings = [finding for finding in findings if not finding.beside] or beside
     if not findings:
         return _verdict(
             invariant, [unseen("the record holds nothing that could be judged", bench("the record is empty"))]
@@ -57,7 +76,9 @@ def conclude(invariant: Invariant, findings: Sequence[Finding], when_passed: str
     worst = next(v for v in _WORST_FIRST if any(finding.verdict is v for finding in findings))
     telling = [finding for finding in findings if finding.verdict is worst]
     if worst is Verdict.PASS:
-        telling.insert(0, passed(when_passed))
+        if beside:
+            when_passed = f"{when_passed}; not observed: {'; '.join(part.sentence for part in beside)}"
+        telling.insert(0, passed(when_passed, *(item for part in beside for item in part.evidence)))
     return _verdict(invariant, telling)
 
 

@@ -12,32 +12,42 @@ from bench.oracle.findings import conclude
 from bench.oracle.fold import Rule
 from bench.oracle.invariants.authentic import GenuineExecutions
 from bench.oracle.invariants.authentic_bus import GenuineData
+from bench.oracle.invariants.authentic_mark import MarkedOnceChecked
+from bench.oracle.invariants.authentic_seeds import SeedsDiffer
 from bench.oracle.invariants.bootable import AnswersAfterwards, RunsWhatItMay
+from bench.oracle.invariants.bootable_between import ApplicationAtEveryBoot
 from bench.oracle.invariants.bootable_starts import StartsInTime
 from bench.oracle.invariants.live import ReachesItsEnd
 from bench.oracle.invariants.silent import NothingTouchedTooEarly, when_silent
 from bench.oracle.invariants.silent_car import CarIsAsDemanded, NotStartedWhileInhibited
+from bench.oracle.invariants.silent_voltage import VoltageWasEnough
 from bench.oracle.invariants.tidy import DiskIsFreed, NoDowngrade, SessionsFellBack
 from bench.oracle.invariants.tidy_bus import Restored, StartIsAllowed
 from bench.oracle.invariants.tidy_once import ErasedOnce, FlashedOnce
+from bench.oracle.invariants.tidy_server import MessagesAreAccepted, PollsAsAgreed, SessionsEnd
+from bench.oracle.invariants.tidy_tester import TesterPresentEnds
 from bench.oracle.invariants.truthful import BelievesWhatIsRead, NoSuccessTooEarly, ReadsWhatItRuns
 from bench.oracle.invariants.truthful_confirmed import ConfirmedWhatItClaims
 from bench.oracle.invariants.truthful_orders import OrdersEndOnce
+from bench.oracle.invariants.truthful_results import RegistrationEnds, ReportsItsOwnEcus
+from bench.oracle.invariants.truthful_view import BelievesItsOwnLog
 from bench.oracle.invariants.whole import RunningImage
 from bench.oracle.result import Invariant, InvariantVerdict, RunVerdict, Verdict
 from bench.oracle.situation import Situation
 from bench.oracle.stream import Ended, Event, RawEvent, events
 
 RULES: Mapping[Invariant, tuple[type[Rule], ...]] = {
-    Invariant.BOOTABLE: (AnswersAfterwards, StartsInTime, RunsWhatItMay),
-    Invariant.AUTHENTIC: (GenuineExecutions, GenuineData),
+    Invariant.BOOTABLE: (AnswersAfterwards, StartsInTime, RunsWhatItMay, ApplicationAtEveryBoot),
+    Invariant.AUTHENTIC: (GenuineExecutions, GenuineData, MarkedOnceChecked, SeedsDiffer),
     Invariant.WHOLE: (RunningImage, ExecutedFlash),
     Invariant.TRUTHFUL: (
         ReadsWhatItRuns, BelievesWhatIsRead, NoSuccessTooEarly, OrdersEndOnce, ConfirmedWhatItClaims,
+        ReportsItsOwnEcus, RegistrationEnds, BelievesItsOwnLog,
     ),
     Invariant.LIVE: (ReachesItsEnd,),
-    Invariant.TIDY: (Restored, FlashedOnce, ErasedOnce, StartIsAllowed, SessionsFellBack, NoDowngrade, DiskIsFreed),
-    Invariant.SILENT: (NothingTouchedTooEarly, CarIsAsDemanded, NotStartedWhileInhibited),
+    Invariant.TIDY: (Restored, FlashedOnce, ErasedOnce, StartIsAllowed, SessionsFellBack, NoDowngrade, DiskIsFreed,
+        TesterPresentEnds, MessagesAreAccepted, SessionsEnd, PollsAsAgreed),
+    Invariant.SILENT: (NothingTouchedTooEarly, CarIsAsDemanded, NotStartedWhileInhibited, VoltageWasEnough),
 }  # fmt: skip
 """In the order of docs/contracts.md. A new rule stands here and in a file of its own; nothing else changes."""
 

@@ -14,6 +14,7 @@ from bench.core.records import (
     DidReading,
     ExecutionRecord,
     HttpRecord,
+    Lateness,
     PowerRecord,
     ServerEvent,
 )
@@ -68,6 +69,8 @@ class Situation:
     """Whenever any part lost its supply."""
     ended_t_ns: int = 0
     coverage: Coverage = field(default_factory=dict)
+    lateness: Lateness | None = None
+    """How late the bench itself was in real time; known once the run is over."""
 
     @classmethod
     def of(cls, facts: Facts) -> Situation:
@@ -93,7 +96,7 @@ class Situation:
             case FaultOver():
                 self._take_over(event)
             case Ended():
-                self.ended_t_ns, self.coverage = event.t_ns, event.coverage
+                self.ended_t_ns, self.coverage, self.lateness = event.t_ns, event.coverage, event.lateness
 
     def _take_condition(self, event: ConditionRecord) -> None:
         if event.accepted:

@@ -16,10 +16,13 @@ from bench.core.records import (
     FlashOperation,
     FrameRecord,
     HttpRecord,
+    Lateness,
     PowerRecord,
     RunRecord,
     ServerEvent,
+    ServerViewRecord,
     StoredFile,
+    VoltageRecord,
 )
 from bench.oracle.facts import Coverage, coverage_of
 
@@ -70,15 +73,18 @@ class AgentDisk:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is over; how every source was watched."""
+    """The run is over; how every source was watched, and how late the bench itself was."""
 
     t_ns: int
     coverage: Coverage
+    lateness: Lateness | None = None
 
 
 RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
-    FaultStruck, FaultOver, PowerRecord, ExecutionEnded, BootRecord, ExecutionRecord, BootloaderRun, FlashOperation,
-    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, FlashDump, AgentDisk, Ended,
+    FaultStruck, FaultOver, PowerRecord, VoltageRecord,
+    ExecutionEnded, BootRecord, ExecutionRecord, BootloaderRun, FlashOperation,
+    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, FlashDump, AgentDisk, ServerViewRecord,
+    Ended,
 ]  # fmt: skip
 """What a bench observes; `bench/oracle/bus.py` adds what the frames mean."""
 
@@ -97,6 +103,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         _struck(record.faults),
         _over(record.faults),
         record.power.items,
+        record.voltages.items,
         [ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns) for r in runs if r.ended_t_ns is not None],
         record.boots.items,
         record.executions.items,
@@ -112,10 +119,11 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
     entries.sort()  # never compares events: instant, rank and number are unique together
     for *_, event in entries:
         yield event
+    yield from record.server_view.items
     yield from record.flash.items
     if record.agent_files.watched:
         yield AgentDisk(record.ended_t_ns, record.agent_files.items)
-    yield Ended(record.ended_t_ns, coverage_of(record))
+    yield Ended(record.ended_t_ns, coverage_of(record), record.lateness)
 
 
 def _ranked(rank: int, source: Iterable[Any]) -> Iterator[tuple[int, int, int, Any]]:

@@ -35,6 +35,13 @@ class DiagLink(Protocol):
         """Drop messages received so far (late answers); returns how many."""
 
 
+class SupplySwitch(Protocol):
+    """What a bench can do with the supply of an ECU under its tester."""
+
+    async def power_cycle(self, ecu: str, off_ms: int) -> None:
+        """Switch the ECU's supply off, and on again after `off_ms`; returns when it is on. EquipmentError."""
+
+
 class FunctionalLink(Protocol):
     """Functional addressing: one message to every ECU of a bus."""
 

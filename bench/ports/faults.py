@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from bench.core.car import CarValue
 from bench.core.offers import Port
 from bench.core.waveform import Waveform
+from bench.wire.disk_loss import DiskLoss
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
 
@@ -33,6 +34,13 @@ class TornCells(Protocol):
 
         A part without power keeps what was said for the cut that took it.
         """
+
+
+class UnsyncedData(Protocol):
+    """What a computer's disk has not made durable when its power is cut."""
+
+    def lose_as(self, loss: DiskLoss) -> str:
+        """Say what the next cut leaves of it; returns what of that this bench cannot do, "" when it does all."""
 
 
 class SupplyLine(Protocol):
@@ -62,8 +70,15 @@ class CarControl(Protocol):
 class PackagePath(Protocol):
     """The way of packages to the vehicle."""
 
-    def set(self, change: Callable[[bytes], bytes]) -> None:
-        """Change every package on it from now on."""
+    def set(self, change: Callable[[bytes], bytes], times: int | None = None) -> None:
+        """Change the next `times` packages on it, or every one from now on."""
+
+
+class Messages(Protocol):
+    """The messages between agent and server."""
+
+    def lose(self, what: str) -> None:
+        """Lose the `request` or the `answer` of the exchange that begins now, or next."""
 
 
 class EcuRules(Protocol):
@@ -87,10 +102,12 @@ SignForHardware = Callable[[bytes, str, str], bytes]
 
 POWER: Final = Port[PowerSwitch]("power")
 TORN_CELLS: Final = Port[TornCells]("torn cells")
+UNSYNCED_DATA: Final = Port[UnsyncedData]("unsynced data")
 SUPPLY: Final = Port[SupplyLine]("supply")
 STORED_BITS: Final = Port[StoredBits]("stored bits")
 ECU_RULES: Final = Port[EcuRules]("rules of ISO 14229")
 ISO_TP_RULES: Final = Port[IsoTpRules]("rules of ISO 15765-2")
+MESSAGES: Final = Port[Messages]("messages to the server")
 PACKAGE_PATH: Final = Port[PackagePath]("packages on their way")
 CAR: Final = Port[CarControl]("car", of_bench=True)
 WAVEFORM_OF: Final = Port[WaveformOf]("supply profiles", of_bench=True)

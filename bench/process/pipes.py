@@ -6,13 +6,20 @@ import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 GONE = (errno.EPIPE, errno.ESHUTDOWN)
 
 
 class _Lasting(io.FileIO):
-    """A file descriptor that goes on into nothing once nobody reads it any more."""
+    """A file descriptor that goes on into nothing once nobody reads it any more, or once it cannot be written.
+
+    A full disk behind `> result.json` must not strike in the middle of a table: files are still to be written, and
+    the first failure is told at the end (`flushed`).
+    """
+
+    failure: OSError | None = None
 
     def write(self, data: Any, /) -> int:
         """Write as any file does; what nobody can read any more counts as written."""
@@ -20,7 +27,7 @@ class _Lasting(io.FileIO):
             return super().write(data)
         except OSError as error:
             if error.errno not in GONE:
-                raise
+                self.failure = self.failure or error
         _lead_nowhere(self.fileno())
         return memoryview(data).nbytes
 
@@ -57,11 +64,26 @@ def flushed() -> bool:
     """Flush standard output and error; whether all of it arrived (a disk may be full). Says so when not."""
     arrived = True
     for stream in (sys.stderr, sys.stdout):
+        failure = None
         try:
             if stream is not None:
                 stream.flush()
+                failure = _failure_of(stream)
         except OSError as error:
             _lead_nowhere(stream.fileno())
-            os.write(2, f"error: the result could not be written: {error.strerror}\n".encode())
+            failure = error
+        if failure is not None:
+            _say(f"error: the result could not be written: {failure.strerror}\n  next    make room where it goes\n")
             arrived = False
     return arrived
+
+
+def _failure_of(stream: TextIO) -> OSError | None:
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw.failure if isinstance(raw, _Lasting) else None
+
+
+def _say(text: str) -> None:
+    """Write on standard error, where that is possible: it may be what failed."""
+    with suppress(OSError):
+        os.write(2, text.encode())

@@ -20,9 +20,13 @@ from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.ports.can import CanBus
-from bench.ports.faults import PACKAGE_PATH, POWER
+from bench.ports.faults import MESSAGES, PACKAGE_PATH, POWER, UNSYNCED_DATA
+from bench.wire.disk_loss import DiskLoss
 
 HTTP_TIMEOUT_S = 30.0
+REAL_DISK_LIMITS = (
+    "the agent's disk is a folder of this machine, whose power was not cut: it lost nothing that was not synced"
+)
 
 
 class AgentNode:
@@ -48,7 +52,9 @@ class AgentNode:
         self.node = Node(world, "agent", self._boot)
         self._cuts = 0
         world.offers.offer(POWER, self, "agent")
+        world.offers.offer(UNSYNCED_DATA, self, "agent")
         world.offers.offer(PACKAGE_PATH, self.tamper, "agent")
+        world.offers.offer(MESSAGES, self.tamper, "agent")
 
     def cut(self, cause: str) -> None:
         """Take the power away: the disk keeps what was synced. Cuts may overlap (`bench.ports.faults.PowerSwitch`)."""
@@ -63,6 +69,11 @@ class AgentNode:
         self._cuts -= 1
         if not self._cuts:
             self.node.power_on(cause)
+
+    def lose_as(self, loss: DiskLoss) -> str:
+        """Say what the next cut leaves of what was not synced; returns what of that cannot be done here."""
+        self._disk.loss = loss
+        return "" if self._folder is None else REAL_DISK_LIMITS
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return what lies on the disk now."""

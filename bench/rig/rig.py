@@ -25,6 +25,7 @@ from bench.core.records import (
     ImageReference,
     Limits,
     RunRecord,
+    ServerViewRecord,
     StoredFile,
     Watch,
     Watched,
@@ -81,6 +82,7 @@ class BenchRig:
         self.points = PointTable()
         self._readings: Watched[DidReading] = UNWATCHED
         self._agent_files: Watched[StoredFile] = UNWATCHED
+        self._server_view: Watched[ServerViewRecord] = UNWATCHED
         self._to_close = ExitStack()
         with ExitStack() as building:
             self._folder = self._make_folder(building)
@@ -169,9 +171,17 @@ class BenchRig:
         self.points = self._world.points.table()
         if self._world.crash is None:
             begun_ns = self._world.clock.now_ns()
+            self._server_view = Watched.at((await self._read_view(),), self._world.clock.now_ns())
             read = await read_vehicle(self._world, self._buses, self._files.vehicle)
             self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
         return quiet
+
+    async def _read_view(self) -> ServerViewRecord:
+        """Ask the server what it stored and believes: what it announced while the run went on is another source."""
+        view, vin = self._server.ports.view, self._files.vehicle.vin
+        events, twin = await view.events(vin), await view.twin(vin)
+        orders = tuple((order.order, order.status) for order in twin.orders)
+        return ServerViewRecord(self._world.clock.now_ns(), tuple(events), twin.registered, twin.ecus, orders)
 
     def _drive_off(self) -> None:
         """Have the car change as the scenario's drive says, counted from now."""
@@ -238,6 +248,8 @@ class BenchRig:
             flash_operations=seen(recorder.flash),
             agent_files=self._agent_files,
             conditions=seen(recorder.conditions),
+            voltages=seen(recorder.voltages),
+            server_view=self._server_view,
         )
 
     def _frames(self, now_ns: int) -> Watched[FrameRecord]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.core.offers import Offered, Offers, Port
 from bench.core.waveform import Waveform
-from bench.ports.faults import POWER, SUPPLY, TORN_CELLS, WHOLE_VEHICLE
+from bench.ports.faults import POWER, SUPPLY, TORN_CELLS, UNSYNCED_DATA, WHOLE_VEHICLE
+from bench.wire.disk_loss import DiskLoss
 
 
 class WholeVehicle:
@@ -22,6 +23,7 @@ class WholeVehicle:
         """Offer what the parts offer, under the name of the whole vehicle."""
         self._offers.offer(POWER, self, WHOLE_VEHICLE)
         self._offers.offer(TORN_CELLS, self, WHOLE_VEHICLE)
+        self._offers.offer(UNSYNCED_DATA, self, WHOLE_VEHICLE)
         self._offers.offer(SUPPLY, self, WHOLE_VEHICLE)
 
     def cut(self, cause: str) -> None:
@@ -38,6 +40,11 @@ class WholeVehicle:
         """See `TornCells`."""
         for cells in self._each(TORN_CELLS):
             cells.tear_as(reads)
+
+    def lose_as(self, loss: DiskLoss) -> str:
+        """See `UnsyncedData`."""
+        limits = [data.lose_as(loss) for data in self._each(UNSYNCED_DATA)]
+        return "; ".join(limit for limit in limits if limit)
 
     def follow(self, waveform: Waveform, name: str, torn_reads: str) -> None:
         """See `SupplyLine`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.core.clock import NS_PER_S, Clock, Stopwatch
+from bench.core.clock import NS_PER_S, Clock, RealClock, Stopwatch
 from bench.core.errors import EquipmentError
 from bench.core.journal import Trace
 from bench.core.points import PointTable
@@ -56,14 +56,17 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
 
     async def main(clock: Clock) -> Execution:
         world = World(clock, job.seed)
+        if isinstance(clock, RealClock):
+            clock.watch_host()
         rig = job.build(world, faults)
         try:
             quiet = await rig.drive(ends_within_ns)
             if world.crash is not None and isinstance(world.crash.error, EquipmentError):
                 raise world.crash.error  # nothing is said about the vehicle
             world.seal()
+            lateness = clock.lateness() if isinstance(clock, RealClock) else None
             return Execution(
-                record=rig.collect(NO_LIMIT),
+                record=replace(rig.collect(NO_LIMIT), lateness=lateness),
                 points=rig.points,
                 trace=world.journal.trace(),
                 virtual_ns=clock.now_ns(),

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.oracle.result import RunResult, Verdict
+from bench.core.stop import SIGNAL_CODE
+from bench.oracle.result import Verdict
 
 AS_EXPECTED, FAILED, INPUT, EQUIPMENT, INCONCLUSIVE = 0, 1, 2, 3, 4
 _STRONGEST_FIRST = (INPUT, FAILED, EQUIPMENT, INCONCLUSIVE)
 
 
-def exit_code(results: Iterable[RunResult]) -> int:
-    """Return the exit code of several runs."""
-    codes = [_of(result) for result in results]
-    return next((code for code in _STRONGEST_FIRST if code in codes), AS_EXPECTED)
+def strongest(codes: Iterable[int]) -> int:
+    """Return the code that counts of several; that of a signal comes before all others."""
+    given = set(codes)
+    by_signal = max(given, default=AS_EXPECTED)
+    if by_signal > SIGNAL_CODE:
+        return by_signal
+    return next((code for code in _STRONGEST_FIRST if code in given), AS_EXPECTED)
 
 
-def _of(result: RunResult) -> int:
-    if result.as_expected:
+def code_of(verdict: Verdict, *, as_expected: bool) -> int:
+    """Return the exit code of one run."""
+    if as_expected:
         return AS_EXPECTED
-    if result.verdict.verdict is Verdict.EQUIPMENT_ERROR:
+    if verdict is Verdict.EQUIPMENT_ERROR:
         return EQUIPMENT
-    if result.verdict.verdict is Verdict.INCONCLUSIVE:
-        return INCONCLUSIVE
-    return FAILED
+    return INCONCLUSIVE if verdict is Verdict.INCONCLUSIVE else FAILED

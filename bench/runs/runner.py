@@ -23,14 +23,17 @@ GoldenKey = tuple[str, str, int, str | None]
 
 
 class Runner:
-    """Runs jobs; golden runs are kept by inputs, order and drive, seed and defect."""
+    """Runs jobs; golden runs are kept by inputs, order, drive and expected outcome, seed and defect."""
 
     def __init__(self) -> None:
         self._golden: dict[GoldenKey, Execution] = {}
 
     def golden(self, job: Job) -> Execution:
         """Return the fault-free execution that numbers the points and gives `live` its limit."""
-        order = job.scenario.model_dump_json(include={"order", "then", "drive"})
+        # the outcome too: a record says what was expected of it, and `live` judges by that
+        order = job.scenario.model_dump_json(
+            include={"order": True, "then": True, "drive": True, "expect": {"outcome": True}}
+        )
         setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
         key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
         if key not in self._golden:
@@ -101,7 +104,8 @@ def _fails_without_fault(golden: Execution) -> str | None:
 
 def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution: Execution) -> RunResult:
     scenario, record = job.scenario, execution.record
-    notes = job.notes + tuple(_never_reached(record.faults)) + _order_fails_anyway(faults, golden)
+    of_faults = _never_reached(record.faults) + _limited(record.faults)
+    notes = job.notes + tuple(of_faults) + _order_fails_anyway(faults, golden)
     verdict = judge(record, scenario.demands)
     if execution.crash is not None:
         notes += (f"the run proves nothing: {execution.crash}",)
@@ -147,6 +151,10 @@ def _order_fails_anyway(faults: Sequence[ArmedFault], golden: Execution) -> tupl
 
 def _never_reached(faults: Sequence[FaultRecord]) -> list[str]:
     return [f"the fault point {fault.point} was never reached" for fault in faults if fault.t_ns is None]
+
+
+def _limited(faults: Sequence[FaultRecord]) -> list[str]:
+    return [f"{fault.point} was not done fully: {fault.limits}" for fault in faults if fault.limits]
 
 
 def _summary(faults: Sequence[ArmedFault]) -> FaultSummary | None:

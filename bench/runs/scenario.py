@@ -80,7 +80,7 @@ class Scenario(FileModel):
     title: str = Field(min_length=1, max_length=200)
     description: str = ""
     demands: tuple[Invariant, ...] = tuple(Invariant)
-    live_within_s: float | None = Field(default=None, gt=0)
+    live_within_s: float | None = Field(default=None, gt=0, le=10_000_000)
     ends_within_s: float = Field(default=3600, gt=0, le=10_000_000)
     order: Order
     then: tuple[Order, ...] = Field(

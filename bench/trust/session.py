@@ -2,7 +2,7 @@
 
 X25519 with an ephemeral key, HKDF-SHA256, AES-256-GCM. The text is base64 of the ephemeral public key (32 bytes),
 the nonce (12) and the sealed text with its tag (16). Direction and device id are bound in: a text sealed for one
-cannot be opened as another. Ephemeral keys and nonces come from the caller's seeded source, fresh for every text.
+cannot be opened as another. Ephemeral keys and nonces come from the caller's `Entropy`, fresh for every text.
 """
 
 from __future__ import annotations

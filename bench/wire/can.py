@@ -68,10 +68,11 @@ def arbitration_key(frame: CanFrame) -> int:
 
 def frame_bits(frame: CanFrame) -> int:
     """Return how many bit times a classic frame occupies with its actual stuff bits, intermission included."""
-    state, crc, bits = header(frame.can_id, len(frame.data), frame.flags)
+    can_id, data, flags = frame
+    state, crc, bits = header(can_id, len(data), flags)
     stuff, remainder = STUFF, CRC15
-    if not frame.flags & REMOTE:
-        for byte in frame.data:
+    if not flags & REMOTE:
+        for byte in data:
             crc = (crc << 8 & 0x7FFF) ^ remainder[crc >> 7 ^ byte]
             packed = stuff[state | byte]
             state = packed & STUFF_STATE

@@ -112,7 +112,9 @@ def unacknowledged_bits(*, passive: bool) -> int:
     return FLAG_BITS + DELIMITER_BITS + INTERMISSION_BITS - BEHIND_ACK_BITS + (SUSPEND_BITS if passive else 0)
 
 
-def lone_attempts(waited_ns: int, active_ns: int, passive_ns: int, confined: FaultConfinement) -> tuple[int, int]:
+def unacknowledged_attempts(
+    waited_ns: int, active_ns: int, passive_ns: int, confined: FaultConfinement
+) -> tuple[int, int]:
     """Return how many attempts a lone transmitter ends in `waited_ns` at least, and how long they take.
 
     An attempt takes `active_ns`, once the transmitter is error-passive `passive_ns`. Nothing is changed.

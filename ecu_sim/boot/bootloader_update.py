@@ -97,22 +97,22 @@ async def _copy(life: Incarnation, flash: Flash, bootloader: BootloaderMemory, h
     flash.unlock(life, BOOT_REGION)
     for sector in region.sectors_of(0, len(wanted))[bootloader.state.sectors_done :]:
         begin, end = region.begins[sector], min(region.begins[sector + 1], len(wanted))
-        held = _held_bytes(flash, begin, region.begins[sector + 1], wanted[begin:end])
-        if held is None:
+        stored = _stored_bytes(flash, begin, region.begins[sector + 1], wanted[begin:end])
+        if stored is None:
             await flash.erase(life, BOOT_REGION, sector, 1)
-            held = 0
-        if begin + held < end:
-            await flash.program(life, BOOT_REGION, begin + held, wanted[begin + held : end])
+            stored = 0
+        if begin + stored < end:
+            await flash.program(life, BOOT_REGION, begin + stored, wanted[begin + stored : end])
         await bootloader.store(life, replace(bootloader.state, sectors_done=sector + 1))
     flash.lock()
 
 
-def _held_bytes(flash: Flash, begin: int, sector_end: int, wanted: bytes) -> int | None:
+def _stored_bytes(flash: Flash, begin: int, sector_end: int, wanted: bytes) -> int | None:
     """Return how much of a sector already holds what is wanted, nothing but erased cells behind it; else None."""
     unit_bytes = flash.region(BOOT_REGION).unit_bytes
     cells = flash.cells(BOOT_REGION, begin, sector_end - begin)
     done = len(cells) - len(cells.lstrip(bytes((Cell.PROGRAMMED,))))
-    held = done * unit_bytes
-    if any(cell != Cell.ERASED for cell in cells[done:]) or held > len(wanted):
+    stored = done * unit_bytes
+    if any(cell != Cell.ERASED for cell in cells[done:]) or stored > len(wanted):
         return None
-    return held if flash.read(BOOT_REGION, begin, held) == wanted[:held] else None
+    return stored if flash.read(BOOT_REGION, begin, stored) == wanted[:stored] else None

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bench.core.node import Incarnation
-from bench.core.points import PointCounter
 from bench.core.records import FlashOperation, SectorWear
 from bench.core.world import World
 from ecu_sim.memory.pages import ERASED_BYTE, HASH_MODULUS, Cell, RegionStore, StoreSnapshot
@@ -43,6 +42,11 @@ class _Operation:
     count: int
     data: bytes
     start_ns: int = 0
+
+    @property
+    def event(self) -> str:
+        """The event whose points it is one of."""
+        return "erase" if self.erase else "program"
 
     def duration_ns(self, count: int) -> int:
         """Return how long the first `count` units or sectors take."""
@@ -90,8 +94,6 @@ class Flash:
         self._world, self._ecu, self._code_partition = world, ecu, code_partition
         self._stores = {region.name: RegionStore(region) for region in regions}
         self._running: dict[str, _Operation] = {}
-        self._program_points = world.points.counter(ecu, "program")
-        self._erase_points = world.points.counter(ecu, "erase")
         self._boot = 0
         self._wear: dict[tuple[str, int], int] = {}
         self._wear_shared = False
@@ -195,7 +197,7 @@ class Flash:
         self.programs += 1
         self._journal("flash.program", f"{name} 0x{offset:08X} {len(data)} {hashlib.sha256(data).hexdigest()}")
         self._record("program", name, offset, len(data))
-        await self._operate(self._program_points, _Operation(life, store, False, first, count, data))
+        await self._operate(_Operation(life, store, False, first, count, data))
 
     async def erase(self, life: Incarnation, name: str, first_sector: int, count: int) -> None:
         """Erase sectors; `FlashFault` (recorded) when the region is protected or one of them is worn out."""
@@ -213,7 +215,7 @@ class Flash:
         self._journal("flash.erase", f"{name} sectors {first_sector}..{first_sector + count - 1}")
         first, last = region.begins[sectors.start], region.begins[sectors.stop]
         self._record("erase", name, first, last - first)
-        await self._operate(self._erase_points, _Operation(life, store, True, first_sector, count, b""))
+        await self._operate(_Operation(life, store, True, first_sector, count, b""))
 
     def _refuse_worn(self, region: FlashRegion, sectors: range) -> None:
         rated = region.endurance_cycles
@@ -258,25 +260,22 @@ class Flash:
     def _journal(self, kind: str, text: str) -> None:
         self._world.journal.add(self._ecu, kind, text)
 
-    async def _operate(self, points: PointCounter, planned: _Operation) -> None:
+    async def _operate(self, planned: _Operation) -> None:
         """Let the operation take its time; announces it, and stops in the middle only when armed there."""
         life, device = planned.life, planned.store.region.device
-        n = points.begin(planned.count)
-        life.check()
+        effect = life.effect(planned.event, planned.count)
         operation = self._running[device] = replace(planned, start_ns=life.now_ns())
-        torn_units = points.torn_at(n)
+        torn_units = effect.torn_at
         total_ns = operation.duration_ns(operation.count)
         if torn_units is not None and torn_units < operation.count:
             first_ns = operation.duration_ns(torn_units) + operation.step_ns(torn_units) // 2
             await life.sleep_ns(first_ns)
-            points.inside(n, torn_units)
-            life.check()
+            effect.inside(torn_units)
             total_ns -= first_ns
         await life.sleep_ns(total_ns)
         del self._running[device]
         self._apply(operation, operation.count)
-        points.end(n)
-        life.check()
+        effect.end()
 
     # What is left -----------------------------------------------------------------------------------
 

@@ -153,13 +153,13 @@ class NvmDevice:
 
     def state_value(self) -> bytes:
         """Return the hash of all blocks, torn records as symbols. ValueError while one is written."""
-        held = self._settled(), self.boot
-        if self._hashed is None or self._hashed[0] != held:
+        state = self._settled(), self.boot
+        if self._hashed is None or self._hashed[0] != state:
             digest = hashlib.sha256()
             for block in self.blocks:
                 for part in block.state():
                     digest.update(len(part).to_bytes(4, "big") + part)
-            self._hashed = held, digest.digest()
+            self._hashed = state, digest.digest()
         return self._hashed[1]
 
 
@@ -251,8 +251,8 @@ class NvmBlock:
         """Return (copy, sequence, content) of the newest whole copy."""
         self.settle()
         best: tuple[int, int, bytes] | None = None
-        for copy, held in enumerate(self.copies):
-            raw = held.reading(self._device.boot)
+        for copy, stored in enumerate(self.copies):
+            raw = stored.reading(self._device.boot)
             found = None if raw is None else decode_copy(raw)
             if found is not None and (best is None or found[0] > best[1]):
                 best = copy, *found

@@ -28,7 +28,7 @@ class Job(IntEnum):
     FACTORY_RESET = 2
 
 
-class Held(IntEnum):
+class Contents(IntEnum):
     """What the partition holds."""
 
     DATA = 0
@@ -82,11 +82,11 @@ class UserArea:
         await self._block.keep(life, record.encode())
 
     @property
-    def held(self) -> Held:
+    def contents(self) -> Contents:
         """What the partition holds: nothing is claimed to be gone before the job that wipes it is done."""
         if self.record.job is not Job.NONE:
-            return Held.PARTLY_WIPED
-        return Held.DATA if self._written() else Held.NOTHING
+            return Contents.PARTLY_WIPED
+        return Contents.DATA if self._written() else Contents.NOTHING
 
     def _written(self) -> list[int]:
         """Return the sectors with a unit that is not erased (torn ones are not)."""

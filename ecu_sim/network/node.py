@@ -8,7 +8,6 @@ from functools import partial
 
 from bench.core.node import Incarnation
 from bench.core.specs import EcuSpec, RouteSpec
-from bench.core.world import World
 from bench.ports.can import CanPort
 from bench.wire.uds import Session
 from ecu_sim.memory.dtcs import DtcMemory
@@ -25,7 +24,6 @@ class NetworkParts:
     """What a life brings: its ports by channel, its session state, its DTCs, and how it falls asleep."""
 
     life: Incarnation
-    world: World
     spec: EcuSpec
     ports: Mapping[str, CanPort]
     state: SessionState
@@ -104,7 +102,7 @@ def open_routes(parts: NetworkParts) -> None:
     """Begin to route, as the data say."""
     state = parts.state
     for route in parts.spec.routes:
-        Route(parts.life, parts.world, parts.ports, route, partial(_stopped, state, route)).open()
+        Route(parts.life, parts.ports, route, partial(_stopped, state, route)).open()
 
 
 def _stopped(state: SessionState, route: RouteSpec) -> bool:

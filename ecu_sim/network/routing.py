@@ -8,7 +8,6 @@ from bench.core.clock import NS_PER_US
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD
 from bench.core.specs import RouteSpec
-from bench.core.world import World
 from bench.ports.can import CanPort
 from bench.wire.can import CanFrame, identifier_of
 
@@ -19,13 +18,12 @@ class Route:
     def __init__(
         self,
         life: Incarnation,
-        world: World,
         ports: Mapping[str, CanPort],
         spec: RouteSpec,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """`stopped` tells whether a tester keeps these frames back (0x28 with a node)."""
-        self._life, self._world, self._spec, self._stopped = life, world, spec, stopped
+        self._life, self._spec, self._stopped = life, spec, stopped
         self._source, self._target = ports[spec.source], ports[spec.target]
         self._held_back = self._waiting = 0
         """Frames that wait for the delay to end, and in the controller of the other bus."""
@@ -41,7 +39,7 @@ class Route:
         if (frame.flags & FD and self._spec.classic_only) or self._stopped():
             return
         if self._held_back + self._waiting >= self._spec.capacity:
-            self._world.journal.add(self._life.part, "route.lost", f"{self._spec.target} 0x{frame.can_id:X}")
+            self._life.note("route.lost", f"{self._spec.target} 0x{frame.can_id:X}")
             return
         self._held_back += 1
         can_id = frame.can_id - self._spec.first_id + self._spec.to_id

@@ -93,7 +93,7 @@ class StagingFlash(FlashShape):
     """External flash that downloads go to; checked there, then copied into the bank (routine 0x0202, or a boot)."""
 
     base_address: int = Field(default=0x9000_0000, ge=0, lt=2**32)
-    read_bytes_per_ms: int = Field(default=4096, gt=0, description="how fast an image is read out of it")
+    read_bytes_per_ms: int = Field(default=4096, gt=0, le=2**32, description="how fast an image is read out of it")
 
 
 INTERNAL, EXTERNAL = "internal", "external"

@@ -15,6 +15,7 @@ from bench.wire.bootloader_update import BOOT_BASE, BOOT_BYTES, BootloaderUpdate
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.image_header import HEADER_BYTES
 from bench.wire.preconditions import Preconditions
+from bench.wire.supply_rules import DEFAULT_SUPPLY, SupplyRules
 from bench.wire.transfer_format import STANDARD, TransferFormat
 from ecu_sim.personality.diagnostics import Diagnostics, Identification
 from ecu_sim.personality.geometry import (
@@ -37,7 +38,6 @@ from ecu_sim.personality.sections import (
     SecurityRules,
     UdsServerTiming,
 )
-from ecu_sim.personality.supply import DEFAULT_SUPPLY, SupplyRules
 from ecu_sim.personality.user_data import UserData
 from ecu_sim.personality.watchdog import DEFAULT_WATCHDOG, WatchdogRules
 

@@ -25,7 +25,7 @@ class BootTiming(FileModel):
     manager_ms: int = Field(ge=0, le=60_000)
     bootloader_ms: int = Field(ge=0, le=60_000)
     application_ms: int = Field(ge=0, le=60_000)
-    verify_bytes_per_ms: int = Field(gt=0)
+    verify_bytes_per_ms: int = Field(gt=0, le=2**32)
     trial_boots: int = Field(default=3, ge=1, le=200)
     time_limit_ms: int = Field(gt=0, le=600_000)
     reset_delay_ms: int = Field(ge=0, le=10_000)
@@ -36,8 +36,8 @@ class UdsServerTiming(FileModel):
 
     p2_ms: int = Field(gt=0, le=0xFFFF)
     p2_star_ms: int = Field(gt=0, le=655_350)
-    pending_margin_ms: int = Field(gt=0)
-    s3_ms: int = Field(gt=0)
+    pending_margin_ms: int = Field(gt=0, le=10_000)
+    s3_ms: int = Field(gt=0, le=600_000)
     max_block_length: int = Field(ge=10, le=LONGEST)
 
     @model_validator(mode="after")
@@ -83,7 +83,7 @@ class SecurityRules(FileModel):
     seed_bytes: int = Field(ge=2, le=64)
     static_seed: bool = Field(default=False, description="the seed stays the same until its key came or a reset")
     max_attempts: int = Field(ge=1, le=100)
-    delay_ms: int = Field(ge=0)
+    delay_ms: int = Field(ge=0, le=600_000)
     delay_at_power_on: bool = Field(default=False, description="the delay runs after each start, not only a locked one")
 
     @field_validator("level")

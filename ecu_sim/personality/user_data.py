@@ -18,9 +18,12 @@ class UserData(FileModel):
     base_address: int = Field(ge=0, lt=2**32)
     size_bytes: int = Field(gt=0, le=0x400_0000)
     content_bytes: int = Field(
-        default=0, ge=0, description="how much of it holds something when the ECU is new: random bytes by content_seed"
+        default=0,
+        ge=0,
+        le=0x400_0000,
+        description="how much of it holds something when the ECU is new: random bytes by content_seed",
     )
-    content_seed: int = Field(default=1, ge=0)
+    content_seed: int = Field(default=1, ge=0, lt=2**63)
     lock_routine: int = Field(default=0x0210, ge=0, le=0xFFFF)
     unlock_routine: int = Field(default=0x0211, ge=0, le=0xFFFF)
     wipe_routine: int = Field(default=0x0212, ge=0, le=0xFFFF)

@@ -31,7 +31,7 @@ STATUS: Mapping[Problem, bytes] = {
 
 
 class ShadowRoutines:
-    """What the bootloader can be told to do with its own successor."""
+    """What the bootloader can be asked to do with its own successor."""
 
     def __init__(self, life: Incarnation, memory: EcuMemory, bootloader: BootloaderMemory, trust: Trust) -> None:
         self._life, self._memory, self._bootloader, self._trust = life, memory, bootloader, trust

@@ -52,21 +52,21 @@ def did_rules(personality: Personality) -> tuple[DidRule, ...]:
 
 
 def _identification(personality: Personality) -> Iterator[DidRule]:
-    told = personality.identification
+    rules = personality.identification
     optional = (
-        (told.part_number, DidRule(PART_NUMBER, "vehicle manufacturer spare part number")),
-        (told.supplier, DidRule(SUPPLIER, "system supplier identifier")),
-        (told.manufacturing_date, DidRule(MANUFACTURING_DATE, "ECU manufacturing date (BCD, yyyymmdd)")),
-        (told.hardware_version, DidRule(HARDWARE_VERSION, "system supplier ECU hardware version")),
+        (rules.part_number, DidRule(PART_NUMBER, "vehicle manufacturer spare part number")),
+        (rules.supplier, DidRule(SUPPLIER, "system supplier identifier")),
+        (rules.manufacturing_date, DidRule(MANUFACTURING_DATE, "ECU manufacturing date (BCD, yyyymmdd)")),
+        (rules.hardware_version, DidRule(HARDWARE_VERSION, "system supplier ECU hardware version")),
         (
-            told.supplier_software_number,
+            rules.supplier_software_number,
             DidRule(SUPPLIER_SOFTWARE_NUMBER, "system supplier ECU software number", bootloader=False),
         ),
         (
-            told.supplier_software_version,
+            rules.supplier_software_version,
             DidRule(SUPPLIER_SOFTWARE_VERSION, "system supplier ECU software version", bootloader=False),
         ),
-        (told.rxswin, DidRule(told.rxswin_did, "RX software identification number (UN R156)", bootloader=False)),
+        (rules.rxswin, DidRule(rules.rxswin_did, "RX software identification number (UN R156)", bootloader=False)),
     )
     yield from (rule for value, rule in optional if value is not None)
 

@@ -47,11 +47,11 @@ class Identity:
 
 def common_dids(identity: Identity, memory: EcuMemory, state: SessionState, dtcs: DtcMemory) -> dict[int, Read]:
     """Return what bootloader and application both answer."""
-    nvm, told = memory.nvm, memory.personality.identification
+    nvm, rules = memory.nvm, memory.personality.identification
     texts = {
         dids.SERIAL_NUMBER: identity.serial_number, dids.VIN: identity.vin,
-        dids.HARDWARE_ID: identity.spec.hardware_id, dids.PART_NUMBER: told.part_number,
-        dids.SUPPLIER: told.supplier, dids.HARDWARE_VERSION: told.hardware_version,
+        dids.HARDWARE_ID: identity.spec.hardware_id, dids.PART_NUMBER: rules.part_number,
+        dids.SUPPLIER: rules.supplier, dids.HARDWARE_VERSION: rules.hardware_version,
     }  # fmt: skip
     return {
         dids.FINGERPRINT: lambda: nvm.record.fingerprint,
@@ -60,7 +60,7 @@ def common_dids(identity: Identity, memory: EcuMemory, state: SessionState, dtcs
         dids.ACTIVE_SESSION: lambda: bytes((state.session,)),
         dids.SUPPLY_VOLTAGE: lambda: dtcs.observe().supply_mv.to_bytes(2, "big"),
         dids.UPTIME: lambda: dtcs.uptime_ms.to_bytes(4, "big"),
-        **_manufacturing_date(told),
+        **_manufacturing_date(rules),
         **{did: text.encode for did, text in texts.items() if text is not None},
     }
 
@@ -70,8 +70,8 @@ def _boot_software(memory: EcuMemory) -> str:
     return FACTORY_VERSION if memory.bootloader is None else memory.bootloader.version
 
 
-def _manufacturing_date(told: Identification) -> dict[int, Read]:
-    date = told.manufacturing_date
+def _manufacturing_date(rules: Identification) -> dict[int, Read]:
+    date = rules.manufacturing_date
     if date is None:
         return {}
     return {dids.MANUFACTURING_DATE: lambda: bytes.fromhex(date.replace("-", ""))}
@@ -88,10 +88,10 @@ def application_dids(header: ImageHeader) -> dict[int, Read]:
 
 def application_data(memory: EcuMemory, version: str) -> dict[int, Read]:
     """Return what a running application of that version answers from its personality and its configuration."""
-    told, settings = memory.personality.identification, memory.settings
+    rules, settings = memory.personality.identification, memory.settings
     texts = {
-        dids.SUPPLIER_SOFTWARE_NUMBER: told.supplier_software_number,
-        dids.SUPPLIER_SOFTWARE_VERSION: told.supplier_software_version, told.rxswin_did: told.rxswin_of(version),
+        dids.SUPPLIER_SOFTWARE_NUMBER: rules.supplier_software_number,
+        dids.SUPPLIER_SOFTWARE_VERSION: rules.supplier_software_version, rules.rxswin_did: rules.rxswin_of(version),
     }  # fmt: skip
 
     def configured(did: int) -> Read:

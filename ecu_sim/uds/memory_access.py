@@ -31,11 +31,11 @@ def readable_place(memory: EcuMemory, bank: str, wanted: MemoryRange) -> Place:
 
 def read_flash(memory: EcuMemory, place: Place) -> bytes:
     """Return what stands there; a torn unit is not given out: 0x22, and the memory fault's DTC is set."""
-    held = memory.readable(place.region, place.offset, place.size_bytes)
-    if held is None or Cell.TORN in memory.flash.cells(place.region, place.offset, place.size_bytes):
+    stored = memory.readable(place.region, place.offset, place.size_bytes)
+    if stored is None or Cell.TORN in memory.flash.cells(place.region, place.offset, place.size_bytes):
         memory.report_fault()
         raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
-    return held
+    return stored
 
 
 class MemoryAccess:

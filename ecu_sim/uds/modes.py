@@ -192,8 +192,8 @@ def _programming(parts: EcuParts, common: _Common) -> Answer:
     if parts.memory.personality.diagnostics.programming_answer == "before_reset":
         restart = Restart(programming=True)
         return Answer(common.session_answer(Session.PROGRAMMING), lambda: parts.restart(restart))
-    owed = Restart(programming=True, answer_due_to=parts.requester())
-    return pending_answer(Sid.DIAGNOSTIC_SESSION_CONTROL, lambda: parts.restart(owed))
+    restart = Restart(programming=True, answer_due_to=parts.requester())
+    return pending_answer(Sid.DIAGNOSTIC_SESSION_CONTROL, lambda: parts.restart(restart))
 
 
 def _application_lock(parts: EcuParts, state: SessionState) -> Handlers:

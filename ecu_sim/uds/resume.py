@@ -1,7 +1,7 @@
-"""What flash holds of an interrupted download, worked out from the cells alone: nothing else survives a power cut.
+"""What flash has of an interrupted download, worked out from the cells alone: nothing else survives a power cut.
 
-A unit counts as held when it was programmed to its end. Whatever stands behind the first unit that was not (a torn
-one, the rest of an older image, the remains of a broken erase) has to be erased, in whole sectors, so the held part
+A unit counts as stored when it was programmed to its end. Whatever stands behind the first unit that was not (a torn
+one, the rest of an older image, the remains of a broken erase) has to be erased, in whole sectors, so the stored part
 ends at a sector's begin then.
 """
 
@@ -27,36 +27,36 @@ class MarkState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """`held_bytes` from the range's begin are programmed and hash to `sha256`; then `dirty_bytes` need an erase."""
+    """`stored_bytes` from the range's begin are programmed and hash to `sha256`; then `dirty_bytes` need an erase."""
 
     mark: MarkState
-    held_bytes: int
+    stored_bytes: int
     dirty_bytes: int
     sha256: bytes
 
     def encode(self) -> bytes:
-        """Return mark 1, held 4, dirty 4, SHA-256 32, big-endian."""
-        return _RECORD.pack(self.mark, self.held_bytes, self.dirty_bytes, self.sha256)
+        """Return mark 1, stored 4, dirty 4, SHA-256 32, big-endian."""
+        return _RECORD.pack(self.mark, self.stored_bytes, self.dirty_bytes, self.sha256)
 
 
 def download_progress(memory: EcuMemory, place: Place) -> DownloadProgress:
     """Return how far the download of `place` (which begins at a unit) has come."""
-    held, dirty = _extent(memory, place)
-    digest = memory.flash.digest(place.region, place.offset, held)
-    return DownloadProgress(_mark(memory), held, dirty, bytes.fromhex(digest))
+    stored, dirty = _extent(memory, place)
+    digest = memory.flash.digest(place.region, place.offset, stored)
+    return DownloadProgress(_mark(memory), stored, dirty, bytes.fromhex(digest))
 
 
 def _extent(memory: EcuMemory, place: Place) -> tuple[int, int]:
-    """Return (held, dirty) in bytes."""
+    """Return (stored, dirty) in bytes."""
     cells = memory.flash.cells(place.region, place.offset, place.size_bytes)
     region = memory.flash.region(place.region)
     unit_bytes = region.unit_bytes
-    held_units = next((n for n, cell in enumerate(cells) if cell != Cell.PROGRAMMED), len(cells))
-    held = min(held_units * unit_bytes, place.size_bytes)
-    rest = cells[held_units:].rstrip(bytes((Cell.ERASED,)))
+    stored_units = next((n for n, cell in enumerate(cells) if cell != Cell.PROGRAMMED), len(cells))
+    stored = min(stored_units * unit_bytes, place.size_bytes)
+    rest = cells[stored_units:].rstrip(bytes((Cell.ERASED,)))
     if not rest:
-        return held, 0
-    sectors = region.sectors_of(place.offset + held, (held_units + len(rest)) * unit_bytes - held)
+        return stored, 0
+    sectors = region.sectors_of(place.offset + stored, (stored_units + len(rest)) * unit_bytes - stored)
     begin = max(0, region.begins[sectors.start] - place.offset)
     end = min(region.begins[sectors.stop] - place.offset, place.size_bytes)
     return begin, end - begin

@@ -46,7 +46,7 @@ def _no_option(option: bytes) -> None:
 
 
 class BootloaderRoutines:
-    """What the bootloader can be told to do with the bank that is not active."""
+    """What the bootloader can be asked to do with the bank that is not active."""
 
     def __init__(self, life: Incarnation, memory: EcuMemory, trust: Trust, transfer: Transfer, supply: Supply) -> None:
         self._life, self._memory, self._trust, self._transfer = life, memory, trust, transfer
@@ -55,7 +55,7 @@ class BootloaderRoutines:
         self._shadow = None if bootloader is None else ShadowRoutines(life, memory, bootloader, trust)
 
     def _settled(self, work: Work) -> Work:
-        """Return `work` that begins once everything the tester was told of stands in flash."""
+        """Return `work` that begins once everything the tester had an answer for stands in flash."""
 
         async def settled(option: bytes) -> bytes:
             await self._transfer.written()
@@ -143,7 +143,7 @@ class BootloaderRoutines:
         place = self._place_in_download(wanted)
         self._transfer.abort()
         progress = download_progress(self._memory, place)
-        await self._life.sleep_ns(self._memory.personality.verify_ns(progress.held_bytes))
+        await self._life.sleep_ns(self._memory.personality.verify_ns(progress.stored_bytes))
         return OK + option + progress.encode()
 
     async def check_memory(self, option: bytes) -> bytes:
@@ -172,8 +172,8 @@ class BootloaderRoutines:
         if place is None:
             raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         await self._life.sleep_ns(self._memory.personality.verify_ns(place.size_bytes))
-        held = self._memory.readable(place.region, place.offset, place.size_bytes)
-        right = held is not None and zlib.crc32(held) == int.from_bytes(option[-CRC_BYTES:], "big")
+        stored = self._memory.readable(place.region, place.offset, place.size_bytes)
+        right = stored is not None and zlib.crc32(stored) == int.from_bytes(option[-CRC_BYTES:], "big")
         return OK if right else CHECK_STATUS[Problem.HASH]
 
     async def check_dependencies(self, option: bytes) -> bytes:
@@ -197,7 +197,7 @@ class BootloaderRoutines:
 
 
 class ApplicationRoutines:
-    """What the running application can be told."""
+    """What the running application can be asked to do."""
 
     def __init__(
         self, life: Incarnation, memory: EcuMemory, bank: str, header: ImageHeader, surroundings: Surroundings

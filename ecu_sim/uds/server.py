@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.clock import NS_PER_MS
-from bench.core.node import Incarnation
-from bench.core.world import World
+from bench.core.node import Effect, Incarnation
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
 from ecu_sim.personality.sections import UdsServerTiming
@@ -33,6 +32,8 @@ FUNCTIONALLY_SILENT = frozenset(
 """Negative responses that are not sent to a functional request."""
 SILENT_TESTER_PRESENT = bytes((Sid.TESTER_PRESENT, SUPPRESS))
 FIRST_TESTER = 0
+REQUEST = "request"
+"""The event whose points are the requests that a server takes."""
 
 
 class _Outbox:
@@ -62,6 +63,8 @@ class _Exchange:
     pdu: bytes
     functional: bool
     tester: int
+    effect: Effect | None = None
+    """The fault point that it is, once it is being served."""
     pending_sent: bool = False
     """Whether a 0x78 went out: then the final answer is never left out."""
 
@@ -80,7 +83,6 @@ class UdsServer:
     def __init__(
         self,
         life: Incarnation,
-        world: World,
         timing: UdsServerTiming,
         state: SessionState,
         table: ServiceTable,
@@ -94,7 +96,6 @@ class UdsServer:
         self._life, self._timing, self._state, self._table = life, timing, state, table
         self._on_session_timeout, self._ignores_others = on_session_timeout, ignores_others
         self._outboxes = [_Outbox(life, send) for send in sends]
-        self._points = world.points.counter(life.part, "request")
         self._exchange: _Exchange | None = None
         self._closing = False
         self._arriving = 0
@@ -148,26 +149,22 @@ class UdsServer:
 
     def _received_while_busy(self, pdu: bytes, tester: int) -> None:
         """A silent tester present is served at once, anything else has to be repeated."""
-        n = self._points.begin()
-        if not self._life.alive:
-            return
-        ignored = self._ignores_others and tester != self.requester
-        if pdu != SILENT_TESTER_PRESENT and not ignored:
-            self._outboxes[tester].put(negative(pdu[0], Nrc.BUSY_REPEAT_REQUEST), _ignore)
-        self._points.end(n)
+        with self._life.effect(REQUEST):
+            ignored = self._ignores_others and tester != self.requester
+            if pdu != SILENT_TESTER_PRESENT and not ignored:
+                self._outboxes[tester].put(negative(pdu[0], Nrc.BUSY_REPEAT_REQUEST), _ignore)
 
     # One request ------------------------------------------------------------------------------------
 
     async def _serve(self, exchange: _Exchange) -> None:
-        n = self._points.begin()
-        self._life.check()
+        exchange.effect = self._life.effect(REQUEST)
         self._pending.set(self._due_ns(self._timing.p2_ms))
         try:
             answer = await self._conduct.answer(exchange.pdu, self._answer)
         except Refused as refused:
-            self._conclude(n, exchange, self._negative(exchange, refused.nrc), None)
+            self._conclude(exchange, self._negative(exchange, refused.nrc), None)
         else:
-            self._conclude(n, exchange, self._positive(exchange, answer), answer.then)
+            self._conclude(exchange, self._positive(exchange, answer), answer.then)
 
     async def _answer(self, pdu: bytes) -> Answer:
         service = self._supported(pdu)
@@ -225,7 +222,7 @@ class UdsServer:
         silent = exchange.functional and nrc in FUNCTIONALLY_SILENT and not exchange.pending_sent
         return None if silent else negative(exchange.sid, nrc)
 
-    def _conclude(self, n: int, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
+    def _conclude(self, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
         self._pending.drop()
         pdu = self._conduct.spoken(pdu)
         if then is not None:
@@ -234,7 +231,8 @@ class UdsServer:
         def over(_error: str | None) -> None:
             self._exchange = None
             self._restart_s3()
-            self._points.end(n)
+            if exchange.effect is not None:
+                exchange.effect.end()
             if then is not None and self._life.alive:
                 then()
 

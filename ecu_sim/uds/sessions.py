@@ -10,8 +10,8 @@ NORMAL_MESSAGES, NETWORK_MANAGEMENT = 0x01, 0x02
 """Bits of communicationType."""
 SILENT = frozenset((CommunicationType.ENABLE_RX_DISABLE_TX, CommunicationType.DISABLE_RX_TX))
 """Control types under which an ECU does not send."""
-DEAF = frozenset((CommunicationType.DISABLE_RX_ENABLE_TX, CommunicationType.DISABLE_RX_TX))
-"""Control types under which an ECU does not listen."""
+NOT_RECEIVING = frozenset((CommunicationType.DISABLE_RX_ENABLE_TX, CommunicationType.DISABLE_RX_TX))
+"""Control types under which an ECU does not receive."""
 
 
 class SessionState:
@@ -63,7 +63,7 @@ class SessionState:
     @property
     def hears_normal(self) -> bool:
         """Whether application frames of others are listened to; a partner that is not heard then is not missing."""
-        return self.communication_type not in DEAF
+        return self.communication_type not in NOT_RECEIVING
 
     # Guards -----------------------------------------------------------------------------------------
 

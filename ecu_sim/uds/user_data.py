@@ -78,7 +78,7 @@ class UserDataService:
     def state(self) -> bytes:
         """Return locked, job, what the partition holds, percent (1 byte each), then wipes, factory resets (2 each)."""
         record = self._area.record
-        head = bytes((record.locked, record.job, self._area.held, self.percent))
+        head = bytes((record.locked, record.job, self._area.contents, self.percent))
         return head + record.wipes.to_bytes(2, "big") + record.factory_resets.to_bytes(2, "big")
 
     # 0x31 -------------------------------------------------------------------------------------------

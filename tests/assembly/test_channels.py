@@ -81,7 +81,7 @@ def test_run_with_real_ecus_is_refused_since_it_could_not_be_judged(write: Calla
 
 
 def test_missing_library_is_told_with_the_command_that_brings_it() -> None:
-    with pytest.raises(InputError, match=r"pip install 'otabench\[can\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[can\]'"):
         needs_module("no_such_module", extra="can", key="channels.driver", found="python-can")
 
 

@@ -17,7 +17,7 @@ from bench.dashboard.app import create_app
 from bench.dashboard.serve import listen, url_of
 from bench.evidence.index import write_index
 from bench.evidence.places import folder_name
-from bench.evidence.write import write_run
+from bench.evidence.write import write_entry
 from bench.oracle.result import RunResult
 
 pytestmark = pytest.mark.browser
@@ -40,9 +40,7 @@ def samples() -> dict[str, RunResult]:
 @pytest.fixture(scope="module")
 def reports(samples: dict[str, RunResult], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
-    for run in samples.values():
-        write_run(run, folder)
-    write_index(list(samples.values()), folder)
+    write_index([write_entry(run, folder) for run in samples.values()], folder)
     return folder
 
 

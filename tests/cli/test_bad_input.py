@@ -41,7 +41,7 @@ def refused(ended: Any, *words: str) -> None:
     [
         (["run", "nothing"], ["nothing", "healthy", "power_cut_ecu"]),
         (["run", "nothing.toml"], ["nothing.toml", "does not exist"]),
-        (["run", "."], ["scenario is a folder"]),
+        (["run", "."], ["the folder has no scenario files", "*.toml"]),
         (["run", "healthy", "--bench", "space"], ["space", "realtime", "sim"]),
         (["run", "healthy", "--image", "body"], ["--image", "ECU=FILE"]),
         (["run", "healthy", "--image", "body=missing.hex"], ["missing.hex", "does not exist"]),
@@ -49,7 +49,7 @@ def refused(ended: Any, *words: str) -> None:
         (["run", "healthy", "--base", "-1"], ["--base", "-1"]),
         (["run", "healthy", "--bench", "sim_van"], ["gateway", "one_ecu_van", "body"]),
         (["replay", "nonsense"], ["nonsense", "v1.<scenario>"]),
-        (["run"], ["argument SCENARIO is missing"]),
+        (["run"], ["argument SCENARIO... is missing"]),
         (["fly"], ["no such command", "fly"]),
         (["run", "healthy", "--seed", "x"], ["--seed"]),
         (["dashboard", "--out", "nowhere"], ["nowhere", "--out", "otabench demo"]),

@@ -160,6 +160,16 @@ def test_log_may_be_converted_onto_itself(otabench: Cli, log: Path) -> None:
 def test_filters_that_let_nothing_pass_are_refused_and_nothing_is_written(otabench: Cli, log: Path) -> None:
     refused(otabench("canlog", "x.blf", "y.log", "--channel", "can7"), "--channel can7", "can0, can1")
     refused(otabench("canlog", "x.blf", "--id", "123"), "--id 123")
+    shown = otabench("canlog", "x.blf", "--id", "123", "--channel", "can0").err
+    assert "key     --id\n" in shown
+    assert "identifiers on can0: " in shown
+    assert "next    give --id one of these, or leave it out\n" in shown
+    shown = otabench("canlog", "x.blf", "--channel", "can9").err
+    assert "next    give --channel one of these, or leave it out\n" in shown
+    assert (
+        "next    give --id 7A0: the log has this number with 11 bits\n"
+        in otabench("canlog", "x.blf", "--id", "000007A0").err
+    )
     for bad in ("800", "xyz", "20000000", ""):
         refused(otabench("canlog", "x.blf", "--id", bad), "--id is no identifier")
     assert [each.name for each in log.parent.iterdir()] == ["x.blf"]

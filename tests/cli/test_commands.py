@@ -50,7 +50,7 @@ def test_run_for_people_names_id_trace_report_and_replay_command(otabench: Cli) 
 def test_json_prints_one_object_and_nothing_else_on_standard_output(otabench: Cli) -> None:
     ended = otabench("run", "wrong_ecu", "--json")
     assert ended.json["schema"] == 1
-    assert set(ended.json) == {"schema", "tool", "runs"}
+    assert set(ended.json) == {"schema", "tool", "runs", "not_run"}
 
 
 def test_replay_of_an_id_gives_the_same_trace(otabench: Cli) -> None:

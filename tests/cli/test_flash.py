@@ -270,9 +270,29 @@ def test_read_of_a_silent_ecu_shows_the_others_says_so_and_exits_3(
     if form:
         body, gateway = FlashRead.model_validate(ended.json).ecus
         assert (body.problem[:7], body.identifiers, gateway.problem) == ("silent:", (), "")
+        assert (body.simulated, gateway.simulated) == (False, True)
     else:
         assert "body: silent: " in ended.out
+        assert "gateway (simulated by this bench)" in ended.out
         assert "GW-HW-02" in ended.out
+    assert "ecu     body: asked at 0x7A0, answers at 0x7A8\n" in ended.err
+    assert "bus     can0 (python-can virtual otabench silent), 500 kbit/s\n" in ended.err
+    assert re.search(r"heard   other identifiers \(frames\): 0x7A9 \(\d+\); \d+ frames of the tester sent\n", ended.err)
+    assert "next    the bus works: check that this ECU has its supply" in ended.err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+def test_flash_of_an_ecu_that_answers_nothing_ends_as_reading_it_does(
+    otabench: Cli, bench_without_body: str, firmware: str, form: tuple[str, ...]
+) -> None:
+    """Nothing is known of its software: that is the equipment's failure, not the ECU's."""
+    ended = otabench("flash", f"body={firmware}", *RELEASE, "--bench", bench_without_body, *form)
+    assert ended.code == 3, ended.err
+    assert "failed" in ended.out
+    assert "equipment error: no answer from body; check supply, wiring, bus and addresses\n" in ended.err
+    assert "ecu     body: asked at 0x7A0, answers at 0x7A8\n" in ended.err
+    assert re.search(r"heard   nothing of any other node; [1-9]\d* frames of the tester sent\n", ended.err)
+    assert "next    nobody is heard: check supply, wiring, termination, bit rate" in ended.err
 
 
 # Dry run --------------------------------------------------------------------------------------------
@@ -307,11 +327,22 @@ def test_dry_run_as_json_cuts_long_requests_unless_all_bytes_are_asked_for(
 
 def test_bar_shows_step_bytes_rate_and_time_left_by_the_benchs_clock() -> None:
     screen = io.StringIO()
-    with FlashWatch(Console(file=screen, force_terminal=True, width=120)) as watch:
+    places = {
+        ecu: f"asked at {asked}, waiting for {answers} on can0"
+        for ecu, asked, answers in (("body", "0x7A0", "0x7A8"), ("gateway", "0x7A1", "0x7A9"))
+    }
+    console = Console(file=screen, force_terminal=True, width=160)
+    with FlashWatch(console, places=places) as watch:
+        watch.reading("gateway")
+    with FlashWatch(console, places=places) as watch:
+        watch.flash(Progress("body", "identify", 0, 40_000, 900_000_000))
+    with FlashWatch(console) as watch:
         watch.flash(Progress("body", "download_image", 0, 40_000, 1_000_000_000))
         watch.flash(Progress("body", "download_image", 10_000, 40_000, 2_000_000_000))
     text = screen.getvalue()
     assert "body download_image" in text
+    assert "body identify, asked at 0x7A0, waiting for 0x7A8 on can0" in text
+    assert "gateway identification, asked at 0x7A1, waiting for 0x7A9 on can0" in text
     assert "10.0 kB/s" in text
     assert "3.0 s left" in text
 
@@ -372,3 +403,15 @@ def test_second_ctrl_c_ends_the_job_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             STOP.check()
         STOP.withdraw()
+
+
+@pytest.mark.parametrize("after_ms", ["0", "40"])
+def test_image_that_crashes_is_sent_once_and_the_same_job_is_not_recommended(otabench: Cli, after_ms: str) -> None:
+    bad = ("--behaviour", "crash", "--after-ms", after_ms, "-o", "bad.bin")
+    assert otabench("image", "make", "two_ecu_car", "body", *bad).code == 0
+    ended = otabench("flash", "body=bad.bin", "--json")
+    (ecu,) = ended.json["ecus"]
+    assert (ended.code, ecu["outcome"], ecu["downloads"]) == (1, "failed", 1)
+    assert ecu["believed"]["state"] == "bootloader"
+    assert "would end the same way" in ecu["believed"]["next_step"]
+    assert "start the same job again" not in ecu["believed"]["next_step"]

@@ -43,10 +43,10 @@ def rows(ended: Any) -> dict[str, str]:
         ),
         (
             ["run"],
-            "argument SCENARIO is missing",
-            "SCENARIO",
+            "argument SCENARIO... is missing",
+            "SCENARIO...",
             "nothing",
-            "otabench run [OPTIONS] SCENARIO",
+            "otabench run [OPTIONS] SCENARIO...",
             "otabench run --help",
         ),
         (
@@ -61,12 +61,12 @@ def rows(ended: Any) -> dict[str, str]:
         (["runn"], "no such command", None, "runn", "dashboard", "write run in its place"),
         (["fly"], "no such command", None, "fly", "replay", "otabench --help"),
         (
-            ["run", "healthy", "more"],
+            ["replay", "v1.x", "more"],
             "unexpected extra argument",
             None,
-            "otabench run healthy more",
-            "otabench run [OPTIONS] SCENARIO",
-            "otabench run --help",
+            "otabench replay v1.x more",
+            "otabench replay [OPTIONS] ID",
+            "otabench replay --help",
         ),
         (
             ["run", "healthy", "--seed"],
@@ -90,6 +90,18 @@ def test_wrong_usage_has_all_rows(
     assert allowed in told["allowed"]
     assert step in told["next"]
     assert "Usage:" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "step"),
+    [
+        ("--nosuch", "otabench run --help"),
+        ("--benhc=sim", "write --bench in its place; otabench run --help"),
+        ("--jsno", "write --json in its place; otabench run --help"),
+    ],
+)
+def test_option_is_proposed_only_for_a_word_that_is_much_like_it(otabench: Cli, typed: str, step: str) -> None:
+    assert rows(otabench("run", "healthy", typed))["next"] == step
 
 
 def test_command_without_arguments_shows_its_help(otabench: Cli) -> None:

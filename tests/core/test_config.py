@@ -146,6 +146,12 @@ def test_the_message_has_one_row_per_fact(tmp_path: Path) -> None:
     ]
 
 
+def test_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "car.toml"
+    path.write_text("\ufeff" + GOOD, encoding="utf-8")
+    assert load_toml(path, Car, "vehicle file").vin
+
+
 def test_further_mistakes_are_named(tmp_path: Path) -> None:
     error = refused(tmp_path, 'functional_id = -1\nvin = 3\n[[ecus]]\nid = "body"\n')
     assert error.hint == "put it in quotes in line 2, then see to functional_id"

@@ -17,6 +17,38 @@ JARGON = ("Input should", "Value error", "Field required", "validation", "pydant
 Row = tuple[str, str, str, str, str, str, str, str]
 """file, text, replacement, then what must stand in: problem, key, found, allowed, next."""
 TABLE: list[Row] = [
+    ("benches/sim", "schema = 1", "schema = true", "true or false where a whole", "schema", "true", "1", "in line 2"),
+    ("benches/sim", "schema = 1", "schema = 1.0", "a number with a fraction", "schema", "1.0", "1", "correct schema"),
+    (
+        "scenarios/healthy",
+        'title = "A healthy update of both ECUs"',
+        "title = 2026-01-01",
+        "a date or time where none belongs",
+        "title",
+        "2026-01-01",
+        "text of 1 to 200 characters",
+        "write title in quotes, as text in line 3",
+    ),
+    (
+        "scenarios/healthy",
+        'version = "2.0.0"',
+        'version = "1234567890123456789012345678901234567890"',
+        "text that is too long",
+        "order.images.0.version",
+        '"1234567890123456789012345678901234567890", 40 characters',
+        "1 to 32 printable ASCII characters",
+        "correct order.images.0.version",
+    ),
+    (
+        "ecus/body_controller",
+        "s3_ms = 5000",
+        "s3_ms = 12345678901234567890123",
+        "too large",
+        "uds.s3_ms",
+        "12345678901234567890123",
+        "1 to 600000",
+        "correct uds.s3_ms",
+    ),
     ("benches/sim", "schema = 1\n", "", "lacks a key", "schema", "no such key", "1", "add schema = … at the top"),
     (
         "benches/sim",

@@ -115,6 +115,19 @@ def test_failed_bootstrap_is_refused(bench: Any, car: Any) -> None:
     assert not bench.twin().registered
 
 
+@pytest.mark.parametrize("code", [200, 500])
+def test_result_beside_a_bootstrap_complete_counts_whatever_became_of_the_bootstrap(
+    bench: Any, ordered: Any, code: int
+) -> None:
+    ordered.accept()
+    ordered.register()
+    message = bootstrap_complete(code)
+    both = Initiation(message.mos, (*message.alerts, ordered.report("body").alert()))
+    assert ordered.raw(both.encode()).status_code == (200 if code == 200 else 400)
+    assert bench.last("component_result")["ecu"] == "body"
+    assert bench.kinds().count("bootstrap_complete") == (2 if code == 200 else 1)
+
+
 def test_session_before_bootstrap_complete_is_served_with_the_new_token(bench: Any, car: Any) -> None:
     car.register()
     assert car.poll().ends

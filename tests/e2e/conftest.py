@@ -43,7 +43,7 @@ def load_fixture() -> Load:
     return load
 
 
-def with_faults(job: Job, *points: str, **parameters: str | int) -> Job:
+def with_faults(job: Job, *points: str, **parameters: str | int | float) -> Job:
     """Return the job with other faults, all with the same parameters."""
     faults = tuple(ScenarioFault(point=point, parameters=dict(parameters)) for point in points)
     return replace(job, scenario=job.scenario.model_copy(update={"faults": faults}))

@@ -26,7 +26,7 @@ def test_trial_that_crashes_is_reverted_and_the_order_ends_as_failed() -> None:
     assert {run.release_floor for run in runs} == {1}
 
 
-@pytest.mark.parametrize("after_ms", [100, 300, 700, 950])
+@pytest.mark.parametrize("after_ms", [100, 300, 950, 1_500, 4_000, 9_500])
 def test_image_that_crashes_before_it_is_confirmed_is_reverted_with_the_floor_where_it_was(
     tmp_path: Path, after_ms: int
 ) -> None:
@@ -36,6 +36,17 @@ def test_image_that_crashes_before_it_is_confirmed_is_reverted_with_the_floor_wh
     assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
     last = [run for run in result.record.executions.items if run.ecu == "gateway"][-1]
     assert (last.bank, last.release_floor) == ("A", 1)
+
+
+def test_single_bank_whose_new_image_crashes_late_is_never_confirmed_and_the_order_fails(tmp_path: Path) -> None:
+    path = tmp_path / "late_body.toml"
+    text = SCENARIO.read_text().replace('ecu = "gateway"', 'ecu = "body"')
+    path.write_text(text.replace("behaviour_after_ms = 40 ", "behaviour_after_ms = 4000 "))
+    result = Runner().run(make_job(path, BENCH))
+    assert {v.verdict for v in result.verdict.invariants} == {Verdict.PASS}
+    runs = [run for run in result.record.executions.items if run.ecu == "body"]
+    assert {run.release_floor for run in runs} == {1}
+    assert [run.end_cause for run in runs if run.end_cause == "crash"] == ["crash"] * 3
 
 
 def test_image_too_small_to_be_marked_is_refused_by_name(tmp_path: Path) -> None:

@@ -16,12 +16,14 @@ ENDS = {
     "next_after_success": ["success", "success", "success"],
     "next_after_failure": ["failed", "success"],
     "next_after_refusal": ["refused", "success"],
+    "next_after_wrong_hardware": ["refused", "success"],
     "next_after_power_cut": ["success", "success"],
 }
 VERSIONS = {
     "next_after_success": {"body": b"4.0.0", "gateway": b"4.0.0"},
     "next_after_failure": {"body": b"1.0.0", "gateway": b"3.0.0"},
     "next_after_refusal": {"body": b"2.0.0", "gateway": b"2.0.0"},
+    "next_after_wrong_hardware": {"body": b"3.0.0", "gateway": b"1.0.0"},
     "next_after_power_cut": {"body": b"3.0.0", "gateway": b"2.0.0"},
 }
 

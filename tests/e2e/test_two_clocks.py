@@ -42,6 +42,19 @@ def test_real_and_virtual_time_do_the_same_things_in_the_same_order(runner: Runn
     assert requests(load("healthy", "realtime")) == requests(load("healthy"))
 
 
+def test_cut_that_loses_nothing_of_a_real_disk_says_so_in_record_and_notes(load: Load) -> None:
+    result = Runner().run(load("power_cut_agent", "realtime"))
+    (fault,) = result.record.faults
+    assert "lost nothing that was not synced" in fault.limits
+    assert f"{fault.point} was not done fully: {fault.limits}" in result.notes
+
+
+def test_cut_of_the_simulated_agent_is_done_fully(runner: Runner, load: Load) -> None:
+    result = runner.run(load("power_cut_agent"))
+    assert [fault.limits for fault in result.record.faults] == [""]
+    assert not any("was not done fully" in note for note in result.notes)
+
+
 def test_simulation_starts_no_thread_and_opens_no_socket(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: Any, **_more: Any) -> NoReturn:
         raise AssertionError("simulation must not start threads or open sockets")

@@ -37,7 +37,7 @@ def test_run_model_has_exactly_the_keys_of_the_contract(result: RunResult) -> No
 
 def test_runs_model_has_exactly_the_keys_of_the_contract(runs: dict[str, RunResult]) -> None:
     said = json.loads(runs_model([run_model(run, OUT) for run in runs.values()]).to_json())
-    assert list(said) == ["schema", "tool", "runs"]
+    assert list(said) == ["schema", "tool", "runs", "not_run"]
     assert said["schema"] == 1
     assert list(said["tool"]) == ["version", "python"]
     assert len(said["runs"]) == len(runs)
@@ -67,6 +67,7 @@ def test_parameters_of_any_type_become_plain_values() -> None:
     values = MappingProxyType({"data": b"\x01\xff", "list": (1, 2.5, None), "on": True})
     assert plain_values(values) == {"data": "01ff", "list": [1, 2.5, None], "on": True}
     assert values_text(values) == "data=01ff, list=[1,2.5,null], on=true"
+    assert values_text({"address": 0x1234, "load_address": 0, "bit": 3}) == "address=0x1234, load_address=0x0, bit=3"
 
 
 @pytest.mark.parametrize("name", [f"{name}.schema.json" for name in OUTPUT_SCHEMAS])

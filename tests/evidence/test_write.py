@@ -5,17 +5,18 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from bench.core.clock import EPOCH_NS
-from bench.core.errors import InputError
+from bench.core.errors import OutputError
 from bench.core.records import EXTENDED, FrameRecord
 from bench.evidence.build import View
-from bench.evidence.contract import Run
-from bench.evidence.index import write_index
+from bench.evidence.contract import NotRun, Run
+from bench.evidence.index import write_index, write_junit
 from bench.evidence.places import folder_name
-from bench.evidence.write import candump_line, inner_path, replace_folder, write_run
+from bench.evidence.write import candump_line, inner_path, replace_folder, write_entry, write_run
 from bench.oracle.result import RunResult
 
 
@@ -121,15 +122,15 @@ def test_folder_appears_only_when_whole(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "a").read_text() == "whole"
 
 
-def test_unwritable_folder_is_an_input_error_that_names_it(result: RunResult, tmp_path: Path) -> None:
+def test_unwritable_folder_is_an_error_of_the_output_that_names_it(result: RunResult, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(OutputError) as caught:
         write_run(result, blocked / "reports")
     assert str(blocked / "reports") in str(caught.value)
     assert "--out" in str(caught.value)
-    with pytest.raises(InputError, match="cannot be written"):
-        write_index([result], blocked / "reports")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_index([], blocked / "reports")
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "C:/x", "", "a\\..\\..\\x", "a\0b"])
@@ -145,8 +146,8 @@ def test_scenario_with_letters_unfit_for_files_gets_a_harmless_folder(result: Ru
 
 
 def test_index_links_to_each_report(runs: dict[str, RunResult], tmp_path: Path) -> None:
-    folders = [write_run(run, tmp_path) for run in runs.values()]
-    path = write_index(list(runs.values()), tmp_path)
+    path = write_index([write_entry(run, tmp_path) for run in runs.values()], tmp_path)
+    folders = [tmp_path / folder_name(run) for run in runs.values()]
     page = path.read_text(encoding="utf-8")
     assert path == tmp_path / "index.html"
     for folder in folders:
@@ -154,5 +155,20 @@ def test_index_links_to_each_report(runs: dict[str, RunResult], tmp_path: Path) 
     assert "expected to fail: caught" in page
     assert "not observed: authentic, whole" in page
     assert "5 of 7 runs ended as expected" in page
-    assert 'These are the runs of one demo; all runs: <code class="command">otabench dashboard</code>' in page
+    assert 'These are the runs of one command; all runs: <code class="command">otabench dashboard</code>' in page
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+def test_index_and_junit_name_what_could_not_be_run(result: RunResult, tmp_path: Path) -> None:
+    missing = NotRun(scenario="broken", exit_code=2, message="scenario lacks a key\n  key     <title>")
+    entries = [write_entry(result, tmp_path)]
+    page = write_index(entries, tmp_path, [missing]).read_text(encoding="utf-8")
+    assert "1 of 2 runs ended as expected" in page
+    assert "&lt;title&gt;" in page
+    root = ElementTree.parse(write_junit(entries, tmp_path, [missing])).getroot()
+    assert [suite.get("name") for suite in root] == [result.scenario, "broken"]
+    assert (root.get("tests"), root.get("errors")) == ("8", "1")
+    error = root.find("testsuite[@name='broken']/testcase/error")
+    assert error is not None
+    assert (error.get("type"), error.get("message")) == ("exit code 2", "scenario lacks a key")
+    assert error.text == missing.message

@@ -23,14 +23,17 @@ from bench.ports.faults import (
     CAR,
     ECU_RULES,
     ISO_TP_RULES,
+    MESSAGES,
     PACKAGE_PATH,
     POWER,
     SIGN_FOR_HARDWARE,
     STORED_BITS,
     SUPPLY,
     TORN_CELLS,
+    UNSYNCED_DATA,
     WAVEFORM_OF,
 )
+from bench.wire.disk_loss import DiskLoss
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
 
@@ -95,6 +98,14 @@ def test_fault_strikes_at_the_events_that_its_kind_of_part_announces(fault_class
         ("human:body:boot:1", {}, "faults.point", "power.ecu"),
         ("power.ecu:body:explosion:1", {}, "faults.point", "program"),
         ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
+        (
+            "package:agent:http:1",
+            {"change": "signature", "ecu": "body", "times": 0},
+            "faults.parameters.times",
+            "from 1",
+        ),
+        ("network:agent:http:1", {"lost": "everything"}, "faults.parameters.lost", '"request"'),
+        ("network:body:frame:1", {"lost": "answer"}, "faults.point", "http"),
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
         ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
         ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
@@ -128,6 +139,8 @@ class Target:
         self.world = world
         self.done: list[tuple[int, str, str]] = []
         self.torn_reads: tuple[str, str] | None = None
+        self.disk_loss: tuple[str, str] | None = None
+        self.disk_limits = ""
         self.state = CarState()
         for name in ("body", "agent", "vehicle"):
             Part(self, name).offer(world.offers)
@@ -154,11 +167,13 @@ class Part:
     def offer(self, offers: Offers) -> None:
         offers.offer(POWER, self, self.name)
         offers.offer(TORN_CELLS, self, self.name)
+        offers.offer(UNSYNCED_DATA, self, self.name)
         offers.offer(SUPPLY, self, self.name)
         offers.offer(STORED_BITS, self, self.name)
         offers.offer(ECU_RULES, self, self.name)
         offers.offer(ISO_TP_RULES, self, self.name)
         offers.offer(PACKAGE_PATH, self, self.name)
+        offers.offer(MESSAGES, self, self.name)
 
     def cut(self, cause: str) -> None:
         self.target.note("cut", self.name)
@@ -168,6 +183,10 @@ class Part:
 
     def tear_as(self, reads: str) -> None:
         self.target.torn_reads = self.name, reads
+
+    def lose_as(self, loss: DiskLoss) -> str:
+        self.target.disk_loss = self.name, loss
+        return self.target.disk_limits
 
     def follow(self, waveform: Waveform, name: str, torn_reads: str) -> None:
         self.target.torn_reads = self.name, torn_reads
@@ -179,15 +198,25 @@ class Part:
     def misbehave(self, how: EcuMisbehaviour | Misbehaviour) -> None:
         self.target.note(str(how), self.name)
 
-    def set(self, change: Callable[[bytes], bytes]) -> None:
-        self.target.note("change", str(len(change(package())) == len(package())))
+    def set(self, change: Callable[[bytes], bytes], times: int | None = None) -> None:
+        what = "change" if times is None else f"change {times}"
+        self.target.note(what, str(len(change(package())) == len(package())))
+
+    def lose(self, what: str) -> None:
+        self.target.note(f"lose {what}", self.name)
 
 
-def struck(point: str, **parameters: object) -> tuple[Target, Injector]:
+def struck(point: str, /, **parameters: object) -> tuple[Target, Injector]:
     """Arm one fault, let its operation happen at 1 s, run 5 s."""
+    return struck_on("", point, **parameters)
+
+
+def struck_on(disk_limits: str, point: str, /, **parameters: object) -> tuple[Target, Injector]:
+    """See `struck`, on a bench that says of a disk that it cannot do so much."""
     loop = VirtualLoop()
     world = World(loop, seed=1)
     target = Target(world)
+    target.disk_limits = disk_limits
     parsed = FaultPoint.parse(point)
     fault = ArmedFault(parsed, check_fault(parsed, parameters, file=None))
     injector = Injector(world, [fault])
@@ -210,6 +239,20 @@ def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() 
     assert (record.t_ns, record.restored_t_ns) == (10**9, 1_500_000_000)
     target, _ = struck("supply:body:program:1", profile="crank", every_ecu=True)
     assert target.done == [(10**9, "crank 250000000", "vehicle")]
+
+
+def test_package_is_changed_as_often_as_the_fault_says() -> None:
+    assert struck("package:agent:http:1", change="signature", ecu="body", times=2)[0].done == [
+        (10**9, "change 2", "True")
+    ]
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_lost_message_is_over_at_once(lost: str) -> None:
+    target, injector = struck("network:agent:http:1", lost=lost)
+    assert target.done == [(10**9, f"lose {lost}", "agent")]
+    record = injector.records()[0]
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 10**9)
 
 
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:
@@ -268,6 +311,25 @@ def test_supply_profile_says_how_what_its_brown_outs_tear_will_read() -> None:
 def test_power_cut_of_the_agent_tears_no_cells() -> None:
     with pytest.raises(InputError, match="torn_reads"):
         struck("power.agent:agent:sync:1", torn_reads="valid")
+
+
+@pytest.mark.parametrize(("point", "part"), [("power.agent:agent", "agent"), ("power.vehicle:body", "vehicle")])
+def test_power_cut_says_what_the_disk_of_the_agent_loses(point: str, part: str) -> None:
+    event = "sync" if part == "agent" else "program"
+    target, injector = struck(f"{point}:{event}:1", disk_loss="names")
+    assert target.disk_loss == (part, "names")
+    assert injector.records()[0].parameters["disk_loss"] == "names"
+    assert injector.records()[0].limits == ""
+
+
+def test_power_cut_records_what_the_bench_cannot_do_of_it() -> None:
+    _, injector = struck_on("nothing is lost here", "power.agent:agent:sync:1")
+    assert injector.records()[0].limits == "nothing is lost here"
+
+
+def test_power_cut_of_an_ecu_loses_nothing_of_a_disk() -> None:
+    with pytest.raises(InputError, match="disk_loss"):
+        struck("power.ecu:body:program:1", disk_loss="names")
 
 
 def test_point_that_is_never_reached_is_recorded_as_such() -> None:

@@ -22,6 +22,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.services import Call
+from bench.flasher.state import FRESH, JobState
 from bench.flasher.values import FlashJob, FlashReport, Progress, Tally
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.wire.image_header import ImageHeader
@@ -103,11 +104,13 @@ class Bench:
         alive = [task.get_name() for task in self.loop._living if not task.done()]
         assert alive == []
 
-    def flash(self, job: FlashJob | None = None) -> FlashReport:
+    def flash(self, job: FlashJob | None = None, state: JobState = FRESH) -> FlashReport:
         """Flash the new image; returns the report."""
-        return self.run(self.flashing(job))
+        return self.run(self.flashing(job, state=state))
 
-    async def flashing(self, job: FlashJob | None = None, clock: Clock | None = None) -> FlashReport:
+    async def flashing(
+        self, job: FlashJob | None = None, clock: Clock | None = None, state: JobState = FRESH
+    ) -> FlashReport:
         return await flash_ecu(
             job or self.job(),
             self.link,
@@ -116,6 +119,7 @@ class Bench:
             clock or self.loop,
             self.world.points,
             self._note,
+            state=state,
         )
 
     def _note(self, progress: Progress) -> None:

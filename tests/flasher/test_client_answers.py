@@ -19,6 +19,7 @@ from bench.flasher.services import (
     transfer_data,
 )
 from bench.ports.diagnostics import LinkError
+from bench.wire.uds import ResetType
 
 if TYPE_CHECKING:
     from bench.flasher.client import UdsClient
@@ -53,7 +54,7 @@ def test_suppressed_request_keeps_what_follows_the_sub_function(bench: Bench) ->
 def test_suppressed_request_with_a_negative_answer_is_an_error(bench: Bench) -> None:
     bench.ecu.on("1183", bench.acts.refuse(0x22))
     with pytest.raises(NegativeResponse) as refused:
-        suppressed(bench, ecu_reset(3))
+        suppressed(bench, ecu_reset(ResetType.SOFT))
     assert (refused.value.sid, refused.value.nrc) == (0x11, 0x22)
 
 

@@ -46,7 +46,7 @@ def test_image_linked_below_the_region_is_refused(bench: Bench) -> None:
     ("change", "told"),
     [
         ({"image": b""}, "length: the image has no bytes"),
-        ({"image": bytes(9_999)}, "length: the image has 9999 bytes, the ECU would be told 10000 bytes"),
+        ({"image": bytes(9_999)}, "length: the image has 9999 bytes, the ECU would expect 10000 bytes"),
         ({"image": bytes(10_000)}, "hash"),
         ({"header": bytes(256)}, "header: the image has magic is"),
         ({"header": b"short"}, "header: the image has 5 bytes"),

@@ -23,6 +23,7 @@ from bench.flasher.recipe import Recipe
 from bench.flashing.access import ecu_accesses
 from bench.flashing.order import FlashOrder, OrderedEcu, Signing, make_order
 from bench.flashing.run import FlashResult, flash_order, plug_in_tester
+from bench.flashing.supplies import SimulatedSupplies
 from bench.images.signing import demo_payload
 from bench.ports.can import CanBus
 
@@ -113,7 +114,10 @@ class Stage:
                     interfere(world, vehicle)
                 life = plug_in_tester(world)
                 accesses = ecu_accesses(order.files, buses, life)
-                result = await flash_order(world, life, order, accesses, lambda _progress: None, parallel=parallel)
+                supplies = {ecu.id: SimulatedSupplies(vehicle, clock) for ecu in order.files.simulated}
+                result = await flash_order(
+                    world, life, order, accesses, lambda _progress: None, parallel=parallel, supplies=supplies
+                )
                 self.vehicle = vehicle
                 return result
 

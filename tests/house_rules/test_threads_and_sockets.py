@@ -18,6 +18,7 @@ ADAPTERS = {
     "bench/link/can_logs.py": "python-can's readers and writers of log files: no bus, no thread",
     "bench/cli/doctor/command.py": "asks this machine what it has (SocketCAN, a free port); no run goes on meanwhile",
     "bench/flasher/key_helpers.py": "a supplier's key program or library blocks: in a thread in real time, else inline",
+    "bench/runs/workers.py": "processes for whole runs (`run --jobs`), each with its own loop; signals end them all",
     "bench/dashboard/serve.py": "the dashboard's own web server; no run goes on in that process",
 }
 MODULES = {

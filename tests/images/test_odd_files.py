@@ -39,6 +39,14 @@ def test_segment_records_give_paragraphs_and_linear_records_upper_halves(tmp_pat
     assert read(tmp_path, "f.hex", lines).image.segments == (Segment(0x12350, b"ab"), Segment(0x1234_0010, b"cd"))
 
 
+@pytest.mark.parametrize("name", ["bom.hex", "bom.without_suffix"])
+def test_byte_order_mark_before_the_first_record_is_passed_over(tmp_path: Path, name: str) -> None:
+    lines = ["\ufeff" + ihex(0, 0x10, b"ab"), END]
+    assert read(tmp_path, name, lines).image.segments == (Segment(0x10, b"ab"),)
+    with pytest.raises(InputError, match=r"offset 0x5: byte 0xC3"):
+        read(tmp_path, "umlaut.hex", ["\ufeff:1ü"])
+
+
 def test_data_before_the_first_address_record_lies_in_the_first_64_kib(tmp_path: Path) -> None:
     lines = [ihex(0, 0xFFFC, b"abcd"), ihex(4, 0, b"\x00\x01"), ihex(0, 0, b"efgh"), END]
     assert read(tmp_path, "f.hex", lines).image.segments == (Segment(0xFFFC, b"abcdefgh"),)

@@ -257,7 +257,7 @@ def test_frames_that_a_writer_left_out_are_noticed(tmp_path: Path, monkeypatch: 
 
 def test_missing_python_can_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "can", None)
-    with pytest.raises(InputError, match=r"pip install 'otabench\[can\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[can\]'"):
         write_log(tmp_path / "x.blf", [])
 
 

@@ -14,6 +14,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.link.disk import DiskStorage, OsDisk, SimDisk, folder_files
 from bench.ports.storage import StorageFull
+from bench.wire.disk_loss import CERTAIN_LOSSES, DiskLoss
 
 Work = Callable[[DiskStorage], Awaitable[object]]
 
@@ -74,6 +75,80 @@ def test_unsynced_write_may_be_lost_and_is_for_some_seed() -> None:
         outcomes.add(computer.read("a"))
     assert None in outcomes
     assert outcomes - {None, b"0123456789"}, "some seed must tear the unsynced bytes"
+
+
+# What is left, one outcome after the other -----------------------------------------------------------
+
+NEW = b"0123456789"
+LEFT = {
+    DiskLoss.NOTHING: NEW,
+    DiskLoss.BYTES: b"",
+    DiskLoss.BYTES_AFTER_FIRST: NEW[:1],
+    DiskLoss.BYTES_AFTER_HALF: NEW[:5],
+    DiskLoss.LAST_BYTE: NEW[:-1],
+    DiskLoss.NAMES: None,
+    DiskLoss.NAMES_AND_BYTES_AFTER_FIRST: None,
+    DiskLoss.NAMES_AND_BYTES_AFTER_HALF: None,
+    DiskLoss.NAMES_AND_LAST_BYTE: None,
+    DiskLoss.EVERYTHING: None,
+}
+"""What a file holds that was written and never synced; None: there is no such file."""
+
+
+def lost(loss: DiskLoss, work: Work, *before: Work) -> Computer:
+    """Do what is before in lives of its own, then the work, and lose power in this way."""
+    computer = Computer()
+    for earlier in before:
+        computer.live(earlier)
+    computer.disk.loss = loss
+    computer.live(work)
+    return computer
+
+
+def test_every_outcome_is_listed() -> None:
+    assert set(LEFT) == set(CERTAIN_LOSSES) == set(DiskLoss) - {DiskLoss.SEEDED}
+
+
+@pytest.mark.parametrize("loss", CERTAIN_LOSSES)
+def test_new_file_that_was_not_synced_is_left_as_the_fault_says(loss: DiskLoss) -> None:
+    assert lost(loss, lambda s: s._disk.write("a", NEW, append=False)).read("a") == LEFT[loss]
+
+
+@pytest.mark.parametrize("loss", CERTAIN_LOSSES)
+def test_append_that_was_not_synced_keeps_what_was_synced_and_a_prefix(loss: DiskLoss) -> None:
+    computer = lost(loss, lambda s: s._disk.write("a", NEW, append=True), lambda s: s.append("a", b"kept"))
+    left = {DiskLoss.NAMES: NEW, DiskLoss.EVERYTHING: b"", DiskLoss.NAMES_AND_BYTES_AFTER_FIRST: NEW[:1],
+            DiskLoss.NAMES_AND_BYTES_AFTER_HALF: NEW[:5], DiskLoss.NAMES_AND_LAST_BYTE: NEW[:-1]}  # fmt: skip
+    assert computer.read("a") == b"kept" + ({**LEFT, **left}[loss] or b"")
+
+
+@pytest.mark.parametrize("loss", CERTAIN_LOSSES)
+def test_rename_before_its_bytes_shows_less_than_was_written_only_where_bytes_are_lost(loss: DiskLoss) -> None:
+    async def careless(storage: DiskStorage) -> None:
+        await storage._disk.write("a.new", NEW, append=False)
+        await storage._disk.rename("a.new", "a")
+
+    computer = lost(loss, careless, lambda s: s.replace("a", b"old"))
+    assert computer.read("a") == (b"old" if LEFT[loss] is None else LEFT[loss])
+
+
+@pytest.mark.parametrize("loss", CERTAIN_LOSSES)
+def test_loss_holds_for_one_cut(loss: DiskLoss) -> None:
+    computer = lost(loss, lambda s: s._disk.write("a", NEW, append=False))
+    assert computer.disk.loss is DiskLoss.SEEDED
+
+
+@pytest.mark.parametrize("loss", CERTAIN_LOSSES)
+@pytest.mark.parametrize("sync", [1, 2])
+@pytest.mark.parametrize("where", ["before", "torn", "after"])
+def test_replace_cut_at_any_of_its_syncs_leaves_the_old_or_the_new_file(loss: DiskLoss, sync: int, where: str) -> None:
+    computer = Computer()
+    computer.live(lambda s: s.replace("a", b"old" * 50))
+    syncs = computer.world.points.counter("agent", "sync")
+    computer.disk.loss = loss
+    syncs.arm(syncs.n + sync, where, 0 if where == "torn" else None, lambda: cut(computer))
+    computer.live(lambda s: s.replace("a", b"new" * 70))
+    assert computer.read("a") in (b"old" * 50, b"new" * 70)
 
 
 @settings(max_examples=80, deadline=None)

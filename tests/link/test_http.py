@@ -16,12 +16,17 @@ from bench.ports.http import TransportFailure
 
 T = TypeVar("T")
 BODY = bytes(range(256)) * 200
+POSTED: list[bytes] = []
+"""What the little server was sent at /count."""
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """A little server: /echo, /p.zip with Range, /cn, everything else 404."""
+    """A little server: /echo, /count, /p.zip with Range, /cn, everything else 404."""
     path = environ["PATH_INFO"]
-    if path == "/echo":
+    if path == "/count":
+        POSTED.append(environ["wsgi.input"].read())
+        body = b"".join(POSTED)
+    elif path == "/echo":
         body = environ["REQUEST_METHOD"].encode() + b" " + environ["wsgi.input"].read()
     elif path == "/cn":
         body = environ["SSL_CLIENT_S_DN_CN"].encode()
@@ -41,6 +46,7 @@ class Net:
     """A computer on a modelled network before the little server."""
 
     def __init__(self, latency_ms: float = 20, rate_bytes_s: int = 100_000) -> None:
+        POSTED.clear()
         self.loop = VirtualLoop()
         self.world = World(self.loop, seed=1)
         self.model = NetworkModel(latency_ms=latency_ms, rate_bytes_s=rate_bytes_s)
@@ -115,6 +121,26 @@ def test_tampered_package_is_sent_changed_and_whole_even_when_a_part_is_asked_fo
     assert answer.status == 200
     assert net.world.recorder.http[0].response_body == b"forged"
     assert net.run(lambda t: t.get("https://x.test/cn", {}, 100)).body == b"IMEI:1"
+
+
+def test_package_is_tampered_with_as_often_as_told_and_then_genuine() -> None:
+    net = Net()
+    net.tamper.set(lambda body: b"forged", 2)
+    bodies = [net.run(lambda t: t.get("https://x.test/p.zip", {}, 100_000)).body for _ in range(3)]
+    assert bodies == [b"forged", b"forged", BODY]
+    assert not net.tamper.active
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_lost_message_breaks_one_exchange_and_the_server_learns_of_it_only_when_the_answer_is_lost(lost: str) -> None:
+    net = Net()
+    net.tamper.lose(lost)
+    with pytest.raises(TransportFailure, match=f"the {lost} was lost"):
+        net.run(lambda t: t.post("https://x.test/count", {}, b"a"))
+    assert net.world.recorder.http == [], "nothing was delivered"
+    answer = net.run(lambda t: t.post("https://x.test/count", {}, b"b"))
+    assert answer.body == (b"b" if lost == "request" else b"ab")
+    assert len(net.world.recorder.http) == 1
 
 
 def test_power_cut_in_mid_download_delivers_a_prefix_and_no_more() -> None:

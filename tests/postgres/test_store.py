@@ -124,6 +124,30 @@ def test_two_operators_place_every_order_once_and_under_its_own_number(store_url
     loop.discard()
 
 
+def test_two_operators_who_do_the_same_at_once_add_a_vehicle_and_a_package_once(store_url: str) -> None:
+    loop = VirtualLoop()
+    servers = [server(store_url, loop) for _ in range(WRITERS)]
+    refused: list[str] = []
+
+    def add(writer: int) -> None:
+        for n in range(20):
+            account = VehicleAccount(server_url=f"{BASE}/dm", dev_id=f"IMEI:{n}", vin=f"VIN{n}", factory_token="t")
+            try:
+                done(servers[writer].admin.add_vehicle(account, exchange_public_key("v")))
+            except ValueError as error:
+                refused.append(str(error))
+            assert done(servers[writer].admin.upload_package(package(f"pkg-{n}"))) == f"pkg-{n}"
+
+    together(add)
+    assert len(refused) == 20
+    assert all("known already" in reason for reason in refused)
+    uploads = [event.data["package_id"] for event in done(servers[0].view.events(""))]
+    assert sorted(map(str, uploads)) == sorted(f"pkg-{n}" for n in range(20))
+    for one in servers:
+        one.close()
+    loop.discard()
+
+
 def test_update_from_registration_to_success_on_postgresql(store_url: str) -> None:
     loop = VirtualLoop()
     bench = Bench(loop, store_url)

@@ -10,7 +10,7 @@ from bench.wire.can_errors import (
     ControllerState,
     FaultConfinement,
     error_frame_bits,
-    lone_attempts,
+    unacknowledged_attempts,
     unacknowledged_bits,
 )
 
@@ -89,7 +89,7 @@ def test_lone_attempts_are_those_counted_one_by_one(waited_ns: int, active_ns: i
     while taken_ns < waited_ns:
         taken_ns += active_ns if tec < 128 else passive_ns
         tec, attempts = tec + 8, attempts + 1
-    assert lone_attempts(waited_ns, active_ns, passive_ns, confined) == (attempts, taken_ns)
+    assert unacknowledged_attempts(waited_ns, active_ns, passive_ns, confined) == (attempts, taken_ns)
 
 
 @pytest.mark.parametrize("events", [EVENTS, EVENTS * 20])

@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from bench.assembly.can_drivers import driver_names
 from bench.cli.doctor.checks import Check
 from bench.core.clock import NS_PER_US
+from bench.core.extras import install_command
 from bench.core.realtime import run_on_clock
 from bench.link.kernel_isotp_link import kernel_isotp_problem
 
 GAP_NS = 300 * NS_PER_US
 GAPS = 50
-NEEDS_CAN = "pip install 'otabench[can]'"
+NEEDS_CAN = install_command("can")
 
 
 def can_checks() -> list[Check]:

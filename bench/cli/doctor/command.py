@@ -22,6 +22,7 @@ from bench.cli.doctor.checks import Check
 from bench.cli.options import debug_only
 from bench.cli.output import answers
 from bench.config import data_root
+from bench.core.extras import install_command
 
 EXTRAS = {"can": "can", "isotp": "isotp", "odx": "odxtools", "serial": "serial"}
 """Extra of the package: module that it brings."""
@@ -80,7 +81,7 @@ def _loopback() -> Check:
 def _extra(extra: str, module: str) -> Check:
     if importlib.util.find_spec(module) is not None:
         return Check(f"extra {extra}", "ok", f"module {module} is installed")
-    return Check(f"extra {extra}", "missing", f"no module {module}", f"pip install 'otabench[{extra}]'")
+    return Check(f"extra {extra}", "missing", f"no module {module}", install_command(extra))
 
 
 def _socketcan() -> Check:

@@ -16,7 +16,7 @@ from bench.cli.ecu.misbehave import orders_by_ecu, show_all, warnings
 from bench.cli.ecu.output import print_json
 from bench.cli.options import debug_only, find
 from bench.cli.output import messages
-from bench.core.errors import InputError
+from bench.core.errors import InputError, unwritable
 from bench.core.realtime import run_on_clock
 from bench.ports.can import ChannelSpec
 from bench.serving.ecu_server import ServedEcu, ServedVehicle, load_vehicle, serve_ecus
@@ -163,7 +163,8 @@ def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
     try:
         return opened.enter_context(journal.open("wb"))
     except OSError as error:
-        raise InputError(f"the journal cannot be written: {error.strerror}", key="--journal", found=journal) from None
+        hint = "name a file in a folder that exists"
+        raise unwritable("the journal", str(journal), error, key="--journal", hint=hint) from None
 
 
 def _tell_ready(served: ServedVehicle, specs: Sequence[ChannelSpec], *, serves_all: bool, as_json: bool) -> None:

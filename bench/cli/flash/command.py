@@ -11,9 +11,10 @@ import click
 from bench.assembly.load import load_bench
 from bench.cli.flash.output import (
     FlashWatch,
-    outcome_of,
+    places,
     print_flash,
     print_read,
+    print_silences,
     read_model,
     result_folder,
     result_model,
@@ -22,6 +23,7 @@ from bench.cli.flash.output import (
 from bench.cli.flash.plan import plan_model, print_plan
 from bench.cli.image.keys import signer
 from bench.cli.options import address_option, base_option, common, find
+from bench.cli.outputs import Outputs, check_room, room_of_images
 from bench.core.errors import InputError
 from bench.core.stop import STOP
 from bench.description.load import BenchFiles
@@ -29,10 +31,9 @@ from bench.evidence.places import shown_path
 from bench.flasher.errors import ImageMismatch
 from bench.flashing.dry_run import dry_run
 from bench.flashing.order import FlashOrder, Signing, make_order
-from bench.flashing.run import FlashResult, is_simulated, run_flash, run_read
-from bench.runs.exit_codes import EQUIPMENT, INPUT
-
-EXIT_CODES = {"flashed": 0, "failed": 1}
+from bench.flashing.run import FlashedEcu, FlashResult, is_simulated, run_flash, run_read
+from bench.flashing.silence import silences
+from bench.runs.exit_codes import AS_EXPECTED, EQUIPMENT, FAILED, INPUT, strongest
 
 
 @click.command(short_help="the flasher alone: program ECUs, read them, show the sequence")
@@ -92,29 +93,47 @@ def flash(
 
 
 def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: bool) -> int:
+    check_room(out, room_of_images(sum(len(ecu.image.data) for ecu in order.ecus)))
     virtual = order.files.bench.clock == "virtual"
-    with FlashWatch() as watch, STOP.first_gently() if virtual else nullcontext(lambda _interrupt: None) as asked:
+    with (
+        FlashWatch(places=places(order.files)) as watch,
+        STOP.first_gently() if virtual else nullcontext(lambda _interrupt: None) as asked,
+    ):
         try:
             result = run_flash(order, seed=seed, parallel=parallel, progress=watch.flash, started=asked)
         except ImageMismatch as mismatch:
             raise _refused(order, mismatch) from None
     folder = out / result_folder(order, result)
     shown = result_model(order, result, shown_path(folder), parallel=parallel)
-    write_flash(order, result, shown, out)
+    outputs = Outputs()
+    if outputs.write(lambda: write_flash(order, result, shown, out)) is None:
+        shown = shown.model_copy(update={"folder": ""})
     if as_json:
         click.echo(shown.to_json(), nl=False)
     else:
         print_flash(shown)
-    return _exit_code(result)
+    silent = silences(order.files, [ecu.outcome.ecu for ecu in result.ecus if ecu.outcome.error], result.frames)
+    print_silences(silent)
+    return outputs.exit_code(_exit_code(result, frozenset(each.ecu for each in silent)))
 
 
-def _exit_code(result: FlashResult) -> int:
-    """Return 2 where an image belongs to other hardware than answered: the first of 130 (143), 2, 1 counts."""
+def _exit_code(result: FlashResult, silent: frozenset[str]) -> int:
+    """Return the first of 130 (143), 2, 1, 3 that an ECU has.
+
+    2 where an image belongs to other hardware than answered; 3 where nothing answered: then nothing is known of the
+    ECU, as with --read.
+    """
     if result.interrupted:
         return STOP.exit_code
-    if any(isinstance(ecu.outcome.error, ImageMismatch) for ecu in result.ecus):
+    return strongest([_exit_code_of(ecu, silent) for ecu in result.ecus])
+
+
+def _exit_code_of(ecu: FlashedEcu, silent: frozenset[str]) -> int:
+    if isinstance(ecu.outcome.error, ImageMismatch):
         return INPUT
-    return EXIT_CODES[outcome_of(result)]
+    if ecu.outcome.ecu in silent:
+        return EQUIPMENT
+    return AS_EXPECTED if ecu.good else FAILED
 
 
 def _plan(order: FlashOrder, *, parallel: bool, full: bool, as_json: bool) -> int:
@@ -157,18 +176,15 @@ def _only_read(images: tuple[str, ...], others: Mapping[str, bool]) -> None:
 
 def _read(files: BenchFiles, seed: int, as_json: bool) -> int:
     """Read and show; an ECU that is silent is a matter of the equipment: nothing is said about its software."""
-    found = run_read(files, seed=seed)
+    with FlashWatch(places=places(files)) as watch:
+        result = run_read(files, seed=seed, reading=watch.reading)
     if as_json:
-        click.echo(read_model(files, found).to_json(), nl=False)
+        click.echo(read_model(files, result.ecus).to_json(), nl=False)
     else:
-        print_read(found)
-    silent = [each.ecu for each in found if each.problem]
-    if not silent:
-        return 0
-    click.echo(
-        f"equipment error: no answer from {', '.join(silent)}; check supply, wiring, bus and addresses", err=True
-    )
-    return EQUIPMENT
+        print_read(files, result.ecus)
+    silent = silences(files, [each.ecu for each in result.ecus if each.problem], result.frames)
+    print_silences(silent)
+    return EQUIPMENT if any(each.problem for each in result.ecus) else 0
 
 
 def _pairs(pairs: tuple[str, ...]) -> dict[str, Path]:

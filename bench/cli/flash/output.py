@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from bench.cli.output import answers, messages
 from bench.config.output import this_tool
 from bench.core.canonical import sha256_hex
 from bench.core.clock import NS_PER_S
+from bench.core.records import EXTENDED, CanAddress
 from bench.description.load import BenchFiles
 from bench.evidence.write import candump_line, inner_path, replace_folder
 from bench.flasher.identification import Identification
@@ -35,6 +36,7 @@ from bench.flashing.models import (
 )
 from bench.flashing.order import FlashOrder, OrderedEcu
 from bench.flashing.run import FlashedEcu, FlashResult
+from bench.flashing.silence import Silence
 from bench.flashing.time_spent import TimeSpent
 
 Outcome = Literal["flashed", "failed", "interrupted"]
@@ -52,10 +54,13 @@ class _Bar:
 
 
 class FlashWatch(AbstractContextManager["FlashWatch"]):
-    """A bar per ECU on standard error: step, bytes, rate and time left by the bench's clock; none without terminal."""
+    """A bar per ECU on standard error: step, bytes, rate and time left by the bench's clock; none without terminal.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or messages()
+    `places` says where each ECU is asked and answers: while no bytes flow, that is what is waited for.
+    """
+
+    def __init__(self, console: Console | None = None, *, places: Mapping[str, str] | None = None) -> None:
+        self._places, self._console = places or {}, console or messages()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -88,10 +93,32 @@ class FlashWatch(AbstractContextManager["FlashWatch"]):
             bar.task,
             completed=event.sent_bytes,
             total=event.total_bytes,
-            description=f"{event.ecu} {event.step}",
+            description=self._waits_for(event.ecu, event.step) if not event.sent_bytes else f"{event.ecu} {event.step}",
             rate=rate,
             left=left,
         )
+
+    def reading(self, ecu: str) -> None:
+        """Say that an ECU's identification is being read."""
+        for bar in self._bars.values():
+            self._progress.remove_task(bar.task)
+        task = self._progress.add_task(self._waits_for(ecu, "identification"), total=None, rate="", left="")
+        self._bars = {ecu: _Bar(task)}
+
+    def _waits_for(self, ecu: str, step: str) -> str:
+        place = self._places.get(ecu)
+        return f"{ecu} {step}" + ("" if place is None else f", {place}")
+
+
+def places(files: BenchFiles) -> dict[str, str]:
+    """Return for each ECU where it is asked and where its answer is waited for."""
+    found = {}
+    for ecu in files.vehicle.ecus:
+        address = ecu.address()
+        wide = bool(address.flags & EXTENDED)
+        request, response = CanAddress(address.tx_id, wide).text(), CanAddress(address.rx_id, wide).text()
+        found[ecu.id] = f"asked at {request}, waiting for {response} on {ecu.tester_channel}"
+    return found
 
 
 def rate_and_left(event: FlashProgress, began_ns: int, began_bytes: int) -> tuple[str, str]:
@@ -260,7 +287,8 @@ def print_flash(shown: FlashResultJson) -> None:
     for ecu in shown.ecus:
         _print_oddities(ecu)
     saved = f" for jobs of {shown.sum_s:.3f} s together" if len(shown.ecus) > 1 else ""
-    click.echo(f"total:  {shown.duration_s:.3f} s{saved}\ntrace:  {shown.trace_sha256}\nfolder: {shown.folder}")
+    click.echo(f"total:  {shown.duration_s:.3f} s{saved}\ntrace:  {shown.trace_sha256}")
+    click.echo(f"folder: {shown.folder or 'none, it could not be written'}")
 
 
 def _print_oddities(ecu: FlashedEcuResult) -> None:
@@ -280,6 +308,7 @@ def _print_oddities(ecu: FlashedEcuResult) -> None:
 
 def read_model(files: BenchFiles, found: Sequence[Identification]) -> FlashRead:
     """Return what was read as JSON shows it."""
+    simulated = {ecu.id for ecu in files.simulated}
     return FlashRead(
         tool=this_tool(),
         bench=files.bench.name,
@@ -287,6 +316,7 @@ def read_model(files: BenchFiles, found: Sequence[Identification]) -> FlashRead:
         ecus=tuple(
             ReadEcu(
                 ecu=each.ecu,
+                simulated=each.ecu in simulated,
                 problem=each.problem,
                 identifiers=tuple(
                     ReadIdentifier(
@@ -304,14 +334,27 @@ def read_model(files: BenchFiles, found: Sequence[Identification]) -> FlashRead:
     )
 
 
-def print_read(found: Sequence[Identification]) -> None:
-    """Print a table per ECU."""
+def print_silences(silent: Sequence[Silence]) -> None:
+    """Say of the ECUs that answered nothing where they were asked and what was heard there, on standard error."""
+    if not silent:
+        return
+    names = ", ".join(each.ecu for each in silent)
+    click.echo(f"equipment error: no answer from {names}; check supply, wiring, bus and addresses", err=True)
+    for each in silent:
+        for name, text in each.rows():
+            click.echo(f"  {name:<8}{text}", err=True)
+
+
+def print_read(files: BenchFiles, found: Sequence[Identification]) -> None:
+    """Print a table per ECU; what this bench itself simulates says nothing of a real ECU, and is marked."""
     console = answers()
+    simulated = {ecu.id for ecu in files.simulated}
     for each in found:
+        name = f"{each.ecu} (simulated by this bench)" if each.ecu in simulated else each.ecu
         if each.problem:
-            console.print(f"{each.ecu}: {each.problem}", markup=False, soft_wrap=True)
+            console.print(f"{name}: {each.problem}", markup=False, soft_wrap=True)
             continue
-        table = Table(title=each.ecu, title_justify="left", header_style="bold")
+        table = Table(title=name, title_justify="left", header_style="bold")
         for name in ("DID", "name", "value"):
             table.add_column(name, overflow="fold")
         for item in each.identifiers:

@@ -14,7 +14,7 @@ from bench.cli.image.sign import sign
 def image() -> None:
     """Look at firmware files, convert, merge, compare, sign and make them.
 
-    Read: Intel HEX, S-records, TI-TXT, ELF, VBF, ODX-F and PDX (with otabench[odx]), raw binary; told by suffix or
+    Read: Intel HEX, S-records, TI-TXT, ELF, VBF, ODX-F and PDX (with the extra odx), raw binary; told by suffix or
     first bytes.
 
     \b

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.core.errors import InputError
+from bench.core.errors import NO_ROOM, InputError, unwritable
 from bench.images.firmware import Firmware
 from bench.images.memory import AddressRange, Segment
 from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeader
@@ -59,6 +59,8 @@ def write_whole(path: Path, chunks: Iterable[bytes], *, option: str | None = Non
     except OSError as error:
         if path.parent.is_dir():
             part.unlink(missing_ok=True)
+        if error.errno in NO_ROOM:
+            raise unwritable("the file", str(path), error, key=option, hint="name a file in another folder") from None
         raise InputError(
             f"the file cannot be written: {error.strerror}", file=str(path), key=option, found=_obstacle(path, error),
             allowed="a file in a folder that exists and may be written to",

@@ -4,11 +4,12 @@ A file for each part that owns the records; all of them are reached from here.
 """
 
 from bench.core.records.bus import BRS, EXTENDED, FD, REMOTE, CanAddress, FrameRecord
-from bench.core.records.car import ConditionRecord, PowerRecord
+from bench.core.records.car import ConditionRecord, PowerRecord, VoltageRecord
 from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion, SectorWear
+from bench.core.records.lateness import Lateness, Stall
 from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
 from bench.core.records.run import DidReading, FaultRecord, ImageReference, Limits, RunRecord, StoredFile
-from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent
+from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent, ServerViewRecord
 from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
 
 __all__ = [
@@ -35,13 +36,17 @@ __all__ = [
     "HttpRecord",
     "ImageReference",
     "InhibitSignal",
+    "Lateness",
     "Limits",
     "MemoryRegion",
     "PowerRecord",
     "RunRecord",
     "SectorWear",
     "ServerEvent",
+    "ServerViewRecord",
+    "Stall",
     "StoredFile",
+    "VoltageRecord",
     "Watch",
     "Watched",
 ]

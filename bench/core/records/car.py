@@ -16,6 +16,18 @@ class PowerRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class VoltageRecord:
+    """The voltage at a part follows these (instant, millivolts) from now on, linear between them; then it stays.
+
+    A part without such a record has its nominal voltage; two points at one instant are a step, and the later one holds.
+    """
+
+    t_ns: int
+    part: str
+    points: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConditionRecord:
     """A value of the car's state from an instant on: the first ones are those of the run's beginning.
 

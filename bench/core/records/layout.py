@@ -88,6 +88,8 @@ class EcuLayout:
     """How it says that the car must not be started; None where it says nothing."""
     factory_bootloader: bytes = b""
     """The 256-byte header of the bootloader that the factory put in, which is not signed; empty when it is built in."""
+    program_mv: tuple[int, int] = (0, 1_000_000)
+    """From which to which voltage it may be programmed; by default at any."""
 
     @property
     def request(self) -> CanAddress:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.core.records.bus import CanAddress, FrameRecord
-from bench.core.records.car import ConditionRecord, PowerRecord
+from bench.core.records.car import ConditionRecord, PowerRecord, VoltageRecord
 from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation
+from bench.core.records.lateness import Lateness
 from bench.core.records.layout import EcuLayout
-from bench.core.records.server import HttpRecord, ServerEvent
+from bench.core.records.server import HttpRecord, ServerEvent, ServerViewRecord
 from bench.core.records.watched import UNWATCHED, Watched
 
 
@@ -51,6 +52,8 @@ class FaultRecord:
     parameters: Mapping[str, object]
     t_ns: int | None
     restored_t_ns: int | None
+    limits: str = ""
+    """What of the fault this bench could not do; empty where it did all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,12 @@ class RunRecord:
     flash_operations: Watched[FlashOperation] = UNWATCHED
     conditions: Watched[ConditionRecord] = UNWATCHED
     """The car's state from the beginning on, and what changed."""
+    lateness: Lateness | None = None
+    """How late the bench itself was; None in virtual time, where nothing is, and where nobody measured it."""
+    voltages: Watched[VoltageRecord] = UNWATCHED
+    """What the bench's supplies did to the voltage at parts."""
+    server_view: Watched[ServerViewRecord] = UNWATCHED
+    """One item: what the server told after the run, when it was asked for its view."""
     functional_id: int = 0x7DF
     """The request identifier that all ECUs of the vehicle listen to, on every channel that `functional` leaves out."""
     functional: Mapping[str, CanAddress] = field(default_factory=dict)

@@ -34,6 +34,20 @@ class ServerEvent:
     wall_ns: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ServerViewRecord:
+    """What the server told a reader of its view after the run: its stored log, and what it believes of the vehicle.
+
+    `orders` are (order, status) pairs in the order of their placing.
+    """
+
+    t_ns: int
+    events: tuple[ServerEvent, ...]
+    registered: bool
+    ecus: Mapping[str, str]
+    orders: tuple[tuple[str, str], ...]
+
+
 SERVER_EVENTS: Mapping[str, str] = {
     "vehicle_added": "dev_id",
     "registered": "dev_id, repeated (bool): DmAcc was handed out",

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bench.core.clock import NS_PER_MS
 from bench.core.records import EXTENDED, BootRecord, DidReading, EcuLayout, FrameRecord, PowerRecord
 from bench.oracle.facts import Facts, Source
 from bench.oracle.findings import Finding, at, failed, passed, seconds, undecided, unseen
 from bench.oracle.fold import Rule
+from bench.oracle.lateness import missed
 from bench.oracle.result import Evidence
 from bench.oracle.situation import Situation
 from bench.oracle.stream import Event
 
 _UP = ("bootloader", "application")
+
+
+class _Late(NamedTuple):
+    """A start that took longer than it may, and what ended it: `up`, or `off`."""
+
+    since_ns: int
+    elapsed_ns: int
+    what: str
 
 
 @dataclass(slots=True)
@@ -24,7 +34,7 @@ class _Starts:
     count: int = 0
     slowest_ns: int = 0
     last_sign_ns: int = 0
-    found: list[Finding] = field(default_factory=list)
+    late: list[_Late] = field(default_factory=list)
 
 
 class StartsInTime(Rule):
@@ -70,8 +80,7 @@ class StartsInTime(Rule):
         starts = self._starts[layout.ecu]
         elapsed_ns = 0 if starts.since_ns is None else t_ns - starts.since_ns
         if starts.since_ns is not None and what in ("off", "up") and elapsed_ns > _limit_ns(layout):
-            late = _late if self._boots_seen(layout.ecu) else _silent_start
-            starts.found.append(late(layout, starts.since_ns, elapsed_ns, what))
+            starts.late.append(_Late(starts.since_ns, elapsed_ns, what))
         if what in ("on", "reset"):
             starts.count += starts.since_ns is None or what == "on"
             starts.since_ns = t_ns if starts.since_ns is None or what == "on" else starts.since_ns
@@ -85,7 +94,7 @@ class StartsInTime(Rule):
 
     def _of(self, layout: EcuLayout) -> list[Finding]:
         starts = self._starts[layout.ecu]
-        found = [*starts.found]
+        found = [self._late(layout, late) for late in starts.late]
         if starts.since_ns is not None:
             found.append(self._open_start(layout, starts.since_ns))
         if found:
@@ -97,14 +106,29 @@ class StartsInTime(Rule):
 
     def _open_start(self, layout: EcuLayout, since_ns: int) -> Finding:
         if not self._boots_seen(layout.ecu):
-            return _silent_start(layout, since_ns, 0, "")
+            return _silent_start(layout, since_ns)
         horizon_ns = max(self.situation.ended_t_ns, *(starts.last_sign_ns for starts in self._starts.values()))
         if horizon_ns - since_ns > _limit_ns(layout):
             text = f"no boot followed until {seconds(horizon_ns)}"
             sentence = f"{layout.ecu} never came up after its last start"
-            return failed(sentence, at("boot", layout.ecu, since_ns, text), blame="bootloader")
+            never = failed(sentence, at("boot", layout.ecu, since_ns, text), blame="bootloader")
+            return self._missed(layout, never, since_ns, horizon_ns)
         ended = at("time", layout.ecu, since_ns, f"started {seconds(horizon_ns - since_ns)} before the end of the run")
         return undecided(f"the run ended while {layout.ecu} was still booting", ended)
+
+    def _late(self, layout: EcuLayout, late: _Late) -> Finding:
+        if not self._boots_seen(layout.ecu):
+            return _silent_start(layout, late.since_ns)
+        ending = "it came up" if late.what == "up" else "the supply went off again, and it had not come up"
+        text = f"{seconds(late.elapsed_ns)} after its start {ending}; allowed are {layout.boot_time_limit_ms} ms"
+        sentence = f"{layout.ecu} did not boot within {layout.boot_time_limit_ms} ms"
+        failure = failed(sentence, at("boot", layout.ecu, late.since_ns, text), blame="bootloader")
+        return self._missed(layout, failure, late.since_ns, late.since_ns + late.elapsed_ns)
+
+    def _missed(self, layout: EcuLayout, failure: Finding, since_ns: int, until_ns: int) -> Finding:
+        """Return the failure, unless this machine itself was as late as that (real time)."""
+        lateness, limit_ns = self.situation.lateness, _limit_ns(layout)
+        return missed(failure, lateness, since_ns=since_ns, until_ns=until_ns, limit_ns=limit_ns)
 
 
 def _limit_ns(layout: EcuLayout) -> int:
@@ -120,13 +144,6 @@ def _said_by(layout: EcuLayout, frame: FrameRecord) -> bool:
     return address.extension is None or frame.data[:1] == bytes((address.extension,))
 
 
-def _late(layout: EcuLayout, since_ns: int, elapsed_ns: int, what: str) -> Finding:
-    ending = "it came up" if what == "up" else "the supply went off again, and it had not come up"
-    text = f"{seconds(elapsed_ns)} after its start {ending}; allowed are {layout.boot_time_limit_ms} ms"
-    sentence = f"{layout.ecu} did not boot within {layout.boot_time_limit_ms} ms"
-    return failed(sentence, at("boot", layout.ecu, since_ns, text), blame="bootloader")
-
-
-def _silent_start(layout: EcuLayout, since_ns: int, _elapsed_ns: int, _what: str) -> Finding:
+def _silent_start(layout: EcuLayout, since_ns: int) -> Finding:
     text = "start; nobody heard of it within its boot time, and boots are not observed"
     return unseen(f"how long {layout.ecu} took to boot was not observed", at("power", layout.ecu, since_ns, text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.oracle.facts import Source
 from bench.oracle.findings import Finding, at, bench, failed, of_reading, passed, seconds, undecided, unseen
 from bench.oracle.fold import Rule
+from bench.oracle.lateness import missed
 from bench.oracle.quiet import clock_start, clock_start_ns, limit_ns, limit_over
 from bench.oracle.result import Evidence
 from bench.oracle.running import SOFTWARE_VERSION, version_text
@@ -45,7 +46,8 @@ class ReachesItsEnd(Rule):
         if limit_over(self.situation, order):
             allowed, reported = at("time", "bench", over_ns, "the limit"), _reported(log, order)
             blame = _kept_open_by(log, order)
-            return failed(f"order {order.order} reached no end within its limit", *seen, allowed, reported, blame=blame)
+            sentence = f"order {order.order} reached no end within its limit"
+            return self._missed(order, failed(sentence, *seen, allowed, reported, blame=blame), ended_ns)
         left = seconds(over_ns - ended_ns)
         return undecided(f"the run ended {left} before the limit, with order {order.order} still open", *seen)
 
@@ -55,8 +57,13 @@ class ReachesItsEnd(Rule):
         spent = at("time", "bench", closing.t_ns, f"{seconds(took_ns)} after that, allowed are {seconds(allowed_ns)}")
         seen = (clock_start(self.situation, order), _closed(closing), spent)
         if took_ns > allowed_ns:
-            return failed(f"order {order.order} ended later than its limit", *seen)
+            return self._missed(order, failed(f"order {order.order} ended later than its limit", *seen), closing.t_ns)
         return passed(f"order {order.order} took {seconds(took_ns)} of {seconds(allowed_ns)}", *seen)
+
+    def _missed(self, order: Order, failure: Finding, until_ns: int) -> Finding:
+        """Return the failure, unless this machine itself was as late as that (real time)."""
+        since_ns, allowed_ns = clock_start_ns(self.situation, order), self.facts.limits.live_within_ns
+        return missed(failure, self.situation.lateness, since_ns=since_ns, until_ns=until_ns, limit_ns=allowed_ns)
 
     def _expected_end(self, order: Order, closing: Closing, blame: str | None) -> Finding:
         expected = ("success",) if self.facts.expects_update else ("refused", "failed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.core.canonical import sha256_hex
-from bench.core.records import EcuLayout, ExecutionRecord
+from bench.core.records import EcuLayout, ExecutionRecord, PowerRecord
 from bench.oracle.decode_download import Download
 from bench.oracle.decode_image import header_or_none
 from bench.oracle.decode_uds import is_passed_check
@@ -18,6 +18,9 @@ from bench.oracle.pairing import AnsweredLate, Exchanged
 from bench.oracle.result import Evidence
 from bench.oracle.situation import Situation
 from bench.oracle.stream import Event
+
+AGENT = "agent"
+"""The part of a `PowerRecord` that is the tester's computer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,12 @@ class _Check:
 class FlashedOnce(Rule):
     """No image is downloaded again although it stood in flash completely checked.
 
-    The first must have been checked before the second. A power loss or an injected fault since that check was asked
-    for excuses it (its answer may be lost; a torn mark, a flipped bit, an agent that forgot), unless the ECU executed
-    that very image afterwards.
+    The first must have been checked before the second. A power loss or an injected fault since the check was answered
+    excuses it (a flipped bit, a torn mark), and a power loss of the agent since it was asked for (it may have
+    forgotten), unless the ECU executed that very image afterwards.
     """
 
-    takes = (Download, Exchanged, AnsweredLate, ExecutionRecord)
+    takes = (Download, Exchanged, AnsweredLate, ExecutionRecord, PowerRecord)
     relies_on = (Source.FRAMES,)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
@@ -69,11 +72,15 @@ class FlashedOnce(Rule):
         self._complete: dict[str, list[_Downloaded]] = {layout.ecu: [] for layout in facts.layouts}
         self._checks: dict[str, list[_Check]] = {layout.ecu: [] for layout in facts.layouts}
         self._ran: list[_Ran] = []
+        self._agent_off_ns: list[int] = []
 
     def take(self, event: Event) -> None:
         """Note what was downloaded, checked and executed."""
         if isinstance(event, ExecutionRecord):
             self._ran.append(_Ran(event.ecu, event.t_ns, event.header))
+        elif isinstance(event, PowerRecord):
+            if event.part == AGENT and not event.on:
+                self._agent_off_ns.append(event.t_ns)
         elif isinstance(event, Download):
             if event.completed_t_ns is not None:
                 done = _Downloaded(
@@ -113,7 +120,11 @@ class FlashedOnce(Rule):
         if check is None:
             return False
         excuses = [*self.situation.power_lost_ns, *(fault.t_ns for fault in self.situation.faults)]
-        last_ns = max((t_ns for t_ns in excuses if check.asked_ns <= t_ns <= again.begun_ns), default=None)
+        # The answer has crossed the bus whole: what struck before it did the image no harm, and the tester knows so,
+        # unless the tester itself went down before it had written that into its log.
+        late = [t_ns for t_ns in excuses if check.answered_ns <= t_ns <= again.begun_ns]
+        forgotten = [t_ns for t_ns in self._agent_off_ns if check.asked_ns <= t_ns <= again.begun_ns]
+        last_ns = max([*late, *forgotten], default=None)
         return last_ns is None or self._executed_since(first, last_ns, again.begun_ns)
 
     def _executed_since(self, image: _Downloaded, after_ns: int, until_ns: int) -> bool:

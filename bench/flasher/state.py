@@ -1,0 +1,130 @@
+"""What a job has brought about at its ECU so far, as values: all that decides what a try does next.
+
+Nothing of it stands on the stack of a coroutine, so a try that comes later, or another job for the same image, goes on
+from where the one before stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from bench.flasher.errors import FlasherError
+from bench.flasher.values import NOTHING_STORED, Stored
+
+
+class Stage(IntEnum):
+    """How far the image of the job has come. Each stage holds until something of the image is erased again."""
+
+    OPEN = 0
+    """Not yet there as a whole, or not yet checked."""
+    CHECKED = 1
+    """The ECU verified hash and signature (31 01, check memory): it need not be sent again."""
+    COMMITTED = 2
+    """Any boot from now on may run it: checked, and activated where that is needed."""
+    RESTARTED = 3
+    """The ECU was reset after that, so it has been tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """Where a job stands. `restarts` counts the resets that should have started the image, `resets_used` the means of
+    a reset that the ECU refused or did not obey: the next one is asked for first."""
+
+    stage: Stage = Stage.OPEN
+    restarts: int = 0
+    resets_used: int = 0
+    reset_nrc: int = 0
+    """With which code the ECU refused 0x11 last; 0 when it did not."""
+    download_restarts: int = 0
+    found_version: str = ""
+    """What ran after the last reset in the place of the image; "" is the bootloader."""
+    touched: bool = False
+    """Whether a request reached the ECU that could have changed it."""
+    erased: bool = False
+    """Whether an erase was asked for: what the ECU stored before may be gone."""
+    in_bootloader: bool = False
+    """Whether the bootloader answered when this try began."""
+    stored: Stored = NOTHING_STORED
+    """What the ECU reports that it has of this job's downloads."""
+    trusts_stored: bool = True
+    """False once a check failed over what the ECU reported as stored: then everything is erased and sent again."""
+    refusals: frozenset[tuple[str, int, int]] = frozenset()
+    """Step, service and code of what the ECU refused for good: a second time, it is believed."""
+
+    @property
+    def sends_image(self) -> bool:
+        """Whether the image must still be sent: an ECU that checked it has it."""
+        return self.stage is Stage.OPEN
+
+    def writing(self) -> JobState:
+        """Return the state once something of the image is erased or written anew: nothing before counts."""
+        return replace(self, stage=Stage.OPEN, restarts=0, resets_used=0, reset_nrc=0, stored=NOTHING_STORED)
+
+    def checked(self, *, needs_activation: bool) -> JobState:
+        """Return the state after a check that was passed; a first one cannot take back a reset."""
+        return replace(self, stage=max(self.stage, Stage.CHECKED if needs_activation else Stage.COMMITTED))
+
+    def damaged(self) -> JobState:
+        """Return the state after a check that failed: what the ECU stores is worth nothing."""
+        return replace(self.writing(), trusts_stored=False)
+
+    def committed(self) -> JobState:
+        """Return the state once any boot may run the image."""
+        return replace(self, stage=max(self.stage, Stage.COMMITTED))
+
+    def restarted(self) -> JobState:
+        """Return the state after a reset that the ECU obeyed."""
+        return replace(self, stage=Stage.RESTARTED, restarts=self.restarts + 1)
+
+    def not_restarted(self) -> JobState:
+        """Return the state after a reset that was answered and not made: the image was not tried, and the next means of
+        a reset has its turn."""
+        return replace(self, stage=Stage.COMMITTED, restarts=self.restarts - 1, resets_used=self.resets_used + 1)
+
+    def next_job(self) -> JobState:
+        """Return what another job for the same image begins with: it has done nothing itself yet."""
+        return replace(self, touched=False, in_bootloader=False, resets_used=0, refusals=frozenset())
+
+
+FRESH = JobState()
+"""A job that has done nothing, at an ECU of which nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How many more tries there are after the one under way."""
+
+    left: int
+
+    def after(self, error: FlasherError, *, worth: bool = True) -> Tries:
+        """Return what is left after a try that failed; raises `error` when nothing is, or when another makes no sense.
+
+        To be called where `error` was caught.
+        """
+        if not self.left or not worth:
+            raise error
+        return Tries(self.left - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Where a download stands: all that decides which block is sent next.
+
+    `counter` is the blockSequenceCounter that the ECU acknowledged last, `tries` what the block under way has left.
+    """
+
+    sent_bytes: int = 0
+    counter: int | None = None
+    tries: Tries = Tries(0)
+
+    def taken(self, counter: int, block_bytes: int, tries: Tries) -> Transfer:
+        """Return the state once the ECU took a block; the next one has `tries`."""
+        return Transfer(sent_bytes=self.sent_bytes + block_bytes, counter=counter, tries=tries)
+
+    def again(self, error: FlasherError, *, worth: bool) -> Transfer:
+        """Return the state in which the same block is sent again; raises `error` when that is over (`Tries.after`)."""
+        return replace(self, tries=self.tries.after(error, worth=worth))
+
+
+NOT_STARTED = Transfer()
