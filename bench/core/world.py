@@ -16,6 +16,7 @@ from bench.core.points import Points
 from bench.core.records import (
     BootRecord,
     ConditionRecord,
+    Crash,
     ExecutionRecord,
     FlashOperation,
     HttpRecord,
@@ -27,11 +28,11 @@ from bench.core.seeds import Seeds
 
 
 class PartCrashed(RuntimeError):
-    """A part's code failed with an exception of its own: the run proves nothing (inconclusive)."""
+    """A part's code failed with an exception of its own: what was proven before stands, and nothing else."""
 
-    def __init__(self, part: str, error: BaseException) -> None:
+    def __init__(self, part: str, error: BaseException, t_ns: int = 0) -> None:
         super().__init__(f"{part}: {type(error).__name__}: {error}")
-        self.part, self.error = part, error
+        self.part, self.error, self.t_ns = part, error, t_ns
         self.__cause__ = error
 
 
@@ -126,14 +127,26 @@ class World:
         self.recorder.server.append(record)
         self.journal.add("server", record.kind, canonical_json(record.data))
 
-    def http(self, record: HttpRecord) -> None:
-        """Record an HTTP exchange as it crossed the network."""
+    def http(self, record: HttpRecord) -> int:
+        """Record an HTTP exchange whose head has come; returns its number, for `http_delivered`."""
         if speaks_for_the_dead():
-            return
+            return -1
         self.recorder.http.append(record)
         self.journal.add(record.part, "http", f"{record.method} {record.url} {record.status}")
         self.journal.add(record.part, "http.request", record.request_body)
         self.journal.add(record.part, "http.response", record.response_body)
+        return len(self.recorder.http) - 1
+
+    def http_delivered(self, number: int, size_bytes: int) -> None:
+        """Record that so many bytes of the body of an exchange have come by now."""
+        if number >= 0 and not speaks_for_the_dead():
+            record = self.recorder.http[number]
+            self.recorder.http[number] = replace(record, delivered_bytes=size_bytes, ended_t_ns=self.clock.now_ns())
+
+    def crash_record(self) -> Crash | None:
+        """Return the first crash of a part as the oracle gets it."""
+        crash = self.crash
+        return None if crash is None else Crash(crash.t_ns, crash.part, f"{type(crash.error).__name__}: {crash.error}")
 
     def seal(self) -> None:
         """End the run: the journal is closed and every life retired, so that teardown reaches nothing (D3)."""
@@ -144,5 +157,5 @@ class World:
     def crashed(self, part: str, error: BaseException) -> None:
         """Note the first crash of a part and tell whoever drives the run (`on_crash`)."""
         if self.crash is None:
-            self.crash = PartCrashed(part, error)
+            self.crash = PartCrashed(part, error, self.clock.now_ns())
             self.on_crash()

@@ -85,6 +85,7 @@ def ecu_layout(spec: EcuSpec, routines: Routines, facts: EcuFacts) -> EcuLayout:
         boot_time_limit_ms=facts.boot.time_limit_ms,
         erase_routine=routines.erase,
         check_routine=routines.check_memory,
+        confirm_routine=routines.confirm,
         packing=facts.packing(),
         first_counter=facts.transfer.first_counter,
         counter_after_ff=facts.transfer.counter_after_ff,

@@ -6,8 +6,10 @@ wire, and the place where an attacker may change a body on the way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import httpx
@@ -20,6 +22,8 @@ from bench.link.wsgi import call_wsgi
 from bench.ports.http import HttpResponse, TransportFailure
 from bench.ports.server import WsgiApp
 
+PARTIAL_CONTENT = 206
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-")
 CHUNK_BYTES = 16_384
 BODY_LIMIT_BYTES = 256 * 1024 * 1024
 
@@ -101,14 +105,11 @@ class Network(httpx.AsyncBaseTransport):
         if lost == "answer":  # the server has done its part, and the agent cannot tell that from a lost request
             self._lose(lost, request)
         response, body = self._tamper.apply(request, response, body)
-        self._world.http(
-            HttpRecord(
-                self._life.now_ns(), self._life.part, request.method, str(request.url), response.status_code, sent, body
-            )
-        )
+        noted = self._world.http(_record_of(self._life, request, response, sent, body))
         await self._pass_time(0)
         headers = [(k, v) for k, v in response.headers.items() if k not in ("transfer-encoding", "content-encoding")]
-        stream = _PacedBody(self._life, body, self._model, effect)
+        came = partial(self._world.http_delivered, noted)
+        stream = _PacedBody(self._life, body, self._model, came, effect)
         return httpx.Response(response.status_code, headers=headers, stream=stream)
 
     def _lose(self, what: str, request: httpx.Request) -> NoReturn:
@@ -121,6 +122,18 @@ class Network(httpx.AsyncBaseTransport):
         if self._model is not None:
             latency_ns = round(self._model.latency_ms * NS_PER_MS)
             await self._life.sleep_ns(latency_ns + size_bytes * NS_PER_S // self._model.rate_bytes_s)
+
+
+def _record_of(
+    life: Incarnation, request: httpx.Request, response: httpx.Response, sent: bytes, body: bytes
+) -> HttpRecord:
+    """Return the exchange as it stands with its head: nothing of the body has come yet."""
+    now_ns, status = life.now_ns(), response.status_code
+    offset = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
+    return HttpRecord(
+        now_ns, life.part, request.method, str(request.url), status, sent, body, 0, now_ns,
+        int(offset[1]) if offset is not None and status == PARTIAL_CONTENT else None,
+    )  # fmt: skip
 
 
 async def _read_limited(response: httpx.Response) -> bytes:
@@ -138,8 +151,15 @@ async def _read_limited(response: httpx.Response) -> bytes:
 class _PacedBody(httpx.AsyncByteStream):
     """A body that arrives in pieces, each after its time."""
 
-    def __init__(self, life: Incarnation, body: bytes, model: NetworkModel | None, exchange: Effect) -> None:
-        self._life, self._body, self._model, self._exchange = life, body, model, exchange
+    def __init__(
+        self,
+        life: Incarnation,
+        body: bytes,
+        model: NetworkModel | None,
+        came: Callable[[int], None],
+        exchange: Effect,
+    ) -> None:
+        self._life, self._body, self._model, self._came, self._exchange = life, body, model, came, exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self._body), CHUNK_BYTES):
@@ -147,6 +167,7 @@ class _PacedBody(httpx.AsyncByteStream):
             if self._model is not None:
                 await self._life.sleep_ns(len(chunk) * NS_PER_S // self._model.rate_bytes_s)
             self._life.check()
+            self._came(start + len(chunk))
             yield chunk
         self._exchange.end()
 

@@ -32,7 +32,15 @@ class Inhibited:
     on: bool
 
 
-BusEvent = Heard | FunctionalRequest | Inhibited | Block | Download
+@dataclass(frozen=True, slots=True)
+class ChannelHeard:
+    """The first frame of a channel: the tap hears something there."""
+
+    t_ns: int
+    channel: str
+
+
+BusEvent = ChannelHeard | Heard | FunctionalRequest | Inhibited | Block | Download
 
 
 class _Direction:
@@ -58,6 +66,7 @@ class BusDecoder:
         self._directions: dict[_Place, list[_Direction]] = {}
         self._signals: dict[_Place, list[tuple[str, int]]] = {}
         self._words: dict[str, bool] = {}
+        self._channels: list[str] = []
         for layout in facts.layouts:
             self._add(_Direction(layout.request, layout.channel, layout.ecu, asks=True), layout.request)
             self._add(_Direction(layout.response, layout.channel, layout.ecu, asks=False), layout.response)
@@ -79,6 +88,9 @@ class BusDecoder:
         """Return what this frame completes."""
         place = (frame.channel, frame.can_id, bool(frame.flags & EXTENDED))
         directions, signals = self._directions.get(place), self._signals.get(place)
+        if frame.channel not in self._channels:
+            self._channels.append(frame.channel)
+            return [ChannelHeard(frame.t_ns, frame.channel), *self.take(frame)]
         if directions is None and signals is None:
             return ()
         found: list[BusEvent] = [*self._said(frame, signals or ())]
@@ -134,4 +146,4 @@ class BusDecoder:
         running = tuple(d.reassembler.key() for directions in self._directions.values() for d in directions)
         pairings = tuple(pairing.key() for pairing in self._pairings.values())
         transfers = tuple(transfers.key() for transfers in self._transfers.values())
-        return (running, pairings, transfers, tuple(self._words.items()))
+        return (running, pairings, transfers, tuple(self._words.items()), tuple(self._channels))

@@ -55,7 +55,7 @@ def listen(bus: Bus, layout: EcuLayout) -> EcuTraffic:
     for message, asked in _in_order(requests, answers):
         heard += pairing.take_request(message) if asked else pairing.take_answer(message)
     heard += pairing.finish()
-    told = [
+    followed = [
         found
         for each in heard
         for found in (
@@ -64,9 +64,9 @@ def listen(bus: Bus, layout: EcuLayout) -> EcuTraffic:
             else transfers.take_late(each.exchange) if isinstance(each, AnsweredLate) else []
         )
     ]  # fmt: skip
-    told += transfers.finish()
-    downloads = tuple(each for each in told if isinstance(each, Download))
-    blocks = tuple(each for each in told if isinstance(each, Block))
+    followed += transfers.finish()
+    downloads = tuple(each for each in followed if isinstance(each, Download))
+    blocks = tuple(each for each in followed if isinstance(each, Block))
     return EcuTraffic(layout, _exchanges(heard), downloads, blocks)
 
 

@@ -1,7 +1,8 @@
 """Which package bytes reached the vehicle, found among the HTTP exchanges, and whether they were genuine.
 
-A 206 body has no offset in the record: the zip's end record tells how long the whole is, so a tail can be put
-behind what came before. A piece that cannot be placed leaves its delivery undecided.
+A delivery is what had come when its last byte was there. A 206 whose offset nobody recorded may be a tail: the zip's
+end record tells how long the whole is, so it can be put behind what came before. A piece that cannot be placed leaves
+its delivery undecided.
 """
 
 from __future__ import annotations
@@ -60,12 +61,13 @@ class Deliveries:
         """Read an HTTP exchange."""
         if not _is_package(exchange, self._facts.package_url_suffix):
             return
-        whole = exchange.response_body if exchange.status == OK else _resumed(self._so_far, exchange.response_body)
+        came = exchange.delivered
+        whole = came if exchange.status == OK else _resumed(self._so_far, came, exchange.offset)
         if whole is None:
-            self.found.append(Delivery(exchange.t_ns, exchange.part, len(exchange.response_body), None))
+            self.found.append(Delivery(exchange.last_byte_ns, exchange.part, len(came), None))
             return
-        self._so_far = whole
-        self.found.append(Delivery(exchange.t_ns, exchange.part, len(whole), self._examine(whole)))
+        self._so_far = whole or self._so_far  # a head without a body overwrites nothing
+        self.found.append(Delivery(exchange.last_byte_ns, exchange.part, len(whole), self._examine(whole)))
 
     def _examine(self, whole: bytes) -> PackageFindings:
         name = sha256_hex(whole)
@@ -83,6 +85,10 @@ class Deliveries:
     def undecided(self) -> bool:
         """Whether a piece came that cannot be placed."""
         return any(delivery.findings is None for delivery in self.found)
+
+    def last_before(self, t_ns: int) -> Delivery | None:
+        """Return the delivery that was complete last by an instant: the one that an agent may act upon then."""
+        return next((delivery for delivery in reversed(self.found) if delivery.t_ns <= t_ns), None)
 
     def first_genuine_ns(self) -> int | None:
         """Return when a genuine package first came."""
@@ -103,8 +109,13 @@ def _is_package(exchange: HttpRecord, suffix: str) -> bool:
     return exchange.method == "GET" and exchange.status in (OK, PARTIAL_CONTENT) and named
 
 
-def _resumed(so_far: bytes, piece: bytes) -> bytes | None:
-    """Return the package with `piece` as its tail; None when the piece is no tail or leaves a gap."""
+def _resumed(so_far: bytes, piece: bytes, offset: int | None) -> bytes | None:
+    """Return the package with `piece` in its place; None when the piece leaves a gap.
+
+    Where its offset is not known, only a piece that is the tail has a place.
+    """
+    if offset is not None:
+        return so_far[:offset] + piece if offset <= len(so_far) else None
     end = piece.rfind(_END_RECORD)
     if end < 0 or end + _END_BYTES > len(piece):
         return None

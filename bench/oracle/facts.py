@@ -53,6 +53,10 @@ class Facts:
     functional: Mapping[str, CanAddress]
     """Where functional requests go, for every channel of the layouts."""
     coverage: Coverage
+    observable: frozenset[Source]
+    """What this bench can watch, watched or not."""
+    orders_placed: int
+    """How many orders the bench places itself."""
 
     @classmethod
     def of(cls, record: RunRecord) -> Facts:
@@ -69,6 +73,8 @@ class Facts:
             package_url_suffix=record.package_url_suffix,
             functional={channel: record.functional_address(channel) for channel in channels},
             coverage=coverage_of(record),
+            observable=frozenset(Source(name) for name in record.observable),
+            orders_placed=record.orders_placed,
         )
 
     def layout(self, ecu: str) -> EcuLayout | None:

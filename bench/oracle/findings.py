@@ -126,7 +126,8 @@ def bench(text: str) -> Evidence:
 
 def of_reading(reading: DidReading) -> Evidence:
     """Return what a data identifier read after the run."""
-    text = "no value" if reading.value is None else f"{reading.value.hex(' ').upper()} {_ascii(reading.value)}".strip()
+    silence = "no value" if reading.nrc is None else f"refused, NRC 0x{reading.nrc:02X}"
+    text = silence if reading.value is None else f"{reading.value.hex(' ').upper()} {_ascii(reading.value)}".strip()
     return at("did", f"{reading.ecu} {reading.did:04X}", reading.t_ns, text)
 
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from bench.core.records import FrameRecord, RunRecord
 from bench.oracle.bus import BusDecoder
+from bench.oracle.consistency import Consistency
+from bench.oracle.coverage import Doubt, doubts_of_coverage, not_looked_at
 from bench.oracle.executing import ExecutedFlash
 from bench.oracle.facts import Facts
 from bench.oracle.findings import conclude
-from bench.oracle.fold import Rule
+from bench.oracle.fold import Fold, Rule
 from bench.oracle.invariants.authentic import GenuineExecutions
 from bench.oracle.invariants.authentic_bus import GenuineData
+from bench.oracle.invariants.authentic_floor import FloorIsDerived
 from bench.oracle.invariants.authentic_mark import MarkedOnceChecked
 from bench.oracle.invariants.authentic_seeds import SeedsDiffer
 from bench.oracle.invariants.bootable import AnswersAfterwards, RunsWhatItMay
@@ -38,7 +41,7 @@ from bench.oracle.stream import Ended, Event, RawEvent, events
 
 RULES: Mapping[Invariant, tuple[type[Rule], ...]] = {
     Invariant.BOOTABLE: (AnswersAfterwards, StartsInTime, RunsWhatItMay, ApplicationAtEveryBoot),
-    Invariant.AUTHENTIC: (GenuineExecutions, GenuineData, MarkedOnceChecked, SeedsDiffer),
+    Invariant.AUTHENTIC: (GenuineExecutions, FloorIsDerived, GenuineData, MarkedOnceChecked, SeedsDiffer),
     Invariant.WHOLE: (RunningImage, ExecutedFlash),
     Invariant.TRUTHFUL: (
         ReadsWhatItRuns, BelievesWhatIsRead, NoSuccessTooEarly, OrdersEndOnce, ConfirmedWhatItClaims,
@@ -86,10 +89,16 @@ class InvariantFold:
         """Return the state of all rules."""
         return tuple((type(rule).__name__, rule.key()) for rule in self._rules)
 
-    def verdict(self) -> InvariantVerdict:
-        """Return the worst that any rule found."""
+    def verdict(self, doubts: Sequence[Doubt] = ()) -> InvariantVerdict:
+        """Return the worst that any rule found; a doubt about a source that a rule relies on undoes a pass."""
         found = [finding for rule in self._rules for finding in rule.findings()]
-        return conclude(self.invariant, found, WHEN_PASSED[self.invariant](self._situation))
+        relied_on = tuple(dict.fromkeys(source for rule in self._rules for source in rule.relies_on))
+        found += [doubt.finding for doubt in doubts if any(source in relied_on for source in doubt.sources)]
+        verdict = conclude(self.invariant, found, WHEN_PASSED[self.invariant](self._situation))
+        overlooked = not_looked_at(self._situation.facts, relied_on)
+        if verdict.verdict is Verdict.NOT_OBSERVED and overlooked is not None:
+            return conclude(self.invariant, [overlooked, *found], verdict.sentence)
+        return verdict
 
 
 class Judge:
@@ -97,36 +106,41 @@ class Judge:
 
     def __init__(self, facts: Facts, invariants: Iterable[Invariant] = tuple(Invariant)) -> None:
         self._bus, self._situation = BusDecoder(facts), Situation.of(facts)
+        self._consistency = Consistency(facts, self._situation)
         self._folds = tuple(InvariantFold(invariant, facts, self._situation) for invariant in invariants)
-        self._readers: dict[type, tuple[InvariantFold, ...]] = {}
+        self._readers: dict[type, tuple[Fold, ...]] = {}
 
     def take(self, event: RawEvent) -> None:
         """Read what was observed next; frames are decoded, and `Ended` ends what is under way on the bus."""
         if isinstance(event, FrameRecord):
             self._hand_on(event)
-            for told in self._bus.take(event):
-                self._hand_on(told)
+            for heard in self._bus.take(event):
+                self._hand_on(heard)
             return
         if isinstance(event, Ended):
-            for told in self._bus.finish():
-                self._hand_on(told)
+            for heard in self._bus.finish():
+                self._hand_on(heard)
         self._situation.take(event)
         self._hand_on(event)
 
     def _hand_on(self, event: Event) -> None:
         kind = type(event)
         if kind not in self._readers:  # most events are frames, and hardly any rule reads them as such
-            self._readers[kind] = tuple(fold for fold in self._folds if fold.readers(kind))
+            folds: list[Fold] = [fold for fold in self._folds if fold.readers(kind)]
+            folds += [self._consistency] if issubclass(kind, self._consistency.takes) else []
+            self._readers[kind] = tuple(folds)
         for fold in self._readers[kind]:
             fold.take(event)
 
     def key(self) -> Hashable:
         """Return the whole state: two runs of equal keys are judged alike as far as they go on alike."""
-        return (self._bus.key(), self._situation.key(), tuple(fold.key() for fold in self._folds))
+        folds = tuple(fold.key() for fold in self._folds)
+        return (self._bus.key(), self._situation.key(), self._consistency.key(), folds)
 
     def verdicts(self) -> tuple[InvariantVerdict, ...]:
         """Return the verdict on every invariant, in order."""
-        return tuple(fold.verdict() for fold in self._folds)
+        doubts = [*self._consistency.doubts(), *doubts_of_coverage(self._situation)]
+        return tuple(fold.verdict(doubts) for fold in self._folds)
 
 
 def judge(record: RunRecord, demanded: Sequence[Invariant]) -> RunVerdict:
@@ -135,7 +149,7 @@ def judge(record: RunRecord, demanded: Sequence[Invariant]) -> RunVerdict:
     It fails when any invariant failed, is inconclusive when a demanded one that could be observed came out
     neither passed nor failed or when `bootable` was not observed, else it passes.
     """
-    return sum_up(_verdicts(record, tuple(Invariant)), demanded)
+    return sum_up(_verdicts(record, tuple(Invariant)), demanded, crashed=record.crash is not None)
 
 
 def judge_one(record: RunRecord, invariant: Invariant) -> InvariantVerdict:
@@ -150,13 +164,20 @@ def _verdicts(record: RunRecord, invariants: tuple[Invariant, ...]) -> tuple[Inv
     return run.verdicts()
 
 
-def sum_up(verdicts: tuple[InvariantVerdict, ...], demanded: Sequence[Invariant]) -> RunVerdict:
-    """Apply the rules of docs/contracts.md to the verdicts on the invariants."""
+def sum_up(
+    verdicts: tuple[InvariantVerdict, ...], demanded: Sequence[Invariant], *, crashed: bool = False
+) -> RunVerdict:
+    """Apply the rules of docs/contracts.md to the verdicts on the invariants.
+
+    A part that crashed hides no failure that was proven; without one its run proves nothing.
+    """
     not_observed = tuple(v.id for v in verdicts if v.id in demanded and v.verdict is Verdict.NOT_OBSERVED)
     failures = [v for v in verdicts if v.verdict is Verdict.FAIL]
     if failures:
         blame = next((v.blame for v in failures if v.blame is not None), None)
         return RunVerdict(Verdict.FAIL, not_observed, blame, verdicts)
+    if crashed:
+        return RunVerdict(Verdict.INCONCLUSIVE, not_observed, "bench", verdicts)
     for kind in (Verdict.EQUIPMENT_ERROR, Verdict.INCONCLUSIVE):
         stopped = next((v for v in verdicts if v.id in demanded and v.verdict is kind), None)
         if stopped is not None:

@@ -9,9 +9,8 @@ from bench.core.records import ServerEvent
 
 SUCCESS, FAILED, REFUSED = "success", "failed", "refused"
 """The final statuses of an order."""
-SUCCESSES = range(1200, 1300)
-"""SCOMO result codes of a component that was installed."""
-RESULT_OK = 1200
+SUCCESSES = (range(1200, 1300), range(200, 300))
+"""SCOMO result codes of a component that was installed (OMA-TS-DM-SCOMO, 1200 to 1299), and the range of the slides."""
 _REFUSALS = (1407, 1455)
 INSTALL_FAILED = 1405
 """SCOMO result codes: validation failed, device or version mismatch; installing failed."""
@@ -19,7 +18,7 @@ INSTALL_FAILED = 1405
 
 def is_success(result_code: int) -> bool:
     """Return whether a SCOMO result code says that the component was installed."""
-    return result_code in SUCCESSES
+    return any(result_code in codes for codes in SUCCESSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ def _apply(log: ServerLog, event: ServerEvent) -> None:
         case "component_result":
             result = _result(log, event)
             log.results.append(result)
-            if event.data.get("text") and event.data.get("result_code") != RESULT_OK:
+            if event.data.get("text") and not is_success(result.result_code):
                 log.reasons.append(Reason(result.order, event.t_ns, result.ecu, str(event.data["text"])))
             if is_success(result.result_code):
                 source = f"component result {result.result_code}"

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from bench.core.records import (
     BootRecord,
     ConditionRecord,
+    Crash,
     DidReading,
+    EndedBy,
     ExecutionRecord,
+    FlashDump,
     HttpRecord,
     Lateness,
     PowerRecord,
     ServerEvent,
 )
+from bench.oracle.decode_image import HEADER_BYTES, header_or_none
 from bench.oracle.delivery import Deliveries
 from bench.oracle.facts import Coverage, Facts
 from bench.oracle.server_log import ServerLog
@@ -51,6 +55,16 @@ class Disturbance:
     over_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an ECU's non-volatile memory says after the run; `trial` is the bank, `on_trial` the version in it."""
+
+    ecu: str
+    floor: int
+    trial: str | None
+    on_trial: str | None
+
+
 @dataclass(slots=True)
 class Situation:
     """State of the run; rules read it and never change it."""
@@ -67,7 +81,13 @@ class Situation:
     """When the last fault was over."""
     power_lost_ns: list[int] = field(default_factory=list)
     """Whenever any part lost its supply."""
+    stored: dict[str, Stored] = field(default_factory=dict)
+    """Where the release floor can be read."""
+    began_ns: int | None = None
+    """The first event that a part of the bench recorded; the server's own clock is not asked."""
     ended_t_ns: int = 0
+    ended_by: EndedBy = "limit"
+    crash: Crash | None = None
     coverage: Coverage = field(default_factory=dict)
     lateness: Lateness | None = None
     """How late the bench itself was in real time; known once the run is over."""
@@ -80,6 +100,8 @@ class Situation:
 
     def take(self, event: Event) -> None:
         """Read one event."""
+        if self.began_ns is None and not isinstance(event, ServerEvent | FlashDump | Ended):
+            self.began_ns = event.t_ns
         match event:
             case ServerEvent():
                 self.server.take(event)
@@ -89,6 +111,8 @@ class Situation:
                 self.readings.append(event)
             case ConditionRecord():
                 self._take_condition(event)
+            case FlashDump():
+                self._take_dump(event)
             case BootRecord() | ExecutionRecord() | PowerRecord():
                 self._take_ecu(event)
             case FaultStruck():
@@ -97,6 +121,15 @@ class Situation:
                 self._take_over(event)
             case Ended():
                 self.ended_t_ns, self.coverage, self.lateness = event.t_ns, event.coverage, event.lateness
+                self.ended_by, self.crash = event.ended_by, event.crash
+
+    def _take_dump(self, dump: FlashDump) -> None:
+        """Keep floor and trial of a dump, nothing else of it."""
+        if dump.release_floor is not None:
+            slot = None if dump.trial_bank is None else dump.region(f"header:{dump.trial_bank}")
+            header = header_or_none(slot.data[:HEADER_BYTES]) if slot is not None else None
+            on_trial = None if header is None else header.version
+            self.stored[dump.ecu] = Stored(dump.ecu, dump.release_floor, dump.trial_bank, on_trial)
 
     def _take_condition(self, event: ConditionRecord) -> None:
         if event.accepted:
@@ -130,8 +163,9 @@ class Situation:
         return next((r for r in reversed(self.readings) if r.ecu == ecu and r.did == did), None)
 
     def answering(self, ecu: str) -> DidReading | None:
-        """Return a reading that has a value: the proof that the ECU answers."""
-        return next((r for r in self.readings if r.ecu == ecu and r.value is not None), None)
+        """Return a reading that was answered, a value before a refusal: the proof that the ECU lives."""
+        mine = [r for r in self.readings if r.ecu == ecu and r.answered]
+        return next((r for r in mine if r.value is not None), mine[0] if mine else None)
 
     def key(self) -> Hashable:
         """Return the whole state as one value."""

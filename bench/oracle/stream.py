@@ -9,7 +9,9 @@ from typing import Any, Union
 from bench.core.records import (
     BootRecord,
     ConditionRecord,
+    Crash,
     DidReading,
+    EndedBy,
     ExecutionRecord,
     FaultRecord,
     FlashDump,
@@ -73,10 +75,12 @@ class AgentDisk:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is over; how every source was watched, and how late the bench itself was."""
+    """The run is over: how it came to its end, how every source was watched, and how late the bench itself was."""
 
     t_ns: int
     coverage: Coverage
+    ended_by: EndedBy
+    crash: Crash | None = None
     lateness: Lateness | None = None
 
 
@@ -110,7 +114,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         [BootloaderRun(run.t_ns, run) for run in record.bootloader_runs.items],
         record.flash_operations.items,
         record.conditions.items,
-        record.http.items,
+        sorted(record.http.items, key=lambda exchange: exchange.last_byte_ns),
         record.frames.items,
         sorted(record.server_events.items, key=lambda event: event.seq),
         record.readings.items,
@@ -123,15 +127,20 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
     yield from record.flash.items
     if record.agent_files.watched:
         yield AgentDisk(record.ended_t_ns, record.agent_files.items)
-    yield Ended(record.ended_t_ns, coverage_of(record), record.lateness)
+    yield Ended(record.ended_t_ns, coverage_of(record), record.ended_by, record.crash, record.lateness)
 
 
 def _ranked(rank: int, source: Iterable[Any]) -> Iterator[tuple[int, int, int, Any]]:
     """Give every event of a source its place. The server's log keeps its own order, whatever its clock says."""
     reached_ns = -(1 << 63)
     for n, event in enumerate(source):
-        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else event.t_ns
+        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else _instant_ns(event)
         yield reached_ns, rank, n, event
+
+
+def _instant_ns(event: Any) -> int:
+    """Return when an event is read: an exchange once its last byte came, since nobody can judge a part of a package."""
+    return event.last_byte_ns if isinstance(event, HttpRecord) else event.t_ns
 
 
 def _struck(faults: tuple[FaultRecord, ...]) -> list[FaultStruck]:

@@ -17,19 +17,20 @@ from bench.rig.plain_link import PlainLink
 DIDS = (0xF186, 0xF189, 0xF191)
 """Active session, software version, hardware id."""
 TRIES, ANSWER_MS, PENDING_S = 3, 200, 5
+REFUSAL_BYTES = 3
 READ, POSITIVE, NEGATIVE, PENDING = 0x22, 0x62, 0x7F, 0x78
 
 
 async def read_vehicle(world: World, buses: Mapping[str, CanBus], vehicle: VehicleFile) -> tuple[DidReading, ...]:
-    """Return a reading of every identifier of every ECU; a value of None means that none came."""
+    """Return a reading of every identifier of every ECU, refusals and silence too."""
     life = _life(world)
     ports = {name: bus.attach(life) for name, bus in buses.items()}
     readings = []
     for ecu in vehicle.ecus:
         link = _link(vehicle, ecu, ports[ecu.tester_channel], life)
         for did in DIDS:
-            value = await _read(link, did)
-            readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value))
+            value, nrc = await _read(link, did)
+            readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value, nrc))
     life.retire()
     return tuple(readings)
 
@@ -48,7 +49,8 @@ def _life(world: World) -> Incarnation:
     return node.incarnation
 
 
-async def _read(link: DiagLink, did: int) -> bytes | None:
+async def _read(link: DiagLink, did: int) -> tuple[bytes | None, int | None]:
+    """Return the value, or the code of the negative response; neither when nothing answered."""
     request = bytes((READ, did >> 8, did & 0xFF))
     for _ in range(TRIES):
         try:
@@ -58,10 +60,10 @@ async def _read(link: DiagLink, did: int) -> bytes | None:
         except LinkError:
             continue
         if answer[:3] == bytes((POSITIVE,)) + request[1:]:
-            return answer[3:]
-        if answer[:1] == bytes((NEGATIVE,)):
-            return None
-    return None
+            return answer[3:], None
+        if len(answer) == REFUSAL_BYTES and answer[:2] == bytes((NEGATIVE, READ)):
+            return None, answer[2]
+    return None, None
 
 
 async def _answer(link: DiagLink) -> bytes:

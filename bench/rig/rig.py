@@ -18,6 +18,7 @@ from bench.assembly.wild_buses import WildBuses
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.points import PointTable
 from bench.core.records import (
+    SOURCES,
     UNWATCHED,
     CanAddress,
     DidReading,
@@ -76,6 +77,7 @@ class BenchRig:
         self._world, self._files, self._scenario, self._images = world, files, scenario, images
         self._injector = Injector(world, faults)
         self._driven_ns = 0
+        self._came_to_rest = False
         self._built_ns = world.clock.now_ns()
         self._layouts = ecu_layouts(files)
         self._quiet = Quiet(world, self._layouts, _functional_requests(files))
@@ -162,7 +164,7 @@ class BenchRig:
         self._drive_off()
         self._vehicle.power_on()
         self._agent.node.power_on()
-        quiet = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
+        self._came_to_rest = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
         await self._world.clock.sleep_ns(LAST_BYTES_NS)
         self._agent_files = Watched.at(self._agent.files(), self._world.clock.now_ns())
         self._agent.node.stop("the ECUs are read by a tester of the bench")
@@ -174,7 +176,7 @@ class BenchRig:
             self._server_view = Watched.at((await self._read_view(),), self._world.clock.now_ns())
             read = await read_vehicle(self._world, self._buses, self._files.vehicle)
             self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
-        return quiet
+        return self._came_to_rest
 
     async def _read_view(self) -> ServerViewRecord:
         """Ask the server what it stored and believes: what it announced while the run went on is another source."""
@@ -236,6 +238,10 @@ class BenchRig:
             package_public_key=public_key(PACKAGE_KEY),
             package_url_suffix=PACKAGE_SUFFIX,
             faults=self._injector.records(),
+            ended_by="crash" if self._world.crash is not None else "quiet" if self._came_to_rest else "limit",
+            crash=self._world.crash_record(),
+            orders_placed=len(self._scenario.orders),
+            observable=SOURCES,
             power=seen(recorder.power),
             server_events=seen(recorder.server),
             http=seen(recorder.http),
@@ -253,7 +259,7 @@ class BenchRig:
         )
 
     def _frames(self, now_ns: int) -> Watched[FrameRecord]:
-        """Return every bus of the bench. What an adapter could not read is lost, and so told of its channel."""
+        """Return every bus of the bench. What an adapter could not read counts as lost on its channel."""
         places = {}
         for channel in self._files.bench.channels:
             lost = getattr(self._buses[channel.name], "lost", 0)

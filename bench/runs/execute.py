@@ -45,9 +45,9 @@ class Execution:
         """The hash of the journal: equal for equal runs."""
         return self.trace.sha256
 
-    def limited(self, limits: Limits) -> Execution:
-        """Return the same execution, its record judged against `limits`."""
-        return replace(self, record=replace(self.record, limits=limits))
+    def judged_by(self, limits: Limits, *, expects_update: bool) -> Execution:
+        """Return the same execution with what its record is judged by: limits, and the end that is expected."""
+        return replace(self, record=replace(self.record, limits=limits, expects_update=expects_update))
 
 
 def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Execution:

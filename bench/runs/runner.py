@@ -23,17 +23,18 @@ GoldenKey = tuple[str, str, int, str | None]
 
 
 class Runner:
-    """Runs jobs; golden runs are kept by inputs, order, drive and expected outcome, seed and defect."""
+    """Runs jobs; golden runs are kept by inputs, orders, drive and time, seed and defect.
+
+    What a scenario expects decides nothing of its story, so it is no part of the key: it is put into the record when
+    the run is judged.
+    """
 
     def __init__(self) -> None:
         self._golden: dict[GoldenKey, Execution] = {}
 
     def golden(self, job: Job) -> Execution:
         """Return the fault-free execution that numbers the points and gives `live` its limit."""
-        # the outcome too: a record says what was expected of it, and `live` judges by that
-        order = job.scenario.model_dump_json(
-            include={"order": True, "then": True, "drive": True, "expect": {"outcome": True}}
-        )
+        order = job.scenario.model_dump_json(include={"order", "then", "drive", "ends_within_s"})
         setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
         key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
         if key not in self._golden:
@@ -42,12 +43,23 @@ class Runner:
 
     def run(self, job: Job, points: Sequence[str] | None = None) -> RunResult:
         """Run a job and judge it; `points` replace the scenario's own, one for each of its faults."""
+        measure = self._without_defect(job)
         with planted(job.scenario.defect, file=job.scenario_file):
             golden = self.golden(job)
             faults = _armed(job, golden, points or [fault.point for fault in job.scenario.faults])
-            limits = live_limits(job, golden)
+            limits = live_limits(job, measure or golden)
             execution = golden if not faults else execute(job, faults, limits.live_within_ns + golden.virtual_ns)
-        return _result(job, golden, faults, execution.limited(limits))
+        expects_update = job.scenario.expect.outcome == "updated"
+        return _result(job, golden, faults, execution.judged_by(limits, expects_update=expects_update))
+
+    def _without_defect(self, job: Job) -> Execution | None:
+        """Return the golden run that measures the limit of `live` where a defect is planted: it must not stretch it.
+
+        None where there is no defect, or where the scenario names the limit.
+        """
+        if job.scenario.defect is None or job.scenario.live_within_s is not None:
+            return None
+        return self.golden(replace(job, scenario=job.scenario.model_copy(update={"defect": None})))
 
     def golden_hash(self, job: Job) -> str:
         """Return the short hash of the job's golden run, as it stands in the ids of simulated runs."""
@@ -108,8 +120,8 @@ def _result(job: Job, golden: Execution, faults: Sequence[ArmedFault], execution
     notes = job.notes + tuple(of_faults) + _order_fails_anyway(faults, golden)
     verdict = judge(record, scenario.demands)
     if execution.crash is not None:
-        notes += (f"the run proves nothing: {execution.crash}",)
-        verdict = replace(verdict, verdict=Verdict.INCONCLUSIVE, blame="bench")
+        proven = "what failed had failed before" if verdict.verdict is Verdict.FAIL else "the run proves nothing"
+        notes += (f"{proven}: {execution.crash}",)
     elif any(fault.t_ns is None for fault in record.faults) and verdict.verdict is Verdict.PASS:
         verdict = replace(verdict, verdict=Verdict.INCONCLUSIVE)
     run_id = RunId(

@@ -174,3 +174,32 @@ def test_network_error_of_httpx_becomes_a_transport_failure() -> None:
 
     with pytest.raises(TransportFailure, match="refused"):
         VirtualLoop().run(HttpxTransport(Broken(), 1.0).post("https://x.test/", {}, b""))
+
+
+def test_record_tells_how_much_of_a_body_came_and_when() -> None:
+    net = Net(latency_ms=0, rate_bytes_s=len(BODY))
+    net.run(lambda t: t.get("https://x.test/p.zip", {}, len(BODY)))
+    (record,) = net.world.recorder.http
+    assert (record.t_ns, record.delivered) == (0, BODY)
+    assert abs(record.last_byte_ns - 10**9) < 10
+
+
+def test_body_that_a_power_cut_broke_off_is_recorded_as_far_as_it_came() -> None:
+    net = Net(latency_ms=0, rate_bytes_s=len(BODY))
+    net.loop.call_at_ns(5 * 10**8, net.node.cut, "test")
+
+    async def main() -> None:
+        life = net.node.incarnation
+        assert life is not None
+        transport = net.transport()
+
+        async def download() -> None:
+            await transport.get("https://x.test/p.zip", {}, len(BODY))
+
+        life.spawn(download(), "download")
+        await net.loop.sleep_ns(2 * 10**9)
+
+    net.loop.run(main())
+    (record,) = net.world.recorder.http
+    assert 0 < len(record.delivered) < len(record.response_body) == len(BODY)
+    assert 0 < record.last_byte_ns < 5 * 10**8

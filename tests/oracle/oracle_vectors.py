@@ -64,7 +64,11 @@ def replace(value: T, /, **changes: Any) -> T:
     """`dataclasses.replace`, for which the sources of a record may be written as tuples."""
     if isinstance(value, RunRecord):
         names = [source.value for source in Source]
-        changes = {name: watched(item) if name in names else item for name, item in changes.items()}
+        ended_t_ns = changes.get("ended_t_ns", value.ended_t_ns)
+        if ended_t_ns != value.ended_t_ns:  # who watched all the time went on
+            kept = {name: getattr(value, name) for name in names if getattr(value, name).watched}
+            changes = {**{name: watched(source.items, ended_t_ns) for name, source in kept.items()}, **changes}
+        changes = {name: watched(item, ended_t_ns) if name in names else item for name, item in changes.items()}
     changed: T = plain_replace(value, **changes)  # type: ignore[type-var]
     return changed
 
@@ -260,6 +264,15 @@ def healthy_talk() -> Talk:
     return talk
 
 
+def and_the_gateway(frames: Sequence[FrameRecord], *also: str) -> tuple[FrameRecord, ...]:
+    """A bus on which the gateway (and others) got new software before: a healthy run executes it."""
+    talk = Talk(3 * S + 100 * MS)
+    for ecu in (*also, "gateway"):
+        talk.download(ecu, 0, NEW[ecu].data)
+        talk.download(ecu, HEADER_ADDRESS, NEW[ecu].header)
+    return (*talk.frames, *frames)
+
+
 def boot(t_ns: int, ecu: str, stage: str, bank: str | None = None, reason: str = "power on") -> BootRecord:
     return BootRecord(t_ns, ecu, stage, bank, reason)
 
@@ -329,6 +342,7 @@ def healthy() -> RunRecord:
     return RunRecord(
         vin=VIN,
         ended_t_ns=10 * S,
+        ended_by="quiet",
         limits=Limits(20 * S, S),
         expects_update=True,
         layouts=(layout("body"), layout("gateway")),
@@ -363,7 +377,7 @@ def refused() -> RunRecord:
         http=(http(FORGED),),
         server_events=(*base.server_events.items[:4], *results, closed),
         readings=tuple(r for ecu in OLD for r in (read(ecu, 0xF186, b"\x01"), read(ecu, 0xF189, b"1.0.0"))),
-        frames=(),
+        frames=spoken(10 * S - MS, REQUEST["body"], bytes.fromhex("22F189"), "tester"),
         boots=tuple(b for b in base.boots.items if b.t_ns < S),
         executions=tuple(e for e in base.executions.items if e.t_ns < S),
         flash=(

@@ -148,7 +148,9 @@ def test_version_of_another_ecu_is_not_known_here(v: ModuleType, healthy: RunRec
 
 def test_frames_of_another_ecu_do_not_prove_a_start(v: ModuleType, healthy: RunRecord) -> None:
     said = tuple(v.spoken(100 * v.MS, 0x7A9, b"\x7e\x00", "gateway"))
-    assert bootable(replace(healthy, boots=None, frames=said)).verdict is Verdict.NOT_OBSERVED
+    assert (
+        bootable(replace(healthy, boots=None, frames=v.and_the_gateway(said, "body"))).verdict is Verdict.NOT_OBSERVED
+    )
 
 
 def test_version_that_is_silent_is_taken_from_the_execution(v: ModuleType, healthy: RunRecord) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import fields
 
 import pytest
 
-from bench.core.records import NOBODY, UNWATCHED, FrameRecord, RunRecord, Watch, Watched
-from bench.oracle.facts import Facts
+from bench.core.records import NOBODY, SOURCES, UNWATCHED, FrameRecord, RunRecord, Watch, Watched
+from bench.oracle.facts import Facts, Source
 from bench.oracle.judge import RULES, Judge, judge, judge_one
 from bench.oracle.result import Invariant
 from bench.oracle.state import frozen
@@ -62,6 +63,11 @@ def test_verdicts_may_be_asked_twice(healthy: RunRecord) -> None:
 
 def test_every_rule_says_what_it_relies_on() -> None:
     assert [rule.__name__ for rules in RULES.values() for rule in rules if not rule.relies_on] == []
+
+
+def test_every_source_of_a_record_is_named_once_everywhere() -> None:
+    watched = {field.name for field in fields(RunRecord) if str(field.type).startswith("Watched[")}
+    assert watched == SOURCES == {source.value for source in Source}
 
 
 def test_gaps_lie_between_the_spans_in_which_somebody_looked() -> None:

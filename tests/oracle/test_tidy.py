@@ -132,14 +132,14 @@ def test_second_flash_of_an_unchecked_image_passes(v: ModuleType, healthy: RunRe
     talk.download("body", 0, v.NEW["body"].data)
     talk.check("body", "7101020204")
     talk.flash(v.NEW["body"])
-    assert tidy(replace(healthy, frames=tuple(talk.frames))).verdict is Verdict.PASS
+    assert tidy(replace(healthy, frames=v.and_the_gateway(talk.frames))).verdict is Verdict.PASS
 
 
 def test_second_flash_of_an_interrupted_download_passes(v: ModuleType, healthy: RunRecord) -> None:
     talk = v.Talk(4 * v.S)
     talk.download("body", 0, v.NEW["body"].data, complete=False)
     talk.flash(v.NEW["body"])
-    assert tidy(replace(healthy, frames=tuple(talk.frames))).verdict is Verdict.PASS
+    assert tidy(replace(healthy, frames=v.and_the_gateway(talk.frames))).verdict is Verdict.PASS
 
 
 def test_second_flash_of_another_image_passes(v: ModuleType, healthy: RunRecord) -> None:
@@ -198,14 +198,14 @@ def erased_twice(v: ModuleType, *, first: str | None = "7101FF0000", second: str
 
 
 def test_second_erasure_before_any_download_fails(v: ModuleType, healthy: RunRecord) -> None:
-    found = tidy(replace(healthy, frames=tuple(erased_twice(v).frames)))
+    found = tidy(replace(healthy, frames=v.and_the_gateway(erased_twice(v).frames)))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "flasher")
     assert "needless erase" in found.sentence
 
 
 @pytest.mark.parametrize("answers", [{"first": None}, {"first": "7F3172"}, {"second": "7F3133"}])
 def test_erasure_that_was_not_obeyed_is_not_counted(v: ModuleType, healthy: RunRecord, answers: Any) -> None:
-    assert tidy(replace(healthy, frames=tuple(erased_twice(v, **answers).frames))).verdict is Verdict.PASS
+    assert tidy(replace(healthy, frames=v.and_the_gateway(erased_twice(v, **answers).frames))).verdict is Verdict.PASS
 
 
 def test_erasure_after_a_download_or_of_another_range_or_ecu_is_needed(v: ModuleType, healthy: RunRecord) -> None:
@@ -215,13 +215,13 @@ def test_erasure_after_a_download_or_of_another_range_or_ecu_is_needed(v: Module
     talk.ask("body", bytes.fromhex("3101FF00440000400000004000"), "7101FF0000")
     talk.download("body", 0, v.NEW["body"].data, complete=False)
     talk.erase("body")
-    assert tidy(replace(healthy, frames=tuple(talk.frames))).verdict is Verdict.PASS
+    assert tidy(replace(healthy, frames=v.and_the_gateway(talk.frames))).verdict is Verdict.PASS
     talk.ask("body", bytes.fromhex("3101FF00440000200000004000"), "7101FF0000")
-    assert tidy(replace(healthy, frames=tuple(talk.frames))).verdict is Verdict.FAIL
+    assert tidy(replace(healthy, frames=v.and_the_gateway(talk.frames))).verdict is Verdict.FAIL
 
 
 def test_power_loss_or_fault_in_between_excuses_a_second_erasure(v: ModuleType, healthy: RunRecord) -> None:
-    record = replace(healthy, frames=tuple(erased_twice(v).frames))
+    record = replace(healthy, frames=v.and_the_gateway(erased_twice(v).frames))
     between, before = 4 * v.S + 10 * v.MS, 3 * v.S
     cuts = [(*healthy.power.items, PowerRecord(t_ns, "agent", False, "cut")) for t_ns in (between, before)]
     assert [tidy(replace(record, power=cut)).verdict for cut in cuts] == [Verdict.PASS, Verdict.FAIL]

@@ -8,7 +8,17 @@ from bench.core.records.car import ConditionRecord, PowerRecord, VoltageRecord
 from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion, SectorWear
 from bench.core.records.lateness import Lateness, Stall
 from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
-from bench.core.records.run import DidReading, FaultRecord, ImageReference, Limits, RunRecord, StoredFile
+from bench.core.records.run import (
+    SOURCES,
+    Crash,
+    DidReading,
+    EndedBy,
+    FaultRecord,
+    ImageReference,
+    Limits,
+    RunRecord,
+    StoredFile,
+)
 from bench.core.records.server import SERVER_EVENTS, HttpRecord, ServerEvent, ServerViewRecord
 from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
 
@@ -19,15 +29,18 @@ __all__ = [
     "NOBODY",
     "REMOTE",
     "SERVER_EVENTS",
+    "SOURCES",
     "UNWATCHED",
     "BankLayout",
     "BootRecord",
     "CanAddress",
     "ConditionRecord",
+    "Crash",
     "Demand",
     "DidReading",
     "DownloadPacking",
     "EcuLayout",
+    "EndedBy",
     "ExecutionRecord",
     "FaultRecord",
     "FlashDump",

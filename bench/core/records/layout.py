@@ -72,6 +72,8 @@ class EcuLayout:
     erase_routine: int
     check_routine: int = 0x0202
     """Routine that checks a downloaded image; its answer ends with status 00 when the image is good."""
+    confirm_routine: int | None = None
+    """Routine that confirms the running image: its yes raises the release floor; None where nothing is confirmed."""
     id_29_bit: bool = False
     """Whether both identifiers have 29 bits."""
     request_extension: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bench.core.records.bus import CanAddress, FrameRecord
 from bench.core.records.car import ConditionRecord, PowerRecord, VoltageRecord
@@ -16,12 +17,22 @@ from bench.core.records.watched import UNWATCHED, Watched
 
 @dataclass(frozen=True, slots=True)
 class DidReading:
-    """A data identifier read after the run by a tester of its own; `value` is None when nothing answered."""
+    """A data identifier read after the run by a tester of its own.
+
+    `value` is None when no positive answer came; `nrc` is then the code of the negative response (ISO 14229-1, 0x7F),
+    None when nothing answered at all.
+    """
 
     t_ns: int
     ecu: str
     did: int
     value: bytes | None
+    nrc: int | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the ECU said anything: a refusal proves that it lives."""
+        return self.value is not None or self.nrc is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,27 @@ class Limits:
     poll_interval_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A part's code ended with an exception of its own; `error` is its type and text."""
+
+    t_ns: int
+    part: str
+    error: str
+
+
+SOURCES = frozenset(
+    {
+        "power", "server_events", "http", "readings", "frames", "flash", "boots", "executions",
+        "agent_files", "bootloader_runs", "flash_operations", "conditions", "voltages", "server_view",
+    }
+)  # fmt: skip
+"""The fields of a `RunRecord` that are `Watched`. A simulated vehicle shows all of them."""
+
+EndedBy = Literal["quiet", "limit", "crash"]
+"""How a run came to its end: everything had come to rest, its time was over, or a part crashed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """Everything a verdict is made of: what is known beforehand, and each source with how it was watched.
@@ -85,6 +117,12 @@ class RunRecord:
     """How the URL of the package ends: the oracle finds the delivered bytes among `http`."""
     faults: tuple[FaultRecord, ...]
     """What the bench itself injected: it needs nobody to watch."""
+    ended_by: EndedBy = "limit"
+    crash: Crash | None = None
+    orders_placed: int = 0
+    """How many orders the bench itself has placed: the server's log must know them all."""
+    observable: frozenset[str] = frozenset()
+    """Sources, by their names here, that this bench can watch even where nobody did in this run."""
     power: Watched[PowerRecord] = UNWATCHED
     server_events: Watched[ServerEvent] = UNWATCHED
     http: Watched[HttpRecord] = UNWATCHED

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HttpRecord:
-    """One exchange as the network carried it, `part` being the client; bodies complete."""
+    """One exchange as the network carried it, `part` being the client.
+
+    At `t_ns` the head of the response was there; of the body, which is complete here, `delivered_bytes` came until
+    `ended_t_ns` (None: all of it, at once). Of a 206 `offset` is where its body belongs (Content-Range, RFC 9110 14.4).
+    """
 
     t_ns: int
     part: str
@@ -17,6 +21,19 @@ class HttpRecord:
     status: int
     request_body: bytes
     response_body: bytes
+    delivered_bytes: int | None = None
+    ended_t_ns: int | None = None
+    offset: int | None = None
+
+    @property
+    def delivered(self) -> bytes:
+        """What the client got of the body."""
+        return self.response_body[: self.delivered_bytes]
+
+    @property
+    def last_byte_ns(self) -> int:
+        """When the last byte that came was there."""
+        return self.t_ns if self.ended_t_ns is None else self.ended_t_ns
 
 
 @dataclass(frozen=True, slots=True)

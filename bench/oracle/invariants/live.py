@@ -11,6 +11,8 @@ from bench.oracle.result import Evidence
 from bench.oracle.running import SOFTWARE_VERSION, version_text
 from bench.oracle.server_log import INSTALL_FAILED, Closing, Order, ServerLog
 
+AGENT = "agent"
+"""The part whose own errors are the vehicle's: every other part of a simulated vehicle is the bench's."""
 REASON_CHARACTERS = 120
 """How much of the vehicle's own words the sentence quotes; the evidence has all."""
 
@@ -26,6 +28,10 @@ class ReachesItsEnd(Rule):
 
     def findings(self) -> list[Finding]:
         """Return the findings on end, time and targets."""
+        crash = self.situation.crash
+        if crash is not None and crash.part == AGENT:
+            seen = at("time", crash.part, crash.t_ns, crash.error)
+            return [failed(f"the agent ended with an error of its own: {crash.error}", seen, blame="agent")]
         if not self.facts.watches(Source.SERVER_EVENTS):
             return [unseen("the server's log was not read", bench("no server events"))]
         log = self.situation.server
@@ -37,7 +43,11 @@ class ReachesItsEnd(Rule):
         if not closings:
             return [self._still_open(log, order)]
         blame = _ended_by(log, order)
-        found = [self._in_time(order, closings[0]), self._expected_end(order, closings[0], blame)]
+        found = [
+            self._in_time(order, closings[0]),
+            self._expected_end(order, closings[0], blame),
+            *self._came_to_rest(),
+        ]
         return found + (self._targets(order, blame) if self.facts.expects_update else [])
 
     def _still_open(self, log: ServerLog, order: Order) -> Finding:
@@ -50,6 +60,13 @@ class ReachesItsEnd(Rule):
             return self._missed(order, failed(sentence, *seen, allowed, reported, blame=blame), ended_ns)
         left = seconds(over_ns - ended_ns)
         return undecided(f"the run ended {left} before the limit, with order {order.order} still open", *seen)
+
+    def _came_to_rest(self) -> list[Finding]:
+        """A run that its time limit ended shows no rest: what would have come next nobody knows."""
+        if self.situation.ended_by == "quiet":
+            return []
+        ended = at("time", "bench", self.situation.ended_t_ns, f"the run was ended by its {self.situation.ended_by}")
+        return [undecided("the order has an end, but the run never became quiet", ended)]
 
     def _in_time(self, order: Order, closing: Closing) -> Finding:
         allowed_ns = self.facts.limits.live_within_ns

@@ -28,10 +28,11 @@ def when_silent(situation: Situation) -> str:
 
 
 class NothingTouchedTooEarly(Rule):
-    """No erase routine, no 0x34 and no 0x3D before a genuine package had been delivered.
+    """No erase routine, no 0x34 and no 0x3D unless the package that came last, with all its bytes, is genuine.
 
-    Requests count even when they broke off or were refused: whoever sent them would have erased. The dumps' erase
-    counters (operations since the run began) must agree where they are known.
+    Each delivery is judged by itself: a forged one that follows a genuine one arms nothing. Requests count even when
+    they broke off or were refused: whoever sent them would have erased. The dumps' erase counters (operations since the
+    run began) must agree where they are known.
     """
 
     takes = (Exchanged, FlashDump)
@@ -53,8 +54,8 @@ class NothingTouchedTooEarly(Rule):
         if layout is None or not (exchange.service in _NAMES or exchange.is_routine(layout.erase_routine)):
             return
         self._touching[layout.ecu] += 1
-        genuine_ns = self.situation.deliveries.first_genuine_ns()
-        if genuine_ns is None or exchange.request.t_start_ns < genuine_ns:
+        delivery = self.situation.deliveries.last_before(exchange.request.t_start_ns)
+        if delivery is None or not delivery.genuine:
             self._early[layout.ecu].append(_touched(exchange))
 
     def findings(self) -> list[Finding]:

@@ -110,6 +110,9 @@ class DiskIsFreed(Rule):
         log = self.situation.server
         if not all(log.closings_of(order.order) for order in log.orders):
             return undecided("an order is open, so the agent may still need its files", bench("an order is open"))
+        if self.situation.crash is not None:
+            crash = bench(f"{self.situation.crash.part} crashed")
+            return undecided("a part crashed, so nobody may have had the time to free the disk", crash, blame="bench")
         left = [file for file in files if _belongs_to_an_update(file, self.facts.package_url_suffix)]
         if left:
             sentence = f"{len(left)} files of the update are left on the agent's disk"

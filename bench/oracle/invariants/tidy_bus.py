@@ -69,6 +69,9 @@ class Restored(Rule):
             return passed(f"{_NAMES[service]} of {layout.ecu} was not touched", nothing)
         if commands[-1].sub_function in _ON[service]:
             return passed(f"{_NAMES[service]} of {layout.ecu} is restored", command_evidence(commands[-1]))
+        if self.situation.crash is not None:
+            sentence = f"{_NAMES[service]} of {layout.ecu} was switched off when a part crashed"
+            return undecided(sentence, command_evidence(commands[-1]), blame="bench")
         sentence = f"{_NAMES[service]} of {layout.ecu} was switched off and never on again"
         return failed(sentence, command_evidence(commands[-1]), blame="flasher")
 
@@ -108,6 +111,8 @@ class StartIsAllowed(Rule):
             )
         said = "inhibits" if last.on else "allows"
         seen = at("frame", layout.channel, last.t_ns, f"{layout.ecu} {said} the start, from then on")
+        if last.on and self.situation.crash is not None:
+            return undecided(f"{layout.ecu} inhibited the start when a part crashed", seen, blame="bench")
         if last.on:
             return failed(f"{layout.ecu} still inhibits the start of the car", seen, blame="bootloader")
         return passed(f"{layout.ecu} allows the start of the car", seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.oracle.ends import MAY_SAY, End, end_of
 from bench.oracle.facts import Source
 from bench.oracle.findings import Finding, at, failed, of_reading, passed, undecided
 from bench.oracle.fold import Rule
@@ -12,6 +13,7 @@ from bench.oracle.result import Evidence
 from bench.oracle.running import SOFTWARE_VERSION, version_text
 from bench.oracle.server_log import FAILED, REFUSED, SUCCESS, Closing, Order, ServerLog, is_success, status_of
 
+_WORDS = {SUCCESS: "a success", FAILED: FAILED, REFUSED: REFUSED}
 _STATUSES = (SUCCESS, FAILED, REFUSED)
 
 
@@ -54,18 +56,14 @@ class OrdersEndOnce(Rule):
         if any(read is None for _, read in readings):
             return undecided(f"a target of order {order.order} was not read", *seen)
         reached = all(read is not None and version_text(read) == version for version, read in readings)
-        if closing.status == SUCCESS and not reached:
-            sentence = f"order {order.order} was closed as a success, but not every ECU holds its target"
-            return failed(sentence, *seen, blame=_who_claimed(log, order))
-        if closing.status != SUCCESS and reached and not self._installed_before(order):
-            sentence = f"order {order.order} was closed as {closing.status}, but every ECU holds its target"
-            return failed(sentence, *seen, blame=_who_denied(log, order))
+        end = end_of(self.situation, order, reached=reached)
+        if end is End.UNCONFIRMED and closing.status == SUCCESS:  # `ConfirmedWhatItClaims` says which ECU, and why
+            return passed(f"order {order.order} has one final status, and every ECU runs its target", *seen)
+        if closing.status not in MAY_SAY[end]:
+            blame = _who_claimed(log, order) if closing.status == SUCCESS else _who_denied(log, order)
+            sentence = f"order {order.order} was closed as {_WORDS[closing.status]}, but {end}"
+            return failed(sentence, *seen, blame=blame)
         return passed(f"order {order.order} has one final status, and it is true", *seen)
-
-    def _installed_before(self, order: Order) -> bool:
-        """Return whether every target was what the ECU held before the run (a refusal then changes nothing)."""
-        before = [(r.ecu, r.version) for r in self.facts.references if r.role == "installed"]
-        return all(target in before for target in order.targets)
 
 
 def _never_placed(closing: Closing) -> Finding:
