@@ -73,8 +73,8 @@ class ServedEcu:
     def network(self) -> dict[str, Any]:
         """Return what the vehicle file says of its cyclic frames, partners, routes and network management."""
         spec = next(ecu for ecu in self.vehicle.spec().ecus if ecu.id == self.entry.id)
-        told = asdict(spec)
-        return {name: told[name] for name in ("frames", "partners", "routes", "management")}
+        values = asdict(spec)
+        return {name: values[name] for name in ("frames", "partners", "routes", "management")}
 
     def between(self, world: World, bus: CanBus) -> CanBus:
         """Return the bus as its ISO-TP is to be heard there."""
