@@ -245,7 +245,7 @@ class BenchRig:
             await admin.place_order(self._account.vin, package_id)
 
     async def _until_quiet(self, end_ns: int) -> bool:
-        """Look ten times a second whether the order is closed, the agent idle and every fault over."""
+        """Check ten times a second whether the order is closed, the agent idle and every fault over."""
         while self._world.clock.now_ns() < end_ns and self._world.crash is None:
             if self._is_quiet():
                 return True

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import InputError
-from bench.flasher.recipe import ORDER, Recipe, Step, load_recipe, recipe_named
+from bench.flasher.recipe import ORDER, Recipe, Step, load_recipe
+from tests.recipes import recipe_named
 
 GOOD = recipe_named("dual_bank")
 
