@@ -69,29 +69,30 @@ install_vm_tools = { command -v qemu-system-x86_64 busybox cpio depmod candump >
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "  The first target of all installs into .venv: one to three minutes. Times are those of two cores."
 	@echo "  PYTHON=... chooses the interpreter (3.11 to 3.13), ONLY=prefix the figures of make bench"
 
 .PHONY: demo
-demo: $(VENV)/.installed ## update a simulated car, cut its power, forge its package; under 30 s
+demo: $(VENV)/.installed ## update a simulated car, cut its power, forge its package; under 30 s once installed
 	@$(BIN)/otabench demo
 
 .PHONY: test
-test: $(VENV)/.installed-test ## run the test suite
+test: $(VENV)/.installed-test ## run the test suite; some 10 min on two cores
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser and not socketcan and not postgres" $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: $(VENV)/.installed-test ## ruff, mypy (strict), import rules
+lint: $(VENV)/.installed-test ## ruff, mypy (strict), import rules; a minute
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
 .PHONY: bench
-bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.json
+bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.json; some minutes
 	@$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY))
 
 .PHONY: nightly
-nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the slow suites, with firmware that nobody here made
+nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the slow suites, with firmware that nobody here made; hours
 	@rm -rf $(FIRMWARE)/tables
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
 	@$(MAKE) test-socketcan OTABENCH_CASES=60
@@ -99,6 +100,7 @@ nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the 
 	@$(MAKE) soak
 	@$(MAKE) cuts
 	@$(MAKE) scanners
+	@$(MAKE) mutants
 	@{ echo "package|file|format|file bytes|image bytes|segments|addresses"; cat $(FIRMWARE)/tables/*.txt; } | column -t -s '|'
 	@$(MAKE) pythons
 
@@ -116,7 +118,7 @@ $(VENV)/.installed-postgres: $(VENV)/.installed-test
 	@touch $@
 
 .PHONY: test-socketcan
-test-socketcan: $(VENV)/.installed-test ## vcan and the kernel's ISO-TP: here, or in a small virtual machine
+test-socketcan: $(VENV)/.installed-test ## vcan and the kernel's ISO-TP: here, or in a small virtual machine; some minutes
 	@$(call in_socketcan,$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/socketcan $(PYTEST_ARGS))
 
 .PHONY: bench-socketcan
@@ -126,22 +128,39 @@ bench-socketcan: $(VENV)/.installed-test ## take the figure socketcan_share, her
 	@$(BIN)/python -m benchmarks.merge $(SOCKETCAN_OUT)/socketcan.json
 
 .PHONY: fuzz
-fuzz: $(VENV)/.installed-test ## random frames into flashing jobs; FUZZ_RUNS, FUZZ_SEED, FUZZ_TARGET, FUZZ_CASE
+fuzz: $(VENV)/.installed-test ## random frames into flashing jobs, over an hour; FUZZ_RUNS, FUZZ_SEED, FUZZ_TARGET, FUZZ_CASE
 	@$(BIN)/python -m tests.fuzz.fuzz --target $(FUZZ_TARGET) --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED) \
 	  --workers $(WORKERS) $(if $(FUZZ_CASE),--case $(FUZZ_CASE))
 
 .PHONY: soak
-soak: $(VENV)/.installed-test ## any requests to every simulated ECU; SOAK_RUNS (of each), SOAK_SEED, SOAK_ECU, SOAK_CASE
+soak: $(VENV)/.installed-test ## any requests to every simulated ECU, a quarter of an hour; SOAK_RUNS (of each), SOAK_SEED, SOAK_ECU, SOAK_CASE
 	@$(BIN)/python -m tests.soak.soak --ecu $(SOAK_ECU) --runs $(SOAK_RUNS) --seed $(SOAK_SEED) \
 	  --workers $(WORKERS) $(if $(SOAK_CASE),--case $(SOAK_CASE))
 
 .PHONY: cuts
-cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update; CUTS_ECU, CUTS_AT
+cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update, half an hour; CUTS_ECU, CUTS_AT
 	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at '$(CUTS_AT)')
+
+MUTATOR := cosmic-ray==8.7.0
+MUTANTS_ONLY ?=
+MUTANTS_SAMPLE ?= 0
+MUTANTS_SEED ?= 1
+.PHONY: mutants
+mutants: $(VENV)/.installed-test build/mutants/.installed ## change the oracle's code in small ways: each must fail a test (hours); MUTANTS_ONLY, MUTANTS_SAMPLE
+	@echo "looking for changes of bench/oracle (half a minute) ..."
+	@build/mutants/bin/python tests/mutants/generate.py bench/oracle > build/mutants/mutants.jsonl
+	@$(BIN)/python -m tests.mutants.run build/mutants/mutants.jsonl --only '$(MUTANTS_ONLY)' \
+	  --sample $(MUTANTS_SAMPLE) --seed $(MUTANTS_SEED) --workers $(WORKERS)
+
+build/mutants/.installed: | $(VENV)/.made
+	@echo "installing $(MUTATOR) into build/mutants (a minute) ..."
+	@mkdir -p build && $(BIN)/python -m venv build/mutants
+	@build/mutants/bin/python -m pip -qq --disable-pip-version-check install $(MUTATOR)
+	@touch $@
 
 SCANNERS := scapy==2.8.0 gallia==2.1.1 py-uds==4.0.0 python-can==4.6.1 msgpack==1.2.4
 .PHONY: scanners
-scanners: $(VENV)/.installed-test build/scanners/.installed ## foreign UDS scanners against `otabench ecu`
+scanners: $(VENV)/.installed-test build/scanners/.installed ## foreign UDS scanners against `otabench ecu`; some minutes
 	@$(BIN)/python -m tests.scanners.scan
 	@rm -f $(SOCKETCAN_OUT)/gallia.sqlite $(SOCKETCAN_OUT)/ended
 	@$(call in_socketcan,bash tests/scanners/gallia.sh $(BIN)/python two_ecu_car body 0x7A0 0x7A8)
@@ -159,11 +178,11 @@ browser: $(VENV)/.installed-test ## open report and dashboard in Debian's chromi
 	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 .PHONY: pythons
-pythons: ## compare the demo's traces under every installed Python from 3.11 to 3.13
+pythons: ## compare the demo's traces under every installed Python from 3.11 to 3.13; a minute each
 	@$(PYTHON) tests/pythons/same_traces.py
 
 .PHONY: wheel
-wheel: $(VENV)/.installed ## build the wheel, install it in an empty folder, run the demo there
+wheel: $(VENV)/.installed ## build the wheel, install it in an empty folder, run the demo there; a minute
 	@rm -rf dist build/wheel && mkdir -p build
 	@echo "building the wheel ..." && $(PIP) wheel --no-deps --wheel-dir dist .
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && wheel="$$PWD/$$(ls dist/*.whl)" \

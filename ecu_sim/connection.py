@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, REMOTE, CanAddress
 from bench.ports.can import CanPort, PacedCanPort, SentCallback
-from bench.wire.can import CanFrame, identifier
+from bench.wire.can import CanFrame, identifier_of
 from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
@@ -55,7 +55,7 @@ class DiagConnection:
         self._port.subscribe(self._heard, (address.rx_identifier,), taker)
         if functional is None:
             return
-        to_all = identifier(CanFrame(functional.can_id, b"", EXTENDED if functional.id_29_bit else 0))
+        to_all = identifier_of(functional.can_id, EXTENDED if functional.id_29_bit else 0)
         if to_all != address.rx_identifier:  # else the address byte tells them apart
             self._port.subscribe(self._heard, (to_all,))
 

@@ -3,17 +3,26 @@ they must not (`docs/contracts.md`, Planted defects)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import partial, partialmethod
 
+from bench.core.clock import NS_PER_MS
 from bench.core.defects import Defect
+from bench.core.node import Incarnation
+from bench.wire.uds import Session
 from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Role
+from ecu_sim.ecu import SimEcu
+from ecu_sim.memory.dtcs import DtcMemory
 from ecu_sim.memory.nvm import NvmRecord
+from ecu_sim.network.node import ApplicationNetwork
 from ecu_sim.personality.geometry import image_region
+from ecu_sim.uds.modes import EcuParts, Mode
 from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines
+from ecu_sim.uds.server import UdsServer
+from ecu_sim.uds.sessions import SessionState
 
 
 def _accept(*_arguments: object) -> bool:
@@ -64,6 +73,44 @@ async def _confirm_and_wipe(routines: ApplicationRoutines, option: bytes) -> byt
     return answer
 
 
+Misdeed = Callable[[SimEcu, Incarnation], None]
+
+
+def _listen_and(ecu: SimEcu, misdeed: Misdeed, parts: EcuParts, mode: Mode, *, bootloader: bool) -> UdsServer:
+    """Stand for an ECU that does something when the tester's session ends, as a neighbour of an update does."""
+    server = _listen(ecu, parts, mode, bootloader=bootloader)
+    mode.state.on_change(partial(_session_begins, ecu, misdeed, parts.life, mode.state))
+    return server
+
+
+def _session_begins(ecu: SimEcu, misdeed: Misdeed, life: Incarnation, state: SessionState) -> None:
+    """Do it once a session other than the default one is over; the state remembers that there was one."""
+    if state.session is Session.DEFAULT and getattr(state, "was_left", False):
+        misdeed(ecu, life)
+    state.was_left = state.session is not Session.DEFAULT  # type: ignore[attr-defined]
+
+
+def _be_reset(ecu: SimEcu, life: Incarnation) -> None:
+    life.call_at_ns(life.now_ns() + NS_PER_MS, ecu.node.reset, "lost its way")
+
+
+def _write_nvm(ecu: SimEcu, life: Incarnation) -> None:
+    nvm = ecu.memory.nvm
+    noted = replace(nvm.record, fingerprint=b"\x01" + nvm.record.fingerprint[1:])
+    life.spawn(nvm.store(life, noted), "defect")
+
+
+def _silent_for_ever(network: ApplicationNetwork) -> bool:
+    """Stand for an application whose cyclic frames never come back once 0x28 stopped them."""
+    network.muted = getattr(network, "muted", False) or not network._state.sends_normal  # type: ignore[attr-defined]
+    return not network.muted and _sends_frames(network)  # type: ignore[attr-defined]
+
+
+async def _clear_nothing(_memory: DtcMemory, _code: int | None = None) -> None:
+    """Stand for a 0x14 that is answered and clears nothing."""
+
+
+_listen, _sends_frames = SimEcu._listen, ApplicationNetwork._sends_frames
 _candidates = manager.candidates
 _activate, _confirm = BootloaderRoutines.activate, ApplicationRoutines.confirm
 
@@ -123,5 +170,33 @@ DEFECTS: list[Defect] = [
         part="ecu",
         breaks="whole",
         apply=partial(_in_place_of, ApplicationRoutines, "confirm", _confirm_and_wipe),
+    ),
+    Defect(
+        id="ecu-neighbour-resets",
+        title="an ECU that the order does not name is reset when the tester's session ends",
+        part="ecu",
+        breaks="neighbours",
+        apply=partial(_in_place_of, SimEcu, "_listen", partialmethod(_listen_and, _be_reset)),
+    ),
+    Defect(
+        id="ecu-neighbour-writes-nvm",
+        title="an ECU that the order does not name notes the tester's session in its NVM",
+        part="ecu",
+        breaks="neighbours",
+        apply=partial(_in_place_of, SimEcu, "_listen", partialmethod(_listen_and, _write_nvm)),
+    ),
+    Defect(
+        id="ecu-neighbour-stays-silent",
+        title="cyclic frames never come back once 0x28 stopped them",
+        part="ecu",
+        breaks="neighbours",
+        apply=partial(_in_place_of, ApplicationNetwork, "_sends_frames", _silent_for_ever),
+    ),
+    Defect(
+        id="ecu-clears-no-dtc",
+        title="0x14 is answered and clears nothing, so that the update's own DTCs stay",
+        part="ecu",
+        breaks="neighbours",
+        apply=partial(_in_place_of, DtcMemory, "clear", _clear_nothing),
     ),
 ]

@@ -117,8 +117,10 @@ class Installer:
             )
             return
         await self._install_all([image for image in images if image.entry.ecu not in self._log.order.results])
-        good = all(result.result_code == ScomoResult.OK for result in self._log.order.results.values())
-        await self._log.move(Event.ALL_INSTALLED if good else Event.INSTALL_FAILED)
+        # One ECU that failed does not undo another: what is reported as installed must be confirmed, or its boot
+        # manager gives the trial up later and the server believes what is no longer true.
+        installed = any(result.result_code == ScomoResult.OK for result in self._log.order.results.values())
+        await self._log.move(Event.INSTALLED if installed else Event.INSTALL_FAILED)
 
     async def _install_all(self, images: Sequence[VerifiedImage]) -> None:
         """Flash one ECU after the other, or together those that the bench and their recipes let be flashed together."""
@@ -203,9 +205,11 @@ class Installer:
             await self._log.keep(replace(order, results={**order.results, ecu: result}))
 
     async def confirm(self) -> None:
-        """Confirm every image: from now on the ECUs refuse older ones."""
+        """Confirm every image that was installed: from now on the ECUs refuse older ones."""
         images, refused = await self._verified()
         for ecu, result in self._log.order.results.items():
+            if result.result_code != ScomoResult.OK:
+                continue
             image = next((image for image in images if image.entry.ecu == ecu), None)
             if image is None and refused is not None:
                 await self._keep_result(

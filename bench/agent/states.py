@@ -24,7 +24,7 @@ class Event(StrEnum):
     DOWNLOAD_FAILED = "download_failed"
     PACKAGE_GOOD = "package_good"
     PACKAGE_REFUSED = "package_refused"
-    ALL_INSTALLED = "all_installed"
+    INSTALLED = "installed"
     INSTALL_FAILED = "install_failed"
     CONFIRMED = "confirmed"
     REPORTED = "reported"
@@ -40,7 +40,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DOWNLOADING, Event.DOWNLOAD_FAILED): State.REPORTING,
     (State.VERIFYING, Event.PACKAGE_GOOD): State.INSTALLING,
     (State.VERIFYING, Event.PACKAGE_REFUSED): State.REPORTING,
-    (State.INSTALLING, Event.ALL_INSTALLED): State.CONFIRMING,
+    (State.INSTALLING, Event.INSTALLED): State.CONFIRMING,
     (State.INSTALLING, Event.INSTALL_FAILED): State.REPORTING,
     (State.CONFIRMING, Event.CONFIRMED): State.REPORTING,
     (State.REPORTING, Event.REPORTED): State.IDLE,

@@ -60,9 +60,15 @@ def installed_images(files: BenchFiles, seed: int) -> dict[str, SignedImage]:
     for ecu in files.vehicle.ecus:
         have = ecu.installed
         check_size(files, ecu, have.size_bytes, files.vehicle_path)
-        payload = demo_payload(seed, ecu.id, have.version, have.size_bytes)
-        installed[ecu.id] = signed(files, ecu, payload, have.version, have.release_counter)
+        installed[ecu.id] = factory_image(ecu, files.recipes[ecu.id].memory.region_base, seed)
     return installed
+
+
+def factory_image(ecu: EcuEntry, load_address: int, seed: int) -> SignedImage:
+    """Return the software with which an ECU leaves the factory; its payload is random by seed."""
+    have = ecu.installed
+    payload = demo_payload(seed, ecu.id, have.version, have.size_bytes)
+    return signed(ecu, load_address, payload, have.version, have.release_counter)
 
 
 def check_size(files: BenchFiles, ecu: EcuEntry, size_bytes: int, file: Path) -> None:
@@ -78,7 +84,7 @@ def check_size(files: BenchFiles, ecu: EcuEntry, size_bytes: int, file: Path) ->
         )
 
 
-def signed(files: BenchFiles, ecu: EcuEntry, payload: bytes, version: str, release_counter: int) -> SignedImage:
+def signed(ecu: EcuEntry, load_address: int, payload: bytes, version: str, release_counter: int) -> SignedImage:
     """Return the payload with a header for that ECU, signed with the image key."""
     return sign_image(
         payload,
@@ -86,6 +92,6 @@ def signed(files: BenchFiles, ecu: EcuEntry, payload: bytes, version: str, relea
         software_id=ecu.software_id,
         version=version,
         release_counter=release_counter,
-        load_address=files.recipes[ecu.id].memory.region_base,
+        load_address=load_address,
         key=signing_key(IMAGE_KEY),
     )

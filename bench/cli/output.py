@@ -79,8 +79,10 @@ class Watch(AbstractContextManager["Watch"]):
         """Move an ECU's bar."""
         if self._progress.disable and self._stopwatch.elapsed_s() > self._next_line_s:
             self._next_line_s = self._stopwatch.elapsed_s() + LINE_EVERY_S
-            share = event.sent_bytes / event.total_bytes if event.total_bytes else 0.0
-            self.say(f"{self._stopwatch.elapsed_s():.0f} s: {event.ecu} {event.step}, {share:.0%}")
+            sent = event.sent_bytes / max(1, event.total_bytes)
+            self.say(
+                f"{self._stopwatch.elapsed_s():.0f} s: {event.ecu} {event.step}{f', {sent:.0%} sent' if sent else ''}"
+            )
         if event.ecu not in self._bars:
             self._bars[event.ecu] = self._progress.add_task(event.ecu, total=event.total_bytes)
         bar = self._bars[event.ecu]

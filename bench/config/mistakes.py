@@ -153,7 +153,8 @@ class _Mistake:
             if self._of_a_table and not RULE.match(self._sentence):
                 return "each once" if "twice" in self._sentence else "values that fit each other"
             return self._sentence
-        return allowed_at(self._schema, self._path, hexadecimal=self._spelled.hexadecimal)
+        address = self._path[-1:] and "address" in str(self._path[-1])
+        return allowed_at(self._schema, self._path, hexadecimal=bool(address) or self._spelled.hexadecimal)
 
     def next_step(self) -> str:
         """What to do about it."""

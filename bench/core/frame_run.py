@@ -27,7 +27,7 @@ class RunTimes(NamedTuple):
         return map(add, without_gaps, count(0, self.gap_ns))
 
 
-class RunRecord(NamedTuple):
+class FrameRunRecord(NamedTuple):
     """A run of frames with one identifier: frame i has the data `heads[i modulo their number]` and the i-th part of
     `payload`, which is cut into equal parts."""
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bench.core.canonical import sha256_hex
 from bench.core.clock import Clock
-from bench.core.frame_run import RunRecord
+from bench.core.frame_run import FrameRunRecord
 from bench.core.loop import speaks_for_the_dead
 from bench.core.records import FrameRecord
 
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     payload: bytes | str
 
 
-Recorded = Entry | FrameRecord | RunRecord
+Recorded = Entry | FrameRecord | FrameRunRecord
 """What a journal keeps until it is read."""
 
 
@@ -45,7 +45,7 @@ class Journal:
         if not self.sealed and not speaks_for_the_dead():
             self._entries.append(Entry(self._clock.now_ns(), part, kind, payload))
 
-    def frame(self, record: FrameRecord | RunRecord) -> None:
+    def frame(self, record: FrameRecord | FrameRunRecord) -> None:
         """Record a frame, or a run of them; they are turned into text only when the journal is read."""
         if not self.sealed:
             self._entries.append(record)
@@ -116,7 +116,7 @@ class Trace:
         return sha256_hex(b"".join(line + b"\n" for line in self.lines))
 
 
-def _frames(entry: FrameRecord | RunRecord) -> Iterable[FrameRecord]:
+def _frames(entry: FrameRecord | FrameRunRecord) -> Iterable[FrameRecord]:
     return (entry,) if isinstance(entry, FrameRecord) else entry.frames()
 
 

@@ -230,6 +230,12 @@ class PointCounter:
             self._fire(n, "before", None)
         return n
 
+    def forget(self) -> None:
+        """Count from one again; no operation is under way and nothing is armed."""
+        self.catch_up()
+        self._n = 0
+        self._seen.clear()
+
     def unarmed(self) -> int:
         """Return how many operations may follow before one at which something is armed."""
         return min(self._armed) - self.n - 1 if self._armed else FAR
@@ -318,6 +324,11 @@ class Points:
         if not isinstance(point.n, int):
             raise ValueError(f"{point} is not resolved by a golden run")
         self.counter(point.part, point.event).arm(point.n, point.where, point.torn_units, action)
+
+    def begin_story(self) -> None:
+        """Count from here on: what was announced so far was the bench's own look at parts that have no power now."""
+        for counter in self._counters.values():
+            counter.forget()
 
     def table(self) -> PointTable:
         """Return what was announced so far, as a value."""

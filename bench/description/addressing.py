@@ -69,7 +69,7 @@ class Addressed(FileModel):
     def _fits_the_mode(cls, value: int | None, info: ValidationInfo) -> int | None:
         mode, bits_29, name = info.data.get("addressing"), info.data.get("id_29_bit"), info.field_name or ""
         if mode is None or bits_29 is None:
-            return value  # told already
+            return value  # the mistake in that key is reported already
         needed = cls._needed(mode, bits_29)
         has_source = mode in _HAS_SOURCE or (mode is AddressingMode.MIXED and bits_29)
         which = f"{mode.value} addressing with {29 if bits_29 else 11} bits"
@@ -243,7 +243,7 @@ def destinations(address: IsoTpAddress) -> tuple[CanAddress, CanAddress]:
 
 
 def refuse_collisions(channel: str, places: Iterable[CanAddress]) -> None:
-    """Raise ValueError where two directions of one channel cannot be told apart.
+    """Raise ValueError where two directions of one channel cannot be distinguished.
 
     An identifier may serve several connections when all of them have an address byte and these differ.
     """

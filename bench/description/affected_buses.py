@@ -1,6 +1,6 @@
 """On which buses frames go missing while an ECU is updated: derived from the vehicle's frames, routes and partners.
 
-Functional 0x28 silences every ECU of a bus, on all networks it is connected to (ISO 14229-1, 9.4: communicationType
+Functional 0x28 silences every ECU of a bus, on all networks it is connected to (ISO 14229-1, 0x28: communicationType
 with subnet 0, from memory); the ECU that is programmed sends nothing, and when it is a gateway it carries nothing. A
 partner on another bus that misses such a frame would store a lost communication, unless that bus is prepared too.
 """
@@ -8,20 +8,10 @@ partner on another bus that misses such a frame would store a lost communication
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from bench.description.ecu_entry import EcuEntry
+from bench.description.surroundings import heard_frames
 from bench.description.vehicle_file import VehicleFile
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a cyclic frame is heard; `missing` once its sender, or a gateway on its way, is silent."""
-
-    channel: str
-    can_id: int
-    id_29_bit: bool
-    missing: bool
 
 
 def affected_buses(vehicle: VehicleFile, ecu: EcuEntry) -> tuple[str, ...]:
@@ -40,33 +30,14 @@ def affected_buses(vehicle: VehicleFile, ecu: EcuEntry) -> tuple[str, ...]:
 
 def _missing_partners(vehicle: VehicleFile, ecu: EcuEntry, silent: frozenset[str]) -> Iterator[str]:
     """Yield the channels on which somebody misses a frame while `ecu` is programmed and `silent` buses are."""
-    gone = {(p.channel, p.can_id, p.id_29_bit) for p in _places(vehicle, ecu, silent) if p.missing}
+    mute = {other.id for other in vehicle.ecus if other.channel in silent}
+    gone = {
+        (frame.channel, frame.can_id, frame.id_29_bit)
+        for frame in heard_frames(vehicle)
+        if frame.senders[0] in mute or ecu.id in frame.senders
+    }
     for other in vehicle.ecus:
         for partner in other.partners if other is not ecu else ():
             channel = partner.channel or other.channel
             if (channel, partner.id, partner.id_29_bit) in gone:
                 yield from (channel, other.channel)
-
-
-def _places(vehicle: VehicleFile, ecu: EcuEntry, silent: frozenset[str]) -> Iterator[_Place]:
-    for sender in vehicle.ecus:
-        missing = sender is ecu or sender.channel in silent
-        for frame in sender.frames:
-            first = _Place(frame.channel or sender.channel, frame.id, frame.id_29_bit, missing)
-            yield from _carried(vehicle, ecu, sender, first, fd=frame.fd)
-
-
-def _carried(vehicle: VehicleFile, ecu: EcuEntry, sender: EcuEntry, first: _Place, *, fd: bool) -> Iterator[_Place]:
-    """Yield where a frame is heard: where it is sent, and where gateways carry it, who carry nothing of their own."""
-    routes = [(gateway, route) for gateway in vehicle.ecus if gateway is not sender for route in gateway.routes]
-    reached, waiting = {(first.channel, first.can_id)}, [first]
-    while waiting:
-        place = waiting.pop(0)
-        yield place
-        for gateway, route in routes:
-            if route.takes(place.channel, place.can_id, id_29_bit=place.id_29_bit, fd=fd):
-                can_id = route.carried_as(place.can_id)
-                if (route.to, can_id) not in reached:
-                    reached.add((route.to, can_id))
-                    gone = place.missing or gateway is ecu
-                    waiting.append(_Place(route.to, can_id, place.id_29_bit, gone))

@@ -1,4 +1,4 @@
-"""A bench file with all that it names, read and held against each other."""
+"""A bench file with all that it names, read and compared with each other."""
 
 from __future__ import annotations
 

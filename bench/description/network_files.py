@@ -61,6 +61,10 @@ class FrameEntry(Identified):
     offset_ms: int = Field(default=0, ge=0, le=60_000, description="from the application's start to the first one")
     fd: bool = Field(default=False, validate_default=True)
     channel: Name | None = Field(default=None, description="of a gateway: on which bus; default: its own")
+    tolerance_ms: int | None = Field(
+        default=None, ge=0, le=60_000,
+        description="what may be added to the period between two frames; default: half a period, at least 10",
+    )  # fmt: skip
     inhibit_bit: int | None = Field(
         default=None, ge=FIRST_FREE_BIT, lt=64 * 8,
         description="bit (from bit 0 of byte 0) that says the car must not be started; the bootloader sends it too",
@@ -84,7 +88,12 @@ class FrameEntry(Identified):
 
     def spec(self) -> FrameSpec:
         """Return it as a value."""
-        return FrameSpec(can_id=self.id, **self.model_dump(exclude={"id"}))
+        return FrameSpec(can_id=self.id, **self.model_dump(exclude={"id", "tolerance_ms"}))
+
+    @property
+    def tolerated_ms(self) -> int:
+        """What may be added to the period between two frames."""
+        return max(self.period_ms // 2, 10) if self.tolerance_ms is None else self.tolerance_ms
 
 
 class PartnerEntry(Identified):

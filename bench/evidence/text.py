@@ -32,6 +32,7 @@ QUESTIONS = {
     Invariant.LIVE: "Was the target reached in time?",
     Invariant.TIDY: "Was everything put back?",
     Invariant.SILENT: "Was nothing erased too early?",
+    Invariant.NEIGHBOURS: "Was everybody else left alone?",
 }
 
 

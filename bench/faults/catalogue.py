@@ -24,8 +24,7 @@ from bench.faults import car, forgery, memory, misbehaviour, network, power, sup
 from bench.faults.kinds import FaultKind
 
 FAULTS_GROUP, EVENTS_GROUP = "otabench.faults", "otabench.events"
-BUILT_IN = (power.KINDS, supply.KINDS, forgery.KINDS, car.KINDS, misbehaviour.KINDS, memory.KINDS,
-            network.KINDS)  # fmt: skip
+BUILT_IN = (power.KINDS, supply.KINDS, network.KINDS, forgery.KINDS, car.KINDS, misbehaviour.KINDS, memory.KINDS)
 Kind = TypeVar("Kind")
 
 

@@ -14,7 +14,10 @@ from bench.ports.faults import PACKAGE_PATH, SIGN_FOR_HARDWARE
 
 
 class PackageParameters(FileModel):
-    """How a package is changed after it was signed; `hardware_id` belongs to `wrong_hardware_id` alone."""
+    """How packages are changed after they were signed, and how many of them (every one where `times` is absent).
+
+    `hardware_id` belongs to `wrong_hardware_id` alone.
+    """
 
     change: Literal["payload_byte", "signature", "wrong_hardware_id"]
     ecu: str

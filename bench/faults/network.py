@@ -1,4 +1,4 @@
-"""Messages between agent and server that the network loses."""
+"""Messages between agent and server that are lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from bench.config import FileModel
 from bench.faults.kinds import AGENT, FaultKind, Strike
-from bench.ports.faults import MESSAGES
+from bench.ports.faults import HTTP_PATH
 
 
 class NetworkParameters(FileModel):
@@ -15,9 +15,8 @@ class NetworkParameters(FileModel):
     lost: Literal["request", "answer"]
 
 
-def _lose_message(strike: Strike) -> None:
-    strike.port(MESSAGES).lose(strike.parameters.lost)
-    strike.restored()  # the network carries everything after it: the agent may go on from now on
+def _lose(strike: Strike) -> None:
+    strike.port(HTTP_PATH).lose(strike.parameters.lost, strike.restored)  # the network carries everything after it
 
 
 KINDS = (
@@ -26,8 +25,8 @@ KINDS = (
         title="a lost HTTP message",
         strikes=(AGENT,),
         parameters=NetworkParameters,
-        inject=_lose_message,
-        ports=(MESSAGES,),
+        inject=_lose,
+        ports=(HTTP_PATH,),
         bounded=True,
         events=("http",),
     ),

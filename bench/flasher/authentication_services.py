@@ -41,11 +41,6 @@ def proof_of_ownership(proof: bytes) -> Call[ServerSays]:
     return _call(_TASKS.proofOfOwnership, proof_of_ownership_client=proof)
 
 
-def de_authenticate() -> Call[ServerSays]:
-    """29 00: give back what was authenticated."""
-    return _call(_TASKS.deAuthenticate)
-
-
 def _call(task: int, **fields: Any) -> Call[ServerSays]:
     def read(response: Any) -> ServerSays:
         data = _SERVICE.interpret_response(response).service_data

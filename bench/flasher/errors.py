@@ -92,6 +92,11 @@ class NegativeResponse(UdsError):
         super().__init__(f"service 0x{sid:02X} refused with NRC 0x{nrc:02X} {name}{head}{more}")
         self.sid, self.nrc, self.request_head = sid, nrc, request_head
 
+    @property
+    def code_text(self) -> str:
+        """The negative response code alone, with its name of ISO 14229-1 Annex A: `NRC 0x31 RequestOutOfRange`."""
+        return f"NRC 0x{self.nrc:02X} {ResponseCode.get_name(self.nrc)}"
+
     def explained(self, explanation: str) -> NegativeResponse:
         """Return the same refusal with a word on what may be wrong in the request."""
         return NegativeResponse(self.sid, self.nrc, self.request_head, explanation)

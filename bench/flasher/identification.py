@@ -73,7 +73,9 @@ async def read_identification(ecu: str, link: DiagLink, recipe: Recipe, clock: C
             if not found:
                 return Identification(ecu, (), f"silent: {error}")
             found.append(Identifier(did, name, None, f"no answer: {error.name}"))
-        except (NegativeResponse, ProtocolViolation) as error:
+        except NegativeResponse as error:  # the service and the request are the same in each line: the reason is not
+            found.append(Identifier(did, name, None, f"refused: {error.code_text}"))
+        except ProtocolViolation as error:
             found.append(Identifier(did, name, None, str(error)))
     return Identification(ecu, tuple(found))
 

@@ -7,8 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from bench.config import FileModel, data_root, load_toml
-from bench.core.errors import InputError
+from bench.config import FileModel, load_toml
 from bench.flasher.recipe_parts import Check as Check
 from bench.flasher.recipe_parts import Dids, Erase, Fingerprint, Preconditions, Routines, Security, Sessions
 from bench.flasher.recipe_parts import LogicalBlock as LogicalBlock
@@ -122,12 +121,3 @@ def _blocks_problem(recipe: Recipe) -> str | None:
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; `InputError` says file, key, what was found and what is allowed."""
     return load_toml(path, Recipe, "recipe")
-
-
-def recipe_named(name: str) -> Recipe:
-    """Read the recipe that a vehicle file names; `InputError` lists those that exist."""
-    folder = data_root() / "recipes"
-    known = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    if name not in known:
-        raise InputError(f"no recipe {name!r}", file=str(folder), found=name, allowed=", ".join(known))
-    return load_recipe(known[name])

@@ -16,6 +16,8 @@ from bench.flasher.errors import (
     ImageDoesNotRun,
     NegativeResponse,
     PreconditionsNotMet,
+    TransportError,
+    UdsError,
     VersionMismatch,
 )
 from bench.flasher.identity import check_status, identify
@@ -262,9 +264,20 @@ async def dtc_on(ctx: FlashContext) -> None:
 
 
 async def clear_dtcs(ctx: FlashContext) -> None:
-    """14 FFFFFF: what the update itself made the ECU note is no fault of the car."""
+    """14 FFFFFF: what the update itself made the ECU note is no fault of the car.
+
+    Best effort: the new software runs already, and an ECU that refuses or is silent just now must not be programmed
+    again for that.
+    """
     # After 85 01: cleared before, what the ECU still misses would be stored again at once.
-    await ctx.client.call(services.clear_dtcs())
+    for tries_left in range(ctx.recipe.retries.step, -1, -1):
+        try:
+            await ctx.client.call(services.clear_dtcs())
+            return
+        except UdsError as error:
+            if not tries_left or not isinstance(error, TransportError):
+                ctx.tally.note("dtcs_not_cleared", error=error)
+                return
 
 
 async def read_back(ctx: FlashContext) -> None:

@@ -62,7 +62,7 @@ class IdealEcu:
         self._image_bytes = entry.installed.size_bytes
         self._unprogrammed_bytes = self._missing_bytes = self._written_ns = 0
         self._busy_in: Incarnation | None = None
-        self._owed: bytes | None = None
+        self._final_answer: bytes | None = None
         """The final answer to 10 02 that the bootloader gives."""
 
     # Life -------------------------------------------------------------------------------------------
@@ -79,9 +79,9 @@ class IdealEcu:
     def _listen(self, life: Incarnation) -> None:
         address = mirrored(self._entry.address())
         ear = _Ear(life, self._bus.attach(life), address, self._times.isotp, self._received)
-        owed, self._owed = self._owed, None
-        if owed is not None:
-            life.spawn(_sent(ear.send, owed), "owed answer")
+        answer, self._final_answer = self._final_answer, None
+        if answer is not None:
+            life.spawn(_sent(ear.send, answer), "final answer")
 
     def _restart(self, session: Session) -> None:
         if session is Session.DEFAULT:
@@ -162,7 +162,7 @@ class IdealEcu:
         answer = session_response(session, self._times.uds.p2_ms, self._times.uds.p2_star_ms)
         if session is Session.PROGRAMMING and self._session is not Session.PROGRAMMING:
             if self._times.answers_after_reset:
-                self._owed, answer = answer, negative(Sid.DIAGNOSTIC_SESSION_CONTROL, Nrc.RESPONSE_PENDING)
+                self._final_answer, answer = answer, negative(Sid.DIAGNOSTIC_SESSION_CONTROL, Nrc.RESPONSE_PENDING)
             return answer, 0, session
         self._session = session
         return answer, 0, None

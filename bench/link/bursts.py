@@ -11,7 +11,7 @@ from array import array
 from itertools import accumulate
 
 from bench.core.clock import NS_PER_S
-from bench.core.frame_run import RunRecord, RunTimes
+from bench.core.frame_run import FrameRunRecord, RunTimes
 from bench.link.sim_port import Bus, SimCanPort, Waiting
 from bench.wire.can import CanFrame, identifier
 from bench.wire.can_bulk import run_times_ns
@@ -41,7 +41,7 @@ def burst(bus: Bus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> tuple[
     if fitting < count:
         durations, payload = durations[:fitting], payload[: fitting * (len(payload) // count)]
     times = RunTimes(begin_ns, run.gap_ns, durations)
-    record = RunRecord(bus.name, sender.life.part, frame.can_id, frame.flags, heads, payload, times)
+    record = FrameRunRecord(bus.name, sender.life.part, frame.can_id, frame.flags, heads, payload, times)
     _deliver(bus, sender, frame, record)
     bus.clock.advance_inline(next_begin_ns)
     following = CanFrame(frame.can_id, run.take(fitting, next_begin_ns), frame.flags)
@@ -76,7 +76,7 @@ def _fitting(durations: array[int], gap_ns: int, quiet_ns: int) -> tuple[int, in
     return fitting, begin_ns
 
 
-def _deliver(bus: Bus, sender: SimCanPort, frame: CanFrame, record: RunRecord) -> None:
+def _deliver(bus: Bus, sender: SimCanPort, frame: CanFrame, record: FrameRunRecord) -> None:
     """Record the run and have every node count its frames; receivers that want them take their payload."""
     count, busy_ns = len(record.times.durations_ns), sum(record.times.durations_ns)
     end_ns = record.times.begin_ns + busy_ns + (count - 1) * record.times.gap_ns

@@ -162,7 +162,6 @@ class MountedDisk:
 
     def __init__(self, disk: SimDisk, life: Incarnation) -> None:
         self._disk, self._life = disk, life
-        self._counter = disk.world.points.counter(life.part, "sync")
 
     async def read(self, name: str) -> bytes | None:
         """Return the cached bytes."""
@@ -193,29 +192,23 @@ class MountedDisk:
 
     async def sync(self, name: str | None) -> None:
         """Sync; a fault point with `before`, `torn=0` (half of the bytes durable) and `after`."""
-        self._life.check()
-        n = self._counter.begin(units=1)
-        self._life.check()
-        await self._life.sleep_ns(self._disk.sync_ns)
-        if self._counter.torn_at(n) is not None and name is not None:
-            self._disk.sync_file(name, share=0.5)
-        self._counter.inside(n, 0)
-        self._life.check()
-        if name is None:
-            self._disk.sync_names()
-        else:
-            self._disk.sync_file(name)
-        self._disk.world.journal.add(self._life.part, "disk.sync", name or "(names)")
-        self._counter.end(n)
-        self._life.check()
+        with self._life.effect("sync", units=1) as effect:
+            await self._life.sleep_ns(self._disk.sync_ns)
+            if effect.torn_at is not None and name is not None:
+                self._disk.sync_file(name, share=0.5)
+            effect.inside(0)
+            if name is None:
+                self._disk.sync_names()
+            else:
+                self._disk.sync_file(name)
+            self._life.note("disk.sync", name or "(names)")
 
 
 class OsDisk:
     """A folder of this machine, for an agent in real time. Blocking calls, each a few milliseconds."""
 
-    def __init__(self, world: World, life: Incarnation, folder: Path) -> None:
-        self._world, self._life, self._folder = world, life, folder
-        self._counter = world.points.counter(life.part, "sync")
+    def __init__(self, life: Incarnation, folder: Path) -> None:
+        self._life, self._folder = life, folder
 
     async def read(self, name: str) -> bytes | None:
         """Return the file's bytes."""
@@ -246,17 +239,13 @@ class OsDisk:
 
     async def sync(self, name: str | None) -> None:
         """Call fsync on the file or the folder."""
-        self._life.check()
-        n = self._counter.begin(units=1)
-        self._life.check()
-        descriptor = os.open(self._folder if name is None else self._folder / name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        self._world.journal.add(self._life.part, "disk.sync", name or "(names)")
-        self._counter.end(n)
-        self._life.check()
+        with self._life.effect("sync", units=1):
+            descriptor = os.open(self._folder if name is None else self._folder / name, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._life.note("disk.sync", name or "(names)")
 
 
 def folder_files(folder: Path) -> tuple[StoredFile, ...]:

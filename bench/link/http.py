@@ -45,15 +45,28 @@ class Tamper:
         self._change: BodyChange | None = None
         self._left: int | None = None
         self._loss: str | None = None
+        self._over: Callable[[], None] | None = None
 
-    def lose(self, what: str) -> None:
-        """Lose the `request` or the `answer` of one exchange, the next to cross the network or the one that begins."""
-        self._loss = what
+    def lose(self, what: str, over: Callable[[], None]) -> None:
+        """Lose the `request` or the `answer` of one exchange, the next to cross the network or the one that begins.
+
+        `over` is called when it is lost: what the agent learns of it, it learns then.
+        """
+        self.loss_is_over()
+        self._loss, self._over = what, over
 
     def take_loss(self) -> str | None:
         """Return what the exchange that begins now loses; the one after it loses nothing."""
         loss, self._loss = self._loss, None
+        if loss is None:  # an exchange that ended with its computer's power before it lost anything
+            self.loss_is_over()
         return loss
+
+    def loss_is_over(self) -> None:
+        """Say that the message is lost, once."""
+        over, self._over = self._over, None
+        if over is not None:
+            over()
 
     def set(self, change: BodyChange, times: int | None = None) -> None:
         """Change the bodies of the next `times` packages, or of every one from now on."""
@@ -112,10 +125,14 @@ class Network(httpx.AsyncBaseTransport):
         stream = _PacedBody(self._life, body, self._model, came, effect)
         return httpx.Response(response.status_code, headers=headers, stream=stream)
 
+    async def aclose(self) -> None:
+        """Close the connections beneath."""
+        await self._inner.aclose()
+
     def _lose(self, what: str, request: httpx.Request) -> NoReturn:
         """Break the connection off, as TCP tells it when nothing comes back."""
-        self._life.check()
-        self._world.journal.add(self._life.part, "http.lost", f"{what} of {request.method} {request.url}")
+        self._life.note("http.lost", f"{what} of {request.method} {request.url}")
+        self._tamper.loss_is_over()
         raise httpx.ReadError(f"the {what} was lost")
 
     async def _pass_time(self, size_bytes: int) -> None:
@@ -199,6 +216,10 @@ class HttpxTransport:
         self._client = httpx.AsyncClient(
             transport=network, timeout=timeout_s, follow_redirects=False, headers={"user-agent": "otabench-agent"}
         )
+
+    async def aclose(self) -> None:
+        """Close the connections: in real time they are sockets, which nobody else would close."""
+        await self._client.aclose()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """POST and return the whole answer."""

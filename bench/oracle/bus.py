@@ -40,7 +40,17 @@ class ChannelHeard:
     channel: str
 
 
-BusEvent = ChannelHeard | Heard | FunctionalRequest | Inhibited | Block | Download
+@dataclass(frozen=True, slots=True)
+class CyclicHeard:
+    """A cyclic frame of the vehicle's description crossed its bus."""
+
+    t_ns: int
+    channel: str
+    can_id: int
+    id_29_bit: bool
+
+
+BusEvent = ChannelHeard | Heard | FunctionalRequest | Inhibited | CyclicHeard | Block | Download
 
 
 class _Direction:
@@ -66,6 +76,8 @@ class BusDecoder:
         self._directions: dict[_Place, list[_Direction]] = {}
         self._signals: dict[_Place, list[tuple[str, int]]] = {}
         self._words: dict[str, bool] = {}
+        around = facts.surroundings
+        self._cyclic = frozenset(() if around is None else ((f.channel, f.can_id, f.id_29_bit) for f in around.cyclic))
         self._channels: list[str] = []
         for layout in facts.layouts:
             self._add(_Direction(layout.request, layout.channel, layout.ecu, asks=True), layout.request)
@@ -91,9 +103,12 @@ class BusDecoder:
         if frame.channel not in self._channels:
             self._channels.append(frame.channel)
             return [ChannelHeard(frame.t_ns, frame.channel), *self.take(frame)]
-        if directions is None and signals is None:
+        cyclic = place in self._cyclic
+        if directions is None and signals is None and not cyclic:
             return ()
         found: list[BusEvent] = [*self._said(frame, signals or ())]
+        if cyclic:
+            found.append(CyclicHeard(frame.t_ns, *place))
         for direction in directions or ():
             if direction.carries(frame):
                 for message in direction.reassembler.take(frame):

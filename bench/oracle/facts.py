@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.core.records import CanAddress, EcuLayout, ImageReference, Limits, RunRecord, Watch, Watched
+from bench.core.records import CanAddress, EcuLayout, ImageReference, Limits, RunRecord, Surroundings, Watch, Watched
 
 
 class Source(StrEnum):
@@ -24,6 +24,8 @@ class Source(StrEnum):
     READINGS = "readings"
     CONDITIONS = "conditions"
     AGENT_FILES = "agent_files"
+    DTCS = "dtcs"
+    MEMORY_BEFORE = "memory_before"
     VOLTAGES = "voltages"
     SERVER_VIEW = "server_view"
 
@@ -51,17 +53,21 @@ class Facts:
     package_public_key: bytes
     package_url_suffix: str
     functional: Mapping[str, CanAddress]
-    """Where functional requests go, for every channel of the layouts."""
+    """Where functional requests go, for every bus on which an ECU is reached or sits."""
     coverage: Coverage
     observable: frozenset[Source]
     """What this bench can watch, watched or not."""
     orders_placed: int
     """How many orders the bench places itself."""
+    surroundings: Surroundings | None = None
+    """The whole vehicle and what the order names of it; None where nobody described it."""
 
     @classmethod
     def of(cls, record: RunRecord) -> Facts:
         """Return the facts that a record begins with."""
-        channels = dict.fromkeys(layout.channel for layout in record.layouts)
+        around = record.surroundings
+        buses = () if around is None else (bus for _, bus in around.buses)
+        channels = dict.fromkeys([*(layout.channel for layout in record.layouts), *buses])
         return cls(
             vin=record.vin,
             limits=record.limits,
@@ -75,6 +81,7 @@ class Facts:
             coverage=coverage_of(record),
             observable=frozenset(Source(name) for name in record.observable),
             orders_placed=record.orders_placed,
+            surroundings=around,
         )
 
     def layout(self, ecu: str) -> EcuLayout | None:

@@ -22,6 +22,9 @@ from bench.oracle.invariants.bootable import AnswersAfterwards, RunsWhatItMay
 from bench.oracle.invariants.bootable_between import ApplicationAtEveryBoot
 from bench.oracle.invariants.bootable_starts import StartsInTime
 from bench.oracle.invariants.live import AGENT, ReachesItsEnd
+from bench.oracle.invariants.neighbours import MemoryIsAsItWas, NobodyElseRestarts
+from bench.oracle.invariants.neighbours_dtcs import NoNewDtc
+from bench.oracle.invariants.neighbours_frames import FramesGoOn
 from bench.oracle.invariants.silent import NothingTouchedTooEarly, when_silent
 from bench.oracle.invariants.silent_car import CarIsAsDemanded, NotStartedWhileInhibited
 from bench.oracle.invariants.silent_voltage import VoltageWasEnough
@@ -52,6 +55,7 @@ RULES: Mapping[Invariant, tuple[type[Rule], ...]] = {
     Invariant.TIDY: (Restored, FlashedOnce, ErasedOnce, StartIsAllowed, SessionsFellBack, NoDowngrade, DiskIsFreed,
         TesterPresentEnds, MessagesAreAccepted, SessionsEnd, PollsAsAgreed),
     Invariant.SILENT: (NothingTouchedTooEarly, CarIsAsDemanded, NotStartedWhileInhibited, VoltageWasEnough),
+    Invariant.NEIGHBOURS: (NobodyElseRestarts, MemoryIsAsItWas, FramesGoOn, NoNewDtc),
 }  # fmt: skip
 """In the order of docs/contracts.md. A new rule stands here and in a file of its own; nothing else changes."""
 
@@ -63,6 +67,7 @@ WHEN_PASSED: Mapping[Invariant, Callable[[Situation], str]] = {
     Invariant.LIVE: lambda _: "the order reached its expected end within the limit",
     Invariant.TIDY: lambda _: "everything that the update changed on the way is as it was before",
     Invariant.SILENT: when_silent,
+    Invariant.NEIGHBOURS: lambda _: "what the order does not name is as it was, and no ECU has a new DTC",
 }
 """The sentence of a pass."""
 
@@ -145,7 +150,7 @@ class Judge:
 
 
 def judge(record: RunRecord, demanded: Sequence[Invariant]) -> RunVerdict:
-    """Return the verdict on a run of which `demanded` is asked; all seven are judged and shown.
+    """Return the verdict on a run of which `demanded` is asked; all of them are judged and shown.
 
     It fails when any invariant failed, is inconclusive when a demanded one that could be observed came out
     neither passed nor failed or when `bootable` was not observed, else it passes.

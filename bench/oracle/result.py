@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 class Invariant(StrEnum):
-    """What must hold, in the order of `docs/contracts.md` (1 to 7)."""
+    """What must hold, in the order of `docs/contracts.md` (1 to 8)."""
 
     BOOTABLE = "bootable"
     AUTHENTIC = "authentic"
@@ -31,6 +31,7 @@ class Invariant(StrEnum):
     LIVE = "live"
     TIDY = "tidy"
     SILENT = "silent"
+    NEIGHBOURS = "neighbours"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from bench.core.records import (
     ConditionRecord,
     Crash,
     DidReading,
+    DtcReading,
     EndedBy,
     ExecutionRecord,
     FaultRecord,
@@ -63,6 +64,7 @@ class ExecutionEnded:
     ecu: str
     bank: str
     began_t_ns: int
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,28 @@ class AgentDisk:
 
     t_ns: int
     files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DumpBefore:
+    """The memory of an ECU as it was before the story."""
+
+    t_ns: int
+    dump: FlashDump
+
+
+@dataclass(frozen=True, slots=True)
+class DriveBegan:
+    """The story is over; from now on the vehicle is driven."""
+
+    t_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriveEnded:
+    """The drive is over: what the bench does from now on is its own reading, with a tester's computer gone."""
+
+    t_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +111,8 @@ class Ended:
 RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
     FaultStruck, FaultOver, PowerRecord, VoltageRecord,
     ExecutionEnded, BootRecord, ExecutionRecord, BootloaderRun, FlashOperation,
-    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, FlashDump, AgentDisk, ServerViewRecord,
+    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, DtcReading, DumpBefore, DriveBegan,
+    DriveEnded, FlashDump, AgentDisk, ServerViewRecord,
     Ended,
 ]  # fmt: skip
 """What a bench observes; `bench/oracle/bus.py` adds what the frames mean."""
@@ -108,7 +133,7 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         _over(record.faults),
         record.power.items,
         record.voltages.items,
-        [ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns) for r in runs if r.ended_t_ns is not None],
+        [ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns, r.end_cause) for r in runs if r.ended_t_ns is not None],
         record.boots.items,
         record.executions.items,
         [BootloaderRun(run.t_ns, run) for run in record.bootloader_runs.items],
@@ -118,9 +143,14 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         record.frames.items,
         sorted(record.server_events.items, key=lambda event: event.seq),
         record.readings.items,
+        record.dtcs.items,
+        [] if record.drive_after_ns is None else [DriveBegan(record.drive_after_ns[0])],
+        [] if record.drive_after_ns is None else [DriveEnded(record.drive_after_ns[1])],
     ]
     entries = [entry for rank, source in enumerate(timed) for entry in _ranked(rank, source)]
     entries.sort()  # never compares events: instant, rank and number are unique together
+    began_ns = 0 if record.surroundings is None else record.surroundings.began_t_ns
+    yield from (DumpBefore(began_ns, dump) for dump in record.memory_before.items)
     for *_, event in entries:
         yield event
     yield from record.server_view.items

@@ -70,15 +70,15 @@ class CarControl(Protocol):
 class PackagePath(Protocol):
     """The way of packages to the vehicle."""
 
-    def set(self, change: Callable[[bytes], bytes], times: int | None = None) -> None:
+    def set(self, change: Callable[[bytes], bytes], times: int | None) -> None:
         """Change the next `times` packages on it, or every one from now on."""
 
 
-class Messages(Protocol):
-    """The messages between agent and server."""
+class HttpPath(Protocol):
+    """The network between agent and server."""
 
-    def lose(self, what: str) -> None:
-        """Lose the `request` or the `answer` of the exchange that begins now, or next."""
+    def lose(self, what: str, over: Callable[[], None]) -> None:
+        """Lose the `request` or the `answer` of the exchange that begins now, or next; `over` is called then."""
 
 
 class EcuRules(Protocol):
@@ -107,7 +107,7 @@ SUPPLY: Final = Port[SupplyLine]("supply")
 STORED_BITS: Final = Port[StoredBits]("stored bits")
 ECU_RULES: Final = Port[EcuRules]("rules of ISO 14229")
 ISO_TP_RULES: Final = Port[IsoTpRules]("rules of ISO 15765-2")
-MESSAGES: Final = Port[Messages]("messages to the server")
+HTTP_PATH: Final = Port[HttpPath]("network of the agent")
 PACKAGE_PATH: Final = Port[PackagePath]("packages on their way")
 CAR: Final = Port[CarControl]("car", of_bench=True)
 WAVEFORM_OF: Final = Port[WaveformOf]("supply profiles", of_bench=True)

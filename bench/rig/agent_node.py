@@ -20,7 +20,7 @@ from bench.flasher.values import Progress
 from bench.link.disk import Disk, DiskStorage, OsDisk, SimDisk, folder_files
 from bench.link.http import HttpxTransport, Network, NetworkModel, Tamper
 from bench.ports.can import CanBus
-from bench.ports.faults import MESSAGES, PACKAGE_PATH, POWER, UNSYNCED_DATA
+from bench.ports.faults import HTTP_PATH, PACKAGE_PATH, POWER, UNSYNCED_DATA
 from bench.wire.disk_loss import DiskLoss
 
 HTTP_TIMEOUT_S = 30.0
@@ -54,7 +54,7 @@ class AgentNode:
         world.offers.offer(POWER, self, "agent")
         world.offers.offer(UNSYNCED_DATA, self, "agent")
         world.offers.offer(PACKAGE_PATH, self.tamper, "agent")
-        world.offers.offer(MESSAGES, self.tamper, "agent")
+        world.offers.offer(HTTP_PATH, self.tamper, "agent")
 
     def cut(self, cause: str) -> None:
         """Take the power away: the disk keeps what was synced. Cuts may overlap (`bench.ports.faults.PowerSwitch`)."""
@@ -80,10 +80,18 @@ class AgentNode:
         return self._disk.files() if self._folder is None else folder_files(self._folder)
 
     def _boot(self, life: Incarnation) -> None:
-        disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(self._world, life, self._folder)
+        disk: Disk = self._disk.mount(life) if self._folder is None else OsDisk(life, self._folder)
         model = self._model if self._files.bench.server.driver == "sim" else None
         network = Network(self._world, life, self._carrier(), model, self.tamper)
         ecus = accesses(ecu_links(self._files, self._buses, life), self._files.recipes, self._files.software_ids)
         transport = HttpxTransport(network, HTTP_TIMEOUT_S)
         agent = Agent(self._world, life, self._config, transport, DiskStorage(disk), ecus, self._progress)
-        life.spawn(agent.run(), "agent")
+        life.spawn(_run(agent, transport), "agent")
+
+
+async def _run(agent: Agent, transport: HttpxTransport) -> None:
+    """Run the agent until its life ends or the run does; its sockets go with it."""
+    try:
+        await agent.run()
+    finally:
+        await transport.aclose()

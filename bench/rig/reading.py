@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.node import Incarnation, Node
@@ -18,40 +19,42 @@ DIDS = (0xF186, 0xF189, 0xF191)
 """Active session, software version, hardware id."""
 TRIES, ANSWER_MS, PENDING_S = 3, 200, 5
 REFUSAL_BYTES = 3
-READ, POSITIVE, NEGATIVE, PENDING = 0x22, 0x62, 0x7F, 0x78
+READ, NEGATIVE, PENDING = 0x22, 0x7F, 0x78
+POSITIVE_OFFSET = 0x40
 
 
 async def read_vehicle(world: World, buses: Mapping[str, CanBus], vehicle: VehicleFile) -> tuple[DidReading, ...]:
     """Return a reading of every identifier of every ECU, refusals and silence too."""
-    life = _life(world)
-    ports = {name: bus.attach(life) for name, bus in buses.items()}
-    readings = []
-    for ecu in vehicle.ecus:
-        link = _link(vehicle, ecu, ports[ecu.tester_channel], life)
-        for did in DIDS:
-            value, nrc = await _read(link, did)
-            readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value, nrc))
-    life.retire()
+    with plugged_in(world) as life:
+        ports = {name: bus.attach(life) for name, bus in buses.items()}
+        readings = []
+        for ecu in vehicle.ecus:
+            link = tester_link(vehicle, ecu, ports[ecu.tester_channel], life)
+            for did in DIDS:
+                value, nrc = await _read(link, did)
+                readings.append(DidReading(world.clock.now_ns(), ecu.id, did, value, nrc))
     return tuple(readings)
 
 
-def _link(vehicle: VehicleFile, ecu: EcuEntry, port: CanPort, life: Incarnation) -> PlainLink:
+def tester_link(vehicle: VehicleFile, ecu: EcuEntry, port: CanPort, life: Incarnation) -> PlainLink:
+    """Return a plain link to an ECU, which shares no code with those of agent and flasher."""
     habits = vehicle.habits(ecu)
     padding = None if isinstance(habits.padding, str) else habits.padding
     return PlainLink(life, port, ecu.address(), padding, habits.frame_flags)
 
 
-def _life(world: World) -> Incarnation:
-    """Return a life for the tester, which has a supply of its own."""
+@contextmanager
+def plugged_in(world: World) -> Iterator[Incarnation]:
+    """Give a life to a tester, which has a supply of its own; it ends with the block."""
     node = Node(world, "tester", lambda _life: None)
     node.power_on("tester plugged in")
     assert node.incarnation is not None
-    return node.incarnation
+    yield node.incarnation
+    node.stop("tester unplugged")
 
 
-async def _read(link: DiagLink, did: int) -> tuple[bytes | None, int | None]:
-    """Return the value, or the code of the negative response; neither when nothing answered."""
-    request = bytes((READ, did >> 8, did & 0xFF))
+async def ask(link: DiagLink, request: bytes) -> bytes | None:
+    """Return the final answer to a request, positive or negative; None when none came in several tries."""
     for _ in range(TRIES):
         try:
             link.discard()
@@ -59,11 +62,20 @@ async def _read(link: DiagLink, did: int) -> tuple[bytes | None, int | None]:
             answer = await _answer(link)
         except LinkError:
             continue
-        if answer[:3] == bytes((POSITIVE,)) + request[1:]:
-            return answer[3:], None
-        if len(answer) == REFUSAL_BYTES and answer[:2] == bytes((NEGATIVE, READ)):
-            return None, answer[2]
-    return None, None
+        if answer[:1] == bytes((request[0] + POSITIVE_OFFSET,)) or answer[:2] == bytes((NEGATIVE, request[0])):
+            return answer
+    return None
+
+
+async def _read(link: DiagLink, did: int) -> tuple[bytes | None, int | None]:
+    """Return the value, or the code of the negative response; neither when nothing answered."""
+    echo = did.to_bytes(2, "big")
+    answer = await ask(link, bytes((READ,)) + echo)
+    if answer is None:
+        return None, None
+    if answer[0] == NEGATIVE:
+        return None, answer[2] if len(answer) == REFUSAL_BYTES else None
+    return (answer[3:], None) if answer[1:3] == echo else (None, None)
 
 
 async def _answer(link: DiagLink) -> bytes:

@@ -22,12 +22,15 @@ from bench.core.records import (
     UNWATCHED,
     CanAddress,
     DidReading,
+    DtcReading,
+    FlashDump,
     FrameRecord,
     ImageReference,
     Limits,
     RunRecord,
     ServerViewRecord,
     StoredFile,
+    Surroundings,
     Watch,
     Watched,
 )
@@ -36,11 +39,13 @@ from bench.core.world import World
 from bench.description.ecu_facts import ecu_layouts
 from bench.description.load import BenchFiles
 from bench.description.supply import SupplyProfile
+from bench.description.surroundings import surroundings
 from bench.faults.inject import ArmedFault, Injector
 from bench.flasher.values import Progress
 from bench.ports.faults import ISO_TP_RULES, SIGN_FOR_HARDWARE, WAVEFORM_OF
 from bench.ports.server import VehicleAccount
 from bench.rig.agent_node import AgentNode
+from bench.rig.neighbours import read_dtcs
 from bench.rig.quiet import Quiet
 from bench.rig.reading import read_vehicle
 from bench.rig.run_images import RunImages
@@ -83,6 +88,11 @@ class BenchRig:
         self._quiet = Quiet(world, self._layouts, _functional_requests(files))
         self.points = PointTable()
         self._readings: Watched[DidReading] = UNWATCHED
+        self._dtcs: tuple[DtcReading, ...] = ()
+        self._surroundings: Surroundings | None = None
+        self._memory_before: Watched[FlashDump] = UNWATCHED
+        self._driven_after_ns: tuple[int, int] | None = None
+        self.besides_ns = 0
         self._agent_files: Watched[StoredFile] = UNWATCHED
         self._server_view: Watched[ServerViewRecord] = UNWATCHED
         self._to_close = ExitStack()
@@ -159,6 +169,7 @@ class BenchRig:
 
         Returns whether it became quiet.
         """
+        await self._observe_before()
         await self._place_orders()
         self._injector.arm()
         self._drive_off()
@@ -166,17 +177,49 @@ class BenchRig:
         self._agent.node.power_on()
         self._came_to_rest = await self._until_quiet(self._world.clock.now_ns() + ends_within_ns)
         await self._world.clock.sleep_ns(LAST_BYTES_NS)
+        self.points = self._world.points.table()
+        await self._drive_after()
         self._agent_files = Watched.at(self._agent.files(), self._world.clock.now_ns())
         self._agent.node.stop("the ECUs are read by a tester of the bench")
         note_pacing(self._world, self._files, self._buses)
         await self._world.clock.sleep_ns(SETTLE_NS)
-        self.points = self._world.points.table()
         if self._world.crash is None:
             begun_ns = self._world.clock.now_ns()
             self._server_view = Watched.at((await self._read_view(),), self._world.clock.now_ns())
             read = await read_vehicle(self._world, self._buses, self._files.vehicle)
+            self._dtcs += await read_dtcs(self._world, self._buses, self._files.vehicle, before=False)
             self._readings = Watched.during(read, begun_ns, self._world.clock.now_ns())
         return self._came_to_rest
+
+    async def _observe_before(self) -> None:
+        """Read DTCs of the vehicle as it stands there, then switch it off: the story begins with its power-on.
+
+        What the order does not name is read out of the chips too; everything announced so far is no part of the story.
+        """
+        vehicle, clock = self._files.vehicle, self._world.clock
+        self._vehicle.power_on()
+        self._dtcs = await read_dtcs(self._world, self._buses, vehicle, before=True)
+        for node in self._vehicle.nodes.values():
+            node.cut("the bench has read the vehicle")
+        ordered = tuple(dict.fromkeys(ecu for brings in self._images.orders for ecu in brings))
+        others = [ecu.id for ecu in vehicle.ecus if ecu.id not in ordered]
+        self.besides_ns = began_ns = clock.now_ns()
+        self._memory_before = Watched.at((self._vehicle.dump(ecu) for ecu in others), began_ns)
+        self._surroundings = surroundings(vehicle, ordered, began_ns)
+        self._world.points.begin_story()
+
+    async def _drive_after(self) -> None:
+        """Drive the vehicle once the story is over: what the update left behind may show only then."""
+        plan, clock = self._scenario.drive_after, self._world.clock
+        began_ns = clock.now_ns()
+        if not self._vehicle.car.state.ignition:
+            self._vehicle.set_car("ignition", True, "drive after the update")
+        for step in plan.steps:
+            when_ns = began_ns + round(step.at_s * NS_PER_S)
+            clock.call_at_ns(when_ns, self._vehicle.set_car, step.key, step.value, "drive after the update")
+        await clock.sleep_ns(round(plan.lasts_s(virtual=self._files.bench.clock == "virtual") * NS_PER_S))
+        self._driven_after_ns = (began_ns, clock.now_ns())
+        self.besides_ns += clock.now_ns() - began_ns
 
     async def _read_view(self) -> ServerViewRecord:
         """Ask the server what it stored and believes: what it announced while the run went on is another source."""
@@ -202,7 +245,7 @@ class BenchRig:
             await admin.place_order(self._account.vin, package_id)
 
     async def _until_quiet(self, end_ns: int) -> bool:
-        """Look ten times a second whether the order is closed, the agent idle and every fault over."""
+        """Check ten times a second whether the order is closed, the agent idle and every fault over."""
         while self._world.clock.now_ns() < end_ns and self._world.crash is None:
             if self._is_quiet():
                 return True
@@ -254,6 +297,10 @@ class BenchRig:
             flash_operations=seen(recorder.flash),
             agent_files=self._agent_files,
             conditions=seen(recorder.conditions),
+            surroundings=self._surroundings,
+            dtcs=Watched(self._dtcs, tuple((r.t_ns, r.t_ns) for r in self._dtcs)),
+            memory_before=self._memory_before,
+            drive_after_ns=self._driven_after_ns,
             voltages=seen(recorder.voltages),
             server_view=self._server_view,
         )

@@ -86,4 +86,4 @@ def _target(
     payload = own[ecu.id].data if ecu.id in own else demo_payload(seed, ecu.id, image.version, image.size_bytes)
     if image.behaviour != "normal":
         payload = marked(payload, ImageBehaviour(Behaviour[image.behaviour.upper()], image.behaviour_after_ms))
-    return signed(files, ecu, payload, image.version, image.release_counter)
+    return signed(ecu, files.recipes[ecu.id].memory.region_base, payload, image.version, image.release_counter)

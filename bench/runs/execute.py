@@ -17,7 +17,7 @@ from bench.runs.job import Job
 
 NO_LIMIT = Limits(live_within_ns=0, poll_interval_ns=0)
 LIVE_FACTOR, LIVE_POLLS = 4, 2
-"""`live` gives four times the golden run's virtual time plus two poll intervals (docs/contracts.md)."""
+"""`live` gives four times the golden story's time plus two poll intervals (docs/contracts.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Execution:
     points: PointTable
     trace: Trace
     virtual_ns: int
+    story_ns: int
+    """Of that, without what the bench did before and after the story."""
     epoch_ns: int
     """The date at which the run began, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     wall_s: float
@@ -70,6 +72,7 @@ def execute(job: Job, faults: Sequence[ArmedFault], ends_within_ns: int) -> Exec
                 points=rig.points,
                 trace=world.journal.trace(),
                 virtual_ns=clock.now_ns(),
+                story_ns=clock.now_ns() - rig.besides_ns,
                 epoch_ns=clock.epoch_ns,
                 wall_s=watch.elapsed_s(),
                 crash=world.crash,
@@ -91,4 +94,4 @@ def live_limits(job: Job, golden: Execution) -> Limits:
         return Limits(round(job.scenario.ends_within_s * NS_PER_S), poll_ns)
     if job.scenario.live_within_s is not None:
         return Limits(round(job.scenario.live_within_s * NS_PER_S), poll_ns)
-    return Limits(LIVE_FACTOR * golden.virtual_ns + LIVE_POLLS * poll_ns, poll_ns)
+    return Limits(LIVE_FACTOR * golden.story_ns + LIVE_POLLS * poll_ns, poll_ns)

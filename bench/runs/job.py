@@ -19,8 +19,11 @@ class Rig(Protocol):
     points: PointTable
     """What was announced until the story's end: the bench's own reading of the ECUs afterwards is no part of it."""
 
+    besides_ns: int
+    """How long the bench looked at the vehicle before the story, and drove it after it: no part of the story."""
+
     async def drive(self, ends_within_ns: int) -> bool:
-        """Place the order, power up, wait until everything is quiet or the time is over, read the ECUs.
+        """Look at the vehicle; place the order, power up, wait until all is quiet or the time is over; drive, read.
 
         Returns whether it became quiet.
         """

@@ -34,7 +34,7 @@ class Runner:
 
     def golden(self, job: Job) -> Execution:
         """Return the fault-free execution that numbers the points and gives `live` its limit."""
-        order = job.scenario.model_dump_json(include={"order", "then", "drive", "ends_within_s"})
+        order = job.scenario.model_dump_json(include={"order", "then", "drive", "drive_after", "ends_within_s"})
         setting = {name: data for name, data in job.inputs.items() if not name.startswith("scenarios/")}
         key = (inputs_hash(setting), order, job.seed, job.scenario.defect)
         if key not in self._golden:
@@ -48,7 +48,7 @@ class Runner:
             golden = self.golden(job)
             faults = _armed(job, golden, points or [fault.point for fault in job.scenario.faults])
             limits = live_limits(job, measure or golden)
-            execution = golden if not faults else execute(job, faults, limits.live_within_ns + golden.virtual_ns)
+            execution = golden if not faults else execute(job, faults, limits.live_within_ns + golden.story_ns)
         expects_update = job.scenario.expect.outcome == "updated"
         return _result(job, golden, faults, execution.judged_by(limits, expects_update=expects_update))
 

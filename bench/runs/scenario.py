@@ -17,6 +17,11 @@ from bench.oracle.result import Invariant, Verdict
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
+DRIVE_AFTER_VIRTUAL_S, DRIVE_AFTER_REAL_S = 60.0, 5.0
+"""How long the vehicle is driven after an update unless the scenario says so: idle traffic costs wall time only where
+time is real."""
+
+
 class OrderedImage(FileModel):
     """One ECU's new software; its payload is random by seed unless `--image` brings real firmware."""
 
@@ -58,6 +63,27 @@ class DriveStep(CarChange):
     at_s: float = Field(ge=0, le=10_000_000, description="from the run's beginning")
 
 
+class DriveAfter(FileModel):
+    """A drive after the update, with ignition on: the vehicle's own traffic until the ECUs are read for good."""
+
+    duration_s: float | None = Field(
+        default=None, ge=0, le=100_000, description="default: 60 in virtual time, 5 in real time"
+    )
+    steps: tuple[DriveStep, ...] = Field(default=(), description="what the car does; at_s from the drive's beginning")
+
+    def lasts_s(self, *, virtual: bool) -> float:
+        """Return how long it lasts in a clock's own seconds."""
+        default_s = DRIVE_AFTER_VIRTUAL_S if virtual else DRIVE_AFTER_REAL_S
+        return default_s if self.duration_s is None else self.duration_s
+
+    @model_validator(mode="after")
+    def _steps_lie_in_it(self) -> DriveAfter:
+        latest_s = max((step.at_s for step in self.steps), default=0)
+        if self.duration_s is not None and latest_s > self.duration_s:
+            raise ValueError(f"duration_s at least {latest_s:g}: the last step is then")
+        return self
+
+
 class Expectation(FileModel):
     """How the run shall end: `outcome` of the last order, and the verdict (with the invariant that must fail)."""
 
@@ -88,6 +114,7 @@ class Scenario(FileModel):
     )
     faults: tuple[ScenarioFault, ...] = ()
     drive: tuple[DriveStep, ...] = Field(default=(), description="what the car does meanwhile, in the golden run too")
+    drive_after: DriveAfter = DriveAfter()
     defect: str | None = None
     expect: Expectation = Expectation()
 

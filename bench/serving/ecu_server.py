@@ -14,12 +14,12 @@ from typing import IO, Any
 from bench.assembly.can_drivers import open_adapter
 from bench.assembly.channels import senders
 from bench.assembly.describe_ecu import describe_ecu
-from bench.assembly.images import IMAGE_KEY
-from bench.assembly.plugs import plug_in
+from bench.assembly.images import factory_image
+from bench.assembly.vehicle import simulated
 from bench.config import load_toml
 from bench.core.clock import Clock
 from bench.core.errors import InputError
-from bench.core.frame_run import RunRecord
+from bench.core.frame_run import FrameRunRecord
 from bench.core.journal import Journal
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter, Points
@@ -32,10 +32,9 @@ from bench.description.ecu_entry import EcuEntry
 from bench.description.recipe_fit import refuse_unfit_recipe
 from bench.description.vehicle_file import VehicleFile
 from bench.flasher.recipe import Recipe
-from bench.images.signing import SignedImage, demo_payload, sign_image
+from bench.images.signing import SignedImage
 from bench.link.misbehaving_bus import MisbehavingBus
 from bench.ports.can import CanBus, CanPort, ChannelSpec
-from bench.trust.keys import public_key, signing_key
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
 
@@ -69,22 +68,13 @@ class ServedEcu:
 
     def installed(self, seed: int) -> SignedImage:
         """Return the software that it runs."""
-        entry = self.entry
-        return sign_image(
-            demo_payload(seed, entry.id, entry.installed.version, entry.installed.size_bytes),
-            hardware_id=entry.hardware_id,
-            software_id=entry.software_id,
-            version=entry.installed.version,
-            release_counter=entry.installed.release_counter,
-            load_address=self.recipe.memory.region_base,
-            key=signing_key(IMAGE_KEY),
-        )
+        return factory_image(self.entry, self.recipe.memory.region_base, seed)
 
     def network(self) -> dict[str, Any]:
         """Return what the vehicle file says of its cyclic frames, partners, routes and network management."""
         spec = next(ecu for ecu in self.vehicle.spec().ecus if ecu.id == self.entry.id)
-        told = asdict(spec)
-        return {name: told[name] for name in ("frames", "partners", "routes", "management")}
+        values = asdict(spec)
+        return {name: values[name] for name in ("frames", "partners", "routes", "management")}
 
     def between(self, world: World, bus: CanBus) -> CanBus:
         """Return the bus as its ISO-TP is to be heard there."""
@@ -120,14 +110,8 @@ class ServedVehicle:
         for ecu in self.ecus:
             theirs[ecu.entry.channel] = ecu.between(world, theirs[ecu.entry.channel])
         images = {ecu.entry.id: ecu.installed(world.seeds.seed) for ecu in self.ecus}
-        vehicle = plug_in("otabench.vehicle", "sim")(
-            world,
-            self._spec(),
-            theirs,
-            public_key(IMAGE_KEY),
-            {ecu.entry.personality: ecu.personality_path for ecu in self.ecus},
-            {ecu_id: (image.header.encode(), image.data) for ecu_id, image in images.items()},
-        )
+        personalities = {ecu.entry.personality: ecu.personality_path for ecu in self.ecus}
+        vehicle = simulated(world, self._spec(), theirs, personalities, images)
         for ecu in self.ecus:
             for order in ecu.misbehave:
                 if isinstance(order, EcuMisbehaviour):
@@ -229,7 +213,7 @@ class FlowingJournal(Journal):
         super().add(part, kind, payload)
         self._flow()
 
-    def frame(self, record: FrameRecord | RunRecord) -> None:
+    def frame(self, record: FrameRecord | FrameRunRecord) -> None:
         """Record a frame, or a run of them."""
         super().frame(record)
         self._flow()

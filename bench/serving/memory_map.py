@@ -71,12 +71,12 @@ def drawn(description: EcuDescription, *, unicode: bool) -> list[str]:
 
 def _notes(regions: Sequence[Region]) -> list[tuple[Region, str]]:
     """Return each region with its geometry; a second one of the same kind says that it is alike."""
-    told: list[tuple[Region, str]] = []
+    described: list[tuple[Region, str]] = []
     for region in regions:
         words = geometry_words(region)
-        alike = any(geometry_words(other) == words for other, _ in told)
-        told.append((region, f"as {told[0][0].name}, behind the same addresses" if alike else words))
-    return told
+        alike = any(geometry_words(other) == words for other, _ in described)
+        described.append((region, f"as {described[0][0].name}, behind the same addresses" if alike else words))
+    return described
 
 
 def _row(region: Region, down: str, note: str) -> str:

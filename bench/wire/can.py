@@ -50,7 +50,12 @@ class CanFrame(NamedTuple):
 
 def identifier(frame: CanFrame) -> int:
     """Return the identifier with its format: 29-bit ones have bit 31 set, so that none is taken for an 11-bit one."""
-    return frame.can_id | (frame.flags & EXTENDED) << 31
+    return identifier_of(frame.can_id, frame.flags)
+
+
+def identifier_of(can_id: int, flags: int) -> int:
+    """Return the identifier of frames with that id, in the format that `flags` has (EXTENDED or not)."""
+    return can_id | (flags & EXTENDED) << 31
 
 
 def arbitration_key(frame: CanFrame) -> int:

@@ -33,7 +33,6 @@ from bench.wire.isotp_send import Sender
 __all__ = [
     "LONGEST",
     "MAX_LENGTH",
-    "SINGLE_BYTES",
     "AddressingMode",
     "Deadline",
     "Done",
@@ -48,8 +47,6 @@ __all__ = [
 ]
 FOR_SOMEBODY_ELSE = 1 << 62
 """Any number of frames can pass a receiver that they are not meant for."""
-SINGLE_BYTES = 7
-"""What a single frame of 8 bytes carries with normal addressing."""
 
 
 class IsoTpEndpoint:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.core.records import EXTENDED
-from bench.wire.can import MAX_BASE_ID, MAX_EXTENDED_ID, CanFrame, identifier
+from bench.wire.can import MAX_BASE_ID, MAX_EXTENDED_ID, CanFrame, identifier_of
 
 FIXED_PHYSICAL, FIXED_FUNCTIONAL = 0x18DA_0000, 0x18DB_0000
 MIXED_PHYSICAL, MIXED_FUNCTIONAL = 0x18CE_0000, 0x18CD_0000
@@ -99,12 +99,12 @@ class IsoTpAddress:
     @property
     def tx_identifier(self) -> int:
         """The identifier of what is sent, with its format (`bench.wire.can.identifier`)."""
-        return identifier(CanFrame(self.tx_id, b"", self.flags))
+        return identifier_of(self.tx_id, self.flags)
 
     @property
     def rx_identifier(self) -> int:
         """The identifier of what is received, with its format (`bench.wire.can.identifier`)."""
-        return identifier(CanFrame(self.rx_id, b"", self.flags))
+        return identifier_of(self.rx_id, self.flags)
 
     def accepts(self, frame: CanFrame) -> bool:
         """Return whether a received frame is for this side."""
@@ -115,14 +115,6 @@ class IsoTpAddress:
     def single_bytes(self, tx_dl: int = 8) -> int:
         """Return the largest message that fits a single frame of `tx_dl` data bytes."""
         return single_bytes(tx_dl, len(self.prefix))
-
-    def first_bytes(self, length: int, tx_dl: int = 8) -> int:
-        """Return how many bytes of a message of `length` bytes the first frame carries."""
-        return tx_dl - len(self.prefix) - (2 if length <= 4095 else 6)
-
-    def consecutive_bytes(self, tx_dl: int = 8) -> int:
-        """Return how many bytes a consecutive frame carries."""
-        return tx_dl - len(self.prefix) - 1
 
 
 def single_bytes(can_dl: int, prefix_bytes: int) -> int:

@@ -319,5 +319,6 @@ class EcuMemory:
             driver_faults=tuple(flash.driver_faults),
             release_floor=record.release_floor,
             trial_bank=record.trial_bank,
+            nvm=b"".join(b.content for b in self.nvm.device.blocks if not self.dtc_block.owns(b)),
             wear=flash.worn(),
         )

@@ -127,6 +127,10 @@ class DtcStore:
     def __init__(self, device: NvmDevice) -> None:
         self.slots = tuple(NvmBlock(device, FREE) for _ in range(SLOTS))
 
+    def owns(self, block: NvmBlock) -> bool:
+        """Return whether a block of the device is one of the slots."""
+        return any(block is slot for slot in self.slots)
+
 
 class DtcMemory:
     """The DTCs of one life. Reports count at once and are written in the background; 0x85 off makes them silent.

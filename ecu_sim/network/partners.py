@@ -9,7 +9,7 @@ from bench.core.node import Incarnation
 from bench.core.records import EXTENDED
 from bench.core.specs import PartnerSpec
 from bench.ports.can import CanPort
-from bench.wire.can import CanFrame, identifier
+from bench.wire.can import CanFrame, identifier_of
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 
 DTC_STEP = 0x100
@@ -30,7 +30,7 @@ class Partner:
     ) -> None:
         """`number` counts from 0; while `watching` says no (ignition off, reception off) nobody is missed."""
         self._life, self._port, self._dtcs, self._watching = life, port, dtcs, watching
-        self._name = identifier(CanFrame(spec.can_id, b"", EXTENDED if spec.id_29_bit else 0))
+        self._name = identifier_of(spec.can_id, EXTENDED if spec.id_29_bit else 0)
         self._timeout_ns = spec.timeout_ms * NS_PER_MS
         self._code = Dtc.LOST_COMMUNICATION + number * DTC_STEP
         dtcs.declare((self._code,))

@@ -9,7 +9,7 @@ from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD
 from bench.core.specs import RouteSpec
 from bench.ports.can import CanPort
-from bench.wire.can import CanFrame, identifier
+from bench.wire.can import CanFrame, identifier_of
 
 
 class Route:
@@ -32,7 +32,7 @@ class Route:
         """Begin to route."""
         flags = EXTENDED if self._spec.id_29_bit else 0
         span = range(self._spec.first_id, self._spec.last_id + 1)
-        self._source.subscribe(self._heard, [identifier(CanFrame(can_id, b"", flags)) for can_id in span])
+        self._source.subscribe(self._heard, [identifier_of(can_id, flags) for can_id in span])
         self._target.on_bus_off(self._emptied)
 
     def _heard(self, frame: CanFrame, _t_ns: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bench.core.node import Incarnation
+from bench.core.records import BUS_SLEEP
 from bench.core.world import World
 from bench.ports.can import CanBus
 from bench.wire.can import CanFrame
@@ -26,7 +27,7 @@ class Sleeper:
         """End the running life; the next one only waits."""
         self._world.journal.add(self._part, "sleep", "bus sleep")
         self._falling = True
-        self._reset("bus sleep")
+        self._reset(BUS_SLEEP)
         self._falling = False
 
     def takes(self, life: Incarnation) -> bool:

@@ -9,7 +9,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.records import EXTENDED, InhibitSignal
 from bench.core.world import World
 from bench.ports.can import CanBus
-from bench.wire.can import CanFrame, identifier
+from bench.wire.can import CanFrame, identifier_of
 from ecu_sim.surroundings import Car
 
 PART = "car"
@@ -27,7 +27,7 @@ class StarterControl:
     def _boot(self, life: Incarnation) -> None:
         ports = {channel: self._buses[channel].attach(life) for channel in self._channels()}
         for ecu, signal in self._signals.items():
-            wanted = identifier(CanFrame(signal.can_id, b"", EXTENDED if signal.id_29_bit else 0))
+            wanted = identifier_of(signal.can_id, EXTENDED if signal.id_29_bit else 0)
             ports[signal.channel].subscribe(partial(self._heard, ecu, signal.bit), (wanted,))
 
     def _channels(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.config import data_root
-from tests.children import limited
+from tests.children import LIMIT_S, limited
 
 Cli = Callable[..., Any]
 
@@ -212,7 +212,7 @@ def test_interrupt_ends_with_its_code_and_leaves_nothing_half_written(folder: Pa
     while not list(watched.glob("otabench-*/agent/account.json")):
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == code, err.decode()
     assert b"Traceback" not in err
     assert not (folder / "reports").exists()

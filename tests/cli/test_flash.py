@@ -23,6 +23,7 @@ from bench.core.stop import STOP
 from bench.flasher.values import Progress
 from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from bench.images.signing import demo_payload
+from tests.children import LIMIT_S
 
 Cli = Callable[..., Any]
 RELEASE = ("--version", "2.0.0", "--release-counter", "2")
@@ -376,7 +377,7 @@ def test_ctrl_c_and_sigterm_restore_communication_and_dtc_setting_leave_programm
     arguments = ["flash", f"body={firmware}", *RELEASE, "--bench", bench, "--json"]
     ended = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, signals, *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=LIMIT_S, check=False,
     )  # fmt: skip
     assert ended.returncode == code, ended.stderr
     result = json.loads(ended.stdout)

@@ -41,6 +41,16 @@ TABLE: list[Row] = [
     ),
     (
         "ecus/body_controller",
+        "header_address = 0x00F00000",
+        "header_address = 5000000000",
+        "too large",
+        "header_address",
+        "5000000000",
+        "0x0 to 0xFFFFFFFF",
+        "correct header_address",
+    ),
+    (
+        "ecus/body_controller",
         "s3_ms = 5000",
         "s3_ms = 12345678901234567890123",
         "too large",

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.canonical import canonical_json
-from bench.core.frame_run import RunRecord, RunTimes
+from bench.core.frame_run import FrameRunRecord, RunTimes
 from bench.core.journal import INLINE_BYTES, Journal
 from bench.core.loop import VirtualLoop
 from bench.core.records import BRS, EXTENDED, FD, REMOTE, FrameRecord
@@ -137,28 +137,28 @@ def test_canonical_json_refuses_what_has_no_one_form() -> None:
 WORDS = st.text(max_size=8)
 
 
-def run_of_frames(draw: st.DrawFn) -> RunRecord:
+def run_of_frames(draw: st.DrawFn) -> FrameRunRecord:
     count, part = draw(st.integers(1, 40)), draw(st.integers(0, 7))
     heads = draw(st.lists(st.binary(min_size=1, max_size=1), min_size=1, max_size=5))
     times = RunTimes(draw(st.integers(0, 10**12)), draw(st.integers(0, 10**6)), array("q", range(100, 100 + count)))
     payload = draw(st.binary(min_size=count * part, max_size=count * part))
     flags = draw(st.sampled_from([0, EXTENDED, FD, FD | BRS, EXTENDED | FD]))
-    return RunRecord(draw(WORDS), draw(WORDS), draw(st.integers(0, 0x7FF)), flags, tuple(heads), payload, times)
+    return FrameRunRecord(draw(WORDS), draw(WORDS), draw(st.integers(0, 0x7FF)), flags, tuple(heads), payload, times)
 
 
 @st.composite
-def journals(draw: st.DrawFn) -> list[tuple[str, str, bytes | str] | RunRecord]:
+def journals(draw: st.DrawFn) -> list[tuple[str, str, bytes | str] | FrameRunRecord]:
     events = st.tuples(WORDS, WORDS, WORDS | st.binary(max_size=2 * INLINE_BYTES))
     return [run_of_frames(draw) if draw(st.booleans()) else draw(events) for _ in range(draw(st.integers(0, 5)))]
 
 
 @given(journals())
 def test_lines_put_together_by_hand_are_those_of_canonical_json(
-    clock: VirtualLoop, events: list[tuple[str, str, bytes | str] | RunRecord]
+    clock: VirtualLoop, events: list[tuple[str, str, bytes | str] | FrameRunRecord]
 ) -> None:
     journal = Journal(clock)
     for event in events:
-        if isinstance(event, RunRecord):
+        if isinstance(event, FrameRunRecord):
             journal.frame(event)
         else:
             journal.add(*event)

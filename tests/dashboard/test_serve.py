@@ -11,7 +11,7 @@ import pytest
 from bench.core.errors import InputError
 from bench.dashboard.app import create_app
 from bench.dashboard.serve import listen, serve
-from tests.children import limited
+from tests.children import LIMIT_S, limited
 
 PROGRAM = """
 import sys
@@ -32,7 +32,7 @@ def test_serve_prints_its_url_answers_and_ends_cleanly_on_ctrl_c(reports: Path) 
         with urllib.request.urlopen(url) as answer:
             assert "planted_no_verification" in answer.read().decode()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert errors == ""
 

@@ -29,6 +29,8 @@ def test_healthy_update_passes_in_real_time_behind_mutual_tls(load: Load) -> Non
     assert {record.url.split(":")[0] for record in result.record.http.items} == {"https"}
     assert result.wall_s >= result.virtual_s, "the run's clock is the machine's"
     assert ".realtime-" in result.id
+    assert result.record.lateness is not None, "the run measured how late its host was"
+    assert result.record.lateness.largest_lag_ns > 0
 
 
 def test_real_and_virtual_time_do_the_same_things_in_the_same_order(runner: Runner, load: Load) -> None:

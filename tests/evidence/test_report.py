@@ -226,6 +226,8 @@ def test_long_server_log_keeps_its_numbers_beyond_the_gap(result: RunResult) -> 
 def test_real_time_run_is_not_called_virtual_and_says_that_it_does_not_repeat(runs: dict[str, RunResult]) -> None:
     real, virtual = report_of(runs["real_time_run"]), report_of(runs["passing_run"])
     assert "Run time" in dict(facts_of(real))
+    assert "2030-01-01" in virtual
+    assert "2030-01-01" not in Page(real).text.partition("Server event log")[0]
     assert "Virtual time" not in dict(facts_of(real))
     assert "does not repeat to the byte" in real
     assert "Virtual time" in dict(facts_of(virtual))

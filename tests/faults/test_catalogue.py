@@ -22,8 +22,8 @@ from bench.faults.power import PowerCutParameters
 from bench.ports.faults import (
     CAR,
     ECU_RULES,
+    HTTP_PATH,
     ISO_TP_RULES,
-    MESSAGES,
     PACKAGE_PATH,
     POWER,
     SIGN_FOR_HARDWARE,
@@ -84,6 +84,7 @@ def test_every_row_strikes_at_known_events_and_has_a_title() -> None:
         ("power.agent", {"sync", "transition", "http", "frame"}),
         ("power.vehicle", {"frame", "program", "erase", "request", "boot", "sync", "transition", "http"}),
         ("driver", {"frame", "program", "erase", "request", "boot", "sync", "transition", "http"}),
+        ("network", {"http"}),
         ("package", {"http"}),
         ("storage", {"boot"}),
     ],
@@ -98,14 +99,9 @@ def test_fault_strikes_at_the_events_that_its_kind_of_part_announces(fault_class
         ("human:body:boot:1", {}, "faults.point", "power.ecu"),
         ("power.ecu:body:explosion:1", {}, "faults.point", "program"),
         ("package:agent:frame:1", {"change": "signature", "ecu": "body"}, "faults.point", "http"),
-        (
-            "package:agent:http:1",
-            {"change": "signature", "ecu": "body", "times": 0},
-            "faults.parameters.times",
-            "from 1",
-        ),
+        ("package:agent:http:1", {"change": "signature", "ecu": "a", "times": 0}, "faults.parameters.times", "from 1"),
         ("network:agent:http:1", {"lost": "everything"}, "faults.parameters.lost", '"request"'),
-        ("network:body:frame:1", {"lost": "answer"}, "faults.point", "http"),
+        ("network:agent:frame:1", {"lost": "answer"}, "faults.point", "http"),
         ("package:agent:http:1", {"change": "colour", "ecu": "body"}, "faults.parameters.change", '"signature"'),
         ("package:agent:http:1", {"ecu": "body"}, "faults.parameters.change", "wrong_hardware_id"),
         ("power.ecu:body:boot:1", {"restore_after_ms": 0}, "faults.parameters.restore_after_ms", "from 1"),
@@ -173,7 +169,7 @@ class Part:
         offers.offer(ECU_RULES, self, self.name)
         offers.offer(ISO_TP_RULES, self, self.name)
         offers.offer(PACKAGE_PATH, self, self.name)
-        offers.offer(MESSAGES, self, self.name)
+        offers.offer(HTTP_PATH, self, self.name)
 
     def cut(self, cause: str) -> None:
         self.target.note("cut", self.name)
@@ -198,12 +194,14 @@ class Part:
     def misbehave(self, how: EcuMisbehaviour | Misbehaviour) -> None:
         self.target.note(str(how), self.name)
 
-    def set(self, change: Callable[[bytes], bytes], times: int | None = None) -> None:
-        what = "change" if times is None else f"change {times}"
-        self.target.note(what, str(len(change(package())) == len(package())))
-
-    def lose(self, what: str) -> None:
+    def lose(self, what: str, over: Callable[[], None]) -> None:
         self.target.note(f"lose {what}", self.name)
+        self.target.world.clock.call_at_ns(self.target.world.clock.now_ns() + 20_000_000, over)
+
+    def set(self, change: Callable[[bytes], bytes], times: int | None) -> None:
+        self.target.note(
+            "change" if times is None else f"change {times}", str(len(change(package())) == len(package()))
+        )
 
 
 def struck(point: str, /, **parameters: object) -> tuple[Target, Injector]:
@@ -242,17 +240,16 @@ def test_supply_profile_is_over_after_its_duration_and_strikes_one_ecu_or_all() 
 
 
 def test_package_is_changed_as_often_as_the_fault_says() -> None:
-    assert struck("package:agent:http:1", change="signature", ecu="body", times=2)[0].done == [
-        (10**9, "change 2", "True")
-    ]
+    target, _ = struck("package:agent:http:1", change="signature", ecu="body", times=2)
+    assert target.done == [(10**9, "change 2", "True")]
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
-def test_lost_message_is_over_at_once(lost: str) -> None:
+def test_lost_message_is_over_when_it_is_lost(lost: str) -> None:
     target, injector = struck("network:agent:http:1", lost=lost)
     assert target.done == [(10**9, f"lose {lost}", "agent")]
     record = injector.records()[0]
-    assert (record.t_ns, record.restored_t_ns) == (10**9, 10**9)
+    assert (record.t_ns, record.restored_t_ns) == (10**9, 1_020_000_000)
 
 
 def test_power_cut_is_restored_after_its_time_and_both_instants_are_recorded() -> None:

@@ -19,13 +19,14 @@ from bench.core.clock import Clock
 from bench.core.loop import VirtualLoop
 from bench.core.world import World
 from bench.flasher.client import UdsClient
-from bench.flasher.recipe import Recipe, recipe_named
+from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.services import Call
 from bench.flasher.state import FRESH, JobState
 from bench.flasher.values import FlashJob, FlashReport, Progress, Tally
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.wire.image_header import ImageHeader
+from tests.recipes import recipe_named
 
 
 def _load_fake_ecu() -> None:

@@ -175,8 +175,8 @@ class FakeEcu:
         """Behave: return the answer of a healthy ECU."""
         self._watch_s3()
         service = {
-            0x10: self._session, 0x11: self._reset, 0x22: self._read, 0x27: self._security, 0x2E: self._write,
-            0x31: self._routine, 0x34: self._download, 0x36: self._transfer, 0x37: self._exit,
+            0x10: self._session, 0x11: self._reset, 0x14: self._clear, 0x22: self._read, 0x27: self._security,
+            0x2E: self._write, 0x31: self._routine, 0x34: self._download, 0x36: self._transfer, 0x37: self._exit,
         }.get(request[0])  # fmt: skip
         programming_only = request[0] in (0x27, 0x2E, 0x34, 0x36, 0x37)
         if service is None or (programming_only and self.in_application):
@@ -198,6 +198,9 @@ class FakeEcu:
     def _reset(self, request: bytes) -> bytes:
         self.reset()
         return b"\x51" + request[1:]
+
+    def _clear(self, request: bytes) -> bytes:
+        return b"\x54" if request[1:] == b"\xff\xff\xff" else no(request, 0x31)
 
     def _read(self, request: bytes) -> bytes:
         did = int.from_bytes(request[1:3], "big")

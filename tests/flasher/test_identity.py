@@ -6,6 +6,7 @@ import pytest
 
 from bench.core.clock import NS_PER_S
 from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError, VersionMismatch
+from bench.flasher.identification import IDENTIFIERS, read_identification
 from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.values import EcuIdentity
 
@@ -103,3 +104,11 @@ def test_confirm_without_a_routine_in_the_recipe_asks_nothing(bench: Bench) -> N
     bench.recipe = bench.recipe.model_copy(update={"routines": routines})
     confirm(bench)
     assert bench.ecu.received == []
+
+
+def test_refused_identifier_has_its_reason_alone_and_not_the_whole_request_again(bench: Bench) -> None:
+    for did in IDENTIFIERS:
+        bench.ecu.on(f"22{did:04x}", bench.acts.refuse(0x33), times=10**6)
+    read = bench.run(read_identification("body", bench.link, bench.recipe, bench.loop))
+    assert read.problem == ""
+    assert {item.problem for item in read.identifiers} == {"refused: NRC 0x33 SecurityAccessDenied"}

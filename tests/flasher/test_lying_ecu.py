@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
 SINGLE = [
     "22f191", "22f188", "22f189", "1002", "22f186", "2701", "2702", "2ef15a", "3101ff00", "34", "3601", "3602", "3603",
-    "37", "34", "3601", "37", "31010202", "3101ff01", "1101", "22f191", "22f188", "22f189",
+    "37", "34", "3601", "37", "31010202", "3101ff01", "1101", "22f191", "22f188", "22f189", "14ffffff",
 ]  # fmt: skip
 DUAL = [*SINGLE[:19], "31010203", *SINGLE[19:]]
-REQUESTS = [(False, n) for n in range(len(SINGLE))] + [(True, 19)]
-"""Every physical request of the healthy job of one bank; of two banks the one that is there alone."""
-IDS = [f"{n:02}-0x{prefix}" for n, prefix in enumerate(SINGLE)] + ["19-0x31010203"]
+REQUESTS = [(False, n) for n in range(len(SINGLE) - 1)] + [(True, 19)]
+"""Every physical request of the healthy job of one bank but the last, which is best effort; of two banks the one that
+is there alone."""
+IDS = [f"{n:02}-0x{prefix}" for n, prefix in enumerate(SINGLE[:-1])] + ["19-0x31010203"]
 NRCS = (
     *range(0x10, 0x15), 0x21, 0x22, 0x24, 0x25, 0x26, 0x31, *range(0x33, 0x38), 0x3A, 0x50, 0x5D, *range(0x70, 0x74),
     0x78, 0x7E, 0x7F, *range(0x81, 0x94), 0x00, 0x7D, 0xF0, 0xFF,

@@ -124,11 +124,21 @@ def test_identifiers_are_read_back_by_name_and_a_refused_one_is_noted(bench: Any
 
 
 def test_dtcs_are_cleared_after_their_setting_is_on_again(bench: Any) -> None:
-    steps = [*map(str, bench.recipe.steps[:-1]), "clear_dtcs", "default_session"]
-    changed(bench, steps=steps)
+    assert bench.recipe.steps[-2:] == ("clear_dtcs", "default_session")
     bench.ecu.on("14FFFFFF", lambda ecu, _request: [ecu.answer(1, b"\x54" if ecu.dtc_setting else b"\x7f\x14\x22")])
     bench.flash()
     assert bench.services().count("14") == 1
+    bench.assert_runs("1.1.0")
+
+
+@pytest.mark.parametrize("answers", [[b"\x7f\x14\x22"], []], ids=["refused", "silent"])
+def test_dtcs_that_cannot_be_cleared_are_noted_and_nothing_is_programmed_again(
+    bench: Any, answers: list[bytes]
+) -> None:
+    bench.ecu.on("14FFFFFF", lambda ecu, _request: [ecu.answer(1, answer) for answer in answers], times=9)
+    report = bench.flash()
+    assert [event.name for event in report.events].count("dtcs_not_cleared") == 1
+    assert report.downloads == 1
     bench.assert_runs("1.1.0")
 
 

@@ -19,7 +19,7 @@ from bench.core.node import Incarnation, Node
 from bench.core.specs import EcuSpec, VehicleSpec
 from bench.core.world import World
 from bench.flasher.errors import FlasherError, FlashFailed
-from bench.flasher.recipe import Recipe, recipe_named
+from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.values import FlashJob, FlashReport
 from bench.images.signing import SignedImage, demo_payload, sign_image
@@ -31,6 +31,7 @@ from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpParams
 from ecu_sim.personality.geometry import header_region, image_region
 from ecu_sim.vehicle import SimVehicle, build_vehicle
+from tests.recipes import recipe_named
 
 FUNCTIONAL_ID, REQUEST_ID, RESPONSE_ID, OTHER_ID = 0x7DF, 0x7A0, 0x7A8, 0x123
 PADDING = 0xCC

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.core.frame_run import RunRecord
+from bench.core.frame_run import FrameRunRecord
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.points import PointTable
@@ -138,7 +138,7 @@ def tell(story: Story, *, bursts: bool) -> Outcome:
     loop.call_at_ns(0, one.say)
     loop.run(loop.sleep_ns(END_NS))
     entries = world.journal._entries
-    runs = sum(isinstance(entry, RunRecord) for entry in entries)
+    runs = sum(isinstance(entry, FrameRunRecord) for entry in entries)
     outcome = Outcome(
         world.journal.sha256(), world.points.table(), {"one": one.heard, "two": two.heard}, bus.busy_ns,
         bus.free_at_ns, runs,
@@ -277,7 +277,7 @@ def test_observer_of_every_frame_gets_every_frame(watches: bool) -> None:
     assert [CanFrame(frame.can_id, frame.data, frame.flags) for frame in frames] == (
         seen if watches else [*map(to_frame, frames)]
     )
-    assert any(isinstance(entry, RunRecord) for entry in world.journal._entries) is not watches
+    assert any(isinstance(entry, FrameRunRecord) for entry in world.journal._entries) is not watches
 
 
 def to_frame(record: FrameRecord) -> CanFrame:

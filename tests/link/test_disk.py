@@ -243,7 +243,7 @@ def test_os_disk_keeps_the_same_promises_on_a_real_folder(tmp_path: Path) -> Non
     async def work() -> bytes | None:
         lives: list[Incarnation] = []
         Node(world, "agent", lives.append).power_on()
-        storage = DiskStorage(OsDisk(world, lives[0], tmp_path))
+        storage = DiskStorage(OsDisk(lives[0], tmp_path))
         await storage.replace("a", b"one")
         await storage.append("a", b"two")
         await storage.replace("b", b"gone")

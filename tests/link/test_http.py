@@ -134,10 +134,12 @@ def test_package_is_tampered_with_as_often_as_told_and_then_genuine() -> None:
 @pytest.mark.parametrize("lost", ["request", "answer"])
 def test_lost_message_breaks_one_exchange_and_the_server_learns_of_it_only_when_the_answer_is_lost(lost: str) -> None:
     net = Net()
-    net.tamper.lose(lost)
+    over: list[int] = []
+    net.tamper.lose(lost, lambda: over.append(net.loop.now_ns()))
     with pytest.raises(TransportFailure, match=f"the {lost} was lost"):
         net.run(lambda t: t.post("https://x.test/count", {}, b"a"))
     assert net.world.recorder.http == [], "nothing was delivered"
+    assert over == [net.loop.now_ns()], "it is over when the agent learns of it"
     answer = net.run(lambda t: t.post("https://x.test/count", {}, b"b"))
     assert answer.body == (b"b" if lost == "request" else b"ab")
     assert len(net.world.recorder.http) == 1

@@ -17,6 +17,7 @@ from bench.core.records import (
     BankLayout,
     BootRecord,
     DidReading,
+    DtcReading,
     EcuLayout,
     ExecutionRecord,
     FlashDump,
@@ -29,6 +30,7 @@ from bench.core.records import (
     RunRecord,
     ServerEvent,
     StoredFile,
+    Surroundings,
     Watched,
 )
 from bench.oracle import decode_package
@@ -99,6 +101,10 @@ def tidy(record: RunRecord) -> InvariantVerdict:
 
 def silent(record: RunRecord) -> InvariantVerdict:
     return judge_one(record, Invariant.SILENT)
+
+
+def neighbours(record: RunRecord) -> InvariantVerdict:
+    return judge_one(record, Invariant.NEIGHBOURS)
 
 
 def deliveries(record: RunRecord) -> tuple[Delivery, ...]:
@@ -360,6 +366,10 @@ def healthy() -> RunRecord:
         boots=watched(tuple(boots)),
         executions=watched(tuple(executions)),
         agent_files=watched((StoredFile("agent/log.json", 812),)),
+        surroundings=Surroundings(("body", "gateway"), (("body", "can0"), ("gateway", "can0")), (), (), (), 0),
+        dtcs=watched(tuple(DtcReading(9 * S, ecu, before, ()) for before in (True, False) for ecu in NEW)),
+        memory_before=watched(()),
+        drive_after_ns=(8 * S + 2 * MS, 9 * S),
     )
 
 

@@ -59,3 +59,17 @@ def test_signature_by_another_key_is_refused(v: ModuleType) -> None:
 @given(st.binary(max_size=300))
 def test_random_bytes_never_raise_anything_else(raw: bytes) -> None:
     assert header_or_none(raw) is None
+
+
+def test_refusal_shows_the_eight_bytes_that_stand_where_the_magic_should() -> None:
+    with pytest.raises(NotAHeader, match=r"^the magic is 4e4f544d41474943$"):
+        decode_header(b"NOTMAGIC" + bytes(range(248)))
+
+
+def test_fields_that_fill_their_places_are_read_whole_and_none_reaches_into_the_next() -> None:
+    texts = [bytes([letter]) * 32 for letter in b"ABC"]
+    numbers = bytes.fromhex("81000001 82000002 83000003")
+    header = decode_header(b"OTBIMG1\x00" + b"".join(texts) + numbers + bytes(44) + bytes(range(200, 232)) + bytes(64))
+    assert [header.hardware_id, header.software_id, header.version] == [text.decode() for text in texts]
+    assert (header.release_counter, header.load_address, header.length) == (0x81000001, 0x82000002, 0x83000003)
+    assert header.sha256 == bytes(range(200, 232)).hex()

@@ -20,7 +20,7 @@ def verdicts(**changed: Verdict) -> tuple[InvariantVerdict, ...]:
     return tuple(InvariantVerdict(i, changed.get(i.value, Verdict.PASS), "", (), f"blame {i.value}") for i in Invariant)
 
 
-def test_registry_holds_all_seven_in_order() -> None:
+def test_registry_holds_all_eight_in_order() -> None:
     assert tuple(RULES) == ALL
 
 
@@ -28,7 +28,7 @@ def test_healthy_and_refused_runs_pass_everything(healthy: RunRecord, refused: R
     for record in (healthy, refused):
         found = judge(record, ALL)
         assert (found.verdict, found.not_observed, found.blame) == (Verdict.PASS, (), None)
-        assert [v.verdict for v in found.invariants] == [Verdict.PASS] * 7
+        assert [v.verdict for v in found.invariants] == [Verdict.PASS] * 8
 
 
 def test_judging_twice_gives_the_same_words(healthy: RunRecord) -> None:
@@ -63,7 +63,7 @@ def test_equipment_error_goes_before_inconclusive() -> None:
 
 EMPTY: dict[str, Any] = {
     "references": (), "faults": (), "power": (), "server_events": (), "http": (), "readings": (), "frames": None,
-    "flash": None, "boots": None, "executions": None, "agent_files": None,
+    "flash": None, "boots": None, "executions": None, "agent_files": None, "dtcs": None, "memory_before": None,
 }  # fmt: skip
 
 

@@ -170,12 +170,12 @@ def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
 def _tell_ready(served: ServedVehicle, specs: Sequence[ChannelSpec], *, serves_all: bool, as_json: bool) -> None:
     """Print a line for each ECU (or one object) that says that it listens."""
     by_channel = {spec.name: spec for spec in specs}
-    told = [(ecu, by_channel[ecu.entry.channel]) for ecu in served.ecus]
+    ready = [(ecu, by_channel[ecu.entry.channel]) for ecu in served.ecus]
     if as_json:
-        rows = [_ready_json(ecu, spec) for ecu, spec in told]
+        rows = [_ready_json(ecu, spec) for ecu, spec in ready]
         print_json({"vehicle": served.vehicle.name, **({"ecus": rows} if serves_all else rows[0])})
         return
-    for ecu, spec in told:
+    for ecu, spec in ready:
         entry = ecu.entry
         numbers = {name: value for name, value in ecu_ids(ecu.vehicle, entry).items() if isinstance(value, int)}
         ids = ", ".join(f"{name.removesuffix('_id')} 0x{value:X}" for name, value in numbers.items())

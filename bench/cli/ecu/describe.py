@@ -34,9 +34,9 @@ def describe(
     if svg is not None:
         write_whole(svg, (memory_map_svg(description).encode(),), option="--svg")
     if as_json:
-        told = {} if network is None else {"network": network}
+        more = {} if network is None else {"network": network}
         described = description.model_dump(mode="json")
-        print_json({**ids, "described": described, **told, "svg": None if svg is None else str(svg)})
+        print_json({**ids, "described": described, **more, "svg": None if svg is None else str(svg)})
         return 0
     _show(description, ids, network)
     if svg is not None:
@@ -64,8 +64,8 @@ def _show(description: EcuDescription, ids: Mapping[str, object], network: Mappi
 def _show_mode(console: Console, mode: Mode) -> None:
     _head(console, f"\n{mode.name.capitalize()}")
     for number, session in enumerate(mode.sessions):
-        told = f"{session.value:02X} {session.name} (from {', '.join(session.sessions)})"
-        _line(console, "" if number else "sessions", told)
+        text = f"{session.value:02X} {session.name} (from {', '.join(session.sessions)})"
+        _line(console, "" if number else "sessions", text)
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name in ("  service", "", "sessions", "security", "sub-functions"):
         table.add_column(name, no_wrap=name != "sub-functions")
@@ -123,8 +123,8 @@ def _show_network(console: Console, network: Mapping[str, Any]) -> None:
     for name, values in network.items():
         rows = [values] if isinstance(values, Mapping) else values or []
         for number, row in enumerate(rows):
-            told = {key: value for key, value in row.items() if value is not False}
-            _list(console, "" if number else name, settings(told))
+            given = {key: value for key, value in row.items() if value is not False}
+            _list(console, "" if number else name, settings(given))
         if not rows:
             _line(console, name, "none")
 

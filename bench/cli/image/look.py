@@ -133,15 +133,15 @@ def _session_rows(session: FlashSession) -> list[tuple[str, str]]:
     for block in session.blocks:
         packing = f", packed by method {block.packed_by}" if block.packed_by else ""
         rows.append(("  block", f"{block.name}: {block.kind}, {block.data_format or 'no data'}{packing}"))
-        rows += [("    is", f"{name} = {told.text}") for name, told in block.own_idents.items()]
+        rows += [("    is", f"{name} = {field.text}") for name, field in block.own_idents.items()]
         rows += [("    security", text) for text in map(_security_text, block.securities)]
         rows += [("    segment", f"{each.name} {each.range}") for each in block.segments]
     return rows
 
 
 def _security_text(security: Any) -> str:
-    parts = {name: told for name, told in asdict(security).items() if told is not None}
-    return ", ".join(f"{name.replace('_', ' ')} {told['text']}" for name, told in parts.items()) or "empty"
+    parts = {name: field for name, field in asdict(security).items() if field is not None}
+    return ", ".join(f"{name.replace('_', ' ')} {field['text']}" for name, field in parts.items()) or "empty"
 
 
 def _session_json(session: FlashSession) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _session_json(session: FlashSession) -> dict[str, Any]:
             "logical_block_index": block.logical_block_index,
             "data_format": block.data_format,
             "packed_by": block.packed_by,
-            "own_idents": {name: asdict(told) for name, told in block.own_idents.items()},
+            "own_idents": {name: asdict(field) for name, field in block.own_idents.items()},
             "securities": [asdict(each) for each in block.securities],
             "segments": [
                 {"name": each.name, "data_bytes": len(each.data)} | range_json(each.range) for each in block.segments

@@ -5,9 +5,18 @@ A file for each part that owns the records; all of them are reached from here.
 
 from bench.core.records.bus import BRS, EXTENDED, FD, REMOTE, CanAddress, FrameRecord
 from bench.core.records.car import ConditionRecord, PowerRecord, VoltageRecord
-from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation, MemoryRegion, SectorWear
+from bench.core.records.ecu import (
+    BUS_SLEEP,
+    BootRecord,
+    ExecutionRecord,
+    FlashDump,
+    FlashOperation,
+    MemoryRegion,
+    SectorWear,
+)
 from bench.core.records.lateness import Lateness, Stall
 from bench.core.records.layout import BankLayout, Demand, DownloadPacking, EcuLayout, InhibitSignal
+from bench.core.records.neighbours import CyclicFrame, Dtc, DtcReading, ExpectedFrame, Surroundings
 from bench.core.records.run import (
     SOURCES,
     Crash,
@@ -24,6 +33,7 @@ from bench.core.records.watched import NOBODY, UNWATCHED, Watch, Watched
 
 __all__ = [
     "BRS",
+    "BUS_SLEEP",
     "EXTENDED",
     "FD",
     "NOBODY",
@@ -36,12 +46,16 @@ __all__ = [
     "CanAddress",
     "ConditionRecord",
     "Crash",
+    "CyclicFrame",
     "Demand",
     "DidReading",
     "DownloadPacking",
+    "Dtc",
+    "DtcReading",
     "EcuLayout",
     "EndedBy",
     "ExecutionRecord",
+    "ExpectedFrame",
     "FaultRecord",
     "FlashDump",
     "FlashOperation",
@@ -59,6 +73,7 @@ __all__ = [
     "ServerViewRecord",
     "Stall",
     "StoredFile",
+    "Surroundings",
     "VoltageRecord",
     "Watch",
     "Watched",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+BUS_SLEEP = "bus sleep"
+"""`end_cause` of an execution that the ECU ended itself because nobody needed the network any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class BootRecord:
@@ -88,6 +91,8 @@ class FlashDump:
     """The ECU's anti-rollback floor; None where it cannot be read."""
     trial_bank: str | None = None
     """The bank whose image still waits to be confirmed; None when there is none."""
+    nvm: bytes | None = None
+    """What counts of every block of its NVM but the DTCs, one after the other; None where it cannot be read."""
     wear: tuple[SectorWear, ...] = ()
     """Sectors that were erased, staging flash too, in order; empty where nobody counts."""
 

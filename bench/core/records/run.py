@@ -11,8 +11,9 @@ from bench.core.records.car import ConditionRecord, PowerRecord, VoltageRecord
 from bench.core.records.ecu import BootRecord, ExecutionRecord, FlashDump, FlashOperation
 from bench.core.records.lateness import Lateness
 from bench.core.records.layout import EcuLayout
+from bench.core.records.neighbours import DtcReading, Surroundings
 from bench.core.records.server import HttpRecord, ServerEvent, ServerViewRecord
-from bench.core.records.watched import UNWATCHED, Watched
+from bench.core.records.watched import UNWATCHED, Span, Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Crash:
 SOURCES = frozenset(
     {
         "power", "server_events", "http", "readings", "frames", "flash", "boots", "executions",
-        "agent_files", "bootloader_runs", "flash_operations", "conditions", "voltages", "server_view",
+        "agent_files", "bootloader_runs", "flash_operations", "conditions", "voltages", "server_view", "dtcs",
+        "memory_before",
     }
 )  # fmt: skip
 """The fields of a `RunRecord` that are `Watched`. A simulated vehicle shows all of them."""
@@ -148,6 +150,15 @@ class RunRecord:
     """The request identifier that all ECUs of the vehicle listen to, on every channel that `functional` leaves out."""
     functional: Mapping[str, CanAddress] = field(default_factory=dict)
     """Where functional requests go, by channel."""
+
+    surroundings: Surroundings | None = None
+    """The whole vehicle and what the order names of it; None where nobody described it."""
+    dtcs: Watched[DtcReading] = UNWATCHED
+    """Read once before the story and once after it; places are ECUs."""
+    memory_before: Watched[FlashDump] = UNWATCHED
+    """The memory of each ECU that the order does not name, as it was before the story."""
+    drive_after_ns: Span | None = None
+    """From when to when the vehicle was driven after the story; None where it was not."""
 
     def functional_address(self, channel: str) -> CanAddress:
         """Return where functional requests on a channel go."""

@@ -8,7 +8,7 @@ from bench.core.records import BootRecord, EcuLayout, FlashOperation
 from bench.oracle.bus import FunctionalRequest
 from bench.oracle.exchange import SESSION, Exchange
 from bench.oracle.facts import Facts, Source
-from bench.oracle.findings import Finding, at, bench, failed, hidden, passed
+from bench.oracle.findings import Finding, at, bench, failed, hidden, passed, undecided
 from bench.oracle.fold import Rule
 from bench.oracle.pairing import Requested
 from bench.oracle.situation import Situation
@@ -35,7 +35,7 @@ class ApplicationAtEveryBoot(Rule):
     """
 
     takes = (BootRecord, Requested, FunctionalRequest, FlashOperation)
-    relies_on = (Source.BOOTS, Source.FRAMES)
+    relies_on = (Source.BOOTS,)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
@@ -75,7 +75,10 @@ class ApplicationAtEveryBoot(Rule):
 
     def _of(self, layout: EcuLayout) -> Finding:
         if layout.ecu in self._lost and self.facts.watches(Source.FRAMES, layout.channel):
-            return self._lost[layout.ecu]
+            lost = self._lost[layout.ecu]
+            if self.facts.watch(Source.FRAMES, layout.channel).lost:  # the request may be among what is missing
+                return undecided(f"{lost.sentence}, and frames are missing", *lost.evidence, blame="bench")
+            return lost
         both = self.facts.watches(Source.BOOTS, layout.ecu) and self.facts.watches(Source.FRAMES, layout.channel)
         if not both:
             return hidden(f"what {layout.ecu} boots in between", bench("no boots or no frames"))
