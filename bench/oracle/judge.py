@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from bench.core.records import FrameRecord, RunRecord
+from bench.core.records import FlashDump, FrameRecord, RunRecord
 from bench.oracle.bus import BusDecoder
 from bench.oracle.consistency import Consistency
 from bench.oracle.coverage import Doubt, doubts_of_coverage, not_looked_at
@@ -20,7 +21,7 @@ from bench.oracle.invariants.authentic_seeds import SeedsDiffer
 from bench.oracle.invariants.bootable import AnswersAfterwards, RunsWhatItMay
 from bench.oracle.invariants.bootable_between import ApplicationAtEveryBoot
 from bench.oracle.invariants.bootable_starts import StartsInTime
-from bench.oracle.invariants.live import ReachesItsEnd
+from bench.oracle.invariants.live import AGENT, ReachesItsEnd
 from bench.oracle.invariants.neighbours import MemoryIsAsItWas, NobodyElseRestarts
 from bench.oracle.invariants.neighbours_dtcs import NoNewDtc
 from bench.oracle.invariants.neighbours_frames import FramesGoOn
@@ -40,7 +41,7 @@ from bench.oracle.invariants.truthful_view import BelievesItsOwnLog
 from bench.oracle.invariants.whole import RunningImage
 from bench.oracle.result import Invariant, InvariantVerdict, RunVerdict, Verdict
 from bench.oracle.situation import Situation
-from bench.oracle.stream import Ended, Event, RawEvent, events
+from bench.oracle.stream import AgentDisk, Ended, Event, RawEvent, events
 
 RULES: Mapping[Invariant, tuple[type[Rule], ...]] = {
     Invariant.BOOTABLE: (AnswersAfterwards, StartsInTime, RunsWhatItMay, ApplicationAtEveryBoot),
@@ -154,7 +155,11 @@ def judge(record: RunRecord, demanded: Sequence[Invariant]) -> RunVerdict:
     It fails when any invariant failed, is inconclusive when a demanded one that could be observed came out
     neither passed nor failed or when `bootable` was not observed, else it passes.
     """
-    return sum_up(_verdicts(record, tuple(Invariant)), demanded, crashed=record.crash is not None)
+    every = tuple(Invariant)
+    verdicts, crash = _verdicts(record, every), record.crash
+    if crash is None or crash.part == AGENT:
+        return sum_up(verdicts, demanded)
+    return sum_up(verdicts, demanded, proven=_verdicts(record, every, until_ns=crash.t_ns))
 
 
 def judge_one(record: RunRecord, invariant: Invariant) -> InvariantVerdict:
@@ -162,26 +167,38 @@ def judge_one(record: RunRecord, invariant: Invariant) -> InvariantVerdict:
     return _verdicts(record, (invariant,))[0]
 
 
-def _verdicts(record: RunRecord, invariants: tuple[Invariant, ...]) -> tuple[InvariantVerdict, ...]:
+def _verdicts(
+    record: RunRecord, invariants: tuple[Invariant, ...], until_ns: int | None = None
+) -> tuple[InvariantVerdict, ...]:
+    """Judge the record, or what it had shown until an instant."""
     run = Judge(Facts.of(record), invariants)
     for event in events(record):
-        run.take(event)
+        if until_ns is None:
+            run.take(event)
+        elif isinstance(event, Ended):
+            run.take(replace(event, t_ns=until_ns))
+        elif not isinstance(event, FlashDump | AgentDisk) and event.t_ns <= until_ns:
+            run.take(event)
     return run.verdicts()
 
 
 def sum_up(
-    verdicts: tuple[InvariantVerdict, ...], demanded: Sequence[Invariant], *, crashed: bool = False
+    verdicts: tuple[InvariantVerdict, ...],
+    demanded: Sequence[Invariant],
+    *,
+    proven: tuple[InvariantVerdict, ...] | None = None,
 ) -> RunVerdict:
     """Apply the rules of docs/contracts.md to the verdicts on the invariants.
 
-    A part that crashed hides no failure that was proven; without one its run proves nothing.
+    `proven` are the verdicts at the instant at which a simulated part crashed, None without a crash: it hides no
+    failure that was proven by then, and what came after it proves nothing.
     """
     not_observed = tuple(v.id for v in verdicts if v.id in demanded and v.verdict is Verdict.NOT_OBSERVED)
-    failures = [v for v in verdicts if v.verdict is Verdict.FAIL]
+    failures = [v for v in (verdicts if proven is None else proven) if v.verdict is Verdict.FAIL]
     if failures:
         blame = next((v.blame for v in failures if v.blame is not None), None)
         return RunVerdict(Verdict.FAIL, not_observed, blame, verdicts)
-    if crashed:
+    if proven is not None:
         return RunVerdict(Verdict.INCONCLUSIVE, not_observed, "bench", verdicts)
     for kind in (Verdict.EQUIPMENT_ERROR, Verdict.INCONCLUSIVE):
         stopped = next((v for v in verdicts if v.id in demanded and v.verdict is kind), None)
