@@ -128,15 +128,20 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
     the car, the network, frames, the server, readings. What is read once the run is over comes last.
     """
     runs = (*record.executions.items, *record.bootloader_runs.items)
+    ends = [
+        (r, ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns, r.end_cause)) for r in runs if r.ended_t_ns is not None
+    ]
     timed: list[Iterable[Any]] = [
         _struck(record.faults),
         _over(record.faults),
         record.power.items,
         record.voltages.items,
-        [ExecutionEnded(r.ended_t_ns, r.ecu, r.bank, r.t_ns, r.end_cause) for r in runs if r.ended_t_ns is not None],
+        [ended for run, ended in ends if run.t_ns != ended.t_ns],
         record.boots.items,
         record.executions.items,
         [BootloaderRun(run.t_ns, run) for run in record.bootloader_runs.items],
+        # A power cut in the very instant of the jump: a run of no length ends behind its beginning, or it would go on.
+        [ended for run, ended in ends if run.t_ns == ended.t_ns],
         record.flash_operations.items,
         record.conditions.items,
         sorted(record.http.items, key=lambda exchange: exchange.last_byte_ns),

@@ -68,6 +68,14 @@ def test_change_of_what_is_not_executed_is_no_finding(done: FlashOperation) -> N
     assert whole(replace(base, flash_operations=(*rewritten_body(), done))).verdict is Verdict.PASS
 
 
+def test_a_run_that_ended_in_the_instant_in_which_it_began_is_over() -> None:
+    """A power cut at the jump itself: the bank that was left may be changed afterwards."""
+    base = healthy()
+    first = min(n for n, run in enumerate(base.executions.items) if run.ecu == "body")
+    base = with_run(base, first, ended_t_ns=base.executions.items[first].t_ns, end_cause="power cut")
+    assert whole(replace(base, flash_operations=rewritten_body())).verdict is Verdict.PASS
+
+
 def test_hash_in_the_record_that_the_flash_does_not_have_breaks_whole_unless_it_was_rewritten() -> None:
     base = healthy()
     base = replace(base, flash_operations=())
