@@ -17,7 +17,7 @@ AFTER = "behaviour_after_ms = 40 "
 CAUGHT = [
     ("ecu-boot-crash-loop", "crash_trial", (AFTER, "behaviour_after_ms = 0 ")),
     ("ecu-floor-on-activation", "crash_trial", ("", "")),
-    ("ecu-boot-no-release-floor", "crash_trial", (AFTER, "behaviour_after_ms = 5000 ")),
+    ("ecu-boot-no-release-floor", "crash_trial", (AFTER, "behaviour_after_ms = 15000 ")),
     ("ecu-erases-what-runs", "healthy", ("", "")),
 ]
 """Defect, scenario that brings it to light, and what is changed in that."""
