@@ -16,6 +16,7 @@ from bench.core.clock import wall_utc
 from bench.core.records import BRS, EXTENDED, FD, FrameRecord
 from bench.link.can_logs import ERROR, RX, TX, read_log, write_log
 from bench.wire.can import ERROR_FRAME_BITS, CanFrame, frame_bits
+from tests.brisk import brisk_bench
 
 Cli = Callable[..., Any]
 MS = 1_000_000
@@ -62,11 +63,29 @@ def test_can_log_of_run_and_replay_hold_the_frames_of_the_report(otabench: Cli, 
         assert otabench("canlog", name, "--json").json["frames"] == count
 
 
+SMALL_UPDATE = """\
+schema = 1
+name = "small"
+title = "One small image"
+drive_after = { duration_s = 0 }
+
+[order]
+package = "p"
+
+[[order.images]]
+ecu = "gateway"
+version = "9.0.0"
+release_counter = 9
+size_bytes = 2000
+"""
+
+
 def test_logs_of_a_run_in_real_time_carry_the_date_of_this_machine(otabench: Cli, folder: Path) -> None:
     """What another tool recorded on the same bus can be laid beside them."""
-    began = wall_utc().timestamp()
+    began, bench, scenario = wall_utc().timestamp(), str(brisk_bench(folder)), folder / "small.toml"
+    scenario.write_text(SMALL_UPDATE)
     runs = [
-        otabench("run", "forged_signature", "--bench", "realtime", "--json", "--can-log", name).json["runs"][0]
+        otabench("run", str(scenario), "--bench", bench, "--json", "--can-log", name).json["runs"][0]
         for name in ("out.log", "out.blf", "out.asc")
     ]
     ended = wall_utc().timestamp()

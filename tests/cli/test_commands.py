@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bench.config import data_root
+from tests.brisk import brisk_bench
 
 FILES_OF_A_RUN = {"report.html", "junit.xml", "verdicts.json", "journal.jsonl", "can-can0.log", "inputs"}
 Cli = Callable[..., Any]
@@ -91,9 +92,10 @@ def test_replay_of_an_id_with_another_number_of_faults_is_refused(otabench: Cli)
 def test_real_time_run_keeps_its_evidence_when_it_is_replayed(otabench: Cli, folder: Path) -> None:
     scenario = folder / "mine.toml"
     scenario.write_text(own_scenario())
-    (run,) = otabench("run", str(scenario), "--bench", "realtime", "--json").json["runs"]
+    bench = str(brisk_bench(folder))
+    (run,) = otabench("run", str(scenario), "--bench", bench, "--json").json["runs"]
     assert ".realtime-" in run["id"]
-    ended = otabench("replay", run["id"], "--scenario", str(scenario), "--json")
+    ended = otabench("replay", run["id"], "--scenario", str(scenario), "--bench", bench, "--json")
     (again,) = ended.json["runs"]
     assert ended.code == 0
     assert again["report"] != run["report"]
