@@ -153,8 +153,9 @@ class _Mistake:
             if self._of_a_table and not RULE.match(self._sentence):
                 return "each once" if "twice" in self._sentence else "values that fit each other"
             return self._sentence
-        address = self._path[-1:] and "address" in str(self._path[-1])
-        return allowed_at(self._schema, self._path, hexadecimal=bool(address) or self._spelled.hexadecimal)
+        # `header_address` is one; `address_bytes` and `address_width` count.
+        address = bool(self._path) and str(self._path[-1]).endswith("address")
+        return allowed_at(self._schema, self._path, hexadecimal=address or self._spelled.hexadecimal)
 
     def next_step(self) -> str:
         """What to do about it."""

@@ -12,8 +12,10 @@ from bench.trust.keys import public_key, signing_key
 from ecu_sim.boot import manager
 from ecu_sim.boot.manager import Role, Trust, after_choice, candidates
 from ecu_sim.defects import DEFECTS
-from ecu_sim.memory.dtcs import Dtc
+from ecu_sim.ecu import SimEcu
+from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.memory.nvm import NvmRecord
+from ecu_sim.network.node import ApplicationNetwork
 from ecu_sim.personality.geometry import header_region, image_region, mark_region
 from ecu_sim.uds.routines import ApplicationRoutines, BootloaderRoutines
 
@@ -162,7 +164,10 @@ def test_defect_without_signature_check_still_checks_the_hash(drive: Any) -> Non
 def patched() -> list[object]:
     """Everything that a defect takes the place of."""
     checks = ("signature_ok", "hash_ok", "hardware_ok", "release_ok", "may_run_again", "candidates")
-    return [*(getattr(manager, name) for name in checks), BootloaderRoutines.activate, ApplicationRoutines.confirm]
+    routines = [BootloaderRoutines.activate, ApplicationRoutines.confirm]
+    # through __dict__, since a partialmethod gives another object at each look
+    around = [vars(SimEcu)["_listen"], vars(ApplicationNetwork)["_sends_frames"], DtcMemory.clear]
+    return [*(getattr(manager, name) for name in checks), *routines, *around]
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.id)
