@@ -23,7 +23,7 @@ def test_run_healthy_passes_and_writes_the_files_of_a_run(otabench: Cli, folder:
     (run,) = ended.json["runs"]
     assert (run["verdict"], run["as_expected"], run["blame"], run["fault"]) == ("pass", True, None, None)
     assert [item["id"] for item in run["invariants"]] == [
-        "bootable", "authentic", "whole", "truthful", "live", "tidy", "silent",
+        "bootable", "authentic", "whole", "truthful", "live", "tidy", "silent", "neighbours",
     ]  # fmt: skip
     assert all(item["evidence"] for item in run["invariants"])
     run_folder = (folder / run["report"]).parent
