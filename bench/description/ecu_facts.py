@@ -42,12 +42,26 @@ class BootFacts(_Part):
     time_limit_ms: int
 
 
+class SecurityFacts(_Part):
+    """Whether a seed stays the same until the right key came."""
+
+    static_seed: bool = False
+
+
+class DiagnosticsFacts(_Part):
+    """The lock of the application, beside that of the bootloader."""
+
+    application_security: SecurityFacts | None = None
+
+
 class EcuFacts(_Part):
     """The keys of an ECU file that decide what the judge may expect."""
 
     header_address: int
     banks: tuple[BankFacts, ...] = Field(min_length=1)
     boot: BootFacts
+    security: SecurityFacts | None = None
+    diagnostics: DiagnosticsFacts = DiagnosticsFacts()
     download: DownloadFormat = PLAIN
     transfer: TransferFormat = STANDARD
     preconditions: Preconditions = Preconditions()
@@ -58,6 +72,12 @@ class EcuFacts(_Part):
     def load(cls, path: Path) -> EcuFacts:
         """Read an ECU file; `InputError` names file, key, found and allowed."""
         return load_toml(path, cls, f"ECU personality {path.stem!r}")
+
+    @property
+    def static_seed(self) -> bool:
+        """Whether a seed of one of its locks stays the same until the right key came."""
+        locks = (self.security, self.diagnostics.application_security)
+        return any(lock is not None and lock.static_seed for lock in locks)
 
     def packing(self) -> DownloadPacking | None:
         """Return how its images are packed on the bus; None where they are sent as they are."""
@@ -92,6 +112,7 @@ def ecu_layout(spec: EcuSpec, routines: Routines, facts: EcuFacts) -> EcuLayout:
         factory_bootloader=b"" if update is None else update.factory_header,
         demands=facts.preconditions.demands(),
         inhibit=spec.inhibit_signal,
+        static_seed=facts.static_seed,
         program_mv=(facts.supply.program_min_mv, facts.supply.program_max_mv),
     )
 

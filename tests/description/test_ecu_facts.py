@@ -20,8 +20,10 @@ BENCHES = sorted((data_root() / "benches").glob("*.toml"))
 @pytest.mark.parametrize("path", KINDS, ids=lambda path: path.stem)
 def test_both_readers_of_an_ecu_file_read_the_same(path: Path) -> None:
     facts, rules = EcuFacts.load(path), load_personality(path)
-    for name in EcuFacts.model_fields.keys() - {"banks", "boot"}:
+    for name in EcuFacts.model_fields.keys() - {"banks", "boot", "security", "diagnostics"}:
         assert getattr(facts, name) == getattr(rules, name), name
+    locks = (rules.security, rules.diagnostics.application_security)
+    assert facts.static_seed == any(lock is not None and lock.static_seed for lock in locks)
     assert facts.boot.time_limit_ms == rules.boot.time_limit_ms
     assert [bank.model_dump() for bank in facts.banks] == [bank.model_dump() for bank in rules.banks]
 

@@ -125,6 +125,18 @@ def test_the_same_seed_for_one_attempt_is_allowed(v: ModuleType, healthy: RunRec
     assert authentic(after(healthy, attempts(v, "11223344", "11223344", key=False))).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize(("static", "expected"), [(True, Verdict.PASS), (False, Verdict.FAIL)])
+def test_a_seed_stays_after_a_wrong_key_only_where_the_file_says_so(
+    v: ModuleType, healthy: RunRecord, static: bool, expected: Verdict
+) -> None:
+    talk = v.Talk(7 * v.S)
+    for answer in ("7F2735", "6702"):
+        talk.ask("body", b"\x27\x01", "670111223344")
+        talk.ask("body", b"\x27\x02\xaa\xbb", answer)
+    layouts = tuple(replace(layout, static_seed=static) for layout in healthy.layouts)
+    assert authentic(after(replace(healthy, layouts=layouts), talk)).verdict is expected
+
+
 # The voltage ---------------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,8 @@ class EcuLayout:
     """How it says that the car must not be started; None where it says nothing."""
     factory_bootloader: bytes = b""
     """The 256-byte header of the bootloader that the factory put in, which is not signed; empty when it is built in."""
+    static_seed: bool = False
+    """Whether its file lets a seed of 0x27 stay the same until the right key came, or a reset."""
     program_mv: tuple[int, int] = (0, 1_000_000)
     """From which to which voltage it may be programmed; by default at any."""
 

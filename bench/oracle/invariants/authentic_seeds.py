@@ -30,7 +30,7 @@ class SeedsDiffer(Rule):
     """No seed is given for two attempts of one level: a key that was overheard once would open the ECU for ever.
 
     Zeros say that the level is open already. An ECU whose file says that its seed stays (`static_seed`) may repeat it
-    as long as no key came.
+    until the right key came or a reset.
     """
 
     takes = (Exchanged, BootRecord)
@@ -53,7 +53,9 @@ class SeedsDiffer(Rule):
         if ecu is None or exchange.service != SECURITY_ACCESS or level is None:
             return
         if level % 2 == 0:
-            self._use_up(ecu)
+            layout = self.facts.layout(exchange.ecu or "")
+            if not (layout is not None and layout.static_seed and exchange.negative):
+                self._use_up(ecu)
         elif exchange.positive and exchange.answer is not None:
             self._take_seed(exchange, ecu, level, exchange.answer.payload[2:])
 

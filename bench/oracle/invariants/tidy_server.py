@@ -93,7 +93,7 @@ class SessionsEnd(Rule):
             self._open = _Session(str(entry.data.get("session")), entry.t_ns, _alert(entry))
 
     def _close(self, t_ns: int) -> None:
-        """Judge a session that is open although the next one begins, or the run is over."""
+        """Judge a session that is open although the next one begins."""
         if self._open is not None and not _disturbed(self.situation, self._open.t_ns, t_ns):
             text = f"session {self._open.session} began and never ended"
             self._left.append(at("server", "log", self._open.t_ns, text))
@@ -109,7 +109,7 @@ class SessionsEnd(Rule):
         if last is not None and late and not _disturbed(self.situation, last.t_ns, ended_ns):
             left.append(at("server", "log", last.t_ns, f"session {last.session} was open when the run ended"))
         if left:
-            return [failed(f"{left[0].text}", *left, blame="agent")]
+            return [failed(left[0].text, *left, blame="agent")]
         return [passed("every session ended", bench(f"{self._sessions} sessions"))]
 
 
