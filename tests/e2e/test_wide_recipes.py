@@ -114,7 +114,7 @@ def test_cut_between_logical_blocks_ends_in_the_target(
 
 def test_dtcs_are_cleared_and_identifiers_read_back_at_the_end(runner: Runner, changed_job: ChangedJob) -> None:
     recipe = {
-        '"default_session",': '"clear_dtcs", "read_back", "default_session",',
+        '"default_session",': '"read_back", "default_session",',
         "fingerprint = 0xF15A": "fingerprint = 0xF15A\nread_back = { serial_number = 0xF18C, vin = 0xF190 }",
     }
     result = runner.run(changed_job(*VAN, {RECIPE: recipe}))
