@@ -10,6 +10,7 @@ import asyncio
 import errno
 import heapq
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from itertools import count, pairwise
 from typing import Any
 
 import can
+from can.interfaces.socketcan import SocketcanBus
 
 from bench.core.clock import NS_PER_S, NS_PER_US, Clock
 from bench.core.errors import EquipmentError, InputError
@@ -44,6 +46,11 @@ FAILURES_MAX = 20
 CAN_ERR_BUSOFF = 0x40
 """The class of an error frame of SocketCAN that says: the controller is off the bus."""
 FULL_QUEUE = (errno.ENOBUFS, errno.EAGAIN)
+SO_RCVBUFFORCE = 33
+"""Linux's SO_RCVBUF beyond `net.core.rmem_max`, with CAP_NET_ADMIN; Python's socket module has no name for it."""
+RECEIVE_QUEUE_BYTES = 8 * 1024 * 1024
+"""What may wait in the kernel for the reader, some 10,000 frames. Linux's default holds some 270 classic ones: a block
+of 4 KiB with STmin 0 is 585 consecutive frames, and what a slow reader let overflow looked like a silent ECU."""
 # python-can's driver complains once that its timestamps are relative; nobody here uses them.
 logging.getLogger("can.pcan").addFilter(lambda record: not record.getMessage().startswith("uptime library"))
 
@@ -299,7 +306,7 @@ def open_bus(spec: ChannelSpec) -> can.BusABC:
         options["receive_own_messages"] = True
     where = f"CAN channel {spec.name} ({spec.interface} {spec.channel})"
     try:
-        return can.Bus(channel=spec.channel, interface=spec.interface, ignore_config=True, **options)
+        bus = can.Bus(channel=spec.channel, interface=spec.interface, ignore_config=True, **options)
     except TypeError as error:
         raise InputError(
             f"{where} does not take these options: {error}", key="options", found=", ".join(spec.options) or "none"
@@ -310,6 +317,17 @@ def open_bus(spec: ChannelSpec) -> can.BusABC:
             allowed="an adapter that is there and up; without hardware, the interface udp_multicast",
             hint=f"{_remedy(spec)}; otabench doctor says what works here",
         ) from None  # fmt: skip
+    if isinstance(bus, SocketcanBus):
+        _widen_receive_queue(bus.socket)
+    return bus
+
+
+def _widen_receive_queue(opened: socket.socket) -> None:
+    """Give the reader as much room in the kernel as this process may have."""
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_QUEUE_BYTES)
+    except PermissionError:  # without the right the kernel takes `net.core.rmem_max` for it: twice the default
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_BYTES)
 
 
 def _remedy(spec: ChannelSpec) -> str:

@@ -29,12 +29,12 @@ def starting_ecu() -> Iterator[EcuProcess]:
     process = EcuProcess("one_ecu_van", "body", "--can", "interface=socketcan,channel=vcan0")
     try:
         yield process
-        process.stop()
     finally:
         process.kill()
 
 
 @pytest.fixture(scope="session")
-def ecu_on_vcan0(starting_ecu: EcuProcess) -> str:
-    """The interface on which the ECU listens."""
-    return str(starting_ecu.ready()["adapter_channel"])
+def ecu_on_vcan0(starting_ecu: EcuProcess) -> Iterator[str]:
+    """The interface on which the ECU listens; once it was needed, it must end well."""
+    yield str(starting_ecu.ready()["adapter_channel"])
+    starting_ecu.stop()
