@@ -28,6 +28,8 @@ class Firmware:
     data_format_identifier: int = 0
     packed_by: str | None = None
     session: FlashSession | None = None
+    tolerated: tuple[str, ...] = ()
+    """What a lenient reader left out, a sentence each."""
 
     @property
     def size_bytes(self) -> int:

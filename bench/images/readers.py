@@ -62,6 +62,7 @@ def read_firmware(
     file_format: str | None = None,
     session: str | None = None,
     later_wins: bool = False,
+    lenient: bool = False,
 ) -> Firmware:
     """Read a firmware file.
 
@@ -70,7 +71,8 @@ def read_firmware(
     Any file at all can be read as a raw binary, so one that neither its suffix nor its first bytes call firmware is
     refused unless `binary_base` says that it is meant; `base_option` is how the user gives it.
     `session` names the flash session of an ODX-F or PDX file; it may be left out where there is one alone.
-    In text formats an address given twice is refused, unless `later_wins`: then the record further down counts.
+    In text formats an address given twice is refused, unless `later_wins`: then the record further down counts; what
+    stands behind the end record is refused, unless `lenient`: then it is left out and counted (`tolerated`).
     `InputError` names file and line (or offset) of what is damaged.
     """
     raw, chosen = _opened(path, file_format)
@@ -86,7 +88,7 @@ def read_firmware(
             firmware = _odx_firmware(read_sessions(raw, path, limit_bytes=MAX_TEXT_BYTES), session, path)
         else:
             reads = _BINARY_READERS.get(chosen)
-            firmware = reads(raw) if reads else _text_firmware(raw, chosen, later_wins)
+            firmware = reads(raw) if reads else _text_firmware(raw, chosen, later_wins=later_wins, lenient=lenient)
     _check_size(firmware.size_bytes, path)
     return firmware
 
@@ -189,9 +191,9 @@ def _check_size(size_bytes: int, path: Path) -> None:
         )
 
 
-def _text_firmware(raw: bytes, file_format: str, later_wins: bool) -> Firmware:
-    content = read_text(raw, file_format, limit_bytes=MAX_IMAGE_BYTES, later_wins=later_wins)
-    return Firmware(file_format, content.image, content.start_address)
+def _text_firmware(raw: bytes, file_format: str, *, later_wins: bool, lenient: bool) -> Firmware:
+    content = read_text(raw, file_format, limit_bytes=MAX_IMAGE_BYTES, later_wins=later_wins, lenient=lenient)
+    return Firmware(file_format, content.image, content.start_address, tolerated=content.tolerated)
 
 
 def _elf_firmware(raw: bytes) -> Firmware:

@@ -10,6 +10,7 @@ import io
 from binascii import Error as NotHexadecimal
 from binascii import unhexlify
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -35,24 +36,58 @@ class Piece(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a text file holds; `start_address` is None where it names none."""
+    """What a text file holds; `start_address` is None where it names none, `tolerated` says what was left out."""
 
     image: MemoryImage
     start_address: int | None
+    tolerated: tuple[str, ...]
 
 
-def read_text(raw: bytes, file_format: str, *, limit_bytes: int, later_wins: bool = False) -> Content:
+class BehindTheEnd:
+    """What stands behind the record that ends a file: refused, or, when `lenient`, left out and counted by kind.
+
+    Tools append symbols there that mean nothing to a loader; objcopy and srec_cat stop reading at the end record.
+    """
+
+    def __init__(self, *, lenient: bool) -> None:
+        self._lenient, self._first = lenient, 0
+        self._kinds: Counter[str] = Counter()
+
+    def take(self, number: int, kind: bytes, why: str) -> None:
+        """Count a line, or refuse it: `Damaged` with `why`."""
+        if not self._lenient:
+            raise Damaged(why, number, hint=f"if nothing that follows is firmware: otabench image convert {LENIENT}")
+        self._first = self._first or number
+        self._kinds[kind.decode()] += 1
+
+    def tolerated(self) -> tuple[str, ...]:
+        """Return one sentence about all of it, or nothing."""
+        if not self._kinds:
+            return ()
+        kinds = ", ".join(f"{count} of type {kind}" for kind, count in sorted(self._kinds.items()))
+        what = "line" if self._kinds.total() == 1 else "lines"
+        return (f"{self._kinds.total()} {what} behind the end record left out, from line {self._first} on: {kinds}",)
+
+
+LENIENT = "--lenient"
+
+
+def read_text(
+    raw: bytes, file_format: str, *, limit_bytes: int, later_wins: bool = False, lenient: bool = False
+) -> Content:
     """Read `raw` as `ihex`, `srec` or `ti_txt`; `Damaged` with the line, `Unsuited` above `limit_bytes` of data.
 
-    An address given twice is refused, unless `later_wins`: then the record further down counts.
+    An address given twice is refused, unless `later_wins`: then the record further down counts. What stands behind
+    the end record is refused, unless `lenient`: then it is left out and told in `tolerated`.
     """
     text = raw.removeprefix(BOM_UTF8)  # put there by editors on Windows; no format has it
     if not text.isascii():
         at = next(n for n, byte in enumerate(text) if byte > 0x7F)
         raise Damaged(f"byte 0x{text[at]:02X} is not text", offset=at + len(raw) - len(text))
-    reader = _READERS[file_format]()
+    behind = BehindTheEnd(lenient=lenient)
+    reader = _READERS[file_format](behind)
     runs = _runs(reader.pieces(_lines(text)), limit_bytes)
-    return Content(_assembled(runs, later_wins), reader.start_address)
+    return Content(_assembled(runs, later_wins), reader.start_address, behind.tolerated())
 
 
 def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
@@ -121,8 +156,9 @@ def _bytes_of(digits: bytes, number: int) -> bytes:
 class IntelHex:
     """Intel HEX: records 00 to 05; address records may come in any order and both kinds in one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, behind: BehindTheEnd) -> None:
         self.start_address: int | None = None
+        self._behind = behind
         self._base, self._window, self._ended = 0, ADDRESS_SPACE_BYTES, False
 
     def pieces(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Piece]:
@@ -130,7 +166,8 @@ class IntelHex:
         number = 0
         for number, line in lines:
             if self._ended:
-                raise Damaged("there are records after the end record", number)
+                self._behind.take(number, line[7:9].upper() or b"?", "there are records after the end record")
+                continue
             record = _ihex_record(line, number)
             if record[3] == 0:
                 address, data = record[1] << 8 | record[2], record[4:-1]
@@ -176,15 +213,17 @@ def _ihex_record(line: bytes, number: int) -> bytes:
 class SRecords:
     """Motorola S-records: S0 text, S1 to S3 data, S5 and S6 count, S7 to S9 end; a right count may be the end too."""
 
-    def __init__(self) -> None:
+    def __init__(self, behind: BehindTheEnd) -> None:
         self.start_address: int | None = None
+        self._behind = behind
 
     def pieces(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Piece]:
         """Yield the data records; `start_address` is known at the end, None where zero (tools write it for none)."""
         ended, counted, seen, number = False, False, 0, 0
         for number, line in lines:
             if ended:
-                raise Damaged("there are records after the end record", number)
+                self._behind.take(number, line[:2].upper(), "there are records after the end record")
+                continue
             kind, address, data = _s_record(line, number)
             if kind in b"123":
                 seen += 1
@@ -225,12 +264,16 @@ class TiTxt:
 
     start_address: int | None = None
 
+    def __init__(self, behind: BehindTheEnd) -> None:
+        self._behind = behind
+
     def pieces(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Piece]:
         """Yield the lines of bytes."""
         address, ended, short, number = -1, False, False, 0
         for number, line in lines:
             if ended:
-                raise Damaged("there is text after the end mark q", number)
+                self._behind.take(number, b"text", "there is text after the end mark q")
+                continue
             if short and line[:1] not in b"@qQ":
                 why = f"the line before has less than {TI_TXT_LINE_BYTES} bytes and is not the last of its section"
                 raise Damaged(why, number)
@@ -267,7 +310,7 @@ def _ti_txt_address(text: bytes, number: int) -> int:
         raise Damaged(f"{text.decode()!r} is not a hexadecimal address", number) from None
 
 
-_READERS: dict[str, Callable[[], IntelHex | SRecords | TiTxt]] = {
+_READERS: dict[str, Callable[[BehindTheEnd], IntelHex | SRecords | TiTxt]] = {
     "ihex": IntelHex,
     "srec": SRecords,
     "ti_txt": TiTxt,

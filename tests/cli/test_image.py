@@ -188,6 +188,22 @@ def test_packed_vbf_is_named_and_written_as_it_is_only_when_asked(otabench: Cli,
     assert Path("out.bin").read_bytes() == b"zzzz"
 
 
+def test_what_stands_behind_the_end_record_is_left_out_and_told_only_when_asked(otabench: Cli, folder: Path) -> None:
+    Path("sym.ihx").write_text(":0400000061626364" + "72\n:00000001FF\n:040000FE6D61696E5B\n")
+    refused(otabench("image", "convert", "sym.ihx", "out.bin"), "records after the end record", "--lenient")
+    assert not Path("out.bin").exists()
+    ended = otabench("image", "convert", "--lenient", "sym.ihx", "out.bin")
+    assert (ended.code, Path("out.bin").read_bytes()) == (0, b"abcd")
+    sentence = "1 line behind the end record left out, from line 3 on: 1 of type FE"
+    assert sentence in ended.err
+    found = otabench("image", "info", "--lenient", "sym.ihx", "--json").json
+    assert found["tolerated"] == [sentence]
+    for command in (["diff", "out.bin", "sym.ihx"], ["merge", "sym.ihx", "-o", "all.hex"], ["info", "sym.ihx"]):
+        ended = otabench("image", command[0], "--lenient", *command[1:])
+        assert ended.code == 0
+        assert sentence in ended.err + ended.out
+
+
 def test_info_tells_whether_the_signature_is_of_the_given_key(otabench: Cli, firmware: Path) -> None:
     Path("key.pem").write_bytes(pem(KEY))
     ended = otabench("image", "sign", "app.hex", *IDS, "--key", "key.pem", "-o", "out.bin", "--json")

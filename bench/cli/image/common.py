@@ -16,11 +16,15 @@ from bench import __version__
 from bench.core.errors import NO_ROOM, InputError, unwritable
 from bench.images.firmware import Firmware
 from bench.images.memory import AddressRange, Segment
+from bench.images.text_files import LENIENT
 from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeader
 
 SHOWN_RANGES = 20
 FILE = click.Path(path_type=Path)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+lenient_option = click.option(
+    LENIENT, is_flag=True, help="Leave out (and count) what a text file has behind its end record."
+)
 session_option = click.option("--session", metavar="NAME", help="Which flash session of an ODX-F or PDX file.")
 
 
@@ -91,6 +95,7 @@ def described(file: Path, firmware: Firmware) -> dict[str, Any]:
         "packed_by": firmware.packed_by,
         "packed": [{"address": each.address, "size_bytes": len(each.data)} | _sha256(each) for each in firmware.packed],
         "signed": _signed_header(firmware),
+        "tolerated": list(firmware.tolerated),
     }
 
 
@@ -125,6 +130,13 @@ def _sha256(segment: Segment) -> dict[str, str]:
 def range_json(each: AddressRange) -> dict[str, int | str]:
     """Return RANGE of docs/contracts.md."""
     return {"start": each.start, "end": each.end, "size_bytes": each.size_bytes}
+
+
+def tell_tolerated(firmwares: Iterable[Firmware]) -> None:
+    """Say on standard error what a lenient reader left out."""
+    for firmware in firmwares:
+        for sentence in firmware.tolerated:
+            click.echo(f"tolerated: {sentence}", err=True)
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:

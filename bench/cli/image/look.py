@@ -16,11 +16,13 @@ from bench.cli.image.common import (
     as_json_option,
     described,
     hex_address,
+    lenient_option,
     print_json,
     print_rows,
     range_json,
     session_option,
     signed_header,
+    tell_tolerated,
 )
 from bench.cli.image.keys import key_options, verifier
 from bench.cli.options import address_option, base_option, debug_only
@@ -35,11 +37,18 @@ from bench.images.readers import flash_sessions, plain_image, read_firmware
 @click.argument("file", type=FILE)
 @session_option
 @key_options("Check the signature with this Ed25519 public key: PEM, or 64 hexadecimal digits.")
+@lenient_option
 @base_option
 @as_json_option
 @debug_only
 def info(
-    file: Path, session: str | None, key: str | None, test_key: str | None, base: str | None, as_json: bool
+    file: Path,
+    session: str | None,
+    key: str | None,
+    test_key: str | None,
+    lenient: bool,
+    base: str | None,
+    as_json: bool,
 ) -> int:
     """Show format, segments, start address and header of FILE; of ODX-F and PDX the flash sessions.
 
@@ -58,7 +67,7 @@ def info(
     if len(sessions) > 1 and session is None:
         _show_sessions(file, sessions, as_json)
         return 0
-    firmware = read_firmware(file, binary_base=address_option(base), session=session)
+    firmware = read_firmware(file, binary_base=address_option(base), session=session, lenient=lenient)
     found = described(file, firmware)
     good = None if public is None else _signed_by(firmware, public, file)
     if found["signed"] is not None:
@@ -79,6 +88,7 @@ def _rows(file: Path, firmware: Firmware, found: dict[str, Any]) -> list[tuple[s
     rows += [("packing", f"method {firmware.packed_by}")] if firmware.packed_by else []
     rows += [("packed", f"{len(each.data)} bytes for {hex_address(each.address)} on") for each in firmware.packed]
     rows += [("erase", str(each)) for each in firmware.erase]
+    rows += [("tolerated", each) for each in firmware.tolerated]
     if firmware.session is not None:
         return rows + _session_rows(firmware.session)
     rows += [(name, value) for name, value in firmware.fields.items() if name != "erase"]
@@ -181,10 +191,11 @@ def _session_json(session: FlashSession) -> dict[str, Any]:
 @click.command()
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
+@lenient_option
 @base_option
 @as_json_option
 @debug_only
-def diff(a: Path, b: Path, base: str | None, as_json: bool) -> int:
+def diff(a: Path, b: Path, lenient: bool, base: str | None, as_json: bool) -> int:
     """Compare the memory that A and B describe, whatever their formats.
 
     Bytes and addresses count; start addresses, record lengths and texts do not.
@@ -197,7 +208,9 @@ def diff(a: Path, b: Path, base: str | None, as_json: bool) -> int:
     Exit codes: 0 the same, 1 different, 2 a file is missing or damaged.
     """
     binary_base = address_option(base)
-    images = [plain_image(read_firmware(file, binary_base=binary_base), file) for file in (a, b)]
+    read = [(file, read_firmware(file, binary_base=binary_base, lenient=lenient)) for file in (a, b)]
+    images = [plain_image(firmware, file) for file, firmware in read]
+    tell_tolerated(firmware for _file, firmware in read)
     found = differences(*images)
     if as_json:
         print_json(

@@ -14,11 +14,13 @@ from bench.cli.image.common import (
     as_json_option,
     described,
     hex_address,
+    lenient_option,
     listed,
     number,
     print_json,
     range_json,
     session_option,
+    tell_tolerated,
     write_whole,
 )
 from bench.cli.options import address_option, base_option, debug_only
@@ -47,6 +49,7 @@ def shaping(command: Command) -> Command:
     for option in (
         debug_only,
         as_json_option,
+        lenient_option,
         click.option("--later-wins", is_flag=True, help="Where an address is given twice, take the later byte."),
         base_option,
         click.option("--within", metavar="NAME=START-END", multiple=True, help="Refuse data outside; may be repeated."),
@@ -73,6 +76,7 @@ def convert(
     session: str | None,
     packed: bool,
     later_wins: bool,
+    lenient: bool,
     as_json: bool,
     **shape: Any,
 ) -> int:
@@ -91,9 +95,11 @@ def convert(
     Exit codes: 0 written, 2 wrong usage or input (nothing is written).
     """
     chosen = to or written_format(target)
-    firmware = read_firmware(source, binary_base=address_option(base), session=session, later_wins=later_wins)
+    at = address_option(base)
+    firmware = read_firmware(source, binary_base=at, session=session, later_wins=later_wins, lenient=lenient)
     image = _as_they_are(firmware, source) if packed and firmware.packed else plain_image(firmware, source)
     _finish(image, firmware.start_address, Shape(**shape), str(source), (target, chosen), as_json)
+    tell_tolerated((firmware,))
     return 0
 
 
@@ -119,6 +125,7 @@ def merge(
     sources: tuple[str, ...],
     target: Path,
     later_wins: bool,
+    lenient: bool,
     to: str | None,
     base: str | None,
     as_json: bool,
@@ -139,10 +146,11 @@ def merge(
     """
     chosen = to or written_format(target)
     named = [_file_and_base(text, address_option(base)) for text in sources]
-    read = [(path, read_firmware(path, binary_base=at, later_wins=later_wins)) for path, at in named]
+    read = [(path, read_firmware(path, binary_base=at, later_wins=later_wins, lenient=lenient)) for path, at in named]
     image = merged([(str(path), plain_image(each, path)) for path, each in read], later_wins=later_wins)
     start = next((each.start_address for _path, each in read if each.start_address is not None), None)
     _finish(image, start, Shape(**shape), ", ".join(sources), (target, chosen), as_json)
+    tell_tolerated(each for _path, each in read)
     return 0
 
 

@@ -12,10 +12,12 @@ from bench.cli.image.common import (
     as_json_option,
     header_json,
     hex_address,
+    lenient_option,
     listed,
     number,
     print_json,
     session_option,
+    tell_tolerated,
     write_whole,
 )
 from bench.cli.image.keys import signer
@@ -41,11 +43,13 @@ from bench.wire.image_header import HEADER_BYTES
     "--test-key", metavar="NAME", help="Instead of --key, for simulation only: a key that anybody can derive (image)."
 )
 @click.option("-o", "--output", "target", required=True, type=FILE, metavar="OUT", help="The signed image.")
+@lenient_option
 @as_json_option
 @debug_only
 def sign(
     file: Path,
     session: str | None,
+    lenient: bool,
     load_address: str | None,
     key: Path | None,
     test_key: str | None,
@@ -72,7 +76,9 @@ def sign(
     private = signer(key, test_key)
     counter = number("--release-counter", ids["release_counter"])
     address = None if load_address is None else number("--load-address", load_address)
-    source = plain_image(read_firmware(file, binary_base=address, base_option="--load-address", session=session), file)
+    option = "--load-address"
+    firmware = read_firmware(file, binary_base=address, base_option=option, session=session, lenient=lenient)
+    source = plain_image(firmware, file)
     first = source.segments[0].address if address is None else address
     if first > source.segments[0].address:
         raise InputError(
@@ -86,6 +92,7 @@ def sign(
     whole = filled(source, ERASED, AddressRange(first, source.ranges[-1].end), file=str(file))
     signed = _signed(whole.segments[0].data, first, counter, ids, private)
     write_whole(target, (signed.file,))
+    tell_tolerated((firmware,))
     if as_json:
         public = private.public_key().public_bytes_raw().hex()
         print_json({"file": str(target), "signed": header_json(signed.header), "public_key": public})
