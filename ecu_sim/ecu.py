@@ -255,6 +255,7 @@ class SimEcu:
         conduct = MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(Restart()))
         return UdsServer(
             life, self.personality.uds, mode.state, mode.table, sends, mode.on_session_timeout, conduct,
+            answer_limit_bytes=self.personality.isotp.max_length,
             ignores_others=self.personality.diagnostics.second_tester == "ignored",
         )  # fmt: skip
 

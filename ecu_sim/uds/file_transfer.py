@@ -118,8 +118,9 @@ class FileTransfer:
                 raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
             if request.counter != self._counters.counter_after(incoming.last_counter):
                 raise Refused(Nrc.WRONG_BLOCK_SEQUENCE_COUNTER)
+            # maxNumberOfBlockLength of the answer to 0x34 is the length of the request as a whole (ISO 14229-1, 0x34)
             if len(request.data) + 2 > self._max_block_length:
-                raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+                raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
             if len(incoming.data) + len(request.data) > incoming.size_bytes:
                 raise Refused(Nrc.TRANSFER_DATA_SUSPENDED)
             incoming.data += request.data

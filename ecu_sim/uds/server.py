@@ -77,7 +77,8 @@ class UdsServer:
     """The server of one life of an ECU, in one mode (application or bootloader).
 
     `sends` are the ways back to the testers it knows: each has an address of its own, and they share one session.
-    While a request is served, another tester gets 0x21, or nothing where `ignores_others`.
+    While a request is served, another tester gets 0x21, or nothing where `ignores_others`. A positive answer of more
+    than `answer_limit_bytes`, what the transport carries, is refused with 0x14.
     """
 
     def __init__(
@@ -90,8 +91,10 @@ class UdsServer:
         on_session_timeout: Callable[[], None],
         conduct: Conduct | None = None,
         *,
+        answer_limit_bytes: int,
         ignores_others: bool = False,
     ) -> None:
+        self._answer_limit_bytes = answer_limit_bytes
         self._conduct = conduct or Conduct()
         self._life, self._timing, self._state, self._table = life, timing, state, table
         self._on_session_timeout, self._ignores_others = on_session_timeout, ignores_others
@@ -164,6 +167,10 @@ class UdsServer:
         except Refused as refused:
             self._conclude(exchange, self._negative(exchange, refused.nrc), None)
         else:
+            if len(answer.pdu) > self._answer_limit_bytes:
+                # The transport has no way to say so: without 0x14 the tester would see an ECU that fell silent.
+                self._conclude(exchange, self._negative(exchange, Nrc.RESPONSE_TOO_LONG), None)
+                return
             self._conclude(exchange, self._positive(exchange, answer), answer.then)
 
     async def _answer(self, pdu: bytes) -> Answer:

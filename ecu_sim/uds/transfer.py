@@ -151,8 +151,9 @@ class Transfer:
             raise Refused(Nrc.WRONG_BLOCK_SEQUENCE_COUNTER)
 
     def _check_amount(self, download: _Download, length: int) -> None:
+        # maxNumberOfBlockLength of the answer to 0x34 is the length of the request as a whole (ISO 14229-1, 0x34)
         if length + 2 > self._max_block_length:
-            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+            raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if not download.packed and download.received + length > download.place.size_bytes:
             raise Refused(Nrc.TRANSFER_DATA_SUSPENDED)
 
