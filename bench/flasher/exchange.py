@@ -21,7 +21,7 @@ HEAD_BYTES = 8
 UNANSWERED_MAX = 8
 """How many unanswered requests are remembered, so that late answers are recognised."""
 OCCUPIED_LIMIT_NS = 2 * NS_PER_S
-"""How long an ECU may be kept from answering by what other jobs send on its bus."""
+"""How long an answer may be kept off the bus by other jobs: some blocks of 4,095 bytes, also at 125 kbit/s."""
 
 
 # What is remembered from request to request -----------------------------------------------------------
@@ -195,6 +195,9 @@ class Wanted(StrEnum):
     NEWEST = "newest"
     """As long as an earlier request of the same kind is unanswered, the first answer may be that one's: the last
     counts (a seed, a challenge)."""
+    IF_ANY = "if_any"
+    """Of a functional request that somebody sent: who has nothing to say keeps silent, and 0x21 is no invitation to
+    repeat what the others have obeyed."""
     SUPPRESSED = "suppressed"
     """None: silence means that the ECU obeyed; after a 0x78 the final answer comes all the same (ISO 14229-1)."""
 
@@ -252,7 +255,7 @@ class Exchange:
             case Received(now_ns, answer):
                 return self._received(answer, now_ns)
             case Sent(now_ns, dropped):
-                memory, notes = _dropped(self.memory.without_overdue(now_ns), dropped, self.payload)
+                memory, notes = dropped_before(self.memory.without_overdue(now_ns), dropped, self.payload)
                 turn = replace(self, memory=memory).listening(now_ns)
                 return replace(turn, notes=notes)
             case Silence(now_ns, occupied):
@@ -279,7 +282,7 @@ class Exchange:
             return self._ended(TransportError("P2*", f"{named(self.payload)}: no answer began in time"), now_ns)
         if self.older:
             return self._answered(self.older, now_ns)
-        if self.wanted is Wanted.SUPPRESSED:
+        if self.wanted in (Wanted.SUPPRESSED, Wanted.IF_ANY):
             return Turn(self, Done())
         return self._ended(TransportError("P2", f"{named(self.payload)}: no answer began in time"), now_ns)
 
@@ -339,7 +342,7 @@ class Exchange:
             return known._ended(NegativeResponse(self.sid, nrc, self.payload[:HEAD_BYTES]), now_ns)
         if self.older:
             return known._newest(self.older, now_ns)
-        if not self.busy_left:
+        if not self.busy_left or self.wanted is Wanted.IF_ANY:
             return known._ended(NegativeResponse(self.sid, nrc, self.payload[:HEAD_BYTES]), now_ns)
         again = replace(known, busy_left=self.busy_left - 1, pending=False)
         pause = Pause(now_ns + self.limits.busy_pause_ns)
@@ -369,7 +372,7 @@ def _listen(exchange: Exchange) -> Turn:
     return Turn(exchange, Listen(exchange.deadline_ns))
 
 
-def _dropped(memory: Memory, dropped: int, before: bytes) -> tuple[Memory, tuple[Note, ...]]:
+def dropped_before(memory: Memory, dropped: int, before: bytes) -> tuple[Memory, tuple[Note, ...]]:
     """Count messages that arrived since the last request: late as long as requests are unanswered, else unexpected."""
     notes: list[Note] = []
     for _ in range(dropped):

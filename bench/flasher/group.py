@@ -12,17 +12,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
+from bench.core.clock import NS_PER_MS, Clock
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import UdsError
 from bench.flasher.functional import FunctionalSender
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.services import functional_session, functional_tester_present
 from bench.flasher.values import Tally
-from bench.ports.diagnostics import AnswerTimeout, DiagLink, FunctionalLink, LinkError
+from bench.ports.diagnostics import DiagLink, FunctionalLink, LinkError
 
-OCCUPIED_LIMIT_NS = 2 * NS_PER_S
-"""How long an answer may be kept off the bus by other jobs: some blocks of 4,095 bytes, also at 125 kbit/s."""
 UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
 
 
@@ -181,8 +179,8 @@ class SharedLink:
     every arbitration. So P2 does not run out for one job while another one is sending.
     """
 
-    def __init__(self, link: DiagLink, group: BusGroup, clock: Clock, tally: Tally) -> None:
-        self._link, self._group, self._clock, self._tally = link, group, clock, tally
+    def __init__(self, link: DiagLink, group: BusGroup, clock: Clock) -> None:
+        self._link, self._group, self._clock = link, group, clock
 
     async def send(self, payload: bytes) -> None:
         """See `DiagLink`."""
@@ -195,17 +193,12 @@ class SharedLink:
             self._group.sent_ns = self._clock.now_ns()
 
     async def receive(self, start_within_ns: int) -> bytes:
-        """See `DiagLink`; waits anew as long as others occupied the bus meanwhile, at most `OCCUPIED_LIMIT_NS`."""
-        limit_ns = self._clock.now_ns() + OCCUPIED_LIMIT_NS
-        while True:
-            asked_ns = self._clock.now_ns()
-            try:
-                return await self._link.receive(start_within_ns)
-            except AnswerTimeout:
-                occupied = self._group.sending or self._group.sent_ns > asked_ns
-                if not occupied or self._clock.now_ns() >= limit_ns:
-                    raise
-                self._tally.note("bus_occupied", by="another job")
+        """See `DiagLink`."""
+        return await self._link.receive(start_within_ns)
+
+    def occupied_since(self, instant_ns: int) -> bool:
+        """Return whether other jobs sent on the bus after that instant."""
+        return bool(self._group.sending) or self._group.sent_ns > instant_ns
 
     def discard(self) -> int:
         """See `DiagLink`."""

@@ -101,6 +101,7 @@ class FlashRun:
     ) -> None:
         """Check the image against the recipe: ImageMismatch when they do not belong together."""
         tally = Tally(job.ecu, clock)
+        shared = SharedLink(link, buses.home, clock)
         self.belief = belief_untouched("as it was: it was not touched")
         self._ended: FlashReport | None = None
         self._ctx = FlashContext(
@@ -108,7 +109,7 @@ class FlashRun:
             header=check_job(job, recipe),
             recipe=recipe,
             clock=clock,
-            client=UdsClient(SharedLink(link, buses.home, clock, tally), recipe, clock, tally),
+            client=UdsClient(shared, recipe, clock, tally, shared.occupied_since),
             buses=buses,
             points=points,
             tally=tally,
