@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,7 +70,7 @@ class FlashResult:
     epoch_ns: int
     """The date that stands for time 0 of the trace, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     interrupted: bool
-    frames: tuple[FrameRecord, ...]
+    frames: Sequence[FrameRecord]
     journal: tuple[bytes, ...]
     trace_sha256: str
 
@@ -249,7 +249,7 @@ def _flashed(
     )
 
 
-def _spent(frames: tuple[FrameRecord, ...], files: BenchFiles, ecu: EcuEntry, outcome: FlashOutcome) -> TimeSpent:
+def _spent(frames: Sequence[FrameRecord], files: BenchFiles, ecu: EcuEntry, outcome: FlashOutcome) -> TimeSpent:
     channel = next(channel for channel in files.bench.channels if channel.name == ecu.tester_channel)
     rates = (channel.bitrate_bit_s, channel.data_bitrate_bit_s or channel.bitrate_bit_s)
     start_ns = outcome.report.started_ns
@@ -280,7 +280,7 @@ class ReadResult:
     """What every ECU said of itself, and the frames of all buses meanwhile."""
 
     ecus: tuple[Identification, ...]
-    frames: tuple[FrameRecord, ...]
+    frames: Sequence[FrameRecord]
 
 
 def run_read(files: BenchFiles, *, seed: int = 1, reading: Callable[[str], None] = lambda _ecu: None) -> ReadResult:

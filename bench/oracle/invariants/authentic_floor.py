@@ -62,9 +62,11 @@ class FloorIsDerived(Rule):
             layout = self.facts.layout(exchange.ecu or "")
             if layout is None or layout.confirm_routine is None or not exchange.positive:
                 return
+            if not exchange.is_routine(layout.confirm_routine):
+                return
             run = self.situation.ecus[layout.ecu].execution
             header = None if run is None else header_or_none(run.header)
-            if exchange.is_routine(layout.confirm_routine) and header is not None:
+            if header is not None:
                 self._raise(layout.ecu, header.release_counter, f"{header.version} was confirmed", blame="ecu")
 
     def _take_result(self) -> None:
