@@ -209,13 +209,25 @@ def test_a_twin_that_differs_from_its_log_fails(
     assert found.sentence == f"the server's view of the {what} differs from its own log"
 
 
-def test_a_store_that_lost_or_invented_an_event_fails(v: ModuleType, healthy: RunRecord) -> None:
+def test_a_store_that_lost_an_event_fails(v: ModuleType, healthy: RunRecord) -> None:
     events = healthy.server_events.items
     lost = truthful(view(healthy, v, events=events[:-1]))
     assert (lost.verdict, lost.blame) == (Verdict.FAIL, "server")
     assert lost.sentence == "the server's store lacks or changed 1 events that were announced"
-    more = (*events, v.event(99, 9 * v.S, "session_ended", session="s9"))
-    assert "never announced" in truthful(view(healthy, v, events=more)).sentence
+
+
+def test_what_the_bench_did_not_hear_is_not_the_servers_fault(v: ModuleType, healthy: RunRecord) -> None:
+    more = (*healthy.server_events.items, v.event(99, 9 * v.S, "session_ended", session="s9"))
+    unheard = truthful(view(healthy, v, events=more))
+    assert (unheard.verdict, unheard.blame) == (Verdict.INCONCLUSIVE, "bench")
+    assert "never announced" in unheard.sentence
+    silenced = truthful(replace(view(healthy, v), server_events=()))
+    assert (silenced.verdict, silenced.blame) == (Verdict.INCONCLUSIVE, "bench")
+
+
+def test_a_twin_that_differs_from_a_log_that_was_not_heard_fails(v: ModuleType, healthy: RunRecord) -> None:
+    silenced = replace(view(healthy, v, ecus={}), server_events=())
+    assert (truthful(silenced).verdict, truthful(silenced).blame) == (Verdict.FAIL, "server")
 
 
 @pytest.mark.parametrize(
