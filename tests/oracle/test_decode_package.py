@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.records import RunRecord
-from bench.oracle import decode_package
+from bench.oracle import decode_zip
 from tests.oracle.oracle_vectors import examine_package, replace
 
 
@@ -106,9 +106,9 @@ def test_truncated_zip_is_corrupt(v: ModuleType, healthy: RunRecord) -> None:
 def test_package_beyond_the_limits_is_corrupt(
     v: ModuleType, healthy: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = v.zipped({f"f{n}": b"" for n in range(decode_package.MEMBERS_LIMIT + 1)})
+    many = v.zipped({f"f{n}": b"" for n in range(decode_zip.MEMBERS_LIMIT + 1)})
     assert "too many" in examine_package(many, healthy).why_not()
-    monkeypatch.setattr(decode_package, "MEMBER_LIMIT_BYTES", 855)
+    monkeypatch.setattr(decode_zip, "PACKAGE_LIMIT_BYTES", len(v.PACKAGE) - 1)
     assert "limit" in examine_package(v.PACKAGE, healthy).why_not()
 
 
