@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.core.frame_run import FrameRunRecord
 from bench.core.records import EXTENDED, CanAddress, EcuLayout, FrameRecord
@@ -27,6 +28,8 @@ class FunctionalRequest:
 @dataclass(frozen=True, slots=True)
 class Inhibited:
     """An ECU's first word, or a changed one, about the start of the car: `on` when it must not be started."""
+
+    only_shown: ClassVar[tuple[str, ...]] = ("t_ns",)
 
     t_ns: int
     ecu: str

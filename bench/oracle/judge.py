@@ -42,7 +42,8 @@ from bench.oracle.invariants.truthful_view import BelievesItsOwnLog
 from bench.oracle.invariants.whole import RunningImage
 from bench.oracle.result import Invariant, InvariantVerdict, RunVerdict, Verdict
 from bench.oracle.situation import Situation
-from bench.oracle.stream import AgentDisk, Ended, Event, RawEvent, events
+from bench.oracle.state import relative
+from bench.oracle.stream import AgentDisk, Ended, Event, RawEvent, events, instant_ns
 
 RULES: Mapping[Invariant, tuple[type[Rule], ...]] = {
     Invariant.BOOTABLE: (AnswersAfterwards, StartsInTime, RunsWhatItMay, ApplicationAtEveryBoot),
@@ -108,9 +109,11 @@ class Judge:
         self._consistency = Consistency(facts, self._situation)
         self._folds = tuple(InvariantFold(invariant, facts, self._situation) for invariant in invariants)
         self._readers: dict[type, tuple[Fold, ...]] = {}
+        self._now_ns = 0
 
     def take(self, event: RawEvent) -> None:
         """Read what was observed next; frames are decoded, and `Ended` ends what is under way on the bus."""
+        self._now_ns = max(self._now_ns, instant_ns(event))
         if isinstance(event, FrameRecord):
             self._hand_on(event)
             for heard in self._bus.take(event):
@@ -147,9 +150,12 @@ class Judge:
         return self._readers[kind]
 
     def key(self) -> Hashable:
-        """Return the whole state: two runs of equal keys are judged alike as far as they go on alike."""
+        """Return the whole state: two runs of equal keys are judged alike as far as they go on alike.
+
+        Alike means: at the same distances in time from the last event that was read.
+        """
         folds = tuple(fold.key() for fold in self._folds)
-        return (self._bus.key(), self._situation.key(), self._consistency.key(), folds)
+        return relative((self._bus.key(), self._situation.key(), self._consistency.key(), folds), self._now_ns)
 
     def verdicts(self) -> tuple[InvariantVerdict, ...]:
         """Return the verdict on every invariant, in order."""

@@ -197,14 +197,16 @@ def _ranked(rank: int, source: Iterable[Any]) -> Iterator[_Entry]:
     """Give every event of a source its place. The server's log keeps its own order, whatever its clock says."""
     reached_ns = -(1 << 63)
     for n, event in enumerate(source):
-        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else _instant_ns(event)
+        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else instant_ns(event)
         yield reached_ns, rank, n, event
 
 
-def _instant_ns(event: Any) -> int:
+def instant_ns(event: Any) -> int:
     """Return when an event is read: an exchange once its last byte came, since nobody can judge a part of a package."""
     if isinstance(event, FrameRunRecord):
         return event.times.last_ns
+    if isinstance(event, FlashDump):
+        return 0  # read once the run is over, whenever that was
     return event.last_byte_ns if isinstance(event, HttpRecord) else event.t_ns
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from bench.core.records import ServerEvent, ServerViewRecord
 from bench.oracle.facts import Facts, Source
@@ -21,6 +22,16 @@ _STEPS = {
 """The status that an order has after an event; a closed one stays closed, a declined offer changes nothing."""
 
 
+class _Entry(NamedTuple):
+    """What of an event the store must hold as it was announced."""
+
+    kind: str
+    t_ns: int
+
+    def evidence(self, seq: int) -> Evidence:
+        return at("server", f"event {seq}", self.t_ns, self.kind)
+
+
 class BelievesItsOwnLog(Rule):
     """The server's view equals the fold of its log, and its stored log is the one that it announced.
 
@@ -34,8 +45,8 @@ class BelievesItsOwnLog(Rule):
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
-        self._announced: dict[int, tuple[str, int]] = {}
-        """Kind and instant of every event by its number."""
+        self._announced: dict[int, _Entry] = {}
+        """Every event by its number."""
         self._registered = False
         self._ecus: dict[str, str] = {}
         self._orders: dict[str, str] = {}
@@ -51,7 +62,7 @@ class BelievesItsOwnLog(Rule):
                 self._fold_anew(event)
             self._findings = [*stored, *self._believed(event)]
         elif event.vin == self.facts.vin:
-            self._announced[event.seq] = (event.kind, event.t_ns)
+            self._announced[event.seq] = _Entry(event.kind, event.t_ns)
             self._fold(event)
 
     def _fold(self, event: ServerEvent) -> None:
@@ -79,10 +90,10 @@ class BelievesItsOwnLog(Rule):
             self._orders[order] = max(now, status, key=known.index)
 
     def _stored(self, view: ServerViewRecord) -> list[Finding]:
-        stored = {event.seq: (event.kind, event.t_ns) for event in view.events}
+        stored = {event.seq: _Entry(event.kind, event.t_ns) for event in view.events}
         lost = [seq for seq in self._announced if self._announced[seq] != stored.get(seq)]
         added = [seq for seq in stored if seq not in self._announced]
-        shown = [_entry(seq, *(self._announced.get(seq) or stored[seq])) for seq in (*lost, *added)]
+        shown = [(self._announced.get(seq) or stored[seq]).evidence(seq) for seq in (*lost, *added)]
         if lost:
             sentence = f"the server's store lacks or changed {len(lost)} events that were announced"
             return [failed(sentence, *shown, blame="server")]
@@ -111,7 +122,3 @@ class BelievesItsOwnLog(Rule):
         if not self._asked:
             return [hidden("what the server believes by itself", bench("no server view"))]
         return self._findings
-
-
-def _entry(seq: int, kind: str, t_ns: int) -> Evidence:
-    return at("server", f"event {seq}", t_ns, kind)
