@@ -85,9 +85,8 @@ def test_run_is_taken_apart_only_where_something_falls_between_its_frames(health
     assert kept == [each for each in whole if each is not run]
     behind = apart[apart.index(cut) :]
     assert apart[apart.index(cut) - 1] == next(run.frames())
-    assert [event for event in behind if isinstance(event, FrameRecord)][: run.frame_count - 1] == list(run.frames())[
-        1:
-    ]
+    singly = [event for event in behind if isinstance(event, FrameRecord)]
+    assert singly[: run.frame_count - 1] == list(run.frames())[1:]
 
 
 def test_two_runs_through_each_other_are_both_taken_apart(healthy: RunRecord) -> None:

@@ -36,13 +36,8 @@ class ReadsWhatItRuns(Rule):
         ecu = self.situation.ecus.get(read.ecu)
         last = None if ecu is None else ecu.execution
         version = None if last is None else executed_version(last)
-        if (
-            ecu is None
-            or last is None
-            or version is None
-            or read.value is None
-            or ecu.left_application_after(last.t_ns)
-        ):
+        restarted = ecu is not None and last is not None and ecu.left_application_after(last.t_ns)
+        if last is None or version is None or read.value is None or restarted:
             self._found.append(passed(f"the version that {read.ecu} reads stands alone", of_reading(read)))
             return
         ran = at("execution", read.ecu, last.t_ns, f"executes {version} from bank {last.bank}")
