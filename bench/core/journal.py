@@ -104,15 +104,21 @@ class Trace:
     def __init__(self, entries: Sequence[Recorded]) -> None:
         self._entries = entries
 
-    @cached_property
+    @property
     def lines(self) -> tuple[bytes, ...]:
         """One canonical JSON line per event, without the lines' ends."""
-        return tuple("\n".join(_lines(self._entries)).encode().split(b"\n")) if self._entries else ()
+        return self._made[0]
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """The trace hash: SHA-256 over all lines, each ended by a newline."""
-        return sha256_hex(b"\n".join((*self.lines, b"")))
+        return self._made[1]
+
+    @cached_property
+    def _made(self) -> tuple[tuple[bytes, ...], str]:
+        """Lines and hash; encoded at once, since no line holds a newline: JSON escapes it."""
+        text = "\n".join((*_lines(self._entries), "")).encode()
+        return tuple(text.split(b"\n")[:-1]), sha256_hex(text)
 
 
 def _frames(entry: FrameRecord | FrameRunRecord) -> Iterable[FrameRecord]:
