@@ -88,19 +88,16 @@ class DmService:
     def note_refusal(self, caller: Caller | None, dev_id: str, refusal: Refused) -> None:
         """Log a refused request: with its vehicle when `caller` proves to be that, else as one of a stranger.
 
-        Strangers are counted, for each device that they claim to be and together for all that nobody knows; an entry is
-        written for the first, second, fourth, eighth one: anybody can send requests, nobody may fill the store.
+        Strangers are counted for each device that they claim to be, and together for all that nobody knows.
         """
         with self._store.writing(instant(self._setup.clock)) as unit:
             vehicle = unit.vehicle_of_device(normalised_dev_id(dev_id))
             data: dict[str, object] = {"status": refusal.status, "reason": refusal.reason}
             if vehicle is not None and caller is not None and _proves_to_be(vehicle, caller):
-                unit.append(vehicle.vin, "message_refused", data)
+                _log(unit, vehicle, [Event("message_refused", data)])
             else:
                 vin = SERVER_LOG if vehicle is None else vehicle.vin
-                count = unit.next_of(f"strangers {vin}")
-                if count & (count - 1) == 0:
-                    unit.append(vin, "stranger_refused", {**data, "count": count})
+                _append_seldom(unit, vin, Event("stranger_refused", data), f"strangers {vin}")
         self._announce(unit)
 
     def _announce(self, unit: Unit) -> None:
@@ -214,8 +211,23 @@ def new_vehicle(dev_id: str, vin: str, factory_token: str, public_key: bytes) ->
 
 
 def _log(unit: Unit, vehicle: VehicleRow, events: Iterable[Event]) -> None:
-    for kind, data in events:
-        unit.append(vehicle.vin, kind, data)
+    for event in events:
+        if event.kind == "message_refused":
+            # By status: a first refusal of another kind is always seen, however many there were before it.
+            _append_seldom(unit, vehicle.vin, event, f"refused {event.data['status']} {vehicle.vin}")
+        else:
+            unit.append(vehicle.vin, event.kind, event.data)
+
+
+def _append_seldom(unit: Unit, vin: str, event: Event, sequence: str) -> None:
+    """Append the first, second, fourth, eighth ... event of a sequence, with its `count`.
+
+    Whoever sends what is refused decides how often: a stranger on purpose, a proven vehicle by repeating a message that
+    it cannot get rid of, with each poll of its life. Neither may fill the store.
+    """
+    count = unit.next_of(sequence)
+    if count & (count - 1) == 0:
+        unit.append(vin, event.kind, {**event.data, "count": count})
 
 
 def _authenticated(unit: Unit, caller: Caller) -> VehicleRow:
