@@ -11,6 +11,7 @@ from bench.flasher.affected import AffectedBuses, BusGroups
 from bench.flasher.belief import Belief, EcuState, belief_of, belief_silent, belief_untouched
 from bench.flasher.client import UdsClient
 from bench.flasher.context import PHASES, FlashContext
+from bench.flasher.dtcs import note_dtcs
 from bench.flasher.errors import (
     CheckFailed,
     FlasherError,
@@ -29,7 +30,7 @@ from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.resetting import was_not_made
 from bench.flasher.services import ecu_reset
-from bench.flasher.state import FRESH, JobState, Stage, Tries
+from bench.flasher.state import FRESH, JobState, KeepState, Stage, Tries, keep_nothing
 from bench.flasher.steps import STEPS
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
@@ -68,10 +69,12 @@ async def flash_ecu(
     *,
     supply: SupplySwitch | None = None,
     state: JobState = FRESH,
+    keep: KeepState = keep_nothing,
 ) -> FlashReport:
     """Program one ECU and return when the new version was read back and the bus is as it was.
 
     `state` is what an earlier job for the same image left (`FlashFailed.state`): what it did is not done again.
+    `keep` stores what another life of the tester would need of it, as soon as it changed.
 
     The ECU may run its application or its bootloader, or be dead for a while. ImageMismatch before anything was
     done to it; FlashFailed when every try is used up (or trying is pointless), after what was switched off has been
@@ -79,7 +82,7 @@ async def flash_ecu(
     jobs that share one switch it on again when the last of them ends.
     """
     parts = (buses or BusGroups().affected(functional), recipe, clock, points, progress)
-    run = FlashRun(job, link, *parts, supply=supply, state=state)
+    run = FlashRun(job, link, *parts, supply=supply, state=state, keep=keep)
     return await run.flash()
 
 
@@ -98,6 +101,7 @@ class FlashRun:
         *,
         supply: SupplySwitch | None = None,
         state: JobState = FRESH,
+        keep: KeepState = keep_nothing,
     ) -> None:
         """Check the image against the recipe: ImageMismatch when they do not belong together."""
         tally = Tally(job.ecu, clock)
@@ -116,6 +120,8 @@ class FlashRun:
             started_ns=clock.now_ns(),
             supply=supply,
             state=state,
+            keep=keep,
+            kept=state.durable,
         )
 
     async def flash(self) -> FlashReport:
@@ -182,7 +188,9 @@ async def _try_once(ctx: FlashContext) -> None:
     # An ECU that is served a physical request takes no functional one meanwhile (ISO 14229-1, one service at a time).
     async with ctx.buses.asking(ctx):
         identity = await identify(ctx.client, ctx.recipe)
-    _check_identity(ctx, identity)
+        _check_identity(ctx, identity)
+        await note_dtcs(ctx)
+    await ctx.keep_state()
     ctx.tally.note("identified", ecu_is=identity)
     first = _first_step(ctx, identity)
     ctx.state = replace(ctx.state, in_bootloader=identity.in_bootloader, touched=True)
@@ -260,8 +268,10 @@ async def _go_through(ctx: FlashContext, first: int) -> None:
             index += 1
             continue
         ctx.enter(step, PHASES[step])
+        await ctx.keep_state()  # before an erase: what was known of an image ends with it
         try:
             await _run_step(ctx, step)
+            await ctx.keep_state()
         except (UdsError, CheckFailed, VersionMismatch) as error:
             index = steps.index(await _step_after(ctx, step, error))
         else:

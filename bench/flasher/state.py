@@ -6,6 +6,7 @@ from where the one before stopped.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -24,6 +25,41 @@ class Stage(IntEnum):
     """Any boot from now on may run it: checked, and activated where that is needed."""
     RESTARTED = 3
     """The ECU was reset after that, so it has been tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurableState:
+    """What a tester that loses power in the middle of a job must know when it comes back; the rest is asked again.
+
+    An ECU does not tell how often an image of its was started and crashed, nor which of its DTCs an update brought
+    about: whoever forgets the one sends the same image again, whoever forgets the other cannot tell his own from the
+    car's.
+    """
+
+    stage: Stage = Stage.OPEN
+    restarts: int = 0
+    found_version: str = ""
+    trusts_stored: bool = True
+    dtcs_before: tuple[int, ...] | None = None
+
+    def resumed(self) -> JobState:
+        """Return the state in which another life of the tester goes on."""
+        return JobState(
+            stage=self.stage,
+            restarts=self.restarts,
+            found_version=self.found_version,
+            trusts_stored=self.trusts_stored,
+            dtcs_before=self.dtcs_before,
+        )
+
+
+KeepState = Callable[[DurableState], Awaitable[None]]
+"""Stores what must outlive the tester; it is durable when the call is over."""
+
+
+async def keep_nothing(state: DurableState) -> None:
+    """Store nothing, for a tester that has no life after this one."""
+    del state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +85,8 @@ class JobState:
     """What the ECU reports that it has of this job's downloads."""
     trusts_stored: bool = True
     """False once a check failed over what the ECU reported as stored: then everything is erased and sent again."""
+    dtcs_before: tuple[int, ...] | None = None
+    """The DTCs that the ECU had before anything was done to it; None while it has not told them."""
     refusals: frozenset[tuple[str, int, int]] = frozenset()
     """Step, service and code of what the ECU refused for good: a second time, it is believed."""
 
@@ -56,6 +94,17 @@ class JobState:
     def sends_image(self) -> bool:
         """Whether the image must still be sent: an ECU that checked it has it."""
         return self.stage is Stage.OPEN
+
+    @property
+    def durable(self) -> DurableState:
+        """Return the part of the state that must outlive the tester."""
+        return DurableState(
+            stage=self.stage,
+            restarts=self.restarts,
+            found_version=self.found_version,
+            trusts_stored=self.trusts_stored,
+            dtcs_before=self.dtcs_before,
+        )
 
     def writing(self) -> JobState:
         """Return the state once something of the image is erased or written anew: nothing before counts."""
@@ -81,6 +130,10 @@ class JobState:
         """Return the state after a reset that was answered and not made: the image was not tried, and the next means of
         a reset has its turn."""
         return replace(self, stage=Stage.COMMITTED, restarts=self.restarts - 1, resets_used=self.resets_used + 1)
+
+    def knowing_dtcs(self, dtcs: tuple[int, ...] | None) -> JobState:
+        """Return the state once the ECU told which DTCs it has (None: it did not), before it was touched."""
+        return replace(self, dtcs_before=dtcs)
 
     def next_job(self) -> JobState:
         """Return what another job for the same image begins with: it has done nothing itself yet."""

@@ -7,17 +7,15 @@ from dataclasses import replace
 from functools import partial
 
 from bench.core.clock import date_of
-from bench.flasher import services
 from bench.flasher.authentication import authenticate
 from bench.flasher.blocks import program_blocks
 from bench.flasher.context import FlashContext
+from bench.flasher.dtcs import clear_dtcs
 from bench.flasher.errors import (
     CheckFailed,
     ImageDoesNotRun,
     NegativeResponse,
     PreconditionsNotMet,
-    TransportError,
-    UdsError,
     VersionMismatch,
 )
 from bench.flasher.identity import check_status, identify
@@ -261,23 +259,6 @@ async def communication_on(ctx: FlashContext) -> None:
 async def dtc_on(ctx: FlashContext) -> None:
     """85 01 to everybody."""
     await ctx.buses.restore(ctx, Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON))
-
-
-async def clear_dtcs(ctx: FlashContext) -> None:
-    """14 FFFFFF: what the update itself made the ECU note is no fault of the car.
-
-    Best effort: the new software runs already, and an ECU that refuses or is silent just now must not be programmed
-    again for that.
-    """
-    # After 85 01: cleared before, what the ECU still misses would be stored again at once.
-    for tries_left in range(ctx.recipe.retries.step, -1, -1):
-        try:
-            await ctx.client.call(services.clear_dtcs())
-            return
-        except UdsError as error:
-            if not tries_left or not isinstance(error, TransportError):
-                ctx.tally.note("dtcs_not_cleared", error=error)
-                return
 
 
 async def read_back(ctx: FlashContext) -> None:

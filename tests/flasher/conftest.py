@@ -158,7 +158,7 @@ class Bench:
 
 
 def _named(request: bytes) -> str:
-    lengths = {0x10: 2, 0x11: 2, 0x22: 3, 0x27: 2, 0x2E: 3, 0x31: 4}
+    lengths = {0x10: 2, 0x11: 2, 0x19: 2, 0x22: 3, 0x27: 2, 0x2E: 3, 0x31: 4}
     return request[: lengths.get(request[0], 1)].hex()
 
 
