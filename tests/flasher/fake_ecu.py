@@ -177,7 +177,8 @@ class FakeEcu:
         self._watch_s3()
         service = {
             0x10: self._session, 0x11: self._reset, 0x14: self._clear, 0x19: self._dtcs_by_mask, 0x22: self._read,
-            0x27: self._security, 0x2E: self._write, 0x31: self._routine, 0x34: self._download, 0x36: self._transfer, 0x37: self._exit,
+            0x27: self._security, 0x2E: self._write, 0x31: self._routine, 0x34: self._download,
+            0x36: self._transfer, 0x37: self._exit,
         }.get(request[0])  # fmt: skip
         programming_only = request[0] in (0x27, 0x2E, 0x34, 0x36, 0x37)
         if service is None or (programming_only and self.in_application):
