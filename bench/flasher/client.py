@@ -15,7 +15,7 @@ from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
 from bench.flasher.errors import PENDING_LIMIT, NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import NEGATIVE, POSITIVE, Call, SessionTiming
-from bench.flasher.state import Tries
+from bench.flasher.tries import Tries
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import AnswerTimeout, DiagLink, LinkError
 from bench.wire.uds import SUPPRESS, Nrc, Sid

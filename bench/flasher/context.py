@@ -11,7 +11,8 @@ from bench.flasher.affected import AffectedBuses
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.recipe import Recipe, Step
-from bench.flasher.state import FRESH, NOT_STARTED, DurableState, JobState, KeepState, Transfer, keep_nothing
+from bench.flasher.state import FRESH, DurableState, JobState, KeepState, keep_nothing
+from bench.flasher.tries import NOT_STARTED, Transfer
 from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import SupplySwitch
 from bench.wire.image_header import ImageHeader

@@ -10,7 +10,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import read_did
-from bench.flasher.state import Tries
+from bench.flasher.tries import Tries
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import DiagLink
 

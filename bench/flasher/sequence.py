@@ -30,8 +30,9 @@ from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.resetting import was_not_made
 from bench.flasher.services import ecu_reset
-from bench.flasher.state import FRESH, JobState, KeepState, Stage, Tries, keep_nothing
+from bench.flasher.state import FRESH, JobState, KeepState, Stage, keep_nothing
 from bench.flasher.steps import STEPS
+from bench.flasher.tries import Tries
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 from bench.wire.uds import Nrc, Sid

@@ -39,8 +39,8 @@ from bench.flasher.services import (
     start_routine,
     write_did,
 )
-from bench.flasher.state import Tries
 from bench.flasher.transfer import download
+from bench.flasher.tries import Tries
 from bench.wire.uds import Nrc
 
 WAITED_OUT = (Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS, Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)

@@ -9,7 +9,7 @@ from bench.flasher.key_helpers import without_blocking
 from bench.flasher.packing import packed
 from bench.flasher.recipe import Memory
 from bench.flasher.services import request_download, transfer_data, transfer_exit
-from bench.flasher.state import Transfer, Tries
+from bench.flasher.tries import Transfer, Tries
 from bench.wire.download_format import PLAIN, DownloadFormat
 
 BLOCK_OVERHEAD_BYTES = 2
