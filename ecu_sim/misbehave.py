@@ -15,7 +15,7 @@ from bench.core.node import Incarnation
 from bench.wire.ecu_misbehave import ABOVE_P2, ABOVE_P2_STAR, AFTER, BELOW_P2, BELOW_P2_STAR, EcuMisbehaviour
 from bench.wire.uds import NEGATIVE, POSITIVE, Nrc, negative
 from ecu_sim.personality.sections import UdsServerTiming
-from ecu_sim.uds.conduct import Conduct, Genuine
+from ecu_sim.uds.behaviour import Conduct, Genuine
 from ecu_sim.uds.services import Answer, Refused
 
 BELOW_MS, ABOVE_MS = 20, 100

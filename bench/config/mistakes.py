@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bench.config.misfit import MISFIT
+from bench.config.invalid_key import MISFIT
 from bench.config.toml_text import Spelled, spelled
 from bench.config.words import added, allowed_at, allowed_key, keys_of
 from bench.core.errors import InputError

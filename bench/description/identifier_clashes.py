@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from bench.config.misfit import misfit
+from bench.config.invalid_key import misfit
 from bench.description.ecu_entry import EcuEntry
 from bench.description.network_files import ManagementEntry
 from bench.wire.isotp import IsoTpAddress

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import Field, field_validator
 
 from bench.config import FileModel
-from bench.config.misfit import misfit
+from bench.config.invalid_key import misfit
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from bench.wire.bootloader_update import BOOT_BASE, BOOT_BYTES
 from ecu_sim.personality.region import FlashRegion, SectorRun, equal_sectors

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from bench.config.misfit import misfit
+from bench.config.invalid_key import misfit
 
 
 class Span(NamedTuple):

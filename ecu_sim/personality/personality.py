@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
-from bench.config.misfit import misfit
+from bench.config.invalid_key import misfit
 from bench.core.clock import NS_PER_MS
 from bench.wire.bootloader_update import BOOT_BASE, BOOT_BYTES, BootloaderUpdate
 from bench.wire.download_format import PLAIN, DownloadFormat

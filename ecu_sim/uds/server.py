@@ -12,7 +12,7 @@ from bench.core.node import Effect, Incarnation
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
 from ecu_sim.personality.sections import UdsServerTiming
-from ecu_sim.uds.conduct import Conduct
+from ecu_sim.uds.behaviour import Conduct
 from ecu_sim.uds.services import Answer, Refused, Service, ServiceRule, ServiceTable
 from ecu_sim.uds.sessions import SessionState
 
