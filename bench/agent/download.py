@@ -37,8 +37,8 @@ class Downloader:
     async def _fetch_rest(self, url: str, headers: dict[str, str], path: str) -> None:
         have = len(await self._storage.read(path) or b"")
         sink = _Sink(self._storage, path, have)
-        asked = {**headers, "Range": f"bytes={have}-"} if have else headers
-        answer = await self._transport.stream(url, asked, sink.take)
+        range_headers = {**headers, "Range": f"bytes={have}-"} if have else headers
+        answer = await self._transport.stream(url, range_headers, sink.take)
         if answer.status == 416 and have:  # nothing is left to fetch
             return
         if answer.status == 200 and have:  # Range was ignored: nothing was handed over, begin anew

@@ -198,11 +198,11 @@ class SharedLink:
         """See `DiagLink`; waits anew as long as others occupied the bus meanwhile, at most `OCCUPIED_LIMIT_NS`."""
         limit_ns = self._clock.now_ns() + OCCUPIED_LIMIT_NS
         while True:
-            asked_ns = self._clock.now_ns()
+            begun_ns = self._clock.now_ns()
             try:
                 return await self._link.receive(start_within_ns)
             except AnswerTimeout:
-                occupied = self._group.sending or self._group.sent_ns > asked_ns
+                occupied = self._group.sending or self._group.sent_ns > begun_ns
                 if not occupied or self._clock.now_ns() >= limit_ns:
                     raise
                 self._tally.note("bus_occupied", by="another job")

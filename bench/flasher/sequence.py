@@ -37,7 +37,7 @@ from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, P
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 from bench.wire.uds import Nrc, Sid
 
-ASKED_BY_RECIPE = (Sid.SECURITY_ACCESS, Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD)
+NAMED_BY_RECIPE = (Sid.SECURITY_ACCESS, Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD)
 """Services whose contents are the recipe's: levels, routine ids, addresses."""
 NOT_KNOWN_HERE = (
     Nrc.SERVICE_NOT_SUPPORTED,
@@ -234,13 +234,13 @@ def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch
 def _lasts(error: FlasherError) -> bool:
     """Whether the same job would end the same way: the ECU refused the image, the key, or what the recipe asks."""
     if isinstance(error, NegativeResponse):
-        return _says_never(error) or (error.sid in ASKED_BY_RECIPE and error.nrc in NOT_KNOWN_HERE)
+        return _says_never(error) or (error.sid in NAMED_BY_RECIPE and error.nrc in NOT_KNOWN_HERE)
     return isinstance(error, CheckFailed | VersionMismatch)
 
 
 def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
     """Whether the ECU refuses something for the second time that it does not know or that is out of its range."""
-    if refusal.sid not in ASKED_BY_RECIPE or refusal.nrc not in NOT_KNOWN_HERE:
+    if refusal.sid not in NAMED_BY_RECIPE or refusal.nrc not in NOT_KNOWN_HERE:
         return False
     said = (ctx.step, refusal.sid, refusal.nrc)
     before = said in ctx.state.refusals

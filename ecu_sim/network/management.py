@@ -66,9 +66,9 @@ class NetworkManagement:
             self._happened(NmEvent.HEARD)
 
     def _heard(self, frame: CanFrame, _t_ns: int) -> None:
-        asked = len(frame.data) > 1 and frame.data[1] & REPEAT_MESSAGE_REQUEST
+        repeat = len(frame.data) > 1 and frame.data[1] & REPEAT_MESSAGE_REQUEST
         self.busy()
-        self._happened(NmEvent.REPEAT_ASKED if asked else NmEvent.HEARD)
+        self._happened(NmEvent.REPEAT_REQUESTED if repeat else NmEvent.HEARD)
 
     def _waited(self) -> None:
         if self.state is NmState.REPEAT_MESSAGE:

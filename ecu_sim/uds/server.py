@@ -12,7 +12,7 @@ from bench.core.node import Effect, Incarnation
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
 from ecu_sim.personality.sections import UdsServerTiming
-from ecu_sim.uds.behaviour import Conduct
+from ecu_sim.uds.behaviour import ServerBehaviour
 from ecu_sim.uds.services import Answer, Refused, Service, ServiceRule, ServiceTable
 from ecu_sim.uds.sessions import SessionState
 
@@ -88,11 +88,11 @@ class UdsServer:
         table: ServiceTable,
         sends: Sequence[Send],
         on_session_timeout: Callable[[], None],
-        conduct: Conduct | None = None,
+        behaviour: ServerBehaviour | None = None,
         *,
         ignores_others: bool = False,
     ) -> None:
-        self._conduct = conduct or Conduct()
+        self._behaviour = behaviour or ServerBehaviour()
         self._life, self._timing, self._state, self._table = life, timing, state, table
         self._on_session_timeout, self._ignores_others = on_session_timeout, ignores_others
         self._outboxes = [_Outbox(life, send) for send in sends]
@@ -160,7 +160,7 @@ class UdsServer:
         exchange.effect = self._life.effect(REQUEST)
         self._pending.set(self._due_ns(self._timing.p2_ms))
         try:
-            answer = await self._conduct.answer(exchange.pdu, self._answer)
+            answer = await self._behaviour.answer(exchange.pdu, self._answer)
         except Refused as refused:
             self._conclude(exchange, self._negative(exchange, refused.nrc), None)
         else:
@@ -213,8 +213,8 @@ class UdsServer:
     def _positive(self, exchange: _Exchange, answer: Answer) -> bytes | None:
         """Return what is sent: nothing when suppressed, unless the tester was told to wait."""
         has_sub_function = self._table[exchange.sid].rule.sub_functions is not None
-        told_to_wait = exchange.pending_sent or answer.interim
-        suppressed = has_sub_function and exchange.pdu[1] & SUPPRESS and not told_to_wait
+        pending_before = exchange.pending_sent or answer.interim
+        suppressed = has_sub_function and exchange.pdu[1] & SUPPRESS and not pending_before
         return None if suppressed else answer.pdu
 
     def _negative(self, exchange: _Exchange, nrc: Nrc) -> bytes | None:
@@ -224,7 +224,7 @@ class UdsServer:
 
     def _conclude(self, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
         self._pending.drop()
-        pdu = self._conduct.spoken(pdu)
+        pdu = self._behaviour.final_response(pdu)
         if then is not None:
             self._closing = True
 
@@ -244,7 +244,7 @@ class UdsServer:
     def _answer_pending(self) -> None:
         """Tell the tester to wait (0x78): once before P2, then before each P2* runs out."""
         exchange = self._exchange
-        if exchange is not None and self._conduct.says_pending(again=exchange.pending_sent):
+        if exchange is not None and self._behaviour.says_pending(again=exchange.pending_sent):
             exchange.pending_sent = True
             self._outboxes[exchange.tester].put(negative(exchange.sid, Nrc.RESPONSE_PENDING), _ignore)
             self._pending.set(self._due_ns(self._timing.p2_star_ms))
