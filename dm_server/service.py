@@ -143,6 +143,7 @@ class DmService:
 
     def _register(self, unit: Unit, vehicle: VehicleRow, caller: Caller, message: Registration) -> bytes:
         """Hand out a new session token; the one before it is void from now on."""
+        # The session token does not do: whoever stole one could bind the vehicle to itself for good.
         if not same_token(caller.token, vehicle.factory_token_sha256):
             raise Refused(401, "a registration needs the factory token")
         if normalised_dev_id(message.dev_info.dev_id) != vehicle.dev_id or message.vin != vehicle.vin:
@@ -151,6 +152,7 @@ class DmService:
             sealed_vin = decrypt_vin(message.encrypted_vin, self._setup.key, dev_id=vehicle.dev_id)
         except SealError as error:
             raise Refused(403, f"EncryptedVIN: {error}") from None
+        # A sealed text of another vehicle, replayed under a known header, must not register.
         if sealed_vin != vehicle.vin:
             raise Refused(403, "EncryptedVIN is not the VIN of the headers")
         number = vehicle.registrations + 1
@@ -177,6 +179,8 @@ class DmService:
     ) -> bytes | Refused:
         """Give a message to the engine and keep what comes of it; a package #3 sent twice gets the same answer."""
         last = unit.last_turn(vehicle.vin)
+        # The answer was lost and the vehicle repeats itself: taken twice, a second set of statuses would meet a session
+        # that has moved on (409 for ever).
         if isinstance(message, Response) and last is not None and last.request_sha256 == request_sha256:
             return last.answer
         outcome = self._decide(unit, vehicle, message, self._turn(unit, vehicle), last)
@@ -195,6 +199,7 @@ class DmService:
             return on_response(turn, message, last.session if last else None)
         if message.start_alert is AlertType.BOOTSTRAP_COMPLETE:
             outcome = on_bootstrap_complete(turn, message, final=vehicle.registration_final)
+            # Final only with the answer: a refused BootstrapComplete has to come again.
             if not isinstance(outcome.reply, Refused):
                 unit.update_vehicle(vehicle.vin, registration_final=True)
             return outcome

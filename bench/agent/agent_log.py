@@ -91,6 +91,7 @@ class AgentLog:
     async def move(self, event: Event, order: OrderState | None = None) -> None:
         """Go to the next state, stored before it takes effect: a numbered fault point of the agent."""
         order = order or self.order
+        # Stored first, then believed: the other way round an agent would act on a state that a power loss takes back.
         with self._life.effect("transition"):
             await self.keep(replace(order, state=next_state(self.order.state, event)))
         self._points.set_phase(self._life.part, self.order.state)

@@ -35,6 +35,7 @@ class Downloader:
                 return
 
     async def _fetch_rest(self, url: str, headers: dict[str, str], path: str) -> None:
+        # What is synced counts, not what an earlier life received: the rest of it may be torn.
         have = len(await self._storage.read(path) or b"")
         sink = _Sink(self._storage, path, have)
         range_headers = {**headers, "Range": f"bytes={have}-"} if have else headers
@@ -51,6 +52,8 @@ class Downloader:
 
     @staticmethod
     def _check_length(answer: HttpResponse, received: int) -> None:
+        # A connection that ends early looks like the end of the body: without this half a package would be verified,
+        # and refused as forged.
         announced = answer.headers.get("content-length")
         if announced is not None and int(announced) != received:
             raise TransportFailure(f"{received} bytes came, {announced} were announced")
@@ -71,6 +74,7 @@ class _Sink:
             raise DownloadFailed(f"the package is longer than {PACKAGE_LIMIT_BYTES} bytes")
         self._parts.append(part)
         self._waiting += len(part)
+        # A sync for each piece would take longer than the download, one at the end would lose all of it with the power.
         if self._waiting >= KEEP_BYTES:
             await self.flush()
 

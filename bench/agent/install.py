@@ -194,6 +194,7 @@ class Installer:
 
     async def _keep_job(self, ecu: str, state: DurableState) -> None:
         async with self._keeping:
+            # Read under the lock: another ECU's result may have been stored since.
             order = self._log.order
             await self._log.keep(replace(order, jobs={**order.jobs, ecu: state}))
 
@@ -203,6 +204,8 @@ class Installer:
             try:
                 await read_identity(access.ecu, access.link, access.recipe, self._life)
             except FlasherError:
+                # A vehicle may stand for a while with one ECU unpowered (ignition off, fuse): given up at once, an
+                # order would end as failed for an ECU that is only asleep.
                 await self._life.sleep_ns(PATIENCE_PAUSE_S * NS_PER_S)
             else:
                 return True
