@@ -100,6 +100,8 @@ def functional_request(frame: CanFrame, address: CanAddress) -> bytes | None:
     if other_format or not frame.data.startswith(prefix):
         return None
     start = len(prefix)
+    # Functional requests are single frames (ISO 15765-2:2016, 9.6, from memory): with several receivers nobody could
+    # send flow control for all.
     if len(frame.data) > FRAME_BYTES and frame.data[start] == 0:
         start += 1  # over 8 data bytes the length has a byte of its own
     elif len(frame.data) > FRAME_BYTES:

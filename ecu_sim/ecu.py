@@ -122,6 +122,8 @@ class SimEcu:
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
         effect.inside(0)
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
+        # Counted before anything is chosen: a crash that is not in the NVM by the next boot never happened, and the
+        # loop has no end.
         if bite is not None:
             await self.memory.count_crash(life, bite.bank)
         await bootloader_update.finish_copy(life, self.memory, self._trust)
@@ -162,6 +164,7 @@ class SimEcu:
         place = memory.image_place(bank, header.load_address, min(MARKER_BYTES, header.length))
         first = None if place is None else memory.readable(place.region, place.offset, place.size_bytes)
         self.watchdog.runs(life, bank, behaviour_of(first or b""))
+        # Forgiven only after a while: an image that always crashes after a second would else never reach its limit.
         if memory.crashes_in_row(bank):
             life.call_at_ns(life.now_ns() + self.personality.watchdog.stable_ms * NS_PER_MS, self._stable, life, bank)
 
@@ -275,6 +278,8 @@ class SimEcu:
     def _restart(self, life: Incarnation, restart: Restart) -> None:
         """Reset a little later: the answer is on the wire, what is in the controller goes out."""
         due_ns = life.now_ns() + self.personality.boot.reset_delay_ms * NS_PER_MS
+        # Not at once: the positive response is still in the controller, and a tester that gets none repeats the
+        # request.
         life.call_at_ns(due_ns, self._reset, restart)
 
     def _reset(self, restart: Restart) -> None:

@@ -111,6 +111,8 @@ class UdsClient:
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """Hold the link for one request; RuntimeError when one is outstanding already."""
+        # ISO 14229-2: one request at a time on a connection; two would leave it open to which of them an answer
+        # belongs.
         if self._outstanding:
             raise RuntimeError("one outstanding request per link")
         self._outstanding = True
@@ -227,6 +229,8 @@ class UdsClient:
 
     def _discard(self, payload: bytes) -> None:
         """Drop what has arrived since the last request: late as long as requests are unanswered, else unexpected."""
+        # What came before the request cannot be its answer, however well it fits: read afterwards, a late answer to the
+        # request before would be believed.
         dropped = self._link.discard()
         if not dropped:
             return

@@ -70,6 +70,7 @@ async def read_identification(ecu: str, link: DiagLink, recipe: Recipe, clock: C
         try:
             found.append(Identifier(did, name, await _read(client, did)))
         except TransportError as error:
+            # Silence to the first identifier is silence: asking all thirteen would take a minute to say the same.
             if not found:
                 return Identification(ecu, (), f"silent: {error}")
             found.append(Identifier(did, name, None, f"no answer: {error.name}"))

@@ -133,11 +133,13 @@ class FlashRun:
         try:
             await _try_until_done(ctx)
         except asyncio.CancelledError:
+            # A job that is cancelled (Ctrl-C, SIGTERM) has switched off what nobody else will switch on.
             await self._undo()
             self._ended = ctx.report()
             raise
         except FlasherError as error:
             await self._undo(touched=ctx.state.touched)
+            # Nothing was done to the ECU: the mismatch itself is the answer, no belief about an ECU is needed.
             if isinstance(error, ImageMismatch) and not ctx.state.touched:
                 raise
             self._ended = ctx.report()
@@ -265,6 +267,8 @@ async def _go_through(ctx: FlashContext, first: int) -> None:
     index = first
     while index < len(steps):
         step = steps[index]
+        # What the ECU has checked stands in its flash: to erase and send it again costs wear, minutes, and the risk of
+        # a cut in between.
         if step in WRITING and not ctx.state.sends_image:
             index += 1
             continue
@@ -295,6 +299,7 @@ async def _reset_anew(ctx: FlashContext, mismatch: VersionMismatch) -> Step:
 
     With no means left a refusal of 0x11 is the cause that is worth naming: NegativeResponse.
     """
+    # Another version runs, so there was a boot: the reset was made, and the image is the reason.
     if isinstance(mismatch, ImageDoesNotRun) or mismatch.found or not await was_not_made(ctx):
         raise mismatch
     means = ctx.recipe.reset.means
@@ -324,6 +329,7 @@ async def _run_step(ctx: FlashContext, step: Step) -> None:
 def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFailed) -> bool:
     """Whether the ECU is alive and willing, and only the download went wrong."""
     retries = ctx.recipe.retries
+    # Bounded over all tries: a flash cell that does not hold would else be erased until it is worn out.
     if ctx.state.download_restarts >= retries.download:
         return False
     if isinstance(error, CheckFailed):

@@ -94,6 +94,7 @@ async def _unmet_conditions(ctx: FlashContext) -> tuple[int, ...]:
     try:
         record = await ctx.client.call(call)
     except NegativeResponse as refusal:
+        # 0x7F: the functional 10 03 did not reach this ECU (its answer is suppressed, so nobody knew).
         if refusal.nrc != Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION:
             raise
         ctx.tally.count("extended_by_address")
@@ -173,6 +174,7 @@ async def download_image(ctx: FlashContext) -> None:
     """34, 36 ..., 37 of the image at its linked address, from the first byte that the ECU has not stored."""
     stored_bytes = ctx.state.stored.image_bytes
     ctx.pass_bytes = stored_bytes
+    # Nothing is missing: a 0x34 over no bytes is refused.
     if stored_bytes == len(ctx.job.image):
         return
     ctx.downloads += 1
@@ -201,6 +203,7 @@ async def check_memory(ctx: FlashContext) -> None:
         if not ctx.state.restarts:
             raise
         raise _does_not_run(ctx, f"the ECU does not check it again: {refusal}") from None
+    # Whole and started often enough: it crashes. Sent again it would be the same bytes.
     if ctx.state.restarts > ctx.recipe.retries.restart:
         raise _does_not_run(ctx, f"it was started {ctx.state.restarts} times")
     ctx.state = ctx.state.checked(needs_activation=Step.ACTIVATE in ctx.recipe.steps)

@@ -57,6 +57,8 @@ async def _send_block(ctx: FlashContext, block: bytes, ratio: tuple[int, int]) -
     14229-1, 0x36): whether the request or the answer was lost need not be known. `ratio` is bytes of the image for
     bytes of the stream, to count progress.
     """
+    # From the last counter that was acknowledged, not from how many were sent: a block whose answer was lost keeps its
+    # number.
     counter = ctx.recipe.transfer.counter_after(ctx.transfer.counter)
     try:
         await ctx.client.call(transfer_data(counter, block))
