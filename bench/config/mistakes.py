@@ -11,11 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bench.config.invalid_key import INVALID_KEY
-from bench.config.toml_text import Spelled, spelled
+from bench.config.toml_text import Path, Spelled, leaves, spelled
 from bench.config.words import added, allowed_at, allowed_key, keys_of
 from bench.core.errors import InputError
 
-Path = tuple[str | int, ...]
 KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
 WANTED = {
     "int_type": "a whole number",
@@ -225,7 +224,7 @@ def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iter
     """Yield the keys below `path` that a validator's sentence speaks of, by name or by value."""
     words = set(re.findall(r"[\w.-]+", sentence))
     numbers = {int(word, 16) for word in words if re.fullmatch(r"0x[0-9A-Fa-f]+", word)}
-    for below, leaf in _leaves(value, ()):
+    for below, leaf in leaves(value, ()):
         name = next((part for part in reversed(below) if isinstance(part, str)), "")
         dotted = ".".join(str(part) for part in below if isinstance(part, str))
         by_value = leaf in numbers if isinstance(leaf, int) else isinstance(leaf, str) and leaf in words
@@ -233,12 +232,3 @@ def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iter
             whole = (*path, *below)
             key = ".".join([*([source.above] if source.above else []), *map(str, whole)])
             yield key, spelled(source.toml, whole, leaf)
-
-
-def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if inner is None:
-        yield path, value
-        return
-    for part, below in inner:
-        yield from _leaves(below, (*path, part))

@@ -7,8 +7,9 @@ from where the one before stopped.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from typing import Any
 
 from bench.flasher.values import NOTHING_STORED, Stored
 
@@ -38,18 +39,15 @@ class DurableState:
     stage: Stage = Stage.OPEN
     restarts: int = 0
     found_version: str = ""
+    """What ran after the last reset in the place of the image; "" is the bootloader."""
     trusts_stored: bool = True
+    """False once a check failed over what the ECU reported as stored: then everything is erased and sent again."""
     dtcs_before: tuple[int, ...] | None = None
+    """The DTCs that the ECU had before anything was done to it; None while it has not told them."""
 
     def resumed(self) -> JobState:
         """Return the state in which another life of the tester goes on."""
-        return JobState(
-            stage=self.stage,
-            restarts=self.restarts,
-            found_version=self.found_version,
-            trusts_stored=self.trusts_stored,
-            dtcs_before=self.dtcs_before,
-        )
+        return JobState(**_durable_values(self))
 
 
 KeepState = Callable[[DurableState], Awaitable[None]]
@@ -62,18 +60,14 @@ async def keep_nothing(state: DurableState) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobState:
+class JobState(DurableState):
     """Where a job stands. `restarts` counts the resets that should have started the image, `resets_used` the means of
     a reset that the ECU refused or did not obey: the next one is asked for first."""
 
-    stage: Stage = Stage.OPEN
-    restarts: int = 0
     resets_used: int = 0
     reset_nrc: int = 0
     """With which code the ECU refused 0x11 last; 0 when it did not."""
     download_restarts: int = 0
-    found_version: str = ""
-    """What ran after the last reset in the place of the image; "" is the bootloader."""
     touched: bool = False
     """Whether a request reached the ECU that could have changed it."""
     erased: bool = False
@@ -82,10 +76,6 @@ class JobState:
     """Whether the bootloader answered when this try began."""
     stored: Stored = NOTHING_STORED
     """What the ECU reports that it has of this job's downloads."""
-    trusts_stored: bool = True
-    """False once a check failed over what the ECU reported as stored: then everything is erased and sent again."""
-    dtcs_before: tuple[int, ...] | None = None
-    """The DTCs that the ECU had before anything was done to it; None while it has not told them."""
     refusals: frozenset[tuple[str, int, int]] = frozenset()
     """Step, service and code of what the ECU refused for good: a second time, it is believed."""
 
@@ -97,13 +87,7 @@ class JobState:
     @property
     def durable(self) -> DurableState:
         """Return the part of the state that must outlive the tester."""
-        return DurableState(
-            stage=self.stage,
-            restarts=self.restarts,
-            found_version=self.found_version,
-            trusts_stored=self.trusts_stored,
-            dtcs_before=self.dtcs_before,
-        )
+        return DurableState(**_durable_values(self))
 
     def writing(self) -> JobState:
         """Return the state once something of the image is erased or written anew: nothing before counts."""
@@ -137,6 +121,10 @@ class JobState:
     def next_job(self) -> JobState:
         """Return what another job for the same image begins with: it has done nothing itself yet."""
         return replace(self, touched=False, in_bootloader=False, resets_used=0, refusals=frozenset())
+
+
+def _durable_values(state: DurableState) -> dict[str, Any]:
+    return {each.name: getattr(state, each.name) for each in fields(DurableState)}
 
 
 FRESH = JobState()
