@@ -83,7 +83,7 @@ SEQUENCES = sa.Table(
     sa.Column("name", sa.String(80), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
-"""Numbers without gaps: of each vehicle's events, of orders, and counters of refused strangers."""
+"""Numbers without gaps: of each vehicle's events, of orders, and counters of what was refused."""
 
 SERVER_LOG = ""
 """The log of what concerns no single vehicle has no VIN."""

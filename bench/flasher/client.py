@@ -15,26 +15,13 @@ from bench.core.clock import NS_PER_MS, NS_PER_S, Clock
 from bench.flasher.errors import PENDING_LIMIT, NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import NEGATIVE, POSITIVE, Call, SessionTiming
-from bench.flasher.state import Tries
+from bench.flasher.tries import Tries
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import AnswerTimeout, DiagLink, LinkError
-from bench.wire.uds import SUPPRESS, Nrc, Sid
+from bench.wire.uds import Nrc
 
 T = TypeVar("T")
 
-WITH_SUB_FUNCTION = frozenset(
-    (
-        Sid.DIAGNOSTIC_SESSION_CONTROL,
-        Sid.ECU_RESET,
-        Sid.SECURITY_ACCESS,
-        Sid.COMMUNICATION_CONTROL,
-        Sid.AUTHENTICATION,
-        Sid.ROUTINE_CONTROL,
-        Sid.TESTER_PRESENT,
-        Sid.CONTROL_DTC_SETTING,
-    )
-)
-"""Services of ours whose second byte is a sub-function."""
 HEAD_BYTES = 8
 """How much of a request an error shows."""
 UNANSWERED_MAX = 8
@@ -121,54 +108,11 @@ class UdsClient:
             return answer
         raise NegativeResponse(call.sid, newer[2], call.payload[:HEAD_BYTES])
 
-    async def call_suppressed(self, call: Call[T]) -> T | None:
-        """Send one request with the suppress bit; None when the ECU is silent, which means that it obeyed.
-
-        After a 0x78 the final answer comes all the same and is returned. A positive answer without one is counted
-        as unexpected and taken. Raises like `call`, and ValueError for a service without sub-function.
-        """
-        if call.sid not in WITH_SUB_FUNCTION:
-            raise ValueError(f"service 0x{call.sid:02X} has no sub-function: its answer cannot be suppressed")
-        payload = bytes((call.sid, call.payload[1] | SUPPRESS)) + call.payload[2:]
-        with self.reserved():
-            answer = await self._answered(call, payload)
-            if answer is None and self.pending:
-                raise self._too_late(call)
-            if answer is None:
-                return None
-            if not self.pending:
-                self._tally.count("unexpected_answer", answer=_shown(answer), suppressed=_shown(payload))
-            return call.decode(answer)
-
-    async def tell(self, payload: bytes) -> None:
-        """Send one request and do not wait: no answer is expected, one that comes is counted. TransportError."""
-        with self.reserved():
-            self._discard(payload)
-            try:
-                await self._link.send(payload)
-            except LinkError as error:
-                raise TransportError(error.name, f"request {_shown(payload)}: {error}") from None
-
-    async def heard(self, call: Call[T]) -> tuple[T, ...]:
-        """Return this ECU's answer to a request that has just been sent functionally; () when it keeps silent.
-
-        To be used inside `reserved`. Raises like `call`; 0x21 is not repeated, since others would obey twice.
-        """
-        try:
-            answer = await self._final_answer(call)
-        except LinkError as error:
-            raise TransportError(error.name, f"{_named(call)}: {error}") from None
-        if answer is None:
-            if self.pending:
-                raise self._too_late(call)
-            return ()
-        if answer[0] == NEGATIVE:
-            raise NegativeResponse(call.sid, answer[2], call.payload[:HEAD_BYTES])
-        return (call.decode(answer),)
-
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """Hold the link for one request; RuntimeError when one is outstanding already."""
+        # ISO 14229-2: one request at a time on a connection; two would leave it open to which of them an answer
+        # belongs.
         if self._outstanding:
             raise RuntimeError("one outstanding request per link")
         self._outstanding = True
@@ -176,10 +120,6 @@ class UdsClient:
             yield
         finally:
             self._outstanding = self.pending = False
-
-    def drop_arrived(self, call: Call[T]) -> None:
-        """Count and drop what has arrived before `call` is sent functionally."""
-        self._discard(call.payload)
 
     # One exchange -----------------------------------------------------------------------------------
 
@@ -289,6 +229,8 @@ class UdsClient:
 
     def _discard(self, payload: bytes) -> None:
         """Drop what has arrived since the last request: late as long as requests are unanswered, else unexpected."""
+        # What came before the request cannot be its answer, however well it fits: read afterwards, a late answer to the
+        # request before would be believed.
         dropped = self._link.discard()
         if not dropped:
             return
