@@ -291,3 +291,23 @@ def test_a_boot_uses_the_request_for_programming_up(v: ModuleType, healthy: RunR
     found = bootable(replace(record, boots=again, executions=runs))
     assert found.verdict is Verdict.FAIL
     assert any("@ 8.530000000 s" in item.where for item in found.evidence)
+
+
+def test_the_first_boot_of_an_ecu_with_two_banks_needs_a_request_too(v: ModuleType, healthy: RunRecord) -> None:
+    first = (*v.start(0, "gateway", "bootloader"), *v.start(v.S, "gateway", "application", "A"))
+    others = tuple(b for b in healthy.boots.items if b.ecu != "gateway" or b.t_ns >= v.S)
+    found = bootable(replace(healthy, boots=(*first, *others)))
+    assert "gateway has two banks and booted into its bootloader" in found.sentence
+
+
+def test_a_long_request_is_shown_by_its_beginning_and_three_tester_presents_are_enough(
+    v: ModuleType, healthy: RunRecord
+) -> None:
+    talk = v.Talk(7 * v.S)
+    talk.download("body", 0, b"", complete=False)
+    found = tidy(after(kept(v, healthy, 13, 14, 15, 16), talk))
+    texts = [item.text for item in found.evidence]
+    assert texts[0] == "34 00 44 00 00 00 00 00"
+    assert len([text for text in texts if text.startswith("3E ")]) == 3
+    last_ns = 7 * v.S + v.MS // 4
+    assert texts[1] == f"3E {(13 * v.S - last_ns) / v.S:.9f} s after the last other request"

@@ -96,6 +96,8 @@ FIGURES: list[tuple[Invariant, Build, str, str]] = [
     (Invariant.TIDY, with_sessions, "record", "3 sessions"),
     (Invariant.TIDY, healthy, "record", "0 pairs of idle sessions, the poll interval is 1.000000000 s"),
     (Invariant.TIDY, with_sessions, "record", "2 pairs of idle sessions, the poll interval is 1.000000000 s"),
+    (Invariant.TIDY, healthy, "can0 @ 4.540000000 s", "agent to all ECUs: 28 80 01"),
+    (Invariant.TRUTHFUL, healthy, "gateway @ 6.030000000 s", "first executed 2.0.0 from bank B"),
     (Invariant.TRUTHFUL, healthy, "record", "2 results, each of an ECU of its order"),
     (Invariant.WHOLE, healthy, "gateway flash 0x00000000", "256 header and 600 image bytes of 2.0.0 equal the signed "
      "ones"),
