@@ -50,7 +50,8 @@ def judge(mutants: list[Mutant], workers: int) -> dict[Mutant, str]:
         def in_place() -> int:
             nest = InPlace(mutants, Children(workers, Path(folder), len(mutants)))
             code = pytest.main([*OPTIONS, TESTS], plugins=[nest])
-            path.write_text(json.dumps({"ends": nest.ends(), "times_s": nest.reach.times_s}), encoding="utf-8")
+            said = {"ends": nest.ends(), "times_s": nest.reach.times_s, "telling": nest.reach.telling()}
+            path.write_text(json.dumps(said), encoding="utf-8")
             return int(code)
 
         if status := wait(child(in_place, quiet=False)):
@@ -58,7 +59,7 @@ def judge(mutants: list[Mutant], workers: int) -> dict[Mutant, str]:
         said = json.loads(path.read_text(encoding="utf-8"))
         ends = {mutants[int(at)]: str(end) for at, end in said["ends"].items()}
         rest = [mutant for mutant in mutants if mutant not in ends]
-        anew = Anew([*OPTIONS, TESTS], said["times_s"])
+        anew = Anew(OPTIONS, TESTS, said["times_s"], said["telling"])
         children = Children(workers, Path(folder), len(mutants), done=len(ends))
         return ends | children.run([(mutant, anew.work(mutant)) for mutant in rest])
 
