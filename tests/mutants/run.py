@@ -30,8 +30,8 @@ from .session import Anew, InPlace
 PACKAGE, TESTS = "bench.oracle", "tests/oracle"
 SURVIVORS = Path("tests/mutants/survivors.toml")
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants", "-W", "ignore",
-           "--assert=plain", "--tb=native")  # fmt: skip
-"""Nobody reads why a test fails: no words are made for it."""
+           "--assert=plain", "--tb=native", "-s", "-p", "no:logging")  # fmt: skip
+"""Nobody reads why a test fails: no words are made for it, and nothing is captured."""
 
 
 def load_surroundings() -> None:

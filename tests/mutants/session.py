@@ -37,15 +37,27 @@ class Reach:
     seen: Counter[Name] = field(default_factory=Counter)
 
     def ordered(self, mutant: Mutant, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-        """Return those that call the changed function: first what saw most changes of its file, then the quick."""
+        """Return those that call the changed function, in the order in which they are likely to see the change.
+
+        First what saw most changes of the file so far, then the test files that did or that are named like it, then
+        the quick ones.
+        """
         mine = self.tests.get((mutant.file, mutant.function), set())
         import os, re  # TRIAGE
 
         skip = os.environ.get("MSKIP")  # TRIAGE
         mine = {each for each in mine if not skip or not re.search(skip, each)}  # TRIAGE
         found = [item for item in items if item.nodeid in mine]
-        return sorted(found, key=lambda item: (-self.seen[mutant.file, item.nodeid], self.times_s[item.nodeid]))
+        files: Counter[str] = Counter()
+        for (file, test), count in self.seen.items():
+            files[test.partition("::")[0]] += count if file == mutant.file else 0
+        name = Path(mutant.file).stem
 
+        def rank(item: pytest.Item) -> tuple[int, bool, int, float]:
+            test = item.nodeid.partition("::")[0]
+            return -self.seen[mutant.file, item.nodeid], name not in test, -files[test], self.times_s[item.nodeid]
+
+        return sorted(found, key=rank)
 
     def telling(self) -> dict[str, list[str]]:
         """Return the test files that saw most changes of each source file."""
