@@ -95,3 +95,10 @@ def test_what_came_is_told_with_its_size(v: ModuleType, healthy: RunRecord) -> N
 def test_head_without_a_body_overwrites_nothing(v: ModuleType, healthy: RunRecord) -> None:
     tail = replace(v.http(v.PACKAGE[1500:], status=206), offset=1500)
     assert genuine(healthy, v.http(v.PACKAGE[:1500]), v.http(b""), tail) == [False, False, True]
+
+
+def test_tail_with_a_comment_behind_its_end_record_is_placed_too(v: ModuleType, healthy: RunRecord) -> None:
+    commented = v.PACKAGE[:-2] + b"\x02\x00zz"
+    found = deliveries(replace(healthy, http=cut_short(v, v.http(commented[1000:], status=206))))
+    assert [d.size_bytes for d in found] == [1500, len(commented)]
+    assert found[1].findings is not None
