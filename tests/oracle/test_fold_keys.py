@@ -24,6 +24,7 @@ from bench.oracle.facts import Facts
 from bench.oracle.judge import Judge, judge
 from bench.oracle.result import Verdict
 from bench.oracle.stream import Ended, events, instant_ns
+from tests.oracle.neighbours_car import car
 from tests.oracle.oracle_vectors import (
     MS,
     NEW,
@@ -38,7 +39,6 @@ from tests.oracle.oracle_vectors import (
     replace,
     spoken,
 )
-from tests.oracle.test_neighbours import car
 
 DURATIONS = {"live_within_ns", "poll_interval_ns"}
 

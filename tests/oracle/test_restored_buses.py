@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bench.core.records import RunRecord, Watch, Watched
 from bench.oracle.result import Verdict
+from tests.oracle.neighbours_car import car as unread_car
+from tests.oracle.neighbours_car import to_all
 from tests.oracle.oracle_vectors import S, read, replace, tidy
-from tests.oracle.test_neighbours import car as unread_car
-from tests.oracle.test_neighbours import to_all
 
 OFF_AND_ON = (("8582", "8581"), ("288301", "288001"))
 
