@@ -23,7 +23,7 @@ from bench.flasher.state import FRESH, DurableState, JobState, Stage
 from bench.flasher.together import batches
 from bench.flasher.tries import Tries
 from bench.flasher.values import FlashJob
-from bench.ports.storage import Storage
+from bench.ports.storage import Storage, StorageFull
 from bench.trust.package import EcuIdentity, PackageRefused, Refusal, VerifiedImage, verify_package
 from bench.wire.dm_alert import Alert, OperationComplete
 from bench.wire.dm_scomo import Component, DeployedState, Inventory, ScomoResult
@@ -196,7 +196,11 @@ class Installer:
         async with self._keeping:
             # Read under the lock: another ECU's result may have been stored since.
             order = self._log.order
-            await self._log.keep(replace(order, jobs={**order.jobs, ecu: state}))
+            try:
+                await self._log.keep(replace(order, jobs={**order.jobs, ecu: state}))
+            except StorageFull as error:
+                # The ECU may be erased just now: it is finished without that note rather than left where it is.
+                self._life.note("job_state_not_kept", f"{ecu}: {error}")
 
     async def _answers_again(self, access: EcuAccess, error: FlasherError) -> bool:
         """Wait for an ECU that fell silent, as long as a vehicle may stand without power; whether it answers."""

@@ -29,6 +29,7 @@ class Answers:
     def saw_frame(self, data: bytes) -> None:
         """Note a frame that this side accepts: a single or first frame begins an answer, others carry it on."""
         kind = data[self._start] >> 4 if len(data) > self._start else None
+        # P2 ends with the first frame of an answer (ISO 14229-2); a consecutive one only says that it goes on.
         if kind in (SINGLE, FIRST):
             self._begun += 1
         self._last_frame_ns = self._clock.now_ns()
@@ -58,6 +59,8 @@ class Answers:
         end_ns = self._clock.now_ns() + start_within_ns
         while not self._arrived:
             under_way = self._begun > self._ended
+            # Once it began, N_Cr of the foreign transport guards it; the margin leaves that the first word on what went
+            # wrong.
             due_ns = self._last_frame_ns + self._guard_ns if under_way else end_ns
             if self._clock.now_ns() < due_ns:
                 await self._arrived.wait(due_ns)

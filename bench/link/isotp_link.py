@@ -75,6 +75,7 @@ class IsoTpLink:
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
+            # The ECU speaks CAN FD again (its application is back): FD is what the vehicle file asks for.
             if self._endpoint is not self._preferred and frame.flags & FD:
                 self._switch()
             self._endpoint.on_frame(frame.data, t_ns)
@@ -116,6 +117,8 @@ class IsoTpLink:
             self._abort()
             raise
         if error is not None:
+            # No flow control: the ECU may not have understood the first frame at all, as a controller without CAN FD
+            # does not.
             if error == IsoTpError.TIMEOUT_BS:
                 self._switch()
             raise LinkError(error, "while sending")
