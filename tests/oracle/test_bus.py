@@ -111,7 +111,7 @@ def test_the_first_and_every_changed_word_about_the_start_are_told(bit: int, wor
     cleared = bytearray(bytes.fromhex(words))
     cleared[bit // 8] &= 0xFF ^ (1 << bit % 8)
     trace = [
-        frame(1, 0x130, words), frame(2, 0x130, words), frame(3, 0x130, cleared.hex()), 
+        frame(1, 0x130, words), frame(2, 0x130, words), frame(3, 0x130, cleared.hex()),
         frame(4, 0x130, words[: bit // 8 * 2]),
         frame(5, 0x130, words),
     ]  # fmt: skip
