@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_only_data_bring_an_image(v: ModuleType, healthy: RunRecord) -> None:
     assert "body executes an image that no 0x36 brought" in found.sentence
 
 
-def by_place(record: RunRecord, name: str, items: object, *places: str) -> RunRecord:
+def by_place(record: RunRecord, name: str, items: tuple[Any, ...], *places: str) -> RunRecord:
     """A source that was watched at these places, and nowhere else."""
     span = ((0, record.ended_t_ns),)
     return replace(record, **{name: Watched(items, span, places={place: Watch(span) for place in places})})

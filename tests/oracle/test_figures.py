@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from bench.core.records import FlashOperation, RunRecord, VoltageRecord
+from bench.oracle.judge import judge_one
 from bench.oracle.result import Invariant, Verdict
 from tests.oracle import oracle_vectors as vectors
-from tests.oracle.oracle_vectors import MS, S, Talk, event, healthy, judge_one, refused, replace, spoken, start
+from tests.oracle.oracle_vectors import MS, S, Talk, event, healthy, refused, replace, spoken, start
 
 POLL = "urn:oma:at:dm:2.0:ClientInitiatedMgmt"
 Build = Callable[[], RunRecord]

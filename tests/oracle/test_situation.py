@@ -57,7 +57,8 @@ def test_boots_tell_when_an_application_was_left(now: Situation) -> None:
 def test_a_fault_is_over_once_and_the_last_restoration_counts(now: Situation) -> None:
     for point, t_ns in (("a", 1), ("b", 2), ("a", 3)):
         now.take(FaultStruck(t_ns, "bus", point))
-    assert now.restored_ns is None
+    before = now.restored_ns
+    assert before is None
     now.take(FaultOver(9, "bus", "a"))
     now.take(FaultOver(5, "bus", "b"))
     now.take(FaultOver(7, "bus", "strange"))

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from bench.core.records import Crash, FaultRecord, InhibitSignal, PowerRecord, RunRecord, StoredFile, Watch, Watched
+from bench.core.records import (
+    Crash,
+    FaultRecord,
+    FrameRecord,
+    InhibitSignal,
+    PowerRecord,
+    RunRecord,
+    StoredFile,
+    Watch,
+    Watched,
+)
 from bench.oracle.result import Verdict
 from tests.oracle import oracle_vectors as v
 from tests.oracle.oracle_vectors import MS, NEW, OLD, S, Talk, healthy, replace, tidy
@@ -221,7 +231,7 @@ def inhibiting(*words: tuple[int, bool], crash: bool = False) -> RunRecord:
     base = healthy()
     body, gateway = base.layouts
     frames = [
-        v.FrameRecord(t_ns, "can0", "body", 0x130, 0, bytes.fromhex("00F0FF" if on else "00F0FE")) for t_ns, on in words
+        FrameRecord(t_ns, "can0", "body", 0x130, 0, bytes.fromhex("00F0FF" if on else "00F0FE")) for t_ns, on in words
     ]
     return replace(
         base,
