@@ -213,7 +213,12 @@ class Anew:
         limit(IMPORT_S)
         sys.meta_path.insert(0, Changed(module_of(mutant.file), mutant))
         code = 0
-        for tests in (self.telling.get(mutant.file, ()), (self.tests,)):
+        for tests in (self.telling.get(mutant.file) or self._alike(mutant.file), (self.tests,)):
             if tests and code == 0:
                 code = pytest.main([*self.options, *tests], plugins=[_Quick(self.times_s)])
         return code
+
+    def _alike(self, file: str) -> list[str]:
+        """Return the test files that are named like a source file."""
+        word = Path(file).stem.partition("_")[0]
+        return sorted({test.partition("::")[0] for test in self.times_s if word in test.partition("::")[0]})
