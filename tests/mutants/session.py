@@ -43,10 +43,7 @@ class Reach:
         the quick ones.
         """
         mine = self.tests.get((mutant.file, mutant.function), set())
-        import os, re  # TRIAGE
 
-        skip = os.environ.get("MSKIP")  # TRIAGE
-        mine = {each for each in mine if not skip or not re.search(skip, each)}  # TRIAGE
         found = [item for item in items if item.nodeid in mine]
         files: Counter[str] = Counter()
         for (file, test), count in self.seen.items():
@@ -137,7 +134,6 @@ class InPlace:
     def _find_reach(self, session: pytest.Session) -> None:
         """Run all tests once, unchanged, in a child; they must pass."""
         path = self._children.folder / "reach.json"
-        known = os.environ.get("MREACH")  # TRIAGE
 
         def work() -> int:
             calls = _Calls()
@@ -147,19 +143,13 @@ class InPlace:
             path.write_text(json.dumps({"calls": calls.called(), "times_s": calls.times_s}), encoding="utf-8")
             return session.testsfailed
 
-        if known:  # TRIAGE
-            path = Path(known)  # TRIAGE
-        elif wait(child(work)):
+        if wait(child(work)):
             raise pytest.UsageError("the tests fail without any change")
         said = json.loads(path.read_text(encoding="utf-8"))
         self.reach.times_s = said["times_s"]
         for test, names in said["calls"]:
             for file, name in names:
                 self.reach.tests.setdefault((file, name), set()).add(test)
-        new = [item.nodeid for item in session.items if item.nodeid not in self.reach.times_s]  # TRIAGE
-        for tests in self.reach.tests.values():  # TRIAGE
-            tests.update(new)  # TRIAGE
-        self.reach.times_s |= dict.fromkeys(new, 0.05)  # TRIAGE
         self.reach.at_import = self._imports.names("")
 
     def _work(self, session: pytest.Session, mutant: Mutant, places: Places) -> Callable[[], int] | None:
@@ -223,7 +213,12 @@ class Anew:
         limit(IMPORT_S)
         sys.meta_path.insert(0, Changed(module_of(mutant.file), mutant))
         code = 0
-        for tests in (self.telling.get(mutant.file, ()), (self.tests,)):
+        for tests in (self.telling.get(mutant.file) or self._alike(mutant.file), (self.tests,)):
             if tests and code == 0:
                 code = pytest.main([*self.options, *tests], plugins=[_Quick(self.times_s)])
         return code
+
+    def _alike(self, file: str) -> list[str]:
+        """Return the test files that are named like a source file."""
+        word = Path(file).stem.partition("_")[0]
+        return sorted({test.partition("::")[0] for test in self.times_s if word in test.partition("::")[0]})

@@ -125,3 +125,103 @@ def test_changed_bytes_never_raise(v: ModuleType, changes: list[tuple[int, int]]
     found = examine_package(bytes(raw), v.healthy())
     for image in found.images if found.genuine else ():
         assert hashlib.sha256(image.data).hexdigest() == image.header.sha256
+
+
+# Limits and single flaws ---------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+
+
+def declared(v: ModuleType, *sizes: int) -> bytes:
+    """A zip whose directory declares these sizes of its members, whatever they have."""
+    raw = bytearray(v.zipped({f"f{n}": b"x" for n in range(len(sizes))}))
+    at = -1
+    for size in sizes:
+        at = raw.index(b"PK\x01\x02", at + 1)
+        raw[at + 24 : at + 28] = size.to_bytes(4, "little")
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "beyond"),
+    [
+        ((64 * MIB,), False), ((64 * MIB + 1,), True), ((64 * MIB,) * 4, False), ((64 * MIB,) * 4 + (1,), True),
+        ((1, 64 * MIB + 1), True),
+    ],
+)  # fmt: skip
+def test_a_package_is_read_up_to_its_limits(
+    v: ModuleType, healthy: RunRecord, sizes: tuple[int, ...], beyond: bool
+) -> None:
+    why = examine_package(declared(v, *sizes), healthy).why_not()
+    assert ("more than the limit" in why) is beyond
+    assert not beyond or f"unpacks to {sum(sizes)} bytes" in why
+
+
+@pytest.mark.parametrize(("members", "why"), [(256, "manifest.json is missing"), (257, "257 members")])
+def test_a_package_has_256_members_at_most(v: ModuleType, healthy: RunRecord, members: int, why: str) -> None:
+    assert why in examine_package(v.zipped({f"f{n}": b"" for n in range(members)}), healthy).why_not()
+
+
+def test_a_member_is_stored_or_deflated(v: ModuleType, healthy: RunRecord) -> None:
+    raw = bytearray(v.zipped({"a": b"x"}))
+    at = raw.index(b"PK\x01\x02")
+    for method, why in ((12, "packed in a way"), (14, "packed in a way"), (8, "not a readable zip"), (0, "is missing")):
+        raw[at + 10 : at + 12] = method.to_bytes(2, "little")
+        raw[8:10] = method.to_bytes(2, "little")
+        assert why in examine_package(bytes(raw), healthy).why_not()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "word"),
+    [
+        ({"length": 1}, "corrupt", "not the file that the manifest hashes"),
+        ({"sha256": "00" * 32}, "corrupt", "not the file that the manifest hashes"),
+        ({"software_id": "X"}, "corrupt", "differ in software_id"),
+        ({"version": "9"}, "corrupt", "differ in version"),
+        ({"release_counter": 9}, "corrupt", "differ in release_counter"),
+        ({"version": "9", "release_counter": 9}, "corrupt", "differ in version, release_counter"),
+        ({"hardware_id": "X"}, "hardware", "for hardware 'X', the ECU is 'BCM-HW-03'"),
+    ],
+)
+def test_each_difference_between_entry_and_file_is_a_flaw_of_its_own(
+    v: ModuleType, healthy: RunRecord, changes: dict[str, object], kind: str, word: str
+) -> None:
+    found = examine_package(
+        v.package({"body": v.FILES["body"]}, [v.entry("body", v.FILES["body"], **changes)]), healthy
+    )
+    assert kind in [flaw.kind for flaw in found.flaws]
+    assert word in found.why_not()
+    assert not found.genuine
+
+
+def test_length_and_hash_of_a_header_are_both_held_against_its_image(v: ModuleType, healthy: RunRecord) -> None:
+    data = v.NEW["body"].data
+    raw = bytearray(v.header("body", "2.0.0", 2, data))
+    raw[112:116] = (len(data) - 1).to_bytes(4, "big")
+    resigned = bytes(raw[:192]) + v.key("image").sign(bytes(raw[:192]))
+    assert kinds(v.package({"body": resigned + data}), healthy) == ["corrupt"]
+
+
+def test_a_header_that_cannot_be_read_is_corrupt_and_gives_no_image(v: ModuleType, healthy: RunRecord) -> None:
+    for file in (b"", v.FILES["body"][:255], b"X" + v.FILES["body"][1:]):
+        entry = {
+            "ecu": "body",
+            "length": len(file),
+            "sha256": hashlib.sha256(file).hexdigest(),
+            "hardware_id": "BCM-HW-03",
+        }
+        found = examine_package(v.package({"body": file}, [entry]), healthy)
+        assert [flaw.kind for flaw in found.flaws] == ["corrupt"]
+        assert "images/body.bin has no header" in found.why_not()
+        assert found.images == ()
+
+
+def test_counter_of_the_installed_image_that_can_be_read_counts(v: ModuleType, healthy: RunRecord) -> None:
+    data = v.payload("old")
+    raw = v.package({"body": v.header("body", "1.5", 4, data) + data})
+    five = v.reference("body", "installed", "1.0.0", 5)
+    assert kinds(raw, replace(healthy, references=(five,))) == ["rollback"]
+    assert (
+        "has release counter 4, installed is 5" in examine_package(raw, replace(healthy, references=(five,))).why_not()
+    )
+    assert kinds(raw, replace(healthy, references=(replace(five, header=b""),))) == []

@@ -9,7 +9,7 @@ import pytest
 
 from bench.core.records import ExecutionRecord, FlashOperation, MemoryRegion, RunRecord
 from bench.oracle.result import Verdict
-from tests.oracle.oracle_vectors import MS, NEW, S, authentic, healthy, key, replace, whole
+from tests.oracle.oracle_vectors import MS, NEW, OLD, S, authentic, healthy, key, replace, whole
 
 
 def with_run(record: RunRecord, n: int, **changed: Any) -> RunRecord:
@@ -284,3 +284,13 @@ def test_an_image_is_found_behind_the_base_of_its_own_bank() -> None:
     assert "image:B holds" in elsewhere(0x2100, 0x100 + size, lying=True)
     assert "image:B holds" not in elsewhere(0x2100, 0x100 + size - 1, lying=True)
     assert "image:B holds" not in elsewhere(0x1FFF, lying=True)
+
+
+def test_a_header_slot_is_hashed_as_such() -> None:
+    base = healthy()
+    slot = MemoryRegion("header:B", 0xF00000, OLD["gateway"].header.ljust(512, b"\xff"))
+    gateway = base.flash.items[1]
+    kept = tuple(region for region in gateway.regions if region.name != "header:B")
+    record = replace(base, flash=(base.flash.items[0], replace(gateway, regions=(*kept, slot))))
+    texts = "".join(item.text for item in whole(replace(record, flash_operations=rewritten_body())).evidence)
+    assert "header:B holds" in texts

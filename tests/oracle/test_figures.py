@@ -67,6 +67,18 @@ def slow_start() -> RunRecord:
     )
 
 
+def in_bootloader() -> RunRecord:
+    """The body waits in its bootloader at the end."""
+    base = healthy()
+    readings = [r for r in base.readings.items if (r.ecu, r.did) != ("body", 0xF189)]
+    boots = (*base.boots.items, *start(7 * S, "body", "bootloader"))
+    return replace(base, readings=(*readings, vectors.read("body", 0xF189, None)), boots=boots)
+
+
+def without_boots() -> RunRecord:
+    return replace(healthy(), boots=None)
+
+
 FIGURES: list[tuple[Invariant, Build, str, str]] = [
     (Invariant.AUTHENTIC, healthy, "can0", "4 transfers to body, all of them parts of genuine images"),
     (Invariant.AUTHENTIC, refused, "can0", "0 transfers to body, all of them parts of genuine images"),
@@ -79,6 +91,10 @@ FIGURES: list[tuple[Invariant, Build, str, str]] = [
     (Invariant.BOOTABLE, healthy, "record", "2 boots"),
     (Invariant.BOOTABLE, healthy, "gateway", "2 starts, the slowest took 0.030000000 s, allowed 0.500000000 s"),
     (Invariant.BOOTABLE, slow_start, "body", "3 starts, the slowest took 0.200000000 s, allowed 0.500000000 s"),
+    (Invariant.BOOTABLE, healthy, "body @ 5.030000000 s", "application bank A: power on"),
+    (Invariant.BOOTABLE, healthy, "body @ 5.030000000 s", "executes 2.0.0 from bank A"),
+    (Invariant.BOOTABLE, in_bootloader, "body @ 7.030000000 s", "bootloader: power on"),
+    (Invariant.WHOLE, without_boots, "gateway @ 6.030000000 s", "executes 2.0.0 from bank B"),
     (Invariant.LIVE, healthy, "bench @ 8.001000000 s", "6.001000000 s after that, allowed are 20.000000000 s"),
     (Invariant.NEIGHBOURS, healthy, "body @ 9.000000000 s", "0 DTCs, 0 before"),
     (Invariant.SILENT, healthy, "can0", "body: 3 requests to erase or download, none of them without a genuine "

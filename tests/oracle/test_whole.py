@@ -226,3 +226,17 @@ def test_first_difference_is_shown_with_both_bytes(v: ModuleType, healthy: RunRe
         f"image in bank A: first difference at 0x00000123, flash has {wrong:02X}, signed is {right:02X}; "
         "2 bytes differ"
     )  # fmt: skip
+
+
+def test_an_execution_in_the_instant_of_its_boot_is_of_that_boot(v: ModuleType, healthy: RunRecord) -> None:
+    boots = v.boot(7 * v.S, "body", "boot_manager"), v.boot(7 * v.S, "body", "application", "A")
+    for ran_ns, verdict in ((7 * v.S, Verdict.PASS), (7 * v.S - 1, Verdict.INCONCLUSIVE)):
+        runs = (*healthy.executions.items, v.ran(ran_ns, v.NEW["body"], "A"))
+        record = replace(healthy, boots=(*healthy.boots.items, *boots), executions=runs)
+        assert whole(record).verdict is verdict
+
+
+def test_a_running_image_without_a_header_is_called_so(v: ModuleType, healthy: RunRecord) -> None:
+    runs = (*healthy.executions.items, replace(v.ran(7 * v.S, v.NEW["body"], "A"), header=b""))
+    texts = [item.text for item in whole(replace(healthy, executions=runs)).evidence]
+    assert "executes an unreadable header from bank A" in texts
