@@ -46,7 +46,7 @@ def at_once(record: RunRecord) -> RunRecord:
 
 
 def test_of_one_instant_causes_come_before_effects() -> None:
-    found = [(type(each).__name__, each.t_ns if hasattr(each, "t_ns") else None) for each in events(at_once(car()))]
+    found = [(type(each).__name__, getattr(each, "t_ns", None)) for each in events(at_once(car()))]
     assert [name for name, _ in found] == [
         "DumpBefore", "ExecutionRecord", "FaultStruck", "FaultOver", "PowerRecord", "VoltageRecord", "ExecutionEnded",
         "BootRecord", "ExecutionRecord", "BootloaderRun", "ExecutionEnded", "FlashOperation", "ConditionRecord",
