@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+# Some tests wait for real time: the suite has one worker more than it needs cores, unless WORKERS is given.
+TEST_WORKERS = $(if $(filter file,$(origin WORKERS)),3,$(WORKERS))
 ONLY ?=
 PYTEST_ARGS ?=
 FUZZ_RUNS ?= 100000
@@ -24,6 +26,8 @@ FIRMWARE_NPM := avrgirl-arduino@5.0.1
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
+# Tests start hundreds of processes: without bytecode each compiles all of the program and takes twice the time.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Which virtual environment: .venv, or .venv-<version> when PYTHON names another interpreter than .venv has.
 IDENTITY := import sys; print('%d.%d.%d %s' % (sys.version_info[:3] + (sys.base_prefix,)))
@@ -78,7 +82,9 @@ demo: $(VENV)/.installed ## update a simulated car, cut its power, forge its pac
 
 .PHONY: test
 test: $(VENV)/.installed-test ## run the test suite; some 10 min on two cores
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser and not socketcan and not postgres" $(PYTEST_ARGS)
+	@$(BIN)/python -m compileall -q bench dm_server ecu_sim
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal \
+	  -m "not slow and not browser and not socketcan and not postgres" $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed-test ## ruff, mypy (strict), import rules; a minute
@@ -94,7 +100,7 @@ bench: $(VENV)/.installed-test ## take the figures, write reports/benchmarks.jso
 .PHONY: nightly
 nightly: $(VENV)/.installed-test $(MICROPYTHON_HEX) $(FIRMWARE)/.fetched ## the slow suites, with firmware that nobody here made; hours
 	@rm -rf $(FIRMWARE)/tables
-	@$(BIN)/python -m pytest -n $(WORKERS) -m slow $(PYTEST_ARGS)
+	@OTABENCH_EFFORT=nightly $(BIN)/python -m pytest -n $(WORKERS) -m "slow or effort" $(PYTEST_ARGS)
 	@$(MAKE) test-socketcan OTABENCH_CASES=60
 	@$(MAKE) fuzz
 	@$(MAKE) soak

@@ -54,6 +54,7 @@ def _check_types(message: Request) -> None:
     """Refuse what this server cannot read (415) or the client does not accept (406)."""
     if message.mimetype not in (INITIATION_TYPE, RESPONSE_TYPE):
         raise Refused(415, f"Content-Type is {message.mimetype or 'missing'}, expected {INITIATION_TYPE}")
+    # No Accept means that the client takes anything (RFC 9110, 12.5.1).
     if message.accept_mimetypes and message.accept_mimetypes.best_match([REQUEST_TYPE]) is None:
         raise Refused(406, f"Accept does not allow {REQUEST_TYPE}")
 
@@ -62,6 +63,8 @@ def _package(service: DmService, package_id: str) -> Response:
     found = service.package(_caller(), package_id)
     etag = f'"{found.sha256}"'
     condition = request.headers.get("If-Range")
+    # If-Range (RFC 9110, 13.1.5): another package under the same name must not be appended to the first half of the old
+    # one.
     wanted = request.headers.get("Range") if condition in (None, etag) else None
     headers = {"Accept-Ranges": "bytes", "ETag": etag, "Cache-Control": "private"}
     try:

@@ -91,6 +91,7 @@ class Order:
 
     def verdict(self) -> OrderStatus | None:
         """Return how the order ends once every target has a result, else None."""
+        # An order with a result missing stays open: closed early, the missing one would come for an order that is over.
         if any(target.ecu not in self.results for target in self.targets):
             return None
         codes = [self.results[target.ecu] for target in self.targets]

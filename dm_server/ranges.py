@@ -38,6 +38,8 @@ def read_range(header: str | None, size_bytes: int) -> Span | None:
         if length == 0:
             raise Unsatisfiable
         return Span(size_bytes - length, size_bytes - 1)
+    # Malformed, so the header counts as absent (RFC 9110, 14.1.1): 416 would tell the client that its part is past the
+    # end.
     if last and int(last) < int(first):
         return None
     if int(first) >= size_bytes:

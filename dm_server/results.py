@@ -58,6 +58,7 @@ def _take_component(turn: Turn, order: Order, report: OperationComplete) -> None
     if known is not None and known != report.result_code:
         reason = f"{report.ecu} reported {known} for {order.order}, now {report.result_code}"
         turn.add("message_refused", status=409, reason=reason)
+    # A repetition, as after a lost answer: noted as a new event, the log would tell of installations that never were.
     if known is not None:
         return
     target = next(target for target in order.targets if target.ecu == report.ecu)

@@ -88,19 +88,16 @@ class DmService:
     def note_refusal(self, caller: Caller | None, dev_id: str, refusal: Refused) -> None:
         """Log a refused request: with its vehicle when `caller` proves to be that, else as one of a stranger.
 
-        Strangers are counted, for each device that they claim to be and together for all that nobody knows; an entry is
-        written for the first, second, fourth, eighth one: anybody can send requests, nobody may fill the store.
+        Strangers are counted for each device that they claim to be, and together for all that nobody knows.
         """
         with self._store.writing(instant(self._setup.clock)) as unit:
             vehicle = unit.vehicle_of_device(normalised_dev_id(dev_id))
             data: dict[str, object] = {"status": refusal.status, "reason": refusal.reason}
             if vehicle is not None and caller is not None and _proves_to_be(vehicle, caller):
-                unit.append(vehicle.vin, "message_refused", data)
+                _log(unit, vehicle, [Event("message_refused", data)])
             else:
                 vin = SERVER_LOG if vehicle is None else vehicle.vin
-                count = unit.next_of(f"strangers {vin}")
-                if count & (count - 1) == 0:
-                    unit.append(vin, "stranger_refused", {**data, "count": count})
+                _append_seldom(unit, vin, Event("stranger_refused", data), f"strangers {vin}")
         self._announce(unit)
 
     def _announce(self, unit: Unit) -> None:
@@ -146,6 +143,7 @@ class DmService:
 
     def _register(self, unit: Unit, vehicle: VehicleRow, caller: Caller, message: Registration) -> bytes:
         """Hand out a new session token; the one before it is void from now on."""
+        # The session token does not do: whoever stole one could bind the vehicle to itself for good.
         if not same_token(caller.token, vehicle.factory_token_sha256):
             raise Refused(401, "a registration needs the factory token")
         if normalised_dev_id(message.dev_info.dev_id) != vehicle.dev_id or message.vin != vehicle.vin:
@@ -154,6 +152,7 @@ class DmService:
             sealed_vin = decrypt_vin(message.encrypted_vin, self._setup.key, dev_id=vehicle.dev_id)
         except SealError as error:
             raise Refused(403, f"EncryptedVIN: {error}") from None
+        # A sealed text of another vehicle, replayed under a known header, must not register.
         if sealed_vin != vehicle.vin:
             raise Refused(403, "EncryptedVIN is not the VIN of the headers")
         number = vehicle.registrations + 1
@@ -180,6 +179,8 @@ class DmService:
     ) -> bytes | Refused:
         """Give a message to the engine and keep what comes of it; a package #3 sent twice gets the same answer."""
         last = unit.last_turn(vehicle.vin)
+        # The answer was lost and the vehicle repeats itself: taken twice, a second set of statuses would meet a session
+        # that has moved on (409 for ever).
         if isinstance(message, Response) and last is not None and last.request_sha256 == request_sha256:
             return last.answer
         outcome = self._decide(unit, vehicle, message, self._turn(unit, vehicle), last)
@@ -198,6 +199,7 @@ class DmService:
             return on_response(turn, message, last.session if last else None)
         if message.start_alert is AlertType.BOOTSTRAP_COMPLETE:
             outcome = on_bootstrap_complete(turn, message, final=vehicle.registration_final)
+            # Final only with the answer: a refused BootstrapComplete has to come again.
             if not isinstance(outcome.reply, Refused):
                 unit.update_vehicle(vehicle.vin, registration_final=True)
             return outcome
@@ -214,8 +216,23 @@ def new_vehicle(dev_id: str, vin: str, factory_token: str, public_key: bytes) ->
 
 
 def _log(unit: Unit, vehicle: VehicleRow, events: Iterable[Event]) -> None:
-    for kind, data in events:
-        unit.append(vehicle.vin, kind, data)
+    for event in events:
+        if event.kind == "message_refused":
+            # By status: a first refusal of another kind is always seen, however many there were before it.
+            _append_seldom(unit, vehicle.vin, event, f"refused {event.data['status']} {vehicle.vin}")
+        else:
+            unit.append(vehicle.vin, event.kind, event.data)
+
+
+def _append_seldom(unit: Unit, vin: str, event: Event, sequence: str) -> None:
+    """Append the first, second, fourth, eighth ... event of a sequence, with its `count`.
+
+    Whoever sends what is refused decides how often: a stranger on purpose, a proven vehicle by repeating a message that
+    it cannot get rid of, with each poll of its life. Neither may fill the store.
+    """
+    count = unit.next_of(sequence)
+    if count & (count - 1) == 0:
+        unit.append(vin, event.kind, {**event.data, "count": count})
 
 
 def _authenticated(unit: Unit, caller: Caller) -> VehicleRow:

@@ -67,6 +67,7 @@ def on_response(turn: Turn, message: Response, session: Session | None) -> Outco
 
 
 def _go_on(turn: Turn, message: Response, session: Session | None) -> Outcome:
+    # A package #3 without its #1: its statuses answer commands that nobody knows any more.
     if session is None or session.phase is Phase.ENDED:
         raise Refused(409, "no session is open: a package #1 is due")
     if any(alert.alert_type in START_ALERTS for alert in message.alerts):

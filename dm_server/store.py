@@ -83,7 +83,7 @@ SEQUENCES = sa.Table(
     sa.Column("name", sa.String(80), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
-"""Numbers without gaps: of each vehicle's events, of orders, and counters of refused strangers."""
+"""Numbers without gaps: of each vehicle's events, of orders, and counters of what was refused."""
 
 SERVER_LOG = ""
 """The log of what concerns no single vehicle has no VIN."""
@@ -256,6 +256,8 @@ class Unit:
 
     def _move_order(self, order_id: str, kind: str, data: Mapping[str, Any]) -> None:
         row = self.connection.execute(sa.select(ORDERS).where(ORDERS.c.order_id == order_id)).mappings().one()
+        # By the table of transitions, in the transaction of the event: a row that says something else than the log
+        # could not be told from a lost event.
         moved = _order(row).after(kind, data)
         change = sa.update(ORDERS).where(ORDERS.c.order_id == order_id)
         self.connection.execute(change.values(status=moved.status.value, results=json_text(moved.results)))
@@ -268,6 +270,8 @@ class Store:
         self._engine = _engine(url)
         try:
             METADATA.create_all(self._engine)
+            # Before anything is served: `create_all` adds tables, never columns, and the first INSERT of an old store
+            # would fail with an order half placed.
             found = _missing_column(self._engine)
         except sa.exc.DatabaseError as error:
             self._engine.dispose()
@@ -313,6 +317,7 @@ def _engine(url: str) -> sa.Engine:
             return sa.create_engine(parsed)
         if parsed.get_backend_name() != "sqlite":
             raise sa.exc.ArgumentError("sqlite and postgresql are what this server keeps its store in")
+        # One connection for all: each new one to `sqlite://` would see a database of its own, and an empty one.
         in_memory = parsed.database in (None, "", ":memory:")
         pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
         engine = sa.create_engine(parsed, connect_args={"check_same_thread": False}, **pool)
@@ -342,6 +347,8 @@ def _unusable(found: str, error: Exception) -> InputError:
 
 def _prepare(connection: Any, _record: object) -> None:
     """Take transactions out of the driver's hands: `_begin` opens them."""
+    # The driver opens transactions late and commits by itself before some statements: an event and the order that it
+    # moves could be torn apart.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
 
@@ -350,9 +357,12 @@ def _prepare_file(connection: Any, record: object) -> None:
     _prepare(connection, record)
     connection.execute("PRAGMA busy_timeout=10000")
     connection.execute("PRAGMA journal_mode=WAL")
+    # In WAL the default syncs at checkpoints only: an answer would be out whose event a power loss takes back.
     connection.execute("PRAGMA synchronous=FULL")
 
 
 def _begin(connection: sa.Connection) -> None:
     read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    # IMMEDIATE takes the write lock at once: two that read first and write later would both wait for the other
+    # (SQLITE_BUSY).
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -36,5 +36,7 @@ def _apply(belief: _Belief, kind: str, data: dict[str, Any]) -> None:
         belief.ecus = dict(data["ecus"])
     elif kind == "order_placed":
         belief.orders[data["order"]] = placed(data)
+    # By the same table as the server: a log that the table does not allow raises, and is not believed as far as it
+    # goes.
     elif kind in ORDER_EVENTS:
         belief.orders[data["order"]] = belief.orders[data["order"]].after(kind, data)

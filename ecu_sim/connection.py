@@ -40,11 +40,11 @@ class DiagConnection:
         )
         self.send: Send = self._endpoint.send
         self.server: UdsServer | None = None
-        self._asked: Callable[[], None] = lambda: None
+        self._on_request: Callable[[], None] = lambda: None
 
     def on_request(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever a request has come."""
-        self._asked = callback
+        self._on_request = callback
 
     def open(self, server: UdsServer) -> None:
         """Begin to listen."""
@@ -71,7 +71,7 @@ class DiagConnection:
         elif self._functional is not None and can_id == self._functional.can_id and self.server is not None:
             pdu = functional_request(frame, self._functional)
             if pdu is not None:
-                self._asked()
+                self._on_request()
                 self.server.received(pdu, functional=True)
 
     def on_start(self, length: int) -> None:
@@ -83,7 +83,7 @@ class DiagConnection:
     def on_message(self, payload: bytes) -> None:
         """See `IsoTpListener`."""
         if self.server is not None:
-            self._asked()
+            self._on_request()
             self.server.reception_completed(payload, tester=self._tester)
 
     def on_error(self, name: str) -> None:
@@ -100,6 +100,8 @@ def functional_request(frame: CanFrame, address: CanAddress) -> bytes | None:
     if other_format or not frame.data.startswith(prefix):
         return None
     start = len(prefix)
+    # Functional requests are single frames (ISO 15765-2:2016, 9.6, from memory): with several receivers nobody could
+    # send flow control for all.
     if len(frame.data) > FRAME_BYTES and frame.data[start] == 0:
         start += 1  # over 8 data bytes the length has a byte of its own
     elif len(frame.data) > FRAME_BYTES:

@@ -23,7 +23,7 @@ from ecu_sim.boot.watchdog import Watchdog
 from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
-from ecu_sim.misbehave import MisbehavingConduct, Misbehaviours
+from ecu_sim.misbehave import FaultyBehaviour, Misbehaviours
 from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
 from ecu_sim.network.sleep import Sleeper
 from ecu_sim.personality.geometry import BOOT_REGION
@@ -98,7 +98,7 @@ class SimEcu:
         self.dtcs: DtcMemory | None = None
         """Server, session and DTCs of the life that began to listen last."""
         self._trust = Trust(image_public_key, spec.hardware_id)
-        self._asked: Restart | None = None  # RAM that survives a reset, but not a power cut
+        self._due_restart: Restart | None = None  # RAM that survives a reset, but not a power cut
 
     # Boot -------------------------------------------------------------------------------------------
 
@@ -106,15 +106,15 @@ class SimEcu:
         self._network = None
         if self._sleeper.takes(life):
             return
-        asked, self._asked = self._asked, None
-        life.spawn(self._stages(life, asked), "boot")
+        restart, self._due_restart = self._due_restart, None
+        life.spawn(self._stages(life, restart), "boot")
 
-    async def _stages(self, life: Incarnation, asked: Restart | None) -> None:
-        programming = asked is not None and asked.programming
+    async def _stages(self, life: Incarnation, restart: Restart | None) -> None:
+        programming = restart is not None and restart.programming
         effect = life.effect("boot", BOOT_STAGES)
         bite = self.watchdog.take()
         self.memory.begin_boot()
-        dtcs = DtcMemory(life, self.memory.dtc_block, new_cycle=asked is None or asked.new_cycle)
+        dtcs = DtcMemory(life, self.memory.dtc_block, new_cycle=restart is None or restart.new_cycle)
         self.memory.report_to(dtcs)
         timing = self.personality.boot
         cause = "programming asked" if programming else "start"
@@ -122,6 +122,8 @@ class SimEcu:
         await life.sleep_ns(timing.manager_ms * NS_PER_MS // 2)
         effect.inside(0)
         await life.sleep_ns(timing.manager_ms * NS_PER_MS - timing.manager_ms * NS_PER_MS // 2)
+        # Counted before anything is chosen: a crash that is not in the NVM by the next boot never happened, and the
+        # loop has no end.
         if bite is not None:
             await self.memory.count_crash(life, bite.bank)
         await bootloader_update.finish_copy(life, self.memory, self._trust)
@@ -143,7 +145,7 @@ class SimEcu:
             self._application_begins(life, choice.bank, header)
         self._tell_crash_loop(dtcs)
         effect.inside(1)
-        await self._serve(life, dtcs, choice.bank, header, asked or POWER_ON)
+        await self._serve(life, dtcs, choice.bank, header, restart or POWER_ON)
         effect.end()
 
     def _record_stage(self, stage: str, bank: str | None, reason: str) -> None:
@@ -162,6 +164,7 @@ class SimEcu:
         place = memory.image_place(bank, header.load_address, min(MARKER_BYTES, header.length))
         first = None if place is None else memory.readable(place.region, place.offset, place.size_bytes)
         self.watchdog.runs(life, bank, behaviour_of(first or b""))
+        # Forgiven only after a while: an image that always crashes after a second would else never reach its limit.
         if memory.crashes_in_row(bank):
             life.call_at_ns(life.now_ns() + self.personality.watchdog.stable_ms * NS_PER_MS, self._stable, life, bank)
 
@@ -195,7 +198,7 @@ class SimEcu:
             dtcs.report(Dtc.CRASH_LOOP, failed=loops)
 
     async def _serve(
-        self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, asked: Restart
+        self, life: Incarnation, dtcs: DtcMemory, bank: str | None, header: ImageHeader | None, restart: Restart
     ) -> None:
         """Start the application or the bootloader, and its diagnostic server."""
         parts = EcuParts(
@@ -206,14 +209,14 @@ class SimEcu:
         timing = self.personality.boot
         if bank is None or header is None:
             await life.sleep_ns(timing.bootloader_ms * NS_PER_MS)
-            session = Session.PROGRAMMING if asked.programming else Session.DEFAULT
+            session = Session.PROGRAMMING if restart.programming else Session.DEFAULT
             server = self._listen(parts, bootloader_mode(parts, session), bootloader=True)
         else:
             await life.sleep_ns(timing.application_ms * NS_PER_MS)
             server = self._listen(parts, application_mode(parts, bank, header), bootloader=False)
-        if asked.answer_due_to is not None:
+        if restart.answer_due_to is not None:
             uds = self.personality.uds
-            server.owe(session_response(Session.PROGRAMMING, uds.p2_ms, uds.p2_star_ms), asked.answer_due_to)
+            server.owe(session_response(Session.PROGRAMMING, uds.p2_ms, uds.p2_star_ms), restart.answer_due_to)
         self._watch_voltage(life, dtcs)
 
     def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
@@ -252,9 +255,9 @@ class SimEcu:
         ]  # fmt: skip
 
     def _server(self, life: Incarnation, mode: Mode, sends: Sequence[Send]) -> UdsServer:
-        conduct = MisbehavingConduct(life, self.personality.uds, self.misbehaviours, lambda: self._reset(Restart()))
+        behaviour = FaultyBehaviour(life, self.personality.uds, self.misbehaviours, lambda: self._reset(Restart()))
         return UdsServer(
-            life, self.personality.uds, mode.state, mode.table, sends, mode.on_session_timeout, conduct,
+            life, self.personality.uds, mode.state, mode.table, sends, mode.on_session_timeout, behaviour,
             answer_limit_bytes=self.personality.isotp.max_length,
             ignores_others=self.personality.diagnostics.second_tester == "ignored",
         )  # fmt: skip
@@ -276,8 +279,10 @@ class SimEcu:
     def _restart(self, life: Incarnation, restart: Restart) -> None:
         """Reset a little later: the answer is on the wire, what is in the controller goes out."""
         due_ns = life.now_ns() + self.personality.boot.reset_delay_ms * NS_PER_MS
+        # Not at once: the positive response is still in the controller, and a tester that gets none repeats the
+        # request.
         life.call_at_ns(due_ns, self._reset, restart)
 
     def _reset(self, restart: Restart) -> None:
-        self._asked = restart
+        self._due_restart = restart
         self.node.reset("programming asked" if restart.programming else "reset")

@@ -15,7 +15,7 @@ from bench.core.node import Incarnation
 from bench.wire.ecu_misbehave import ABOVE_P2, ABOVE_P2_STAR, AFTER, BELOW_P2, BELOW_P2_STAR, EcuMisbehaviour
 from bench.wire.uds import NEGATIVE, POSITIVE, Nrc, negative
 from ecu_sim.personality.sections import UdsServerTiming
-from ecu_sim.uds.conduct import Conduct, Genuine
+from ecu_sim.uds.behaviour import Genuine, ServerBehaviour
 from ecu_sim.uds.services import Answer, Refused
 
 BELOW_MS, ABOVE_MS = 20, 100
@@ -55,8 +55,8 @@ class Misbehaviours:
         return struck
 
 
-class MisbehavingConduct(Conduct):
-    """The conduct of one life."""
+class FaultyBehaviour(ServerBehaviour):
+    """How a server behaves in one life that was ordered to break rules."""
 
     def __init__(
         self, life: Incarnation, timing: UdsServerTiming, orders: Misbehaviours, reset: Callable[[], None]
@@ -67,7 +67,7 @@ class MisbehavingConduct(Conduct):
         self.began_ns = 0
 
     async def answer(self, pdu: bytes, genuine: Genuine) -> Answer:
-        """See `Conduct`."""
+        """See `ServerBehaviour`."""
         self.began_ns = self.life.now_ns()
         self._struck = self._orders.due(pdu)
         if self._struck is None:
@@ -75,13 +75,13 @@ class MisbehavingConduct(Conduct):
         return await ACTS[self._struck.kind](self, self._struck.value, pdu, genuine)
 
     def says_pending(self, *, again: bool) -> bool:
-        """See `Conduct`."""
+        """See `ServerBehaviour`."""
         if self._struck is None or self._struck.kind not in ("late", "slow"):
             return True
         return self._struck.kind == "slow" and not (again and self._struck.value in (BELOW_P2_STAR, ABOVE_P2_STAR))
 
-    def spoken(self, pdu: bytes | None) -> bytes | None:
-        """See `Conduct`."""
+    def final_response(self, pdu: bytes | None) -> bytes | None:
+        """See `ServerBehaviour`."""
         struck, self._struck = self._struck, None
         if struck is None or pdu is None:
             return pdu
@@ -101,7 +101,7 @@ class MisbehavingConduct(Conduct):
 
 
 Value = int | str | None
-Act = Callable[[MisbehavingConduct, Value, bytes, Genuine], Awaitable[Answer]]
+Act = Callable[[FaultyBehaviour, Value, bytes, Genuine], Awaitable[Answer]]
 Change = Callable[[Value, bytes], bytes | None]
 
 
@@ -110,20 +110,20 @@ def _int(value: Value) -> int:
     return value
 
 
-async def _ignore(_by: MisbehavingConduct, _value: Value, _pdu: bytes, _genuine: Genuine) -> Answer:
+async def _ignore(_by: FaultyBehaviour, _value: Value, _pdu: bytes, _genuine: Genuine) -> Answer:
     raise Refused(_REFUSED)
 
 
-async def _serve(_by: MisbehavingConduct, _value: Value, pdu: bytes, genuine: Genuine) -> Answer:
+async def _serve(_by: FaultyBehaviour, _value: Value, pdu: bytes, genuine: Genuine) -> Answer:
     return await genuine(pdu)
 
 
-async def _pend(by: MisbehavingConduct, _value: Value, _pdu: bytes, _genuine: Genuine) -> Answer:
+async def _pend(by: FaultyBehaviour, _value: Value, _pdu: bytes, _genuine: Genuine) -> Answer:
     await by.for_ever()
     raise Refused(_REFUSED)
 
 
-async def _serve_late(by: MisbehavingConduct, value: Value, pdu: bytes, genuine: Genuine) -> Answer:
+async def _serve_late(by: FaultyBehaviour, value: Value, pdu: bytes, genuine: Genuine) -> Answer:
     """Serve at once and keep the answer back."""
     timing = by.timing
     p2_star_ends_ms = timing.p2_ms - timing.pending_margin_ms + timing.p2_star_ms
@@ -143,7 +143,7 @@ async def _serve_late(by: MisbehavingConduct, value: Value, pdu: bytes, genuine:
     return answer
 
 
-async def _reset(by: MisbehavingConduct, value: Value, pdu: bytes, genuine: Genuine) -> Answer:
+async def _reset(by: FaultyBehaviour, value: Value, pdu: bytes, genuine: Genuine) -> Answer:
     if value == AFTER:
         return replace(await genuine(pdu), then=by.reset)
     by.life.call_at_ns(by.began_ns + _int(value) * NS_PER_MS, by.reset)

@@ -86,6 +86,7 @@ class Supply:
 
         Cuts may overlap (two faults, or a fault and a power cycle that the tester asked for).
         """
+        # Counted: with a flag the end of the first cut would bring power back in the middle of the second.
         self._cuts += 1
         self._changed(cause)
 
@@ -122,6 +123,7 @@ class Supply:
 
     def _discharge(self, now_ns: int) -> None:
         """Let the capacitor feed the ECU while the voltage is too low; take the power away when it is empty."""
+        # Back before the capacitor is empty: nobody has noticed anything.
         if self.millivolts >= self.rules.brown_out_mv:
             self._dies_ns = None
             return

@@ -74,8 +74,11 @@ class Agent:
                 await self._report()
 
     async def _back_off(self, error: Exception) -> None:
+        # The server knows the token no longer (its store was lost, or somebody registered in our name): with it every
+        # session would fail for ever.
         if isinstance(error, DmFailed) and error.status == 401:
             await self._log.keep_account(None)  # register anew once; the pause grows when that fails too
+        # Exponential, bounded: a fleet that comes back at once from an outage would keep the server down.
         self._failures += 1
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._failures - 1))
         self._life.note("back_off", f"{pause_s} s after {type(error).__name__}")
@@ -94,6 +97,8 @@ class Agent:
         except SealError as error:
             raise DmFailed(200, f"the session token cannot be opened: {error}") from None
         account = Account(answer.srv_uri, token)
+        # Stored before BootstrapComplete: whoever loses power in between has a token and needs no second registration,
+        # which would void this one.
         await self._log.keep_account(account)
         await self._client.confirm_registration(account)
         await self._log.keep_account(replace(account, final=True))
@@ -113,8 +118,10 @@ class Agent:
 
     async def _report(self) -> None:
         """Report every ECU's result in a session of its own, then forget the order."""
+        # Before the report: once the server has the results it may offer the next package, and the disk must have room.
         await self._storage.delete(self._installer.package_path)
         await self._client.session(self._account(), self._installer.alerts(), self._handler.execute)
+        # Only now: a report whose answer is lost is repeated, and the server recognises it by its correlator.
         await self._log.move(Event.REPORTED, self._installer.cleared())
         await self._life.sleep_ns(self._config.poll_interval_ns)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from bench.agent.states import Event, State, next_state
 from bench.core.canonical import canonical_json
 from bench.core.node import Incarnation
 from bench.core.points import Points
+from bench.flasher.state import DurableState, Stage
 from bench.ports.storage import Storage
 
 ACCOUNT_FILE, ORDER_FILE, INSTALLED_FILE = "account.json", "order.json", "installed.json"
@@ -31,6 +33,8 @@ class EcuResult:
     result_code: int
     version: str
     text: str
+    release_counter: int = 0
+    """That of the image that was verified and installed; 0 where none was."""
 
 
 WHOLE_PACKAGE = ""
@@ -48,6 +52,8 @@ class OrderState:
     """What the server calls this order; echoed with its results if it came (empty: it did not)."""
     confirmed: tuple[str, ...] = ()
     results: Mapping[str, EcuResult] = field(default_factory=dict)
+    jobs: Mapping[str, DurableState] = field(default_factory=dict)
+    """Where flashing stands at an ECU that has no result yet."""
 
 
 class AgentLog:
@@ -85,13 +91,14 @@ class AgentLog:
     async def move(self, event: Event, order: OrderState | None = None) -> None:
         """Go to the next state, stored before it takes effect: a numbered fault point of the agent."""
         order = order or self.order
+        # Stored first, then believed: the other way round an agent would act on a state that a power loss takes back.
         with self._life.effect("transition"):
             await self.keep(replace(order, state=next_state(self.order.state, event)))
         self._points.set_phase(self._life.part, self.order.state)
 
     async def keep_installed(self, ecu: str, release_counter: int) -> None:
-        """Remember the release counter that an ECU confirmed."""
-        self.installed[ecu] = release_counter
+        """Remember the release counter that an ECU confirmed; like the ECU's own floor it never falls."""
+        self.installed[ecu] = max(release_counter, self.installed.get(ecu, 0))
         await self._storage.replace(INSTALLED_FILE, canonical_json(self.installed))
 
 
@@ -107,4 +114,15 @@ def _order(raw: dict[str, object]) -> OrderState:
         correlator=str(raw.get("correlator", "")),  # absent in a log that an older agent wrote
         confirmed=tuple(confirmed),
         results={ecu: EcuResult(**result) for ecu, result in results.items()},
+        jobs=_jobs(raw.get("jobs", {})),  # absent likewise
     )
+
+
+def _jobs(raw: object) -> dict[str, DurableState]:
+    assert isinstance(raw, dict)
+    return {ecu: _job(**stored) for ecu, stored in raw.items()}
+
+
+def _job(*, stage: int, dtcs_before: list[int] | None, **rest: Any) -> DurableState:
+    dtcs = None if dtcs_before is None else tuple(dtcs_before)
+    return DurableState(stage=Stage(stage), dtcs_before=dtcs, **rest)

@@ -64,10 +64,12 @@ class CommandHandler:
         """Fetch a document and store what it holds at PkgURL."""
         if uri != pkg_url_node(package_of(uri)):
             return Outcome(Status(SC_NOT_FOUND, (uri,)))
+        # Over http anybody on the way could name another package, and read the token that goes with the request.
         if not is_https(server_uri):
             return Outcome(Status(SC_BAD_REQUEST, (uri,)))
         headers = Credentials(self._config.account, self._log.account).headers_for(server_uri)
         try:
+            # Bounded: the document is one URL, and its server is whoever the command names.
             answer = await self._transport.get(server_uri, headers, DOCUMENT_LIMIT_BYTES)
         except TransportFailure:
             return Outcome(Status(SC_UNREACHABLE, (uri,)))
@@ -87,8 +89,11 @@ class CommandHandler:
         """
         package_id = package_of(uri)
         found = self._documents.get(package_id)
+        # EXEC without its HGET, or of a life that is gone: nothing says where the package is. 404 has the server offer
+        # it anew.
         if uri != download_install_node(package_id) or found is None:
             return Outcome(Status(SC_NOT_FOUND, (uri,)))
+        # One order at a time: two would flash the same ECU, and results could not be told apart.
         if self._log.order.state is not State.IDLE:
             return Outcome(Status(SC_NOT_ALLOWED, (uri,)))
         order = OrderState(package_id=package_id, package_url=found.url, correlator=found.correlator)

@@ -73,11 +73,13 @@ class DmClient:
         for _ in range(MAX_ROUNDS):
             answer = await self._post(account.srv_uri, account.token, content_type, body)
             commands = _decoded(answer, Commands.decode)
+            # One after the other, in their order: EXEC relies on the HGET before it (OMA DM 2.0, from memory).
             outcomes = [await handler(command) for command in commands.commands if command.verb is not dm.Verb.END]
             if commands.ends:
                 return
             data = tuple(outcome.data for outcome in outcomes if outcome.data is not None)
             content_type, body = dm.RESPONSE_TYPE, Response(tuple(o.status for o in outcomes), data).encode()
+        # A server that never ends its session would keep the agent from its order.
         raise DmFailed(200, f"the session had no END within {MAX_ROUNDS} packages")
 
     async def _post(self, url: str, token: str, content_type: str, body: bytes) -> HttpResponse:

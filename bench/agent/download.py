@@ -35,10 +35,11 @@ class Downloader:
                 return
 
     async def _fetch_rest(self, url: str, headers: dict[str, str], path: str) -> None:
+        # What is synced counts, not what an earlier life received: the rest of it may be torn.
         have = len(await self._storage.read(path) or b"")
         sink = _Sink(self._storage, path, have)
-        asked = {**headers, "Range": f"bytes={have}-"} if have else headers
-        answer = await self._transport.stream(url, asked, sink.take)
+        range_headers = {**headers, "Range": f"bytes={have}-"} if have else headers
+        answer = await self._transport.stream(url, range_headers, sink.take)
         if answer.status == 416 and have:  # nothing is left to fetch
             return
         if answer.status == 200 and have:  # Range was ignored: nothing was handed over, begin anew
@@ -51,6 +52,8 @@ class Downloader:
 
     @staticmethod
     def _check_length(answer: HttpResponse, received: int) -> None:
+        # A connection that ends early looks like the end of the body: without this half a package would be verified,
+        # and refused as forged.
         announced = answer.headers.get("content-length")
         if announced is not None and int(announced) != received:
             raise TransportFailure(f"{received} bytes came, {announced} were announced")
@@ -71,6 +74,7 @@ class _Sink:
             raise DownloadFailed(f"the package is longer than {PACKAGE_LIMIT_BYTES} bytes")
         self._parts.append(part)
         self._waiting += len(part)
+        # A sync for each piece would take longer than the download, one at the end would lose all of it with the power.
         if self._waiting >= KEEP_BYTES:
             await self.flush()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from bench.agent.agent_log import WHOLE_PACKAGE, AgentLog, EcuResult, OrderState
 from bench.agent.states import Event
@@ -18,10 +19,11 @@ from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.functional import restore_normal_operation
 from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.sequence import flash_ecu
-from bench.flasher.state import FRESH, Tries
+from bench.flasher.state import FRESH, DurableState, JobState, Stage
 from bench.flasher.together import batches
+from bench.flasher.tries import Tries
 from bench.flasher.values import FlashJob
-from bench.ports.storage import Storage
+from bench.ports.storage import Storage, StorageFull
 from bench.trust.package import EcuIdentity, PackageRefused, Refusal, VerifiedImage, verify_package
 from bench.wire.dm_alert import Alert, OperationComplete
 from bench.wire.dm_scomo import Component, DeployedState, Inventory, ScomoResult
@@ -112,15 +114,16 @@ class Installer:
         """Flash every image that has no result yet; each result is stored before it counts."""
         images, refused = await self._verified()
         if refused is not None:  # the disk or an ECU changed its mind after a power loss
-            await self._log.move(
-                Event.INSTALL_FAILED, self.failed_whole(replace(refused, result_code=ScomoResult.INSTALL_FAILED))
-            )
-            return
-        await self._install_all([image for image in images if image.entry.ecu not in self._log.order.results])
+            await self._log.keep(self.failed_whole(replace(refused, result_code=ScomoResult.INSTALL_FAILED)))
+        else:
+            await self._install_all([image for image in images if image.entry.ecu not in self._log.order.results])
         # One ECU that failed does not undo another: what is reported as installed must be confirmed, or its boot
         # manager gives the trial up later and the server believes what is no longer true.
-        installed = any(result.result_code == ScomoResult.OK for result in self._log.order.results.values())
-        await self._log.move(Event.INSTALLED if installed else Event.INSTALL_FAILED)
+        await self._log.move(Event.INSTALLED if self._installed() else Event.INSTALL_FAILED)
+
+    def _installed(self) -> list[str]:
+        """Return the ECUs of which the order says that they run what they were given."""
+        return [ecu for ecu, result in self._log.order.results.items() if result.result_code == ScomoResult.OK]
 
     async def _install_all(self, images: Sequence[VerifiedImage]) -> None:
         """Flash one ECU after the other, or together those that the bench and their recipes let be flashed together."""
@@ -149,10 +152,12 @@ class Installer:
     async def _found_done(self, image: VerifiedImage) -> bool:
         """Store the result of an ECU that an earlier life flashed and lost power before it could note so."""
         access = self._ecus[image.entry.ecu]
+        if self._job_state(access.ecu).stage >= Stage.COMMITTED:
+            return False  # the job goes on from there: it alone knows which DTCs are its own
         if not await self._runs(access, image.entry.version):
             return False
         await restore_normal_operation((access.functional, *access.elsewhere.values()), access.recipe, self._life)
-        found = EcuResult(ScomoResult.OK, image.entry.version, "already runs this version")
+        found = _installed_as(image, "already runs this version")
         await self._keep_result(image.entry.ecu, found)
         return True
 
@@ -167,20 +172,35 @@ class Installer:
             software_id=image.entry.software_id,
         )
         parts = (access.link, access.functional, access.recipe, self._life, self._world.points, self._progress)
-        tries, state = Tries(JOB_TRIES - 1), FRESH
+        keep = partial(self._keep_job, access.ecu)
+        tries, state = Tries(JOB_TRIES - 1), self._job_state(access.ecu)
         while True:
             try:
-                report = await flash_ecu(job, *parts, buses, state=state)
+                report = await flash_ecu(job, *parts, buses, state=state, keep=keep)
             except FlasherError as error:
                 if await self._answers_again(access, error) and await self._runs(access, image.entry.version):
-                    return EcuResult(ScomoResult.OK, image.entry.version, f"runs it, although {error}")
+                    return _installed_as(image, f"runs it, although {error}")
                 if not tries.left or not _was_silent(error):
                     return EcuResult(ScomoResult.INSTALL_FAILED, "", str(error))
                 # What the job before had checked is in the ECU: the next one does not send it again.
                 tries, state = Tries(tries.left - 1), error.state if isinstance(error, FlashFailed) else state
             else:
-                text = f"{report.downloads} download(s), {report.sent_bytes} bytes"
-                return EcuResult(ScomoResult.OK, report.version, text)
+                return _installed_as(image, f"{report.downloads} download(s), {report.sent_bytes} bytes")
+
+    def _job_state(self, ecu: str) -> JobState:
+        """Return what an earlier life left of an ECU's job: an image that crashed is not sent again for a reboot."""
+        stored = self._log.order.jobs.get(ecu)
+        return FRESH if stored is None else stored.resumed()
+
+    async def _keep_job(self, ecu: str, state: DurableState) -> None:
+        async with self._keeping:
+            # Read under the lock: another ECU's result may have been stored since.
+            order = self._log.order
+            try:
+                await self._log.keep(replace(order, jobs={**order.jobs, ecu: state}))
+            except StorageFull as error:
+                # The ECU may be erased just now: it is finished without that note rather than left where it is.
+                self._life.note("job_state_not_kept", f"{ecu}: {error}")
 
     async def _answers_again(self, access: EcuAccess, error: FlasherError) -> bool:
         """Wait for an ECU that fell silent, as long as a vehicle may stand without power; whether it answers."""
@@ -188,6 +208,8 @@ class Installer:
             try:
                 await read_identity(access.ecu, access.link, access.recipe, self._life)
             except FlasherError:
+                # A vehicle may stand for a while with one ECU unpowered (ignition off, fuse): given up at once, an
+                # order would end as failed for an ECU that is only asleep.
                 await self._life.sleep_ns(PATIENCE_PAUSE_S * NS_PER_S)
             else:
                 return True
@@ -202,30 +224,26 @@ class Installer:
     async def _keep_result(self, ecu: str, result: EcuResult) -> None:
         async with self._keeping:  # two results at once must not overwrite each other
             order = self._log.order
-            await self._log.keep(replace(order, results={**order.results, ecu: result}))
+            jobs = {other: job for other, job in order.jobs.items() if other != ecu}
+            await self._log.keep(replace(order, results={**order.results, ecu: result}, jobs=jobs))
 
     async def confirm(self) -> None:
-        """Confirm every image that was installed: from now on the ECUs refuse older ones."""
-        images, refused = await self._verified()
-        for ecu, result in self._log.order.results.items():
-            if result.result_code != ScomoResult.OK:
-                continue
-            image = next((image for image in images if image.entry.ecu == ecu), None)
-            if image is None and refused is not None:
-                await self._keep_result(
-                    ecu, replace(result, result_code=ScomoResult.ACTIVATE_FAILED, text=refused.text)
-                )
-            elif image is not None and ecu not in self._log.order.confirmed:
-                await self._confirm_one(image)
+        """Confirm every image that was installed: from now on the ECUs refuse older ones.
+
+        Each ECU for itself, from its own result: the package was verified before it was installed and the ECU has
+        checked its image, so neither a package that is gone by now nor another ECU that is dead has a say in it.
+        """
+        for ecu in self._installed():
+            if ecu not in self._log.order.confirmed:
+                await self._confirm_one(self._ecus[ecu], self._log.order.results[ecu])
         await self._log.move(Event.CONFIRMED)
 
-    async def _confirm_one(self, image: VerifiedImage) -> None:
-        access = self._ecus[image.entry.ecu]
-        problem = await self._confirmation_problem(access, image.entry.version)
+    async def _confirm_one(self, access: EcuAccess, installed: EcuResult) -> None:
+        problem = await self._confirmation_problem(access, installed.version)
         if problem:
             await self._keep_result(access.ecu, EcuResult(ScomoResult.ACTIVATE_FAILED, "", problem))
             return
-        await self._log.keep_installed(access.ecu, image.entry.release_counter)
+        await self._log.keep_installed(access.ecu, installed.release_counter)
         await self._log.keep(replace(self._log.order, confirmed=(*self._log.order.confirmed, access.ecu)))
 
     async def _confirmation_problem(self, access: EcuAccess, version: str) -> str:
@@ -271,6 +289,11 @@ class Installer:
             ).alert()
             for ecu, result in order.results.items()
         )
+
+
+def _installed_as(image: VerifiedImage, text: str) -> EcuResult:
+    """Return the result of an ECU that runs an image: all that its confirmation will need."""
+    return EcuResult(ScomoResult.OK, image.entry.version, text, image.entry.release_counter)
 
 
 def _was_silent(error: FlasherError) -> bool:

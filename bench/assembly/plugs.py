@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
 from bench.core.errors import EquipmentError
 
 
+@cache
 def plug_in(group: str, name: str) -> Any:
-    """Return what the entry point `name` of `group` names; `EquipmentError` lists the installed ones."""
+    """Return what the entry point `name` of `group` names; `EquipmentError` lists the installed ones.
+
+    What is installed does not change while a process runs, and each run of a sweep asks: the metadata of all packages
+    is read once.
+    """
     found = {point.name: point for point in entry_points(group=group)}
     if name not in found:
         raise EquipmentError(f"no driver {name!r} in {group}; installed: {', '.join(sorted(found)) or 'none'}")

@@ -55,8 +55,8 @@ def exit_code_of(arguments: list[str]) -> int:
         if shows_help(error):
             error.show()
             return INPUT
-        told = explained(error, arguments)
-        _tell(error, with_next_step(told), debug)
+        message = explained(error, arguments)
+        _tell(error, with_next_step(message), debug)
         return INPUT
     except (KeyboardInterrupt, click.Abort):
         click.echo("\ninterrupted: nothing half written is left", err=True)

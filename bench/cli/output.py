@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
@@ -35,7 +35,20 @@ class _Sent(DownloadColumn):
         return Text() if task.total is None else super().render(task)
 
 
-class Watch(AbstractContextManager["Watch"]):
+class Bars:
+    """Bars that are shown while a `with` block runs."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._progress.stop()
+
+
+class Watch(Bars):
     """A live line for the run and a bar per ECU being flashed, on a terminal.
 
     Elsewhere (a CI system's log) what takes longer than two seconds says a line now and then, and the rest nothing.
@@ -55,13 +68,6 @@ class Watch(AbstractContextManager["Watch"]):
         self._title = self._progress.add_task(title, total=None)
         self._bars: dict[str, TaskID] = {}
         self._stopwatch, self._next_line_s = Stopwatch(), QUIET_S
-
-    def __enter__(self) -> Watch:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
 
     def say(self, text: str) -> None:
         """Print a line where there is no live one, once the whole takes longer than two seconds."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
 
-from bench.config.toml_text import spelled
+from bench.config.toml_text import leaves, spelled
 from bench.config.words import allowed_at, kinds_at
 from bench.core.errors import InputError
 
 DATES = (datetime.date, datetime.time)
 MOST = 2**63 - 1
 """TOML 1.0: whole numbers are those of 64 bits with a sign; one that cannot be kept exactly is an error."""
-Path = tuple[str | int, ...]
 
 
 def refuse_foreign_values(what: str, file: str, toml: str, values: Mapping[str, Any], model: type[BaseModel]) -> None:
@@ -25,7 +24,7 @@ def refuse_foreign_values(what: str, file: str, toml: str, values: Mapping[str, 
     Dates would become text on their way through JSON, and Python holds True and 1.0 for equal to 1, so that a
     list of choices takes them. Keys that the model does not know are left to it.
     """
-    suspects = [(path, value) for path, value in _leaves(values, ()) if _suspect(value)]
+    suspects = [(path, value) for path, value in leaves(values, ()) if _suspect(value)]
     for path, value in suspects:
         schema = _schema(model)
         wrong, allowed = _wrong(value, kinds_at(schema, path)), allowed_at(schema, path)
@@ -61,16 +60,3 @@ def _wrong(value: object, kinds: frozenset[type]) -> str | None:
     if isinstance(value, float) and kinds == {int}:
         return "a number with a fraction where a whole number belongs"
     return None
-
-
-def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
-    inner: Sequence[tuple[str | int, object]] | None = None
-    if isinstance(value, dict):
-        inner = list(value.items())
-    elif isinstance(value, list):
-        inner = list(enumerate(value))
-    if inner is None:
-        yield path, value
-        return
-    for part, below in inner:
-        yield from _leaves(below, (*path, part))

@@ -10,12 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bench.config.misfit import MISFIT
-from bench.config.toml_text import Spelled, spelled
+from bench.config.invalid_key import INVALID_KEY
+from bench.config.toml_text import Path, Spelled, leaves, spelled
 from bench.config.words import added, allowed_at, allowed_key, keys_of
 from bench.core.errors import InputError
 
-Path = tuple[str | int, ...]
 KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
 WANTED = {
     "int_type": "a whole number",
@@ -88,10 +87,10 @@ class _Mistake:
         self._source, self._input = source, error["input"]
         self._schema = model.model_json_schema()
         self._names_a_key = error["loc"][-1:] == ("[key]",)
-        self._told: Mapping[str, str] = error["ctx"] if self._kind == MISFIT else {}
-        location = (*error["loc"], *_parts(self._told["key"])) if self._told else error["loc"]
+        self._context: Mapping[str, str] = error["ctx"] if self._kind == INVALID_KEY else {}
+        location = (*error["loc"], *_parts(self._context["key"])) if self._context else error["loc"]
         self._path, self._there = _real_path(source.values, location, self._schema)
-        if self._told:
+        if self._context:
             self._input = _value_at(source.values, self._path)
         self._spelled = spelled(source.toml, self._path, self._input)
         self._pattern = str(error.get("ctx", {}).get("pattern", ""))
@@ -106,7 +105,7 @@ class _Mistake:
 
     def problem(self) -> str:
         """What is wrong, after the name of the file."""
-        if self._told:
+        if self._context:
             return f"has values that do not fit each other: {self._sentence}"
         if not self._there:
             return "lacks a key"
@@ -132,8 +131,8 @@ class _Mistake:
 
     def found(self) -> str | None:
         """What stands there, as the user wrote it."""
-        if self._told.get("found"):
-            return self._told["found"]
+        if self._context.get("found"):
+            return self._context["found"]
         if not self._there:  # a default, or what is taken over from elsewhere, may not fit either
             default = self._kind != "missing" and self._input is not None
             return f"{self._spelled.text}, not given here" if default else "no such key"
@@ -143,8 +142,8 @@ class _Mistake:
 
     def allowed(self) -> str | None:
         """What may stand there."""
-        if self._told:
-            return self._told["allowed"]
+        if self._context:
+            return self._context["allowed"]
         if self._names_a_key:
             return allowed_key(self._schema, self._path[:-1])
         if self._kind == "extra_forbidden":
@@ -225,7 +224,7 @@ def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iter
     """Yield the keys below `path` that a validator's sentence speaks of, by name or by value."""
     words = set(re.findall(r"[\w.-]+", sentence))
     numbers = {int(word, 16) for word in words if re.fullmatch(r"0x[0-9A-Fa-f]+", word)}
-    for below, leaf in _leaves(value, ()):
+    for below, leaf in leaves(value, ()):
         name = next((part for part in reversed(below) if isinstance(part, str)), "")
         dotted = ".".join(str(part) for part in below if isinstance(part, str))
         by_value = leaf in numbers if isinstance(leaf, int) else isinstance(leaf, str) and leaf in words
@@ -233,12 +232,3 @@ def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iter
             whole = (*path, *below)
             key = ".".join([*([source.above] if source.above else []), *map(str, whole)])
             yield key, spelled(source.toml, whole, leaf)
-
-
-def _leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if inner is None:
-        yield path, value
-        return
-    for part, below in inner:
-        yield from _leaves(below, (*path, part))

@@ -11,6 +11,8 @@ from typing import Any
 
 TOKEN = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,{}\[\]#=\"']+")
 SHOWN_CHARACTERS = 100
+Path = tuple[str | int, ...]
+"""Where a value stands: keys, and numbers in lists from 0."""
 PLACE = re.compile(r"(?P<why>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)\Z", re.DOTALL)
 
 
@@ -81,3 +83,13 @@ def _tokens(toml: str, path: Sequence[str | int]) -> Iterator[tuple[str, int]]:
         while token is not None and (token.start() == end or token.end() <= stop):
             yield token[0], toml.count("\n", 0, token.start()) + 1
             token = TOKEN.search(toml, token.end()) if stop > end else None
+
+
+def leaves(value: object, path: Path) -> Iterator[tuple[Path, object]]:
+    """Yield each value that is neither table nor list, with its path; `path` is that of `value` itself."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if inner is None:
+        yield path, value
+        return
+    for part, below in inner:
+        yield from leaves(below, (*path, part))

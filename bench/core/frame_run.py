@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from functools import partial
-from itertools import accumulate, count, cycle, islice, repeat
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from itertools import accumulate, chain, count, cycle, islice, repeat
 from operator import add
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, overload
 
 from bench.core.records import FrameRecord
-
-Part = TypeVar("Part", bytes, str)
 
 
 class RunTimes(NamedTuple):
@@ -26,6 +24,16 @@ class RunTimes(NamedTuple):
         without_gaps = islice(accumulate(self.durations_ns, initial=self.begin_ns), 1, None)
         return map(add, without_gaps, count(0, self.gap_ns))
 
+    @property
+    def first_ns(self) -> int:
+        """The end of the first frame."""
+        return self.begin_ns + self.durations_ns[0]
+
+    @property
+    def last_ns(self) -> int:
+        """The end of the last frame."""
+        return self.begin_ns + sum(self.durations_ns) + (len(self.durations_ns) - 1) * self.gap_ns
+
 
 class FrameRunRecord(NamedTuple):
     """A run of frames with one identifier: frame i has the data `heads[i modulo their number]` and the i-th part of
@@ -39,6 +47,11 @@ class FrameRunRecord(NamedTuple):
     payload: bytes
     times: RunTimes
 
+    @property
+    def frame_count(self) -> int:
+        """How many frames the run has."""
+        return len(self.times.durations_ns)
+
     def frames(self) -> Iterator[FrameRecord]:
         """Return the frames as they crossed the bus."""
         whole = (repeat(self.channel), repeat(self.sender), repeat(self.can_id), repeat(self.flags))
@@ -50,19 +63,55 @@ class FrameRunRecord(NamedTuple):
 
     def data(self) -> Iterator[bytes]:
         """Return what each frame carried."""
-        return map(add, cycle(self.heads), _parts(self.payload, len(self.times.durations_ns)))
+        length = len(self.payload) // self.frame_count
+        parts = (self.payload[i * length : (i + 1) * length] for i in range(self.frame_count))
+        return map(add, cycle(self.heads), parts)
 
     def hex_data(self) -> Iterator[str]:
         """Return the same in upper-case hexadecimal digits; all at once is cheaper than frame by frame."""
         heads = [head.hex().upper() for head in self.heads]
-        return map(add, cycle(heads), _parts(self.payload.hex().upper(), len(self.times.durations_ns)))
-
-
-def _parts(whole: Part, count: int) -> Iterator[Part]:
-    """Yield the equal parts that bytes or their digits are cut into."""
-    length = len(whole) // count
-    return (whole[i * length : (i + 1) * length] for i in range(count))
+        length = len(self.payload) // self.frame_count
+        parts = self.payload.hex(" ", length).upper().split(" ") if length else repeat("", self.frame_count)
+        return map(add, cycle(heads), parts)
 
 
 made_frame = partial(tuple.__new__, FrameRecord)
 """A frame from its fields; a NamedTuple's own constructor costs three times as much, for thousands of frames."""
+
+
+class Frames(Sequence[FrameRecord]):
+    """The frames of all buses in the order of their ends, runs kept as they were recorded.
+
+    Nine of ten frames of a download lie in runs, and whoever judges it needs none of them by itself: they are taken
+    apart, once, when somebody asks for a frame.
+    """
+
+    def __init__(self, parts: Iterable[FrameRecord | FrameRunRecord]) -> None:
+        self.parts = tuple(parts)
+
+    @cached_property
+    def _all(self) -> tuple[FrameRecord, ...]:
+        return tuple(
+            chain.from_iterable(part.frames() if isinstance(part, FrameRunRecord) else (part,) for part in self.parts)
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> FrameRecord: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FrameRecord, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> FrameRecord | tuple[FrameRecord, ...]:
+        return self._all[index]
+
+    def __len__(self) -> int:
+        return sum(part.frame_count if isinstance(part, FrameRunRecord) else 1 for part in self.parts)
+
+    def __iter__(self) -> Iterator[FrameRecord]:
+        return iter(self._all)
+
+    def __eq__(self, other: object) -> bool:
+        return self._all == tuple(other) if isinstance(other, Frames | tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._all)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from json.encoder import encode_basestring_ascii as quoted
 from typing import NamedTuple
 
 from bench.core.canonical import sha256_hex
 from bench.core.clock import Clock
-from bench.core.frame_run import FrameRunRecord
+from bench.core.frame_run import FrameRunRecord, Frames
 from bench.core.loop import speaks_for_the_dead
 from bench.core.records import FrameRecord
 
@@ -63,9 +62,9 @@ class Journal:
                 for frame in _frames(entry):
                     yield Entry(frame.t_ns, frame.channel, "frame", frame.text())
 
-    def frames(self) -> tuple[FrameRecord, ...]:
+    def frames(self) -> Frames:
         """Return the frames of all buses in the order of their ends."""
-        return tuple(chain.from_iterable(_frames(each) for each in self._entries if not isinstance(each, Entry)))
+        return Frames(each for each in self._entries if not isinstance(each, Entry))
 
     @property
     def length(self) -> int:
@@ -80,7 +79,7 @@ class Journal:
 
     def lines(self) -> Iterator[bytes]:
         """Yield one canonical JSON line per event, without the line's end."""
-        return _lines(self._entries)
+        return (line.encode() for line in _lines(self._entries))
 
     def sha256(self) -> str:
         """Return the trace hash: SHA-256 over all lines, each ended by a newline."""
@@ -105,22 +104,28 @@ class Trace:
     def __init__(self, entries: Sequence[Recorded]) -> None:
         self._entries = entries
 
-    @cached_property
+    @property
     def lines(self) -> tuple[bytes, ...]:
         """One canonical JSON line per event, without the lines' ends."""
-        return tuple(_lines(self._entries))
+        return self._made[0]
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """The trace hash: SHA-256 over all lines, each ended by a newline."""
-        return sha256_hex(b"".join(line + b"\n" for line in self.lines))
+        return self._made[1]
+
+    @cached_property
+    def _made(self) -> tuple[tuple[bytes, ...], str]:
+        """Lines and hash; encoded at once, since no line holds a newline: JSON escapes it."""
+        text = "\n".join((*_lines(self._entries), "")).encode()
+        return tuple(text.split(b"\n")[:-1]), sha256_hex(text)
 
 
 def _frames(entry: FrameRecord | FrameRunRecord) -> Iterable[FrameRecord]:
     return (entry,) if isinstance(entry, FrameRecord) else entry.frames()
 
 
-def _lines(entries: Iterable[Recorded]) -> Iterator[bytes]:
+def _lines(entries: Iterable[Recorded]) -> Iterator[str]:
     """Yield the lines. They are put together by hand, key by key in the order that `canonical_json` would sort them
     into: a run has tens of thousands, and a general encoder costs five times as much for each."""
     for entry in entries:
@@ -131,12 +136,12 @@ def _lines(entries: Iterable[Recorded]) -> Iterator[bytes]:
             yield _line("frame", entry.channel, entry.text(), entry.t_ns)
         else:
             begin = f'{{"kind":"frame","part":{quoted(entry.channel)},"payload":{quoted(entry.text_before_data())[:-1]}'
-            for data, t_ns in zip(entry.hex_data(), entry.times.ends_ns(), strict=True):
-                yield f'{begin}{data}","t":{t_ns}}}'.encode()
+            parts = zip(entry.hex_data(), entry.times.ends_ns(), strict=True)
+            yield from [f'{begin}{data}","t":{t_ns}}}' for data, t_ns in parts]
 
 
-def _line(kind: str, part: str, payload: str, t_ns: int) -> bytes:
-    return f'{{"kind":{quoted(kind)},"part":{quoted(part)},"payload":{quoted(payload)},"t":{t_ns}}}'.encode()
+def _line(kind: str, part: str, payload: str, t_ns: int) -> str:
+    return f'{{"kind":{quoted(kind)},"part":{quoted(part)},"payload":{quoted(payload)},"t":{t_ns}}}'
 
 
 def _shown(payload: bytes | str) -> str:

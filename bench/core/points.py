@@ -294,6 +294,8 @@ class PointCounter:
 class Points:
     """All fault points of a run."""
 
+    counter_type: type[PointCounter] = PointCounter
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._counters: dict[tuple[str, str], PointCounter] = {}
@@ -305,7 +307,7 @@ class Points:
         """Return the counter of (part, event); parts keep it, so that a point costs one call."""
         key = (part, event)
         if key not in self._counters:
-            self._counters[key] = PointCounter(self._clock, self._phases, part, event)
+            self._counters[key] = self.counter_type(self._clock, self._phases, part, event)
         return self._counters[key]
 
     def set_phase(self, part: str, phase: str) -> None:

@@ -20,15 +20,15 @@ class StopRequest:
     """Whether somebody asked, by which signal, and who wants to be told at once."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._requested = False
         self._signal: int | None = None
-        self._told: list[Callable[[], object]] = []
+        self._listeners: list[Callable[[], object]] = []
         self._gentler: list[Callable[[], object]] = []
 
     @property
     def asked(self) -> bool:
         """Whether somebody asked, and nothing gentler was there to be done first."""
-        return self._asked
+        return self._requested
 
     @property
     def exit_code(self) -> int:
@@ -42,29 +42,29 @@ class StopRequest:
         if self._gentler:
             self._gentler.pop()()
             return
-        self._asked = True
-        for listener in tuple(self._told):
+        self._requested = True
+        for listener in tuple(self._listeners):
             listener()
 
     def withdraw(self) -> None:
         """Forget the wish: it has been obeyed."""
-        self._asked, self._signal = False, None
+        self._requested, self._signal = False, None
 
     def check(self) -> None:
         """Raise KeyboardInterrupt when somebody asked."""
-        if self._asked:
+        if self._requested:
             raise KeyboardInterrupt
 
     @contextmanager
     def telling(self, listener: Callable[[], object]) -> Iterator[None]:
         """Have `listener` called when somebody asks, at once when somebody has; it must not block or raise."""
-        self._told.append(listener)
+        self._listeners.append(listener)
         try:
-            if self._asked:
+            if self._requested:
                 listener()
             yield
         finally:
-            self._told.remove(listener)
+            self._listeners.remove(listener)
 
     @contextmanager
     def first_gently(self) -> Iterator[Callable[[Callable[[], object]], None]]:

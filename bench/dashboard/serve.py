@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import socket
 import sys
 import threading
 from typing import TextIO
@@ -13,6 +12,7 @@ from cheroot.wsgi import Server
 from flask import Flask
 
 from bench.core.errors import InputError
+from bench.core.listening import try_to_bind
 from bench.core.stop import STOP
 
 STOP_WITHIN_S = 2
@@ -57,7 +57,7 @@ def listen(app: Flask, host: str, port: int) -> Server:
     address = "127.0.0.1" if host == "localhost" else host
     server = Server((address, port), app, shutdown_timeout=STOP_WITHIN_S)
     try:
-        _try_to_bind(address, port)
+        try_to_bind(address, port)
         server.prepare()
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -69,14 +69,6 @@ def listen(app: Flask, host: str, port: int) -> Server:
             hint=f"end what uses port {port}, or name another with --port",
         ) from error
     return server
-
-
-def _try_to_bind(address: str, port: int) -> None:
-    """Fail early and clean: cheroot leaves a socket open behind a failed `prepare()`."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        trial.bind((address, port))
 
 
 def url_of(server: Server) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from bench.config.misfit import misfit
+from bench.config.invalid_key import invalid_key
 from bench.description.ecu_entry import EcuEntry
 from bench.description.network_files import ManagementEntry
 from bench.wire.isotp import IsoTpAddress
@@ -44,7 +44,7 @@ class _Use:
 
 
 def refuse_clashing_frames(traffic: Traffic) -> None:
-    """Raise `misfit` for a cyclic frame with the identifier of a connection, an alive message or another frame.
+    """Raise `invalid_key` for a cyclic frame with the identifier of a connection, an alive message or another frame.
 
     What gateways carry onto another bus counts there too.
     """
@@ -59,7 +59,7 @@ def refuse_clashing_frames(traffic: Traffic) -> None:
 
 def _refuse(one: _Use, two: _Use) -> None:
     blamed, other = (one, two) if one.frame and one.order >= two.order else (two, one)
-    raise misfit(
+    raise invalid_key(
         f"{blamed.what} and {other.what} share identifier 0x{one.can_id:X} on {one.channel}"
         f"{' by a route' if one.carried or two.carried else ''}",
         key=f"{blamed.frame}.id", allowed=f"an identifier that nothing else has on {one.channel}",

@@ -66,14 +66,14 @@ def _same_request(before: HttpRecord, after: HttpRecord) -> bool:
 
 def _line(run: Sequence[HttpRecord]) -> Step:
     first, last = run[0], run[-1]
-    asked = request_words(first.request_body)
+    words = request_words(first.request_body)
     return Step(
         t_ns=first.t_ns,
         end_t_ns=last.t_ns,
         kind="http",
         source=first.part,
         target=SERVER,
-        text=f"{first.method} {path_of(first.url)}" + (f" · {asked}" if asked else ""),
+        text=f"{first.method} {path_of(first.url)}" + (f" · {words}" if words else ""),
         detail=_answer_words(run),
         outcome="ok" if 200 <= last.status < 400 else "bad",
         count=len(run),

@@ -13,11 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.config.output import Tool
+from bench.drawing.svg import shorten
 from bench.evidence import text
 from bench.evidence.build import View
 from bench.evidence.contract import NotRun, Run, values_text
 from bench.evidence.sequence import sequence_svgs
-from bench.evidence.svg import shorten
 from bench.evidence.timeline import timeline_svg
 from bench.evidence.view import InputRow
 from bench.oracle.result import Verdict

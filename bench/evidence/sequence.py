@@ -5,8 +5,8 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from bench.core.clock import NS_PER_S
+from bench.drawing.svg import Svg, shorten
 from bench.evidence.sequence_view import longest_silences
-from bench.evidence.svg import Svg, shorten
 from bench.evidence.text import duration, instant
 from bench.evidence.view import Sequence, Step
 

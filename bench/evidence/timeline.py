@@ -5,8 +5,8 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
+from bench.drawing.svg import Svg, shorten
 from bench.evidence.axis import Ruler
-from bench.evidence.svg import Svg, shorten
 from bench.evidence.text import duration
 from bench.evidence.view import AXIS_WIDTH, BINS, Density, Lane, Mark, Span, Timeline
 

@@ -71,6 +71,7 @@ class AffectedBuses:
         acknowledges on the ECU's bus.
         """
         step, taken_back = undo
+        # Noted before it is sent: a request whose confirmation was lost may have been obeyed.
         self.home.undo[step] = taken_back
         if not await self.home.prepare(ctx, payload):
             await _prepare_by_address(ctx, payload)
@@ -78,6 +79,7 @@ class AffectedBuses:
             group.undo[step] = taken_back
             try:
                 await group.prepare(ctx, payload)
+            # Nobody acknowledges there, so there is nobody who could miss a frame: no reason to give the job up.
             except TransportError as error:
                 ctx.tally.note("other_bus_unprepared", request=payload.hex(" "), error=error)
 

@@ -58,6 +58,8 @@ async def authenticate(ctx: FlashContext) -> None:
     assert rules is not None, "the recipe was checked: the step has its table"
     identity = load_identity(rules)
     offered = await ctx.client.call(configuration())
+    # 0x29 08 first: a certificate sent to an ECU that expects ACR is refused in a way that says nothing (ISO
+    # 14229-1:2020, 10.6, from memory).
     if offered.result != WITH_CERTIFICATES:
         what = f"the ECU authenticates by 0x{offered.result:02X}, the recipe by certificates (0x02, APCE)"
         raise AuthenticationFailed("OTHER_AUTHENTICATION", what)
@@ -65,10 +67,13 @@ async def authenticate(ctx: FlashContext) -> None:
     own = _challenge(ctx, identity.credential) if bidirectional else b""
     chain = identity.credential.chain
     call = verify_certificate(chain, own, rules.communication_configuration, bidirectional=bidirectional)
+    # The newest answer: a challenge of a request that was repeated is void, and a proof over it is counted as a forged
+    # one.
     said = await ctx.client.call_newest(call)
     _expect(said, CERTIFICATE_VERIFIED)
     if len(said.challenge) < SHORTEST_CHALLENGE_BYTES:
         raise ProtocolViolation(f"0x29: a challenge of {len(said.challenge)} bytes proves nothing")
+    # Before our own proof: who cannot prove to be the ECU gets no signature of the tester that he could pass on.
     if bidirectional:
         _check_ecu(ctx, said, identity.authority, own)
     proof = identity.credential.sign(statement_of_tester(said.challenge, own))
@@ -112,6 +117,7 @@ def load_identity(rules: Authentication) -> Identity:
     assert rules.key_file is not None, "the recipe was checked"
     certificates = _certificates(rules.certificate_file)
     key = _key(rules.key_file)
+    # Found here: the ECU would say 0x58 (ownership), as it does to a forger.
     if certificates[0].public_key() != key.public_key():
         raise AuthenticationFailed("CREDENTIAL_FILE", f"{rules.key_file} is not the key of {rules.certificate_file}")
     chain = b"".join(certificate.public_bytes(Encoding.DER) for certificate in certificates)

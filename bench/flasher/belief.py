@@ -35,6 +35,8 @@ class Belief:
     @property
     def next_step(self) -> str:
         """Return the only safe next step, as one sentence."""
+        # Silent and erased is no ECU to give up: its bootloader may only wait for its supply. Whoever unplugs it now
+        # makes it a brick.
         if self.state is EcuState.SILENT and self.erased:
             return _ERASED_AND_SILENT
         return _OTHER_CAUSE.get(self.state, _NEXT_STEPS[self.state]) if self.cause_lasts else _NEXT_STEPS[self.state]

@@ -29,6 +29,7 @@ def parts(ctx: FlashContext) -> Iterator[tuple[LogicalBlock, int, bytes]]:
     """Yield (block, address, bytes of the image in it), in the recipe's order."""
     base, image = ctx.header.load_address, ctx.job.image
     for block in ctx.recipe.memory.blocks:
+        # A logical block that the image does not reach keeps its content: it may hold data of the ECU (calibration).
         start, end = max(block.base, base), min(block.base + block.size_bytes, base + len(image))
         if start < end:
             yield block, start, image[start - base : end - base]

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from bench.core.clock import Clock
-from bench.flasher.errors import TransportError
 from bench.flasher.exchange import (
     Broken,
     Done,
@@ -28,30 +27,13 @@ from bench.flasher.exchange import (
     Turn,
     Waited,
     Wanted,
-    dropped_before,
-    named,
 )
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import Call, SessionTiming
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import AnswerTimeout, DiagLink, LinkError
-from bench.wire.uds import SUPPRESS, Sid
 
 T = TypeVar("T")
-
-WITH_SUB_FUNCTION = frozenset(
-    (
-        Sid.DIAGNOSTIC_SESSION_CONTROL,
-        Sid.ECU_RESET,
-        Sid.SECURITY_ACCESS,
-        Sid.COMMUNICATION_CONTROL,
-        Sid.AUTHENTICATION,
-        Sid.ROUTINE_CONTROL,
-        Sid.TESTER_PRESENT,
-        Sid.CONTROL_DTC_SETTING,
-    )
-)
-"""Services of ours whose second byte is a sub-function."""
 
 
 def _never_occupied(since_ns: int) -> bool:
@@ -106,40 +88,11 @@ class UdsClient:
         """Like `call`, for an answer that holds only once (a seed, a challenge); see `Wanted.NEWEST`."""
         return call.decode(await self._positive(call, Wanted.NEWEST))
 
-    async def call_suppressed(self, call: Call[T]) -> T | None:
-        """Send one request with the suppress bit; None when the ECU is silent, which means that it obeyed.
-
-        After a 0x78 the final answer comes all the same and is returned. A positive answer without one is counted
-        as unexpected and taken. Raises like `call`, and ValueError for a service without sub-function.
-        """
-        if call.sid not in WITH_SUB_FUNCTION:
-            raise ValueError(f"service 0x{call.sid:02X} has no sub-function: its answer cannot be suppressed")
-        payload = bytes((call.sid, call.payload[1] | SUPPRESS)) + call.payload[2:]
-        with self.reserved():
-            answer = await self._done(self._new(call, Wanted.SUPPRESSED, payload).begin())
-        return None if answer is None else call.decode(answer)
-
-    async def tell(self, payload: bytes) -> None:
-        """Send one request and do not wait: no answer is expected, one that comes is counted. TransportError."""
-        with self.reserved():
-            self._drop(payload)
-            try:
-                await self._link.send(payload)
-            except LinkError as error:
-                raise TransportError(error.name, f"{named(payload)}: {error}") from None
-
-    async def heard(self, call: Call[T]) -> tuple[T, ...]:
-        """Return this ECU's answer to a request that has just been sent functionally; () when it keeps silent.
-
-        To be used inside `reserved`. Raises like `call`; 0x21 is not repeated, since others would obey twice.
-        """
-        turn = self._new(call, Wanted.IF_ANY, call.payload).listening(self._clock.now_ns())
-        answer = await self._done(turn)
-        return () if answer is None else (call.decode(answer),)
-
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """Hold the link for one request; RuntimeError when one is outstanding already."""
+        # ISO 14229-2: one request at a time on a connection; two would leave it open to which of them an answer
+        # belongs.
         if self._outstanding:
             raise RuntimeError("one outstanding request per link")
         self._outstanding = True
@@ -147,10 +100,6 @@ class UdsClient:
             yield
         finally:
             self._outstanding, self._exchange = False, None
-
-    def drop_arrived(self, call: Call[T]) -> None:
-        """Count and drop what has arrived before `call` is sent functionally."""
-        self._drop(call.payload)
 
     # One exchange -----------------------------------------------------------------------------------
 
@@ -160,7 +109,7 @@ class UdsClient:
     async def _positive(self, call: Call[T], wanted: Wanted) -> bytes:
         with self.reserved():
             answer = await self._done(self._new(call, wanted, call.payload).begin())
-        assert answer is not None, "silence is an error unless the answer was suppressed"
+        assert answer is not None, "an exchange without an error has an answer"
         return answer
 
     async def _done(self, turn: Turn) -> bytes | None:
@@ -179,6 +128,8 @@ class UdsClient:
         asked_ns = self._clock.now_ns()
         try:
             if isinstance(action, Send):
+                # What came before the request cannot be its answer, however well it fits: read afterwards, a late
+                # answer to the request before would be believed.
                 dropped = self._link.discard()
                 await self._link.send(action.payload)
                 return Sent(self._clock.now_ns(), dropped)
@@ -191,12 +142,6 @@ class UdsClient:
             return Broken(self._clock.now_ns(), error.name, str(error))
         await self._clock.sleep_ns(action.until_ns - asked_ns)
         return Waited(self._clock.now_ns())
-
-    def _drop(self, payload: bytes) -> None:
-        """Drop what has arrived since the last request."""
-        memory = self._memory.without_overdue(self._clock.now_ns())
-        self._memory, notes = dropped_before(memory, self._link.discard(), payload)
-        self._count(notes)
 
     def _count(self, notes: tuple[Note, ...]) -> None:
         for note in notes:

@@ -11,7 +11,8 @@ from bench.flasher.affected import AffectedBuses
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError, UdsError, VersionMismatch
 from bench.flasher.recipe import Recipe, Step
-from bench.flasher.state import FRESH, NOT_STARTED, JobState, Transfer
+from bench.flasher.state import FRESH, DurableState, JobState, KeepState, keep_nothing
+from bench.flasher.tries import NOT_STARTED, Transfer
 from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import SupplySwitch
 from bench.wire.image_header import ImageHeader
@@ -70,6 +71,9 @@ class FlashContext:
     """Whether the ECU is being asked who it is, before anything is done to it."""
     entered_programming: bool = False
     state: JobState = FRESH
+    keep: KeepState = keep_nothing
+    kept: DurableState = FRESH.durable
+    """What was stored last of the state."""
     transfer: Transfer = NOT_STARTED
     """Where the download under way stands."""
 
@@ -86,6 +90,13 @@ class FlashContext:
             self.state = replace(self.state.writing(), erased=True)
         self.points.set_phase(self.job.ecu, phase)
         self.tell()
+
+    async def keep_state(self) -> None:
+        """Have what must outlive the tester stored, if it changed, before anything else is done at the ECU."""
+        durable = self.state.durable
+        if durable != self.kept:
+            await self.keep(durable)
+            self.kept = durable
 
     def tell(self) -> None:
         """Report progress."""

@@ -28,6 +28,7 @@ def ranges(ctx: FlashContext) -> Iterator[tuple[int, int]]:
     """Yield (address, length) of each call: the image, the whole region, or its sectors one by one."""
     rules, memory = ctx.recipe.erase, ctx.recipe.memory
     start, end = ctx.header.load_address, ctx.header.load_address + len(ctx.job.image)
+    # Some bootloaders know only their whole region (FF00 with any other range: 0x31).
     if rules.granularity == "region":
         yield memory.region_base, memory.region_size
     elif rules.sector_bytes is None:

@@ -18,18 +18,14 @@ FlasherError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from udsoncan.ResponseCode import ResponseCode
 
 from bench.core.errors import OtabenchError
+from bench.flasher.belief import Belief
+from bench.flasher.state import JobState
+from bench.flasher.values import FlashReport
 from bench.wire.uds import Sid
-
-if TYPE_CHECKING:
-    from bench.flasher.belief import Belief
-    from bench.flasher.state import JobState
-    from bench.flasher.values import FlashReport
-
 
 PENDING_LIMIT = "PENDING_LIMIT"
 """Name of the TransportError that ends a request after too many 0x78."""

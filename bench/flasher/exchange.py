@@ -115,7 +115,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The exchange is over: the positive answer, or why there is none; both None when a suppressed one was obeyed."""
+    """The exchange is over: the positive answer, or why there is none."""
 
     answer: bytes | None = None
     error: UdsError | None = None
@@ -195,11 +195,6 @@ class Wanted(StrEnum):
     NEWEST = "newest"
     """As long as an earlier request of the same kind is unanswered, the first answer may be that one's: the last
     counts (a seed, a challenge)."""
-    IF_ANY = "if_any"
-    """Of a functional request that somebody sent: who has nothing to say keeps silent, and 0x21 is no invitation to
-    repeat what the others have obeyed."""
-    SUPPRESSED = "suppressed"
-    """None: silence means that the ECU obeyed; after a 0x78 the final answer comes all the same (ISO 14229-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +277,6 @@ class Exchange:
             return self._ended(TransportError("P2*", f"{named(self.payload)}: no answer began in time"), now_ns)
         if self.older:
             return self._answered(self.older, now_ns)
-        if self.wanted in (Wanted.SUPPRESSED, Wanted.IF_ANY):
-            return Turn(self, Done())
         return self._ended(TransportError("P2", f"{named(self.payload)}: no answer began in time"), now_ns)
 
     def _ended(self, error: UdsError, now_ns: int) -> Turn:
@@ -307,12 +300,7 @@ class Exchange:
         return self._other(answer, now_ns)
 
     def _positive(self, answer: bytes, now_ns: int) -> Turn:
-        notes: tuple[Note, ...] = ()
-        if self.wanted is Wanted.SUPPRESSED and not self.pending:
-            suppressed = (("answer", shown(answer)), ("suppressed", shown(self.payload)))
-            notes = (Note("unexpected_answer", suppressed),)
-        if self.older:
-            notes = (Note("late_answer", (("answer", shown(self.older)),)),)
+        notes = (Note("late_answer", (("answer", shown(self.older)),)),) if self.older else ()
         turn = replace(self, memory=replace(self.memory, answered_before=self.expected))._newest(answer, now_ns)
         return replace(turn, notes=notes)
 
@@ -342,7 +330,7 @@ class Exchange:
             return known._ended(NegativeResponse(self.sid, nrc, self.payload[:HEAD_BYTES]), now_ns)
         if self.older:
             return known._newest(self.older, now_ns)
-        if not self.busy_left or self.wanted is Wanted.IF_ANY:
+        if not self.busy_left:
             return known._ended(NegativeResponse(self.sid, nrc, self.payload[:HEAD_BYTES]), now_ns)
         again = replace(known, busy_left=self.busy_left - 1, pending=False)
         pause = Pause(now_ns + self.limits.busy_pause_ns)

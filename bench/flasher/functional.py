@@ -60,5 +60,6 @@ async def _restore(sender: FunctionalSender, recipe: Recipe) -> None:
         (Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON)),
         (Step.DEFAULT_SESSION, functional_session(recipe.sessions.default)),
     ):
+        # What the recipe does not switch off was not ours to switch on.
         if step in recipe.steps:
             await sender.send(payload)

@@ -71,6 +71,7 @@ class BusGroup:
             self._active.remove(ctx)
         if self._active:
             return {}
+        # The last one out switches on: an earlier job that failed must not do it under one that still works.
         undo, self.undo = self.undo, {}
         return {step: undo[step] for step in UNDO_ORDER if step in undo}
 
@@ -101,10 +102,14 @@ class BusGroup:
 
         TransportError when nobody acknowledges.
         """
+        # One functional request at a time, P3 apart: two without a pause, and an ECU still at work on the first misses
+        # the second.
         async with self._sending:
             await self._nobody_asks(ctx)
             if self._was_heard(ctx, payload):
                 return True
+            # A functional 10 03 throws an ECU out of its programming session, and its download with it (ISO
+            # 14229-1:2020, 10.2, from memory).
             if self._others_program(ctx):
                 return False
             await self._sender(ctx).send(payload)
@@ -137,6 +142,8 @@ class BusGroup:
 
     async def restore(self, ctx: Member, step: Step, payload: bytes) -> None:
         """Send what switches on again, unless others are at work: then the last of them will."""
+        # 28 00 while another ECU is still being programmed would fill its bus with frames, and 85 01 store DTCs for its
+        # silence.
         if self.is_alone(ctx):
             await self._sender(ctx).send(payload, lambda: self.undo.pop(step, None))
 
@@ -163,6 +170,7 @@ class BusGroup:
             # The shortest interval counts: S3Server may differ between the ECUs of a bus (ISO 14229-2).
             interval_ms = min(ctx.recipe.timing.tester_present_interval_ms for ctx in self._kept_alive)
             await clock.sleep_ns(interval_ms * NS_PER_MS)
+            # Some ECUs take a tester present during 0x78 for a new request and answer 0x21; the recipe knows which.
             if self.quiet or any(_wants_silence(ctx) for ctx in self._kept_alive):
                 continue
             try:
@@ -198,6 +206,7 @@ class SharedLink:
 
     def occupied_since(self, instant_ns: int) -> bool:
         """Return whether other jobs sent on the bus after that instant."""
+        # Only time during which another job sent is forgiven: an ECU that is dead is still noticed.
         return bool(self._group.sending) or self._group.sent_ns > instant_ns
 
     def discard(self) -> int:

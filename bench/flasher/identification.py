@@ -10,7 +10,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import read_did
-from bench.flasher.state import Tries
+from bench.flasher.tries import Tries
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import DiagLink
 
@@ -70,6 +70,7 @@ async def read_identification(ecu: str, link: DiagLink, recipe: Recipe, clock: C
         try:
             found.append(Identifier(did, name, await _read(client, did)))
         except TransportError as error:
+            # Silence to the first identifier is silence: asking all thirteen would take a minute to say the same.
             if not found:
                 return Identification(ecu, (), f"silent: {error}")
             found.append(Identifier(did, name, None, f"no answer: {error.name}"))

@@ -7,7 +7,7 @@ from bench.flasher.client import UdsClient
 from bench.flasher.errors import CheckFailed, NegativeResponse, ProtocolViolation, UdsError, VersionMismatch
 from bench.flasher.recipe import Check, Recipe
 from bench.flasher.services import read_did, session_control, start_routine
-from bench.flasher.state import Tries
+from bench.flasher.tries import Tries
 from bench.flasher.values import EcuIdentity, Tally
 from bench.ports.diagnostics import DiagLink
 from bench.wire.uds import Nrc

@@ -38,6 +38,7 @@ NEEDS_A_HELPER = 'a 32-bit library needs a 32-bit program of its own that calls 
 
 async def without_blocking(clock: Clock, work: Callable[[], T]) -> T:
     """Do what blocks: in a thread in real time, inline in virtual time."""
+    # A thread in virtual time would bring the order of the host into the run (D1).
     return work() if clock.virtual else await asyncio.to_thread(work)
 
 
@@ -71,6 +72,7 @@ def _program(command: tuple[str, ...]) -> str:
 
 def _command_key(security: Security, seed: bytes) -> bytes:
     command = _command(security)
+    # The seed goes by standard input: on a command line every user of the machine could read it.
     output, errors, code = _run((_program(command), *command[1:]), seed.hex() + "\n", security.time_limit_ms)
     who = " ".join(command)
     if code != 0:
@@ -109,6 +111,7 @@ def _run(command: tuple[str, ...], text: str, limit_ms: int) -> tuple[str, str, 
 
 def _end(process: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError):
+        # The whole group: a script that ends leaves the program that it started, and that keeps the pipe open.
         if sys.platform == "win32":
             process.kill()
         else:
@@ -172,6 +175,7 @@ def _library_key(security: Security, seed: bytes) -> bytes:
         seed_buffer.address, len(seed), security.level, security.variant.encode(), *options, key_buffer.address,
         security.key_limit_bytes, ctypes.byref(actual),
     )  # fmt: skip
+    # Looked at before the return code: a library that wrote outside is not believed when it says that all went well.
     if not (seed_buffer.intact and key_buffer.intact and seed_buffer.content == seed):
         raise SeedKeyFailed(
             "KEY_LIBRARY_OVERRUN", who, "wrote outside of the key's buffer", "do not trust this library"

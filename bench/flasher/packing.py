@@ -24,6 +24,7 @@ def packed(data: bytes, address: int, form: DownloadFormat) -> bytes:
 def _compressed(data: bytes, form: DownloadFormat) -> bytes:
     if form.compression == "none":
         return data
+    # The dictionary is what the bootloader has RAM for: a larger one would unpack on the host and not there.
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": form.lzma_dictionary_bytes}]
     return lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, filters=filters)
 
@@ -38,6 +39,7 @@ def _encrypted(data: bytes, address: int, form: DownloadFormat) -> bytes:
         return data
     content = _IV_PURPOSE + address.to_bytes(8, "big") + hashlib.sha256(data).digest()
     iv = hmac.digest(form.key, content, "sha256")[:IV_BYTES]
+    # CBC works on whole blocks (PKCS#7); CTR keeps the length, and repeats no key stream because of the vector.
     if form.encryption == "aes_cbc":
         padder = PKCS7(AES.block_size).padder()
         data = padder.update(data) + padder.finalize()

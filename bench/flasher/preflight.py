@@ -17,6 +17,7 @@ def check_job(job: FlashJob, recipe: Recipe) -> ImageHeader:
     SeedKeyFailed when the program or library that shall make the key is not there, AuthenticationFailed when the
     recipe's certificate or key cannot be read.
     """
+    # A key helper that is missing is found now: found at 0x27, the ECU would already stand in its programming session.
     if recipe.security is not None:
         check_helper(recipe.security)
     if recipe.authentication is not None:
@@ -26,6 +27,7 @@ def check_job(job: FlashJob, recipe: Recipe) -> ImageHeader:
     occupied = AddressRange(header.load_address, header.load_address + len(job.image))
     if not job.image:
         raise ImageMismatch(job.ecu, "length", "no bytes", f"a region {region}")
+    # Linked outside of the region: the ECU would refuse 0x34, but only after FF00 has erased what ran there.
     if occupied.start < region.start or occupied.end > region.end:
         raise ImageMismatch(job.ecu, "region", occupied, region)
     if header.length != len(job.image):
@@ -44,6 +46,8 @@ def check_job(job: FlashJob, recipe: Recipe) -> ImageHeader:
 
 def check_identity(job: FlashJob, header: ImageHeader, identity: EcuIdentity) -> None:
     """ImageMismatch unless the image is made for the hardware that answers."""
+    # The right image for the wrong hardware is signed and whole: nothing but this comparison, and that of the ECU,
+    # stops it.
     if header.hardware_id != identity.hardware_id:
         raise ImageMismatch(job.ecu, "hardware id", repr(header.hardware_id), repr(identity.hardware_id))
 

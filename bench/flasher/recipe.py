@@ -99,6 +99,7 @@ def _width_problem(recipe: Recipe) -> str | None:
     """Return which address or size does not fit the widths of `transfer`."""
     memory, transfer = recipe.memory, recipe.transfer
     highest = max(memory.header_address + HEADER_BYTES, memory.region_base + memory.region_size) - 1
+    # A cut address is a valid one: the ECU would erase somewhere else.
     if highest >> 8 * transfer.address_bytes:
         return f"address 0x{highest:08X} does not fit transfer.address_bytes = {transfer.address_bytes}"
     longest = max([memory.region_size, *(block.size_bytes for block in memory.blocks)])
@@ -111,6 +112,7 @@ def _blocks_problem(recipe: Recipe) -> str | None:
     by_blocks = Step.PROGRAM_BLOCKS in recipe.steps
     if by_blocks != bool(recipe.memory.blocks):
         return "step program_blocks and the logical blocks of memory.blocks need each other"
+    # A resumed download begins in the middle of a range; logical blocks are erased whole, each with its own check.
     if by_blocks and recipe.routines.report_progress is not None:
         return "routines.report_progress speaks of one range: it cannot resume a download in logical blocks"
     if recipe.routines.check_block is not None and not by_blocks:

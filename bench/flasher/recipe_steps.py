@@ -108,9 +108,11 @@ def order_problem(steps: tuple[Step, ...]) -> str | None:
     if gap is not None:
         return gap
     for off, on in UNDONE_BY:
+        # What is switched off and never on again leaves a car mute, or without fault memory, until somebody resets it.
         if off in steps and on not in steps:
             return f"step {off} is never undone: {on} is missing"
     before = steps[: steps.index(Step.PROGRAMMING_SESSION)]
+    # Before 10 02 it is not known who answers: in a bootloader 31 01 FF00 erases at once.
     fatal = next((step for step in before if step not in HARMLESS_BEFORE_PROGRAMMING), None)
     if fatal is not None:
         return f"step {fatal} cannot stand before {Step.PROGRAMMING_SESSION}: in the bootloader it would be fatal"

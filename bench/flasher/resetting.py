@@ -28,6 +28,8 @@ async def reset(ctx: FlashContext) -> None:
     unless the ECU is seen to be in the programming session still: it may well have restarted before it could answer.
     NegativeResponse, the first one, when every means was refused; TransportError.
     """
+    # Believed before the request goes out: without an answer the ECU may have booted the image, and it must not be
+    # erased for that.
     ctx.state = ctx.state.committed()
     unanswered = await _first_obeyed(ctx)
     # The default session has no P2* of its own: what 10 02 reported held for the bootloader's session only.
@@ -76,6 +78,7 @@ async def _by_session_timeout(ctx: FlashContext) -> None:
     which is why this comes last and only where no other job is at work.
     """
     bus = ctx.buses.home
+    # Tester present is functional: to withhold it from one ECU is to withhold it from all.
     if not bus.is_alone(ctx):
         raise _NotHere("other jobs on this bus need tester present")
     bus.quiet = True

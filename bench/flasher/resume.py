@@ -83,6 +83,7 @@ async def _image_progress(ctx: FlashContext) -> _Progress | None:
             raise
         ctx.tally.note("cannot_say_progress", nrc=f"0x{refusal.nrc:02X}")
         return None
+    # Bytes of another image: a download that went on behind them would be a mixture that only the last check finds.
     if not image.is_of(ctx.job.image) or image.dirty_bytes == len(ctx.job.image):
         return None
     # A mark over something else than this image: the other one is bootable and must not become a mixture of both.
@@ -98,6 +99,7 @@ async def _with_header(ctx: FlashContext, image: _Progress) -> Stored:
     header_is_ours = progress.whole(header)
     missing = not header_is_ours or not image.whole(ctx.job.image)
     blank = progress.stored_bytes == progress.dirty_bytes == 0
+    # A mark that is torn may read as set at the next boot: nothing under it may stay.
     if image.mark == MARK_TORN or (image.mark == MARK_SET and missing) or not (blank or header_is_ours):
         await erase_range(ctx, slot, len(header))
         header_is_ours = False

@@ -11,6 +11,7 @@ from bench.flasher.affected import AffectedBuses, BusGroups
 from bench.flasher.belief import Belief, EcuState, belief_of, belief_silent, belief_untouched
 from bench.flasher.client import UdsClient
 from bench.flasher.context import PHASES, FlashContext
+from bench.flasher.dtcs import note_dtcs
 from bench.flasher.errors import (
     CheckFailed,
     FlasherError,
@@ -29,13 +30,14 @@ from bench.flasher.preflight import check_identity, check_job
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.resetting import was_not_made
 from bench.flasher.services import ecu_reset
-from bench.flasher.state import FRESH, JobState, Stage, Tries
+from bench.flasher.state import FRESH, JobState, KeepState, Stage, keep_nothing
 from bench.flasher.steps import STEPS
+from bench.flasher.tries import Tries
 from bench.flasher.values import EcuIdentity, FlashJob, FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 from bench.wire.uds import Nrc, Sid
 
-ASKED_BY_RECIPE = (Sid.SECURITY_ACCESS, Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD)
+NAMED_BY_RECIPE = (Sid.SECURITY_ACCESS, Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD)
 """Services whose contents are the recipe's: levels, routine ids, addresses."""
 NOT_KNOWN_HERE = (
     Nrc.SERVICE_NOT_SUPPORTED,
@@ -68,10 +70,12 @@ async def flash_ecu(
     *,
     supply: SupplySwitch | None = None,
     state: JobState = FRESH,
+    keep: KeepState = keep_nothing,
 ) -> FlashReport:
     """Program one ECU and return when the new version was read back and the bus is as it was.
 
     `state` is what an earlier job for the same image left (`FlashFailed.state`): what it did is not done again.
+    `keep` stores what another life of the tester would need of it, as soon as it changed.
 
     The ECU may run its application or its bootloader, or be dead for a while. ImageMismatch before anything was
     done to it; FlashFailed when every try is used up (or trying is pointless), after what was switched off has been
@@ -79,7 +83,7 @@ async def flash_ecu(
     jobs that share one switch it on again when the last of them ends.
     """
     parts = (buses or BusGroups().affected(functional), recipe, clock, points, progress)
-    run = FlashRun(job, link, *parts, supply=supply, state=state)
+    run = FlashRun(job, link, *parts, supply=supply, state=state, keep=keep)
     return await run.flash()
 
 
@@ -98,6 +102,7 @@ class FlashRun:
         *,
         supply: SupplySwitch | None = None,
         state: JobState = FRESH,
+        keep: KeepState = keep_nothing,
     ) -> None:
         """Check the image against the recipe: ImageMismatch when they do not belong together."""
         tally = Tally(job.ecu, clock)
@@ -117,6 +122,8 @@ class FlashRun:
             started_ns=clock.now_ns(),
             supply=supply,
             state=state,
+            keep=keep,
+            kept=state.durable,
         )
 
     async def flash(self) -> FlashReport:
@@ -127,11 +134,13 @@ class FlashRun:
         try:
             await _try_until_done(ctx)
         except asyncio.CancelledError:
+            # A job that is cancelled (Ctrl-C, SIGTERM) has switched off what nobody else will switch on.
             await self._undo()
             self._ended = ctx.report()
             raise
         except FlasherError as error:
             await self._undo(touched=ctx.state.touched)
+            # Nothing was done to the ECU: the mismatch itself is the answer, no belief about an ECU is needed.
             if isinstance(error, ImageMismatch) and not ctx.state.touched:
                 raise
             self._ended = ctx.report()
@@ -183,7 +192,9 @@ async def _try_once(ctx: FlashContext) -> None:
     # An ECU that is served a physical request takes no functional one meanwhile (ISO 14229-1, one service at a time).
     async with ctx.buses.asking(ctx):
         identity = await identify(ctx.client, ctx.recipe)
-    _check_identity(ctx, identity)
+        _check_identity(ctx, identity)
+        await note_dtcs(ctx)
+    await ctx.keep_state()
     ctx.tally.note("identified", ecu_is=identity)
     first = _first_step(ctx, identity)
     ctx.state = replace(ctx.state, in_bootloader=identity.in_bootloader, touched=True)
@@ -226,13 +237,13 @@ def _is_final(ctx: FlashContext, error: UdsError | CheckFailed | VersionMismatch
 def _lasts(error: FlasherError) -> bool:
     """Whether the same job would end the same way: the ECU refused the image, the key, or what the recipe asks."""
     if isinstance(error, NegativeResponse):
-        return _says_never(error) or (error.sid in ASKED_BY_RECIPE and error.nrc in NOT_KNOWN_HERE)
+        return _says_never(error) or (error.sid in NAMED_BY_RECIPE and error.nrc in NOT_KNOWN_HERE)
     return isinstance(error, CheckFailed | VersionMismatch)
 
 
 def _said_before(ctx: FlashContext, refusal: NegativeResponse) -> bool:
     """Whether the ECU refuses something for the second time that it does not know or that is out of its range."""
-    if refusal.sid not in ASKED_BY_RECIPE or refusal.nrc not in NOT_KNOWN_HERE:
+    if refusal.sid not in NAMED_BY_RECIPE or refusal.nrc not in NOT_KNOWN_HERE:
         return False
     said = (ctx.step, refusal.sid, refusal.nrc)
     before = said in ctx.state.refusals
@@ -257,12 +268,16 @@ async def _go_through(ctx: FlashContext, first: int) -> None:
     index = first
     while index < len(steps):
         step = steps[index]
+        # What the ECU has checked stands in its flash: to erase and send it again costs wear, minutes, and the risk of
+        # a cut in between.
         if step in WRITING and not ctx.state.sends_image:
             index += 1
             continue
         ctx.enter(step, PHASES[step])
+        await ctx.keep_state()  # before an erase: what was known of an image ends with it
         try:
             await _run_step(ctx, step)
+            await ctx.keep_state()
         except (UdsError, CheckFailed, VersionMismatch) as error:
             index = steps.index(await _step_after(ctx, step, error))
         else:
@@ -285,6 +300,7 @@ async def _reset_anew(ctx: FlashContext, mismatch: VersionMismatch) -> Step:
 
     With no means left a refusal of 0x11 is the cause that is worth naming: NegativeResponse.
     """
+    # Another version runs, so there was a boot: the reset was made, and the image is the reason.
     if isinstance(mismatch, ImageDoesNotRun) or mismatch.found or not await was_not_made(ctx):
         raise mismatch
     means = ctx.recipe.reset.means
@@ -314,6 +330,7 @@ async def _run_step(ctx: FlashContext, step: Step) -> None:
 def _restarts_download(ctx: FlashContext, step: Step, error: UdsError | CheckFailed) -> bool:
     """Whether the ECU is alive and willing, and only the download went wrong."""
     retries = ctx.recipe.retries
+    # Bounded over all tries: a flash cell that does not hold would else be erased until it is worn out.
     if ctx.state.download_restarts >= retries.download:
         return False
     if isinstance(error, CheckFailed):

@@ -168,6 +168,19 @@ def clear_dtcs(group: int = ALL_DTCS) -> Call[None]:
     return Call(_bytes(request), b"", _checked(services.ClearDiagnosticInformation.interpret_response))
 
 
+def read_dtcs(status_mask: int) -> Call[tuple[int, ...]]:
+    """0x19 02: the DTCs of which a bit of their status is in the mask, by number."""
+    by_mask = services.ReadDTCInformation.Subfunction.reportDTCByStatusMask
+    request = services.ReadDTCInformation.make_request(by_mask, status_mask=status_mask)
+
+    def read(response: Any) -> tuple[int, ...]:
+        found = services.ReadDTCInformation.interpret_response(response, by_mask).service_data.dtcs
+        # An ECU may list a DTC whatever the mask asks for; its status says whether it belongs here.
+        return tuple(sorted(int(dtc.id) for dtc in found if dtc.status.get_byte_as_int() & status_mask))
+
+    return Call(_bytes(request), bytes((by_mask,)), read)
+
+
 def transfer_exit() -> Call[None]:
     """0x37: the download is complete."""
     request = services.RequestTransferExit.make_request()

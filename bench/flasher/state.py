@@ -6,10 +6,11 @@ from where the one before stopped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from typing import Any
 
-from bench.flasher.errors import FlasherError
 from bench.flasher.values import NOTHING_STORED, Stored
 
 
@@ -27,18 +28,46 @@ class Stage(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobState:
-    """Where a job stands. `restarts` counts the resets that should have started the image, `resets_used` the means of
-    a reset that the ECU refused or did not obey: the next one is asked for first."""
+class DurableState:
+    """What a tester that loses power in the middle of a job must know when it comes back; the rest is asked again.
+
+    An ECU does not tell how often an image of its was started and crashed, nor which of its DTCs an update brought
+    about: whoever forgets the one sends the same image again, whoever forgets the other cannot tell his own from the
+    car's.
+    """
 
     stage: Stage = Stage.OPEN
     restarts: int = 0
+    found_version: str = ""
+    """What ran after the last reset in the place of the image; "" is the bootloader."""
+    trusts_stored: bool = True
+    """False once a check failed over what the ECU reported as stored: then everything is erased and sent again."""
+    dtcs_before: tuple[int, ...] | None = None
+    """The DTCs that the ECU had before anything was done to it; None while it has not told them."""
+
+    def resumed(self) -> JobState:
+        """Return the state in which another life of the tester goes on."""
+        return JobState(**_durable_values(self))
+
+
+KeepState = Callable[[DurableState], Awaitable[None]]
+"""Stores what must outlive the tester; it is durable when the call is over."""
+
+
+async def keep_nothing(state: DurableState) -> None:
+    """Store nothing, for a tester that has no life after this one."""
+    del state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState(DurableState):
+    """Where a job stands. `restarts` counts the resets that should have started the image, `resets_used` the means of
+    a reset that the ECU refused or did not obey: the next one is asked for first."""
+
     resets_used: int = 0
     reset_nrc: int = 0
     """With which code the ECU refused 0x11 last; 0 when it did not."""
     download_restarts: int = 0
-    found_version: str = ""
-    """What ran after the last reset in the place of the image; "" is the bootloader."""
     touched: bool = False
     """Whether a request reached the ECU that could have changed it."""
     erased: bool = False
@@ -47,8 +76,6 @@ class JobState:
     """Whether the bootloader answered when this try began."""
     stored: Stored = NOTHING_STORED
     """What the ECU reports that it has of this job's downloads."""
-    trusts_stored: bool = True
-    """False once a check failed over what the ECU reported as stored: then everything is erased and sent again."""
     refusals: frozenset[tuple[str, int, int]] = frozenset()
     """Step, service and code of what the ECU refused for good: a second time, it is believed."""
 
@@ -56,6 +83,11 @@ class JobState:
     def sends_image(self) -> bool:
         """Whether the image must still be sent: an ECU that checked it has it."""
         return self.stage is Stage.OPEN
+
+    @property
+    def durable(self) -> DurableState:
+        """Return the part of the state that must outlive the tester."""
+        return DurableState(**_durable_values(self))
 
     def writing(self) -> JobState:
         """Return the state once something of the image is erased or written anew: nothing before counts."""
@@ -82,49 +114,18 @@ class JobState:
         a reset has its turn."""
         return replace(self, stage=Stage.COMMITTED, restarts=self.restarts - 1, resets_used=self.resets_used + 1)
 
+    def knowing_dtcs(self, dtcs: tuple[int, ...] | None) -> JobState:
+        """Return the state once the ECU told which DTCs it has (None: it did not), before it was touched."""
+        return replace(self, dtcs_before=dtcs)
+
     def next_job(self) -> JobState:
         """Return what another job for the same image begins with: it has done nothing itself yet."""
         return replace(self, touched=False, in_bootloader=False, resets_used=0, refusals=frozenset())
 
 
+def _durable_values(state: DurableState) -> dict[str, Any]:
+    return {each.name: getattr(state, each.name) for each in fields(DurableState)}
+
+
 FRESH = JobState()
 """A job that has done nothing, at an ECU of which nothing is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tries:
-    """How many more tries there are after the one under way."""
-
-    left: int
-
-    def after(self, error: FlasherError, *, worth: bool = True) -> Tries:
-        """Return what is left after a try that failed; raises `error` when nothing is, or when another makes no sense.
-
-        To be called where `error` was caught.
-        """
-        if not self.left or not worth:
-            raise error
-        return Tries(self.left - 1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
-    """Where a download stands: all that decides which block is sent next.
-
-    `counter` is the blockSequenceCounter that the ECU acknowledged last, `tries` what the block under way has left.
-    """
-
-    sent_bytes: int = 0
-    counter: int | None = None
-    tries: Tries = Tries(0)
-
-    def taken(self, counter: int, block_bytes: int, tries: Tries) -> Transfer:
-        """Return the state once the ECU took a block; the next one has `tries`."""
-        return Transfer(sent_bytes=self.sent_bytes + block_bytes, counter=counter, tries=tries)
-
-    def again(self, error: FlasherError, *, worth: bool) -> Transfer:
-        """Return the state in which the same block is sent again; raises `error` when that is over (`Tries.after`)."""
-        return replace(self, tries=self.tries.after(error, worth=worth))
-
-
-NOT_STARTED = Transfer()

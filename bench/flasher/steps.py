@@ -7,17 +7,15 @@ from dataclasses import replace
 from functools import partial
 
 from bench.core.clock import date_of
-from bench.flasher import services
 from bench.flasher.authentication import authenticate
 from bench.flasher.blocks import program_blocks
 from bench.flasher.context import FlashContext
+from bench.flasher.dtcs import clear_dtcs
 from bench.flasher.errors import (
     CheckFailed,
     ImageDoesNotRun,
     NegativeResponse,
     PreconditionsNotMet,
-    TransportError,
-    UdsError,
     VersionMismatch,
 )
 from bench.flasher.identity import check_status, identify
@@ -41,8 +39,8 @@ from bench.flasher.services import (
     start_routine,
     write_did,
 )
-from bench.flasher.state import Tries
 from bench.flasher.transfer import download
+from bench.flasher.tries import Tries
 from bench.wire.uds import Nrc
 
 WAITED_OUT = (Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS, Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
@@ -96,6 +94,7 @@ async def _unmet_conditions(ctx: FlashContext) -> tuple[int, ...]:
     try:
         record = await ctx.client.call(call)
     except NegativeResponse as refusal:
+        # 0x7F: the functional 10 03 did not reach this ECU (its answer is suppressed, so nobody knew).
         if refusal.nrc != Nrc.SERVICE_NOT_SUPPORTED_IN_ACTIVE_SESSION:
             raise
         ctx.tally.count("extended_by_address")
@@ -175,6 +174,7 @@ async def download_image(ctx: FlashContext) -> None:
     """34, 36 ..., 37 of the image at its linked address, from the first byte that the ECU has not stored."""
     stored_bytes = ctx.state.stored.image_bytes
     ctx.pass_bytes = stored_bytes
+    # Nothing is missing: a 0x34 over no bytes is refused.
     if stored_bytes == len(ctx.job.image):
         return
     ctx.downloads += 1
@@ -203,6 +203,7 @@ async def check_memory(ctx: FlashContext) -> None:
         if not ctx.state.restarts:
             raise
         raise _does_not_run(ctx, f"the ECU does not check it again: {refusal}") from None
+    # Whole and started often enough: it crashes. Sent again it would be the same bytes.
     if ctx.state.restarts > ctx.recipe.retries.restart:
         raise _does_not_run(ctx, f"it was started {ctx.state.restarts} times")
     ctx.state = ctx.state.checked(needs_activation=Step.ACTIVATE in ctx.recipe.steps)
@@ -261,23 +262,6 @@ async def communication_on(ctx: FlashContext) -> None:
 async def dtc_on(ctx: FlashContext) -> None:
     """85 01 to everybody."""
     await ctx.buses.restore(ctx, Step.DTC_ON, functional_dtc_setting(DTC_SETTING_ON))
-
-
-async def clear_dtcs(ctx: FlashContext) -> None:
-    """14 FFFFFF: what the update itself made the ECU note is no fault of the car.
-
-    Best effort: the new software runs already, and an ECU that refuses or is silent just now must not be programmed
-    again for that.
-    """
-    # After 85 01: cleared before, what the ECU still misses would be stored again at once.
-    for tries_left in range(ctx.recipe.retries.step, -1, -1):
-        try:
-            await ctx.client.call(services.clear_dtcs())
-            return
-        except UdsError as error:
-            if not tries_left or not isinstance(error, TransportError):
-                ctx.tally.note("dtcs_not_cleared", error=error)
-                return
 
 
 async def read_back(ctx: FlashContext) -> None:

@@ -78,6 +78,8 @@ class FlashSession:
     async def flash(self) -> None:
         """Flash them all; an ECU that fails harms no other. Cancelled, every job restores what it can first."""
         for batch in self._batches:
+            # Each job catches its own FlasherError: one that left the group as an exception would cancel the others in
+            # mid-erase.
             async with asyncio.TaskGroup() as group:
                 for ecu in batch:
                     group.create_task(self._flash_one(ecu), name=f"flash {ecu}")
@@ -107,4 +109,5 @@ def batches(ecus: Sequence[str], may_be_parallel: Callable[[str], bool]) -> list
     """Return what is flashed at the same time: all that may be together, then each other one alone."""
     together = [ecu for ecu in ecus if may_be_parallel(ecu)]
     alone = [[ecu] for ecu in ecus if not may_be_parallel(ecu)]
+    # Those that must be alone come last: what disturbs them (another download on their bus) is over then.
     return [together, *alone] if together else alone

@@ -9,7 +9,7 @@ from bench.flasher.key_helpers import without_blocking
 from bench.flasher.packing import packed
 from bench.flasher.recipe import Memory
 from bench.flasher.services import request_download, transfer_data, transfer_exit
-from bench.flasher.state import Transfer, Tries
+from bench.flasher.tries import Transfer, Tries
 from bench.wire.download_format import PLAIN, DownloadFormat
 
 BLOCK_OVERHEAD_BYTES = 2
@@ -57,6 +57,8 @@ async def _send_block(ctx: FlashContext, block: bytes, ratio: tuple[int, int]) -
     14229-1, 0x36): whether the request or the answer was lost need not be known. `ratio` is bytes of the image for
     bytes of the stream, to count progress.
     """
+    # From the last counter that was acknowledged, not from how many were sent: a block whose answer was lost keeps its
+    # number.
     counter = ctx.recipe.transfer.counter_after(ctx.transfer.counter)
     try:
         await ctx.client.call(transfer_data(counter, block))

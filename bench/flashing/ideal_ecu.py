@@ -35,6 +35,7 @@ from bench.wire.uds import (
     negative,
     session_response,
 )
+from bench.wire.uds_dtc import dtc_list_response
 
 SEED = bytes.fromhex("1122334455667788")
 POSITIVE, SUPPRESS = 0x40, 0x80
@@ -133,6 +134,8 @@ class IdealEcu:
             return echo + pdu[1:3] + self._value(int.from_bytes(pdu[1:3], "big")), 0, None
         if sid == Sid.WRITE_DATA_BY_IDENTIFIER:
             return echo + pdu[1:3], self._nvm_ns(), None
+        if sid == Sid.READ_DTC_INFORMATION:
+            return dtc_list_response(pdu[1], 0xFF, ()), 0, None
         if sid == Sid.SECURITY_ACCESS and pdu[1] % 2:
             return echo + pdu[1:2] + SEED, 0, None
         if sid == Sid.ROUTINE_CONTROL:

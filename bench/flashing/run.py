@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from bench.flasher.values import ProgressCallback
 from bench.flashing.access import ecu_accesses
 from bench.flashing.order import FlashOrder, OrderedEcu
 from bench.flashing.supplies import SimulatedSupplies
-from bench.flashing.time_spent import Pair, TimeSpent, Way, time_spent
+from bench.flashing.time_spent import AddressInformation, DiagnosticAddresses, TimeSpent, time_spent
 from bench.ports.can import CanBus
 from bench.ports.diagnostics import SupplySwitch
 
@@ -70,7 +70,7 @@ class FlashResult:
     epoch_ns: int
     """The date that stands for time 0 of the trace, in nanoseconds since 1970 (`Clock.epoch_ns`)."""
     interrupted: bool
-    frames: tuple[FrameRecord, ...]
+    frames: Sequence[FrameRecord]
     journal: tuple[bytes, ...]
     trace_sha256: str
 
@@ -249,24 +249,24 @@ def _flashed(
     )
 
 
-def _spent(frames: tuple[FrameRecord, ...], files: BenchFiles, ecu: EcuEntry, outcome: FlashOutcome) -> TimeSpent:
+def _spent(frames: Sequence[FrameRecord], files: BenchFiles, ecu: EcuEntry, outcome: FlashOutcome) -> TimeSpent:
     channel = next(channel for channel in files.bench.channels if channel.name == ecu.tester_channel)
     rates = (channel.bitrate_bit_s, channel.data_bitrate_bit_s or channel.bitrate_bit_s)
     start_ns = outcome.report.started_ns
     heard = (frame for frame in frames if frame.channel == ecu.tester_channel)
-    return time_spent(heard, frame_pair(files, ecu), rates, start_ns, start_ns + outcome.report.duration_ns)
+    return time_spent(heard, diagnostic_addresses(files, ecu), rates, start_ns, start_ns + outcome.report.duration_ns)
 
 
-def frame_pair(files: BenchFiles, ecu: EcuEntry) -> Pair:
+def diagnostic_addresses(files: BenchFiles, ecu: EcuEntry) -> DiagnosticAddresses:
     """Return how the frames between tester and ECU are recognised."""
     address, to_all = ecu.address(), files.vehicle.functional_address(ecu.tester_channel)
     routines = files.recipes[ecu.id].routines
     checks = (routines.check_memory, routines.check_dependencies)
     answers = b"" if address.rx_extension is None else bytes((address.rx_extension,))
-    return Pair(
-        request=Way(address.tx_id, address.flags, address.prefix),
-        response=Way(address.rx_id, address.flags, answers),
-        functional=Way(to_all.tx_id, to_all.flags, to_all.prefix),
+    return DiagnosticAddresses(
+        request=AddressInformation(address.tx_id, address.flags, address.prefix),
+        response=AddressInformation(address.rx_id, address.flags, answers),
+        functional=AddressInformation(to_all.tx_id, to_all.flags, to_all.prefix),
         erase_routine=routines.erase,
         check_routines=tuple(routine for routine in checks if routine is not None),
     )
@@ -280,7 +280,7 @@ class ReadResult:
     """What every ECU said of itself, and the frames of all buses meanwhile."""
 
     ecus: tuple[Identification, ...]
-    frames: tuple[FrameRecord, ...]
+    frames: Sequence[FrameRecord]
 
 
 def run_read(files: BenchFiles, *, seed: int = 1, reading: Callable[[str], None] = lambda _ecu: None) -> ReadResult:

@@ -18,26 +18,26 @@ SMALLEST_PAUSE_NS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How frames of one direction are told: identifier, its format (EXTENDED or 0), address extension in front."""
+class AddressInformation:
+    """N_AI of one direction (ISO 15765-2): identifier, its format (EXTENDED or 0), address extension in front."""
 
     can_id: int
     flags: int = 0
     prefix: bytes = b""
 
     def carries(self, frame: FrameRecord) -> bool:
-        """Return whether a frame goes this way."""
+        """Return whether a frame has it."""
         same = (frame.can_id, frame.flags & EXTENDED) == (self.can_id, self.flags)
         return same and frame.data.startswith(self.prefix) and len(frame.data) > len(self.prefix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """An ECU's ways, and which routines erase and check."""
+class DiagnosticAddresses:
+    """How an ECU is addressed, and which routines erase and check."""
 
-    request: Way
-    response: Way
-    functional: Way
+    request: AddressInformation
+    response: AddressInformation
+    functional: AddressInformation
     erase_routine: int
     check_routines: tuple[int, ...]
 
@@ -66,7 +66,7 @@ class TimeSpent:
 class _Walk:
     """The state of one pass over the frames."""
 
-    pair: Pair
+    addresses: DiagnosticAddresses
     last_ns: int
     spent: TimeSpent = field(default_factory=TimeSpent)
     others_ns: int = 0
@@ -100,10 +100,14 @@ class _Walk:
 
 
 def time_spent(
-    frames: Iterable[FrameRecord], pair: Pair, rates_bit_s: tuple[int, int], start_ns: int, end_ns: int
+    frames: Iterable[FrameRecord],
+    addresses: DiagnosticAddresses,
+    rates_bit_s: tuple[int, int],
+    start_ns: int,
+    end_ns: int,
 ) -> TimeSpent:
     """Return where the time from `start_ns` to `end_ns` went; `frames` are those of the ECU's channel, in order."""
-    walk = _Walk(pair, start_ns)
+    walk = _Walk(addresses, start_ns)
     for frame in frames:
         if start_ns < frame.t_ns <= end_ns:
             _step(walk, frame, frame_time_ns(CanFrame(frame.can_id, frame.data, frame.flags), *rates_bit_s))
@@ -112,15 +116,15 @@ def time_spent(
 
 
 def _step(walk: _Walk, frame: FrameRecord, duration_ns: int) -> None:
-    pair, begin_ns = walk.pair, frame.t_ns - duration_ns
+    addresses, begin_ns = walk.addresses, frame.t_ns - duration_ns
     gap_ns = walk.gap(begin_ns)
-    if pair.request.carries(frame):
-        _tester_frame(walk, frame.data[len(pair.request.prefix) :], gap_ns)
-    elif pair.response.carries(frame):
+    if addresses.request.carries(frame):
+        _tester_frame(walk, frame.data[len(addresses.request.prefix) :], gap_ns)
+    elif addresses.response.carries(frame):
         waited_ns = min(gap_ns, walk.kept_waiting_ns(begin_ns))
         walk.add("other_traffic_ns", waited_ns)
-        _ecu_frame(walk, frame.data[len(pair.response.prefix) :], gap_ns - waited_ns)
-    elif pair.functional.carries(frame) and not walk.awaits_answer and not _is_tester_present(pair.functional, frame):
+        _ecu_frame(walk, frame.data[len(addresses.response.prefix) :], gap_ns - waited_ns)
+    elif not walk.awaits_answer and _is_functional_request(addresses.functional, frame):
         walk.add("tester_ns", gap_ns)
     else:
         walk.occupied(begin_ns, frame.t_ns)
@@ -129,8 +133,9 @@ def _step(walk: _Walk, frame: FrameRecord, duration_ns: int) -> None:
     walk.last_ns, walk.others_ns = frame.t_ns, 0
 
 
-def _is_tester_present(way: Way, frame: FrameRecord) -> bool:
-    return _head(frame.data[len(way.prefix) :])[:1] == bytes((TESTER_PRESENT,))
+def _is_functional_request(address: AddressInformation, frame: FrameRecord) -> bool:
+    """Return whether a frame is a functional request of the job; tester present goes on beside it by itself."""
+    return address.carries(frame) and _head(frame.data[len(address.prefix) :])[:1] != bytes((TESTER_PRESENT,))
 
 
 def _tester_frame(walk: _Walk, data: bytes, gap_ns: int) -> None:
@@ -145,7 +150,7 @@ def _tester_frame(walk: _Walk, data: bytes, gap_ns: int) -> None:
         walk.add("tester_ns", gap_ns)
     walk.after_consecutive = kind == CONSECUTIVE
     if kind in (SINGLE, FIRST):
-        walk.cause = _cause(walk.pair, _head(data))
+        walk.cause = _cause(walk.addresses, _head(data))
         walk.awaits_answer, walk.pending = True, False
 
 
@@ -165,14 +170,14 @@ def _ecu_frame(walk: _Walk, data: bytes, gap_ns: int) -> None:
         walk.awaits_answer = False
 
 
-def _cause(pair: Pair, request: bytes) -> str:
+def _cause(addresses: DiagnosticAddresses, request: bytes) -> str:
     if request[:1] in (bytes((TRANSFER,)), bytes((EXIT,))):
         return "ecu_program_ns"
     if request[:1] == bytes((ROUTINE,)) and len(request) >= 4:
         routine = int.from_bytes(request[2:4], "big")
-        if routine == pair.erase_routine:
+        if routine == addresses.erase_routine:
             return "ecu_erase_ns"
-        if routine in pair.check_routines:
+        if routine in addresses.check_routines:
             return "ecu_check_ns"
     return "ecu_other_ns"
 

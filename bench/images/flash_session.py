@@ -8,7 +8,7 @@ from bench.images.memory import AddressRange, MemoryImage, Segment
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class OdxValue:
     """A value as the file tells it: its text, and the type that says how to read it (`A_BYTEFIELD`, ...)."""
 
     text: str
@@ -19,10 +19,10 @@ class Told:
 class Security:
     """SECURITY of a session or block; each part is optional."""
 
-    method: Told | None
-    signature: Told | None
-    checksum: Told | None
-    validity_for: Told | None
+    method: OdxValue | None
+    signature: OdxValue | None
+    checksum: OdxValue | None
+    validity_for: OdxValue | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Checksum:
     name: str
     algorithm: str | None
     range: AddressRange
-    result: Told
+    result: OdxValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class FlashBlock:
     logical_block_index: int | None
     data_format: str | None
     packed_by: str | None
-    own_idents: dict[str, Told]
+    own_idents: dict[str, OdxValue]
     securities: tuple[Security, ...]
     segments: tuple[FlashSegment, ...]
 
@@ -66,7 +66,7 @@ class FlashSession:
     ecu_mem: str
     part_number: str | None
     direction: str | None
-    expected_idents: dict[str, tuple[Told, ...]]
+    expected_idents: dict[str, tuple[OdxValue, ...]]
     checksums: tuple[Checksum, ...]
     securities: tuple[Security, ...]
     blocks: tuple[FlashBlock, ...]

@@ -22,7 +22,7 @@ from bench.core.extras import install_command
 from bench.images.damaged import Damaged, Unsuited
 from bench.images.flash_session import Checksum, FlashSession
 from bench.images.memory import ADDRESS_SPACE_BYTES, AddressRange
-from bench.images.odx_blocks import Files, read_block, security, told
+from bench.images.odx_blocks import Files, odx_value, read_block, security
 
 if TYPE_CHECKING:
     from odxtools.database import Database
@@ -127,7 +127,7 @@ def _sessions(database: Database, files: Files) -> Iterator[FlashSession]:
                 part_number=None if desc is None else desc.partnumber,
                 direction=None if desc is None else str(desc.direction.value),
                 expected_idents={
-                    each.short_name: tuple(told(value) for value in each.ident_values)
+                    each.short_name: tuple(odx_value(value) for value in each.ident_values)
                     for each in session.expected_idents
                 },
                 checksums=tuple(_checksum(each) for each in session.checksums),
@@ -141,5 +141,5 @@ def _checksum(each: Any) -> Checksum:
     end = start + size if size is not None else (each.source_end_address or 0) + 1
     if not 0 <= start <= end <= ADDRESS_SPACE_BYTES:
         raise Damaged(f"checksum {each.short_name}: 0x{start:X} to 0x{end:X} is no range of 32-bit addresses")
-    result = told(each.checksum_result)
+    result = odx_value(each.checksum_result)
     return Checksum(each.short_name, each.checksum_alg, AddressRange(start, end), result)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.config import read_bytes
 from bench.images.damaged import Damaged, Unsuited
-from bench.images.flash_session import FlashBlock, FlashSegment, Security, Told
+from bench.images.flash_session import FlashBlock, FlashSegment, OdxValue, Security
 from bench.images.memory import ADDRESS_SPACE_BYTES, AddressRange, MemoryImage, Segment
 from bench.images.text_files import read_text
 
@@ -58,7 +58,7 @@ def read_block(block: Any, files: Files) -> FlashBlock:
         logical_block_index=block.logical_block_index,
         data_format=None if flashdata is None else str(flashdata.dataformat.selection.value),
         packed_by=packed_by,
-        own_idents={each.short_name: told(each.ident_value) for each in block.own_idents},
+        own_idents={each.short_name: odx_value(each.ident_value) for each in block.own_idents},
         securities=tuple(security(each) for each in block.securities),
         segments=segments,
     )
@@ -67,12 +67,12 @@ def read_block(block: Any, files: Files) -> FlashBlock:
 def security(each: Any) -> Security:
     """Return a SECURITY element's parts."""
     parts = (each.security_method, each.fw_signature, each.fw_checksum, each.validity_for)
-    return Security(*(None if part is None else told(part) for part in parts))
+    return Security(*(None if part is None else odx_value(part) for part in parts))
 
 
-def told(value: Any) -> Told:
+def odx_value(value: Any) -> OdxValue:
     """Return text and type of an element."""
-    return Told(value.value_raw.strip(), str(value.value_type.value))
+    return OdxValue(value.value_raw.strip(), str(value.value_type.value))
 
 
 def _packed_by(block: Any, flashdata: Any) -> str | None:

@@ -83,7 +83,7 @@ def read_firmware(
         if binary_base is None and file_format is None:
             _refuse_any_file(raw, path, base_option)
         return Firmware(chosen, _binary(raw, binary_base or 0, path))
-    with _told_about(path, chosen):
+    with _named_in_errors(path, chosen):
         if chosen == "odx":
             firmware = _odx_firmware(read_sessions(raw, path, limit_bytes=MAX_TEXT_BYTES), session, path)
         else:
@@ -98,7 +98,7 @@ def flash_sessions(path: Path) -> tuple[FlashSession, ...]:
     raw, chosen = _opened(path, None)
     if chosen != "odx":
         return ()
-    with _told_about(path, chosen):
+    with _named_in_errors(path, chosen):
         return read_sessions(raw, path, limit_bytes=MAX_TEXT_BYTES)
 
 
@@ -114,7 +114,7 @@ def _opened(path: Path, file_format: str | None) -> tuple[bytes, str]:
 
 
 @contextmanager
-def _told_about(path: Path, chosen: str) -> Iterator[None]:
+def _named_in_errors(path: Path, chosen: str) -> Iterator[None]:
     """Turn what a reader raises into an `InputError` that names the file."""
     try:
         yield

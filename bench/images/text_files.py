@@ -205,8 +205,8 @@ def _ihex_record(line: bytes, number: int) -> bytes:
     if len(record) < _IHEX_OVERHEAD_BYTES or record[0] != len(record) - _IHEX_OVERHEAD_BYTES:
         raise Damaged(_wrong_length(record, _IHEX_OVERHEAD_BYTES), number)
     if sum(record) & 0xFF:
-        told, wanted = record[-1], -sum(record[:-1]) & 0xFF
-        raise Damaged(f"its checksum is 0x{told:02X}, its bytes give 0x{wanted:02X}", number)
+        stated, wanted = record[-1], -sum(record[:-1]) & 0xFF
+        raise Damaged(f"its checksum is 0x{stated:02X}, its bytes give 0x{wanted:02X}", number)
     return record
 
 
@@ -246,8 +246,8 @@ def _s_record(line: bytes, number: int) -> tuple[bytes, int, bytes]:
     if len(record) < width + 2 or record[0] != len(record) - 1:
         raise Damaged(_wrong_length(record, 1), number)
     if sum(record) & 0xFF != 0xFF:
-        told, wanted = record[-1], ~sum(record[:-1]) & 0xFF
-        raise Damaged(f"its checksum is 0x{told:02X}, its bytes give 0x{wanted:02X}", number)
+        stated, wanted = record[-1], ~sum(record[:-1]) & 0xFF
+        raise Damaged(f"its checksum is 0x{stated:02X}, its bytes give 0x{wanted:02X}", number)
     data = record[1 + width : -1]
     if data and kind in b"56789":
         raise Damaged(f"a record S{kind.decode()} has no data, this one {len(data)} bytes", number)
@@ -255,8 +255,8 @@ def _s_record(line: bytes, number: int) -> tuple[bytes, int, bytes]:
 
 
 def _wrong_length(record: bytes, overhead: int) -> str:
-    told = f"says {record[0]}" if record else "says nothing"
-    return f"the record has the wrong length: it {told}, it has {max(0, len(record) - overhead)}"
+    stated = f"says {record[0]}" if record else "says nothing"
+    return f"the record has the wrong length: it {stated}, it has {max(0, len(record) - overhead)}"
 
 
 class TiTxt:

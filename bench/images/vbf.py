@@ -68,9 +68,9 @@ def read_vbf(raw: bytes) -> Vbf:
         raise Unsuited("this version of VBF is not read", found=header.version[:40], allowed="2.0 to 2.9, 3.0")
     header.check_numbers()
     found = Vbf(header.version, header.fields, header.erase(), tuple(_blocks(raw, header.end)))
-    told, actual = header.checksum(), zlib.crc32(memoryview(raw)[header.end :])
-    if told != actual:
-        why = f"file_checksum is 0x{told:08X}, the blocks give 0x{actual:08X}"
+    stated, actual = header.checksum(), zlib.crc32(memoryview(raw)[header.end :])
+    if stated != actual:
+        why = f"file_checksum is 0x{stated:08X}, the blocks give 0x{actual:08X}"
         raise Damaged(why, header.lines["file_checksum"])
     if found.data_format_identifier == 0:
         _check_overlaps(found.blocks)
@@ -94,16 +94,16 @@ def _blocks(raw: bytes, start: int) -> Iterator[Segment]:
         if address + length > ADDRESS_SPACE_BYTES:
             raise Damaged(f"data beyond 32-bit addresses, at 0x{address:X}", offset=at)
         data = raw[body : body + length]
-        told = int.from_bytes(raw[body + length : body + length + CRC_BYTES], "big")
-        _check_crc(data, address, told, body + length)
+        stated = int.from_bytes(raw[body + length : body + length + CRC_BYTES], "big")
+        _check_crc(data, address, stated, body + length)
         yield Segment(address, data)
         at = body + length + CRC_BYTES
 
 
-def _check_crc(data: bytes, address: int, told: int, at: int) -> None:
+def _check_crc(data: bytes, address: int, stated: int, at: int) -> None:
     actual = binascii.crc_hqx(data, 0xFFFF)
-    if told != actual:
-        why = f"the CRC of the block for 0x{address:08X} is 0x{told:04X}, its data give 0x{actual:04X}"
+    if stated != actual:
+        why = f"the CRC of the block for 0x{address:08X} is 0x{stated:04X}, its data give 0x{actual:04X}"
         raise Damaged(why, offset=at)
 
 

@@ -6,10 +6,8 @@ its single or first frame passes by on the port.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-
 from bench.core.clock import NS_PER_MS, Clock
+from bench.link.received import Received
 from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.isotp_address import IsoTpAddress
 from bench.wire.isotp_params import FIRST, SINGLE, IsoTpError
@@ -24,14 +22,14 @@ class Answers:
     def __init__(self, clock: Clock, address: IsoTpAddress, n_cr_ms: int) -> None:
         self._clock, self._guard_ns = clock, n_cr_ms * NS_PER_MS + MARGIN_NS
         self._start = 0 if address.rx_extension is None else 1
-        self._arrived: deque[bytes | LinkError] = deque()
+        self._arrived = Received(clock)
         self._begun = self._ended = 0
         self._last_frame_ns = 0
-        self._waiter: asyncio.Future[None] | None = None
 
     def saw_frame(self, data: bytes) -> None:
         """Note a frame that this side accepts: a single or first frame begins an answer, others carry it on."""
         kind = data[self._start] >> 4 if len(data) > self._start else None
+        # P2 ends with the first frame of an answer (ISO 14229-2); a consecutive one only says that it goes on.
         if kind in (SINGLE, FIRST):
             self._begun += 1
         self._last_frame_ns = self._clock.now_ns()
@@ -53,46 +51,26 @@ class Answers:
         self._arrive(LinkError(name, detail))
 
     def _arrive(self, outcome: bytes | LinkError) -> None:
-        self._arrived.append(outcome)
         self._ended += 1
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._arrived.add(outcome)
 
     async def receive(self, start_within_ns: int) -> bytes:
         """See `DiagLink.receive`."""
         end_ns = self._clock.now_ns() + start_within_ns
         while not self._arrived:
             under_way = self._begun > self._ended
+            # Once it began, N_Cr of the foreign transport guards it; the margin leaves that the first word on what went
+            # wrong.
             due_ns = self._last_frame_ns + self._guard_ns if under_way else end_ns
             if self._clock.now_ns() < due_ns:
-                await self._wait_until(due_ns)
+                await self._arrived.wait(due_ns)
             elif under_way:
                 self._begun = self._ended
                 raise LinkError(IsoTpError.TIMEOUT_CR, "an answer began and did not go on")
             else:
                 raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
-        outcome = self._arrived.popleft()
-        if isinstance(outcome, LinkError):
-            raise outcome
-        return outcome
-
-    async def _wait_until(self, due_ns: int) -> None:
-        """Wait for a message, or until `due_ns`."""
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_at_ns(due_ns, _expire, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            timer.cancel()
+        return self._arrived.take()
 
     def discard(self) -> int:
         """Drop what has arrived so far; returns how many messages."""
-        dropped = len(self._arrived)
-        self._arrived.clear()
-        return dropped
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+        return self._arrived.discard()

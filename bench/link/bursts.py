@@ -25,6 +25,7 @@ def burst(bus: Bus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> tuple[
     frame, key, sent, run = entry
     assert run is not None
     count = min(run.certain(), _allowed(bus, sender, frame))
+    # Up to the next timer of anybody: it might cut power, or send a frame of higher priority.
     quiet_ns = bus.clock.quiet_until_ns() - begin_ns
     shortest_ns = run.gap_ns + len(frame.data) * 8 * NS_PER_S // bus.data_bitrate_bit_s
     count = min(count, quiet_ns // shortest_ns)
@@ -50,12 +51,15 @@ def burst(bus: Bus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> tuple[
 
 def _allowed(bus: Bus, sender: SimCanPort, frame: CanFrame) -> int:
     """Return how many frames of the run nobody on the bus forbids to carry at once."""
+    # Another frame of this node may win the arbitration in between; without a second node nothing is acknowledged.
     if sender.queue or len(bus.ports) < 2:
         return 0
     count, name = sender.counter.unarmed(), identifier(frame)
     for port in bus.ports:
         if port is sender:
             continue
+        # Somebody who sends, wants each frame by itself, or joined in mid-frame: what he would do in between nobody can
+        # know here.
         if port.queue or port.everything or name in port.plain or port.since_ns > bus.clock.now_ns():
             return 0
         count = min(count, port.counter.unarmed())

@@ -150,6 +150,8 @@ class CanAdapter:
         """Queue a frame and return its token; it is dropped when it is no longer wanted when its turn comes."""
         with self._changed:
             token = next(self._numbers)
+            # By earliest instant, then by token: frames of one message keep their order, flow control overtakes frames
+            # that have to wait for STmin.
             heapq.heappush(self._queue, (not_before_ns, token, frame, still_wanted))
             self._changed.notify()
         return token
@@ -223,6 +225,8 @@ class CanAdapter:
         failures = 0
         while (entry := self._next()) is not None:
             not_before_ns, token, frame, still_wanted = entry
+            # Asked at the last instant: a message that was given up while its frames waited must not leave a
+            # consecutive frame without its first one.
             if not still_wanted():
                 self._post(Dropped(token))
                 continue
@@ -248,6 +252,8 @@ class CanAdapter:
                 left_ns = self._queue[0][0] - self._clock.now_ns()
                 if left_ns <= 0:
                     return heapq.heappop(self._queue)
+                # The last stretch is spun: a condition wakes up to a millisecond late, which is more than a small
+                # STmin.
                 if left_ns > SPIN_NS:
                     self._changed.wait((left_ns - SPIN_NS) / NS_PER_S)
 
@@ -255,6 +261,7 @@ class CanAdapter:
         message = to_message(frame)
         if self._echoes or self._repeats:
             with self._changed:
+                # Noted before it is sent: the echo may be back before `send` returns.
                 self._on_their_way.append((from_message(message), token, self._clock.now_ns()))
         try:
             self._send_patiently(message, None if self._echoes else token)

@@ -122,6 +122,8 @@ class CanIsoTpLink:
         self._answers.saw_frame(frame.data)
         body = frame.data[0 if self._address.rx_extension is None else 1 :]
         if len(body) >= 3 and body[0] == FLOW << 4 | CONTINUE:
+            # STmin is kept here, on the instants of frames on the bus: the library measures from its own calls, which
+            # come late by the host.
             self._gap_ns = st_min_to_ns(body[2])
             self._last_sent_ns = t_ns - self._gap_ns  # the first frame of a block need not wait
         self._inbox.append(
@@ -150,12 +152,14 @@ class CanIsoTpLink:
     def _take(self, message: isotp.CanMessage) -> None:
         """Take a frame that the library wants sent; flow control does not wait behind a message of ours."""
         data = bytes(message.data)
+        # Behind our own consecutive frames it would come later than N_Bs of the other side.
         if data[self._head] >> 4 == FLOW:
             self._port.send(CanFrame(self._address.tx_id, data, self._flags))
         else:
             self._out.append(data)
 
     def _pump(self) -> None:
+        # With STmin each frame waits for the end of the one before; without, a few in the queue keep the bus busy.
         window = 1 if self._gap_ns else WINDOW
         while self._out and self._outstanding < window:
             self._put(self._out.popleft())
@@ -210,6 +214,7 @@ class CanIsoTpLink:
             self._answers.broke_off(IsoTpError.ERROR)
 
     def _give_up(self) -> None:
+        # Library, queue and controller: a frame that stays in any of them goes out in the middle of the next message.
         self._layer.stop_sending()
         self._out.clear()
         self._outstanding = 0

@@ -110,16 +110,20 @@ class Network(httpx.AsyncBaseTransport):
         lost = self._tamper.take_loss()
         if lost == "request":  # the server never learns of it
             self._lose(lost, request)
+        # A changed body is sent whole: of a part of it nobody could say which change it holds.
         if self._tamper.active and "range" in request.headers:
             del request.headers["range"]
         response = await self._inner.handle_async_request(request)
         body = await _read_limited(response)
+        # The agent may have lost power while the server worked: a dead life takes no answer, the server has done its
+        # part.
         self._life.check()
         if lost == "answer":  # the server has done its part, and the agent cannot tell that from a lost request
             self._lose(lost, request)
         response, body = self._tamper.apply(request, response, body)
         noted = self._world.http(_record_of(self._life, request, response, sent, body))
         await self._pass_time(0)
+        # Both speak of one hop (RFC 9110, 7.6.1): the body is whole and decoded here, httpx would decode it again.
         headers = [(k, v) for k, v in response.headers.items() if k not in ("transfer-encoding", "content-encoding")]
         came = partial(self._world.http_delivered, noted)
         stream = _PacedBody(self._life, body, self._model, came, effect)
@@ -158,6 +162,7 @@ async def _read_limited(response: httpx.Response) -> bytes:
     assert isinstance(response.stream, httpx.AsyncByteStream)
     async for part in response.stream:
         size += len(part)
+        # A server that never ends its answer would fill the memory: no length in a header is believed.
         if size > BODY_LIMIT_BYTES:
             raise httpx.RemoteProtocolError(f"the answer is longer than {BODY_LIMIT_BYTES} bytes")
         parts.append(part)
@@ -242,6 +247,8 @@ class HttpxTransport:
         self, url: str, headers: Mapping[str, str], sink: Callable[[bytes], Awaitable[None]]
     ) -> HttpResponse:
         """GET and hand the body to `sink` piece by piece (`bench.ports.http.DmTransport`)."""
+        # Only bytes of the wanted kind reach the file: appended to half a download, a whole body (200) or an error page
+        # would be a package that no hash fits.
         wanted = 206 if any(name.lower() == "range" for name in headers) else 200
         with _translated():
             async with self._client.stream("GET", url, headers=dict(headers)) as answer:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import replace
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.records import BRS, FD, REMOTE
+from bench.link.received import Received, Reception
 from bench.ports.can import CanPort, PacedCanPort, SentCallback
 from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame
@@ -19,7 +19,6 @@ from bench.wire.isotp_params import FRAME_BYTES
 from bench.wire.isotp_send import Framing
 from bench.wire.pacer import Pacer
 
-Outcome = bytes | LinkError
 _OWNED: WeakKeyDictionary[CanPort, set[IsoTpAddress]] = WeakKeyDictionary()
 """The address pairs that links of a port use."""
 
@@ -54,9 +53,8 @@ class IsoTpLink:
         _own(port, address)
         self._clock = clock
         self._address = address
-        self._arrived: deque[Outcome] = deque()
+        self._arrived = Received(clock)
         self._started = False
-        self._waiter: asyncio.Future[None] | None = None
         pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
 
         def endpoint(params: IsoTpParams, frame_flags: int | None) -> IsoTpEndpoint:
@@ -77,6 +75,7 @@ class IsoTpLink:
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
+            # The ECU speaks CAN FD again (its application is back): FD is what the vehicle file asks for.
             if self._endpoint is not self._preferred and frame.flags & FD:
                 self._switch()
             self._endpoint.on_frame(frame.data, t_ns)
@@ -95,18 +94,15 @@ class IsoTpLink:
 
     def on_message(self, payload: bytes) -> None:
         """Queue a complete message."""
-        self._arrived.append(payload)
-        self._wake()
+        self._ended(payload)
 
     def on_error(self, name: str) -> None:
         """Queue the failure of a reception."""
-        self._arrived.append(LinkError(name, "while receiving"))
-        self._wake()
+        self._ended(LinkError(name, "while receiving"))
 
-    def _wake(self) -> None:
+    def _ended(self, reception: Reception) -> None:
         self._started = False
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._arrived.add(reception)
 
     # DiagLink ---------------------------------------------------------------------------------------
 
@@ -121,6 +117,8 @@ class IsoTpLink:
             self._abort()
             raise
         if error is not None:
+            # No flow control: the ECU may not have understood the first frame at all, as a controller without CAN FD
+            # does not.
             if error == IsoTpError.TIMEOUT_BS:
                 self._switch()
             raise LinkError(error, "while sending")
@@ -130,32 +128,17 @@ class IsoTpLink:
         deadline_ns = self._clock.now_ns() + start_within_ns
         while not self._arrived:
             if self._started:  # the answer is under way: N_Cr guards it, P2 no longer does
-                await self._wait(None)
-            elif not await self._wait(deadline_ns) and not self._started and not self._arrived:
+                await self._arrived.wait(None)
+                continue
+            await self._arrived.wait(deadline_ns)
+            if not self._started and not self._arrived:
                 self._switch()
                 raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
-        outcome = self._arrived.popleft()
-        if isinstance(outcome, LinkError):
-            raise outcome
-        return outcome
-
-    async def _wait(self, deadline_ns: int | None) -> bool:
-        """Wait for a message or the deadline; returns whether a message (or error) came."""
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        timer = None if deadline_ns is None else self._clock.call_at_ns(deadline_ns, _expire, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            if timer is not None:
-                timer.cancel()
-        return bool(self._arrived)
+        return self._arrived.take()
 
     def discard(self) -> int:
         """Drop what has arrived so far; returns how many messages."""
-        dropped = len(self._arrived)
-        self._arrived.clear()
-        return dropped
+        return self._arrived.discard()
 
 
 class IsoTpFunctionalLink:
@@ -212,8 +195,3 @@ def _same_pair(one: IsoTpAddress, other: IsoTpAddress) -> bool:
     if one.id_29_bit is not other.id_29_bit or one.rx_id != other.rx_id:
         return False
     return None in (one.rx_extension, other.rx_extension) or one.rx_extension == other.rx_extension
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -76,6 +76,7 @@ class KernelIsoTpLink:
 
     async def send(self, payload: bytes) -> None:
         """Send one message; returns when the kernel sent its last frame. Raises LinkError."""
+        # A dead agent sends nothing: the kernel would go on with the message by itself (D3).
         self.life.check()
         if not 0 < len(payload) <= self._max_length:
             raise ValueError(f"{len(payload)} bytes; this link carries 1 to {self._max_length}")
@@ -100,6 +101,7 @@ class KernelIsoTpLink:
 
     def close(self) -> None:
         """Give socket and thread back; waits for a message under way (the kernel's time-outs bound it)."""
+        # Another life may have taken the pair over since: its entry is not ours to delete.
         if _OWNERS.get(self._pair) is self:
             del _OWNERS[self._pair]
         if self._socket.fileno() >= 0:
@@ -126,6 +128,8 @@ class KernelIsoTpLink:
 
     def _readable(self) -> None:
         try:
+            # Woken without need is allowed (select(2)): without MSG_DONTWAIT the loop would stand still until the next
+            # answer.
             payload = self._socket.recv(MAX_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return

@@ -55,7 +55,7 @@ class _Port:
             self._port.send(frame, sent)
             return
         self._flags = frame.flags
-        self._misbehaver.transmit(frame.data, sent or _nobody_asked)
+        self._misbehaver.transmit(frame.data, sent or _unobserved)
 
     def _put(self, data: bytes, sent: SentCallback) -> None:
         self._port.send(CanFrame(self._address.rx_id, data, self._flags), sent)
@@ -108,5 +108,5 @@ class _PacedPort(_Port):
         cast("PacedCanPort", self._port).send_at(frame, self._not_before_ns, sent)
 
 
-def _nobody_asked(_t_ns: int) -> None:
+def _unobserved(_t_ns: int) -> None:
     """Do nothing about a frame that was sent."""

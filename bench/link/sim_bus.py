@@ -147,6 +147,8 @@ class SimCanBus:
         while (winner := self._arbitrate()) is not None:
             entry = winner.queue.popleft()
             begin_ns = self._begin_ns()
+            # A run is carried at once only where nobody can tell: with errors or faults on the bus each frame counts
+            # for itself (ADR 10).
             if entry[3] is not None and self.bursts and not self.errors.present and self.disturb is None:
                 entry, begin_ns = burst(self, winner, entry, begin_ns)
             if not self._carry(winner, entry, begin_ns):
@@ -161,6 +163,7 @@ class SimCanBus:
             trouble = self.disturb(frame, winner.life.part)
             if trouble is not None:
                 return self._carry_badly(winner, entry, begin_ns, trouble)
+        # Nothing else is due before the end of the frame: the loop would only come back here.
         if self.clock.advance_inline(end_ns):
             self._end(winner, entry, begin_ns, end_ns)
             return True
@@ -211,6 +214,7 @@ class SimCanBus:
         """Return who sends next; nobody while no other node is there to acknowledge."""
         ports = self.ports
         if self.errors.present:
+            # Bus-off and suspended controllers take no part (ISO 11898-1, fault confinement, from memory).
             ports = self.errors.may_send(max(self.free_at_ns, self.clock.now_ns()))
         # without another node nothing drives the ACK slot: an acknowledgement error, for ever repeated, and an
         # error-passive transmitter's counter stops there (ISO 11898-1, from memory: exception 1 of rule c)
@@ -259,6 +263,7 @@ class SimCanBus:
         self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
     ) -> None:
         """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
+        # A port that was attached in mid-frame has not seen its start and neither hears nor acknowledges it.
         undisturbed = begin_ns >= self._newest_ns and not self.errors.present and len(self.ports) > 1
         if undisturbed:
             self._end_well(winner, entry, begin_ns, end_ns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 from pathlib import Path
@@ -11,6 +10,7 @@ from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
 from bench.core.errors import InputError
+from bench.core.listening import try_to_bind
 from bench.ports.server import WsgiApp
 
 LOOPBACK = "127.0.0.1"
@@ -27,7 +27,7 @@ class TlsServer:
         self._server.ssl_adapter = adapter
         self._server.error_log = _quiet  # type: ignore[method-assign]  # cheroot's documented way to redirect it
         try:
-            _try_to_bind(port)
+            try_to_bind(LOOPBACK, port)
             self._server.prepare()
         except OSError:
             raise InputError(
@@ -54,13 +54,6 @@ class TlsServer:
         self._server.stop()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
-
-
-def _try_to_bind(port: int) -> None:
-    """Fail before cheroot does: it leaves a socket open behind a failed `prepare()`."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        trial.bind((LOOPBACK, port))
 
 
 def client_context(*, ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from bench.core.frame_run import FrameRunRecord
 from bench.core.records import EXTENDED, CanAddress, EcuLayout, FrameRecord
 from bench.oracle.decode_download import Block, Download, Transfers
 from bench.oracle.decode_isotp import Message, Reassembler
@@ -26,6 +28,8 @@ class FunctionalRequest:
 @dataclass(frozen=True, slots=True)
 class Inhibited:
     """An ECU's first word, or a changed one, about the start of the car: `on` when it must not be started."""
+
+    only_shown: ClassVar[tuple[str, ...]] = ("t_ns",)
 
     t_ns: int
     ecu: str
@@ -61,6 +65,7 @@ class _Direction:
         self.reassembler = Reassembler(0 if address.extension is None else 1)
 
     def carries(self, frame: FrameRecord) -> bool:
+        """Return whether a frame with the identifier is of this direction."""
         return self.extension is None or (bool(frame.data) and frame.data[0] == self.extension)
 
 
@@ -106,13 +111,26 @@ class BusDecoder:
         cyclic = place in self._cyclic
         if directions is None and signals is None and not cyclic:
             return ()
-        found: list[BusEvent] = [*self._said(frame, signals or ())]
+        found: list[BusEvent] = [] if signals is None else [*self._said(frame, signals)]
         if cyclic:
             found.append(CyclicHeard(frame.t_ns, *place))
         for direction in directions or ():
             if direction.carries(frame):
                 for message in direction.reassembler.take(frame):
                     found += self._heard(direction, message)
+        return found
+
+    def take_run(self, run: FrameRunRecord) -> Sequence[BusEvent]:
+        """Return what a run of frames completes: at once where each is nothing but a part of one message."""
+        place = (run.channel, run.can_id, bool(run.flags & EXTENDED))
+        directions = self._directions.get(place, [])
+        special = place in self._signals or place in self._cyclic or run.channel not in self._channels
+        if special or any(direction.extension is not None for direction in directions):
+            return [event for frame in run.frames() for event in self.take(frame)]
+        found: list[BusEvent] = []
+        for direction in directions:
+            for message in direction.reassembler.take_run(run):
+                found += self._heard(direction, message)
         return found
 
     def _said(self, frame: FrameRecord, signals: Sequence[tuple[str, int]]) -> list[Inhibited]:

@@ -45,7 +45,7 @@ class Consistency:
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         self.facts, self.situation = facts, situation
-        self._sent: dict[str, int] = {}
+        self._sent_ns: dict[str, int] = {}
         """When the first 0x36 (or 0x3D) to an ECU had come."""
         self._unsent: dict[str, _Unsent] = {}
         """What an ECU shows although nothing had been sent to it, by ECU."""
@@ -59,7 +59,7 @@ class Consistency:
             case Requested():
                 ecu = event.exchange.ecu
                 if event.exchange.service in (TRANSFER, WRITE_MEMORY) and ecu is not None:
-                    self._sent.setdefault(ecu, event.exchange.request.t_end_ns)
+                    self._sent_ns.setdefault(ecu, event.exchange.request.t_end_ns)
             case ChannelHeard():
                 self._heard.append(event.channel)
             case HttpRecord():
@@ -86,7 +86,7 @@ class Consistency:
     def _without_data(self, ecu: str, t_ns: int, sentence: str, seen: Evidence) -> None:
         """Note what data must have brought. Data of this very instant count: an ECU acts as soon as it has a frame."""
         layout = self.facts.layout(ecu)
-        if layout is not None and ecu not in self._sent and self.facts.watches(Source.FRAMES, layout.channel):
+        if layout is not None and ecu not in self._sent_ns and self.facts.watches(Source.FRAMES, layout.channel):
             self._unsent.setdefault(ecu, _Unsent(t_ns, undecided(sentence, seen, blame="bench")))
 
     def _take_operation(self, event: FlashOperation) -> None:
@@ -132,7 +132,7 @@ class Consistency:
         """Return the contradictions, once the run is over."""
         found = list(self._found.values())
         for ecu, unsent in self._unsent.items():
-            if self._sent.get(ecu, unsent.t_ns + 1) > unsent.t_ns:
+            if self._sent_ns.get(ecu, unsent.t_ns + 1) > unsent.t_ns:
                 found.append(Doubt((Source.FRAMES,), unsent.finding))
         placed, logged = self.facts.orders_placed, len(self.situation.server.orders)
         if self.facts.watches(Source.SERVER_EVENTS) and logged < placed:

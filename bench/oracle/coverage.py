@@ -56,6 +56,8 @@ def _watches(situation: Situation, source: Source) -> Iterable[tuple[str, Watch]
     places: dict[str, None] = {}
     for layout in situation.facts.layouts:
         places[layout.ecu if source in _BY_ECU else layout.channel] = None
+    if source is Source.FRAMES:  # commands to all ECUs count on every bus of the vehicle
+        places |= dict.fromkeys(situation.facts.functional)
     for place in places:
         if coverage.watch(place).watched:
             yield f"{name} of {place}", coverage.watch(place)

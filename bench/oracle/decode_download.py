@@ -23,6 +23,7 @@ from bench.oracle.exchange import (
     Exchange,
     range_bytes,
 )
+from bench.oracle.state import frozen
 
 _DELETE_FILE = 0x02
 
@@ -107,7 +108,7 @@ class _Open:
             return sent, True
 
     def key(self) -> Hashable:
-        return (self.start, self.expected, self.last_bytes, self.last_counter, sha256_hex(bytes(self.sent)))
+        return (frozen(self.start), self.expected, self.last_bytes, self.last_counter, sha256_hex(bytes(self.sent)))
 
 
 class Transfers:

@@ -7,6 +7,7 @@ reserved 44 (zero), SHA-256 of the image 32, Ed25519 signature over the 192 byte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -60,6 +61,7 @@ def _text(field: bytes, name: str) -> str:
     return text.decode("ascii")
 
 
+@lru_cache(maxsize=256)
 def header_or_none(raw: bytes) -> Header | None:
     """Return the header, or None when these bytes are none."""
     try:
@@ -68,8 +70,12 @@ def header_or_none(raw: bytes) -> Header | None:
         return None
 
 
+@lru_cache(maxsize=256)
 def is_signed(raw_header: bytes, public_key: bytes) -> bool:
-    """Return whether the header's own signature is by `public_key` (32 raw bytes, Ed25519)."""
+    """Return whether the header's own signature is by `public_key` (32 raw bytes, Ed25519).
+
+    A sweep executes the same few images thousands of times; the answer depends on these bytes alone.
+    """
     return verifies(public_key, raw_header[_SIGNATURE], raw_header[_SIGNED])
 
 

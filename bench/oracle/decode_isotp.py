@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.core.frame_run import FrameRunRecord
 from bench.core.records import EXTENDED, REMOTE, CanAddress, FrameRecord
 from bench.oracle.state import state_of
 
@@ -97,6 +98,18 @@ class Reassembler:
             self._running = None if _finished(started, found) else started
         return found
 
+    def take_run(self, run: FrameRunRecord) -> list[Message]:
+        """Return the same for the frames of a run, at once where they carry on the running transfer."""
+        if self._running is None or not _carries_on(self._running, run, self._address_bytes):
+            return [message for frame in run.frames() for message in self.take(frame)]
+        found: list[Message] = []
+        transfer = self._running
+        transfer.next_number = (transfer.next_number + run.frame_count) & 0x0F
+        transfer.data += run.payload
+        transfer.t_end_ns = run.times.last_ns
+        self._running = None if _finished(transfer, found) else transfer
+        return found
+
     def finish(self) -> list[Message]:
         """Return the running transfer as one that broke off."""
         broken = [] if self._running is None else [self._running.message()]
@@ -130,6 +143,21 @@ def _continue(transfer: _Transfer, t_ns: int, data: bytes, found: list[Message])
     transfer.data += data[1:]
     transfer.t_end_ns = t_ns
     return None if _finished(transfer, found) else transfer
+
+
+def _carries_on(transfer: _Transfer, run: FrameRunRecord, address_bytes: int) -> bool:
+    """Return whether all frames of a run are the transfer's next ones, and none but the last one can end it.
+
+    Consecutive frames are numbered modulo 16 (ISO 15765-2, 9.6.5): heads that go on in turns carry the right numbers
+    when the first round does and the next begins where it ended.
+    """
+    part, rest = divmod(len(run.payload), run.frame_count)
+    numbers = [CONSECUTIVE << 4 | transfer.next_number + n & 0x0F for n in range(min(run.frame_count, len(run.heads)))]
+    heads = run.heads[: len(numbers)]
+    numbered = [head[address_bytes:] for head in heads] == [bytes((number,)) for number in numbers]
+    in_turns = run.frame_count <= len(run.heads) or len(run.heads) % 16 == 0
+    fits = part > 0 and rest == 0 and len(transfer.data) + len(run.payload) - part < transfer.length
+    return numbered and in_turns and fits and not run.flags & REMOTE
 
 
 def _start(frame: FrameRecord, data: bytes, address_bytes: int) -> _Transfer | None:

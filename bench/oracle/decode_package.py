@@ -2,15 +2,12 @@
 
 A zip of `manifest.json`, `manifest.sig` (64 bytes Ed25519 over the manifest's bytes) and one `images/<ecu>.bin`
 (256-byte header, then the image) per entry of the manifest; length and SHA-256 of an entry cover that file.
+What the zip itself may be stands in `decode_zip`.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,16 +21,8 @@ from bench.oracle.decode_image import (
     is_signed,
     verifies,
 )
+from bench.oracle.decode_zip import MANIFEST, SIGNATURE, NotAPackageZip, unzip
 from bench.oracle.facts import Facts
-
-MEMBERS_LIMIT = 256
-MEMBER_LIMIT_BYTES = 64 * 1024 * 1024
-TOTAL_LIMIT_BYTES = 256 * 1024 * 1024
-_UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, KeyError, ValueError, RuntimeError,
-    OverflowError, MemoryError,
-)  # fmt: skip
-"""What zipfile raises on broken, encrypted or unsupported archives (NotImplementedError is a RuntimeError)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +68,13 @@ class _Corrupt(ValueError):
 def examine_package(raw: bytes, facts: Facts) -> PackageFindings:
     """Decide whether `raw` is genuine for the vehicle of `facts`; never raises on any bytes."""
     try:
-        members = _unzip(raw)
-        manifest, signature = _member(members, "manifest.json"), _member(members, "manifest.sig")
+        members = unzip(raw)
+        manifest, signature = members[MANIFEST], members[SIGNATURE]
         flaws = []
         if not verifies(facts.package_public_key, signature, manifest):
             flaws.append(Flaw("signature", None, "the manifest's signature is not by the package key"))
         entries = _entries(manifest)
-    except _Corrupt as error:
+    except (NotAPackageZip, _Corrupt) as error:
         return PackageFindings((), (Flaw("corrupt", None, str(error)),))
     images: list[PackagedImage] = []
     for entry in entries:
@@ -93,31 +82,6 @@ def examine_package(raw: bytes, facts: Facts) -> PackageFindings:
         flaws += found
         images += [image] if image is not None else []
     return PackageFindings(tuple(images), tuple(flaws))
-
-
-def _unzip(raw: bytes) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            infos = archive.infolist()
-            names = [info.filename for info in infos]
-            if len(names) > MEMBERS_LIMIT or len(names) != len(dict.fromkeys(names)):
-                raise _Corrupt(f"{len(names)} members, some of the same name or too many")
-            if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
-                raise _Corrupt("a member is packed in a way that packages do not use")
-            sizes = [info.file_size for info in infos]
-            if max(sizes, default=0) > MEMBER_LIMIT_BYTES or sum(sizes) > TOTAL_LIMIT_BYTES:
-                raise _Corrupt(f"unpacks to {sum(sizes)} bytes, more than the limit")
-            return {info.filename: archive.read(info) for info in infos}
-    except _Corrupt:
-        raise
-    except _UNREADABLE as error:
-        raise _Corrupt(f"not a readable zip: {type(error).__name__}: {error}") from None
-
-
-def _member(members: Mapping[str, bytes], name: str) -> bytes:
-    if name not in members:
-        raise _Corrupt(f"{name} is missing")
-    return members[name]
 
 
 def _entries(manifest: bytes) -> Sequence[Mapping[str, object]]:

@@ -17,6 +17,7 @@ from bench.oracle.decode_package import PackagedImage, PackageFindings, examine_
 from bench.oracle.facts import Facts
 from bench.oracle.findings import at, bench
 from bench.oracle.result import Evidence
+from bench.oracle.state import Instant
 
 OK, PARTIAL_CONTENT = 200, 206
 _END_RECORD = b"PK\x05\x06"
@@ -100,7 +101,7 @@ class Deliveries:
 
     def key(self) -> Hashable:
         """Return its state, what came as hashes."""
-        came = tuple((d.t_ns, d.size_bytes, d.genuine) for d in self.found)
+        came = tuple((Instant(d.t_ns), d.size_bytes, d.genuine) for d in self.found)
         return (sha256_hex(self._so_far), came, tuple(self._examined))
 
 

@@ -60,7 +60,8 @@ class Exchange:
 
     def is_routine(self, routine: int) -> bool:
         """Return whether it starts `routine` (0x31 01); a first frame alone is enough to tell."""
-        return self.request.payload[:4] == bytes((ROUTINE, START_ROUTINE)) + routine.to_bytes(2, "big")
+        payload = self.request.payload
+        return payload[0] == ROUTINE and payload[1:4] == bytes((START_ROUTINE,)) + routine.to_bytes(2, "big")
 
     def is_tester_present(self) -> bool:
         """Return whether it only keeps the session, without wanting an answer."""

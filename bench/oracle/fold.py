@@ -33,6 +33,9 @@ class Rule:
     relies_on: ClassVar[tuple[Source, ...]] = ()
     """Sources whose gaps, losses or contradictions make a pass of this rule worthless."""
 
+    only_shown: ClassVar[tuple[str, ...]] = ()
+    """Attributes that stand in evidence and nowhere else: they are no part of the key."""
+
     def __init__(self, facts: Facts, situation: Situation) -> None:
         self.facts, self.situation = facts, situation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from bench.core.frame_run import FrameRunRecord
 from bench.core.records import FlashDump, FrameRecord, RunRecord
 from bench.oracle.bus import BusDecoder
 from bench.oracle.consistency import Consistency
@@ -41,7 +42,8 @@ from bench.oracle.invariants.truthful_view import BelievesItsOwnLog
 from bench.oracle.invariants.whole import RunningImage
 from bench.oracle.result import Invariant, InvariantVerdict, RunVerdict, Verdict
 from bench.oracle.situation import Situation
-from bench.oracle.stream import AgentDisk, Ended, Event, RawEvent, events
+from bench.oracle.state import relative
+from bench.oracle.stream import AgentDisk, Ended, Event, RawEvent, events, instant_ns
 
 RULES: Mapping[Invariant, tuple[type[Rule], ...]] = {
     Invariant.BOOTABLE: (AnswersAfterwards, StartsInTime, RunsWhatItMay, ApplicationAtEveryBoot),
@@ -78,18 +80,10 @@ class InvariantFold:
     def __init__(self, invariant: Invariant, facts: Facts, situation: Situation) -> None:
         self.invariant, self._situation = invariant, situation
         self._rules = tuple(rule(facts, situation) for rule in RULES[invariant])
-        self._readers: dict[type, tuple[Rule, ...]] = {}
 
     def readers(self, kind: type) -> tuple[Rule, ...]:
         """Return the rules that read a kind of event."""
-        if kind not in self._readers:
-            self._readers[kind] = tuple(rule for rule in self._rules if issubclass(kind, rule.takes))
-        return self._readers[kind]
-
-    def take(self, event: Event) -> None:
-        """Hand an event to the rules that read its kind."""
-        for rule in self.readers(type(event)):
-            rule.take(event)
+        return tuple(rule for rule in self._rules if issubclass(kind, rule.takes))
 
     def key(self) -> Hashable:
         """Return the state of all rules."""
@@ -115,13 +109,18 @@ class Judge:
         self._consistency = Consistency(facts, self._situation)
         self._folds = tuple(InvariantFold(invariant, facts, self._situation) for invariant in invariants)
         self._readers: dict[type, tuple[Fold, ...]] = {}
+        self._now_ns = 0
 
     def take(self, event: RawEvent) -> None:
         """Read what was observed next; frames are decoded, and `Ended` ends what is under way on the bus."""
+        self._now_ns = max(self._now_ns, instant_ns(event))
         if isinstance(event, FrameRecord):
             self._hand_on(event)
             for heard in self._bus.take(event):
                 self._hand_on(heard)
+            return
+        if isinstance(event, FrameRunRecord):
+            self._take_run(event)
             return
         if isinstance(event, Ended):
             for heard in self._bus.finish():
@@ -129,19 +128,34 @@ class Judge:
         self._situation.take(event)
         self._hand_on(event)
 
+    def _take_run(self, run: FrameRunRecord) -> None:
+        """Read a run at once, unless some rule reads frames as such."""
+        if self._readers_of(FrameRecord):
+            for frame in run.frames():
+                self.take(frame)
+        else:
+            for heard in self._bus.take_run(run):
+                self._hand_on(heard)
+
     def _hand_on(self, event: Event) -> None:
-        kind = type(event)
-        if kind not in self._readers:  # most events are frames, and hardly any rule reads them as such
-            folds: list[Fold] = [fold for fold in self._folds if fold.readers(kind)]
-            folds += [self._consistency] if issubclass(kind, self._consistency.takes) else []
-            self._readers[kind] = tuple(folds)
-        for fold in self._readers[kind]:
-            fold.take(event)
+        for reader in self._readers_of(type(event)):
+            reader.take(event)
+
+    def _readers_of(self, kind: type) -> tuple[Fold, ...]:
+        """Return who reads a kind of event; found once for each kind, since most events interest nearly nobody."""
+        if kind not in self._readers:
+            readers: list[Fold] = [rule for fold in self._folds for rule in fold.readers(kind)]
+            readers += [self._consistency] if issubclass(kind, self._consistency.takes) else []
+            self._readers[kind] = tuple(readers)
+        return self._readers[kind]
 
     def key(self) -> Hashable:
-        """Return the whole state: two runs of equal keys are judged alike as far as they go on alike."""
+        """Return the whole state: two runs of equal keys are judged alike as far as they go on alike.
+
+        Alike means: at the same distances in time from the last event that was read.
+        """
         folds = tuple(fold.key() for fold in self._folds)
-        return (self._bus.key(), self._situation.key(), self._consistency.key(), folds)
+        return relative((self._bus.key(), self._situation.key(), self._consistency.key(), folds), self._now_ns)
 
     def verdicts(self) -> tuple[InvariantVerdict, ...]:
         """Return the verdict on every invariant, in order."""
@@ -177,6 +191,10 @@ def _verdicts(
             run.take(event)
         elif isinstance(event, Ended):
             run.take(replace(event, t_ns=until_ns))
+        elif isinstance(event, FrameRunRecord):
+            for frame in event.frames():
+                if frame.t_ns <= until_ns:
+                    run.take(frame)
         elif not isinstance(event, FlashDump | AgentDisk) and event.t_ns <= until_ns:
             run.take(event)
     return run.verdicts()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from bench.core.records import EcuLayout
 from bench.oracle.decode_isotp import Message
 from bench.oracle.exchange import Exchange, answers
+from bench.oracle.state import frozen
 
 UNANSWERED_KEPT = 8
 """An answer is looked for among that many requests back."""
@@ -84,4 +85,4 @@ class Pairing:
 
     def key(self) -> Hashable:
         """Return its state."""
-        return (self._open, tuple(self._unanswered))
+        return (frozen(self._open), frozen(tuple(self._unanswered)))

@@ -49,7 +49,7 @@ def running(situation: Situation, layout: EcuLayout) -> Running:
     where = (_boot_evidence(ecu.boot),)
     if ecu.boot.stage != APPLICATION:
         return Running(ecu.boot.stage, None, where)
-    missing = last is None or last.t_ns < ecu.left_application_ns
+    missing = last is None or ecu.left_application_after(last.t_ns)
     if missing and facts.watches(Source.EXECUTIONS, layout.ecu):
         return Running("unknown", None, (*where, bench(f"{layout.ecu} has no execution record of this boot")))
     return Running(APPLICATION, last, (*where, *((_execution_evidence(last),) if last else ())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from bench.core.records import ServerEvent
 
@@ -61,6 +62,8 @@ class Result:
 class Reason:
     """What the vehicle itself said of an ECU that did not reach its target."""
 
+    only_shown: ClassVar[tuple[str, ...]] = ("t_ns",)
+
     order: str
     t_ns: int
     ecu: str
@@ -70,6 +73,8 @@ class Reason:
 @dataclass(frozen=True, slots=True)
 class Belief:
     """What the server last learnt of an ECU, when and by which event."""
+
+    only_shown: ClassVar[tuple[str, ...]] = ("t_ns", "source")
 
     version: str
     t_ns: int
@@ -93,6 +98,8 @@ class Inventory:
 class ServerLog:
     """The fold's outcome. `beliefs` is empty as long as the vehicle reported nothing; `offers` and `declines` are
     (order, event number) pairs."""
+
+    only_shown: ClassVar[tuple[str, ...]] = ("events",)
 
     vin: str
     orders: list[Order] = field(default_factory=list)

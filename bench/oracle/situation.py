@@ -39,10 +39,14 @@ class EcuNow:
     boot: BootRecord | None = None
     execution: ExecutionRecord | None = None
     """The application that it began to execute last."""
-    left_application_ns: int = 0
-    """When it last entered another stage than its application."""
-    applications: int = 0
-    """How often it entered its application."""
+    left_application_ns: int | None = None
+    """When it last entered another stage than its application; None as long as it entered none."""
+    had_application: bool = False
+    """Whether it ever entered its application."""
+
+    def left_application_after(self, t_ns: int) -> bool:
+        """Return whether it entered another stage than its application after an instant."""
+        return self.left_application_ns is not None and self.left_application_ns > t_ns
 
 
 @dataclass(slots=True)
@@ -148,9 +152,9 @@ class Situation:
             return
         ecu.boot = event
         if event.stage == APPLICATION:
-            ecu.applications += 1
+            ecu.had_application = True
         else:
-            ecu.left_application_ns = max(ecu.left_application_ns, event.t_ns)
+            ecu.left_application_ns = max(ecu.left_application_ns or event.t_ns, event.t_ns)
 
     def _take_over(self, event: FaultOver) -> None:
         self.restored_ns = event.t_ns if self.restored_ns is None else max(self.restored_ns, event.t_ns)
@@ -168,5 +172,5 @@ class Situation:
         return next((r for r in mine if r.value is not None), mine[0] if mine else None)
 
     def key(self) -> Hashable:
-        """Return the whole state as one value."""
-        return state_of(self, without=("facts", "coverage"))
+        """Return the whole state as one value; what the last event of a run tells is no state that anything follows."""
+        return state_of(self, without=("facts", "coverage", "ended_t_ns", "lateness"))

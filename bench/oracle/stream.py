@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Union
 
+from bench.core.frame_run import FrameRunRecord, Frames
 from bench.core.records import (
     BootRecord,
     ConditionRecord,
@@ -111,8 +113,8 @@ class Ended:
 RawEvent = Union[  # noqa: UP007  # a name for many, read at run time
     FaultStruck, FaultOver, PowerRecord, VoltageRecord,
     ExecutionEnded, BootRecord, ExecutionRecord, BootloaderRun, FlashOperation,
-    ConditionRecord, HttpRecord, FrameRecord, ServerEvent, DidReading, DtcReading, DumpBefore, DriveBegan,
-    DriveEnded, FlashDump, AgentDisk, ServerViewRecord,
+    ConditionRecord, HttpRecord, FrameRecord, FrameRunRecord, ServerEvent, DidReading, DtcReading, DumpBefore,
+    DriveBegan, DriveEnded, FlashDump, AgentDisk, ServerViewRecord,
     Ended,
 ]  # fmt: skip
 """What a bench observes; `bench/oracle/bus.py` adds what the frames mean."""
@@ -125,7 +127,8 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
     """Yield everything that a record holds, in order of time.
 
     Of equal instants causes come before effects: faults, the supply, what ends, boots, what begins to execute, flash,
-    the car, the network, frames, the server, readings. What is read once the run is over comes last.
+    the car, the network, frames, the server, readings. What is read once the run is over comes last. A run of frames
+    comes whole, at its last frame's end, where nothing else falls between its frames.
     """
     runs = (*record.executions.items, *record.bootloader_runs.items)
     ends = [
@@ -145,15 +148,14 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
         record.flash_operations.items,
         record.conditions.items,
         sorted(record.http.items, key=lambda exchange: exchange.last_byte_ns),
-        record.frames.items,
+        record.frames.items.parts if isinstance(record.frames.items, Frames) else record.frames.items,
         sorted(record.server_events.items, key=lambda event: event.seq),
         record.readings.items,
         record.dtcs.items,
         [] if record.drive_after_ns is None else [DriveBegan(record.drive_after_ns[0])],
         [] if record.drive_after_ns is None else [DriveEnded(record.drive_after_ns[1])],
     ]
-    entries = [entry for rank, source in enumerate(timed) for entry in _ranked(rank, source)]
-    entries.sort()  # never compares events: instant, rank and number are unique together
+    entries = _in_order([entry for rank, source in enumerate(timed) for entry in _ranked(rank, source)])
     began_ns = 0 if record.surroundings is None else record.surroundings.began_t_ns
     yield from (DumpBefore(began_ns, dump) for dump in record.memory_before.items)
     for *_, event in entries:
@@ -161,20 +163,50 @@ def events(record: RunRecord) -> Iterator[RawEvent]:
     yield from record.server_view.items
     yield from record.flash.items
     if record.agent_files.watched:
-        yield AgentDisk(record.ended_t_ns, record.agent_files.items)
+        yield AgentDisk(record.ended_t_ns, tuple(record.agent_files.items))
     yield Ended(record.ended_t_ns, coverage_of(record), record.ended_by, record.crash, record.lateness)
 
 
-def _ranked(rank: int, source: Iterable[Any]) -> Iterator[tuple[int, int, int, Any]]:
+_Entry = tuple[int, int, int, Any]
+"""Instant, rank of its source, number in that: unique together, so that sorting never compares events."""
+
+
+def _in_order(entries: list[_Entry]) -> list[_Entry]:
+    """Sort the entries; runs of frames between whose frames another one falls are taken apart."""
+    entries.sort()
+    for before, (_, rank, number, event) in pairwise(entries):
+        if isinstance(event, FrameRunRecord) and before[:3] > (event.times.first_ns, rank, number):
+            return _in_order(_taken_apart(entries))
+    return entries
+
+
+def _taken_apart(entries: list[_Entry]) -> list[_Entry]:
+    """Put frames in the place of every run behind an entry that came after the run's first frame."""
+    found, before = entries[:1], entries[0]
+    for entry in entries[1:]:
+        _, rank, number, event = entry
+        if isinstance(event, FrameRunRecord) and before[:3] > (event.times.first_ns, rank, number):
+            found += [(frame.t_ns, rank, number, frame) for frame in event.frames()]
+        else:
+            found.append(entry)
+        before = entry
+    return found
+
+
+def _ranked(rank: int, source: Iterable[Any]) -> Iterator[_Entry]:
     """Give every event of a source its place. The server's log keeps its own order, whatever its clock says."""
     reached_ns = -(1 << 63)
     for n, event in enumerate(source):
-        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else _instant_ns(event)
+        reached_ns = max(reached_ns, event.t_ns) if isinstance(event, ServerEvent) else instant_ns(event)
         yield reached_ns, rank, n, event
 
 
-def _instant_ns(event: Any) -> int:
+def instant_ns(event: Any) -> int:
     """Return when an event is read: an exchange once its last byte came, since nobody can judge a part of a package."""
+    if isinstance(event, FrameRunRecord):
+        return event.times.last_ns
+    if isinstance(event, FlashDump):
+        return 0  # read once the run is over, whenever that was
     return event.last_byte_ns if isinstance(event, HttpRecord) else event.t_ns
 
 

@@ -225,17 +225,6 @@ class FlowingJournal(Journal):
         self._entries.clear()
 
 
-class UnlistedPoints(Points):
-    """Fault points of a server: counted, but not listed, since no sweep will ever want them."""
-
-    def counter(self, part: str, event: str) -> PointCounter:
-        """Return the counter of (part, event)."""
-        key = (part, event)
-        if key not in self._counters:
-            self._counters[key] = _UnlistedCounter(self._clock, self._phases, part, event)
-        return self._counters[key]
-
-
 class _UnlistedCounter(PointCounter):
     __slots__ = ()
 
@@ -244,3 +233,9 @@ class _UnlistedCounter(PointCounter):
         del units
         self._n += 1
         return self._n
+
+
+class UnlistedPoints(Points):
+    """Fault points of a server: counted, but not listed, since no sweep will ever want them."""
+
+    counter_type = _UnlistedCounter

@@ -9,7 +9,7 @@ from math import log2
 from textwrap import wrap
 
 from bench.description.ecu_description import EcuDescription, Region
-from bench.evidence.svg import Svg
+from bench.drawing.svg import Svg
 from bench.serving.memory_map import Stretch, geometry_words, size_words, stretches
 
 WIDTH, LEFT, TOP = 960.0, 128.0, 84.0

@@ -42,6 +42,8 @@ class FaultConfinement:
         """The state that the counters stand for."""
         if self.tec >= BUS_OFF_FROM:
             return ControllerState.BUS_OFF
+        # REC makes passive too, but never bus-off: a receiver disturbs with active flags only (ISO 11898-1, fault
+        # confinement, from memory).
         passive = self.tec >= PASSIVE_FROM or self.rec >= PASSIVE_FROM
         return ControllerState.ERROR_PASSIVE if passive else ControllerState.ERROR_ACTIVE
 
@@ -56,12 +58,16 @@ class FaultConfinement:
 
     def not_acknowledged(self, times: int = 1) -> None:
         """Nobody acknowledged, so many times in a row: counted only until the controller is error-passive."""
+        # Exception 1 of rule c: else the first node that is switched on would be off the bus before the second one is
+        # there to acknowledge.
         while times and self.state is ControllerState.ERROR_ACTIVE:
             self.tec += TRANSMIT_STEP
             times -= 1
 
     def receive_failed(self, *, primary: bool) -> None:
         """A receiver saw an error; `primary`: its own flag came first, a dominant bit followed it."""
+        # Rule b: 8 more for whose flag was answered by a dominant bit, so that a receiver with a fault of its own
+        # becomes passive long before those who only follow it.
         self.rec = min(REC_LARGEST, self.rec + 1 + (PRIMARY_STEP if primary else 0))
 
     def transmitted(self) -> None:
@@ -70,6 +76,8 @@ class FaultConfinement:
 
     def received(self) -> None:
         """A frame was received and acknowledged."""
+        # Rule h: one good frame takes a passive receiver to a value just below passive, or it would need 128 good
+        # frames for one burst.
         self.rec = REC_AFTER_PASSIVE if self.rec > REC_AFTER_PASSIVE else max(0, self.rec - 1)
 
     def recovered(self) -> None:
@@ -119,6 +127,8 @@ def unacknowledged_attempts(
 
     An attempt takes `active_ns`, once the transmitter is error-passive `passive_ns`. Nothing is changed.
     """
+    # Each missing acknowledgement counts 8 until the controller is passive; from then on the pause between attempts is
+    # longer, and nothing counts any more.
     active_left = max(0, -(-(PASSIVE_FROM - confined.tec) // TRANSMIT_STEP))
     if confined.state is not ControllerState.ERROR_ACTIVE:
         active_left = 0

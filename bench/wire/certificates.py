@@ -105,6 +105,7 @@ def split_chain(raw: bytes) -> list[bytes]:
     found: list[bytes] = []
     while raw:
         length = _der_length(raw)
+        # Bounded: the chain comes from whoever speaks 0x29, before anything of it was verified.
         if length > len(raw) or len(found) == LONGEST_CHAIN:
             raise CertificateRefused(Reason.FORMAT)
         found.append(raw[:length])
@@ -129,10 +130,12 @@ def _der_length(raw: bytes) -> int:
 def _check_issued(chain: list[x509.Certificate], authority: x509.Certificate) -> None:
     """Each certificate is issued by the next one, which may issue; the last by the authority."""
     for depth, (certificate, issuer) in enumerate(pairwise([*chain, authority])):
+        # The names first: a wrong order of the chain would else look like a forged signature.
         if certificate.issuer != issuer.subject:
             raise CertificateRefused(Reason.CHAIN)
         basics = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
+        # A workshop may issue testers, not further workshops (RFC 5280, 4.2.1.9): else every tester could name his own.
         too_deep = basics.path_length is not None and basics.path_length < depth
         if not basics.ca or too_deep or not usage.key_cert_sign:
             raise CertificateRefused(Reason.CHAIN)
@@ -151,10 +154,12 @@ def _check_time(chain: list[x509.Certificate], at: datetime) -> None:
 def _checked_holder(holder: x509.Certificate, demands: Demands) -> Ed25519PublicKey:
     key = holder.public_key()
     is_authority = holder.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    # An authority that also authenticates itself could not be revoked without all that it issued.
     if is_authority or not isinstance(key, Ed25519PublicKey):
         raise CertificateRefused(Reason.TYPE)
     purposes = holder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     usage = holder.extensions.get_extension_for_class(x509.KeyUsage).value
+    # Without the purpose an ECU's own certificate would open every other ECU.
     if demands.purpose not in purposes or not usage.digital_signature:
         raise CertificateRefused(Reason.CONTENT)
     if demands.role is not None and demands.role not in _values(holder, NameOID.ORGANIZATIONAL_UNIT_NAME):

@@ -33,6 +33,7 @@ def parse_object(raw: bytes, what: str = "body") -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
+        # RFC 8259 leaves it open which one counts: server and agent could read two orders out of one message.
         if name in found:
             raise DmError(f"member {name!r} occurs twice in one object")
         found[name] = value
@@ -61,6 +62,7 @@ def as_text(value: Any, where: str) -> str:
     """Return `value` if it is a string of real characters (no lone surrogates)."""
     if not isinstance(value, str):
         raise DmError(f"{where} is {kind_of(value)}, expected a string")
+    # Half a surrogate pair cannot be encoded: the message would fail later, where it is stored.
     if any("\ud800" <= char <= "\udfff" for char in value):
         raise DmError(f"{where} holds half of a surrogate pair")
     return value
@@ -68,6 +70,7 @@ def as_text(value: Any, where: str) -> str:
 
 def as_int(value: Any, where: str) -> int:
     """Return `value` if it is an integer (true and false are not)."""
+    # true is an int in Python: a result code of true would be 1.
     if not isinstance(value, int) or isinstance(value, bool):
         raise DmError(f"{where} is {kind_of(value)}, expected an integer")
     return value

@@ -52,6 +52,7 @@ def read_moid(text: str, lint: list[str]) -> str:
         name = name[:-1]
     if not name.startswith("urn:") or "/" in name or name.count(":") < 3:
         raise DmError(f"MOID {text!r} does not begin with urn:, name and version")
+    # Vehicles in the field write names that no registry has; they are read, and told of (lint), never written.
     if name in MOID_ALIASES:
         lint.append(f"MOID {name}: read as {MOID_ALIASES[name]}")
         return MOID_ALIASES[name].value

@@ -100,6 +100,7 @@ class IsoTpEndpoint:
         if not data:
             return
         kind = data[0] >> 4
+        # By frequency: of a download nearly every frame is one of these.
         if kind == CONSECUTIVE:
             self._receiver.on_consecutive(data, t_ns)
         elif kind == FLOW:

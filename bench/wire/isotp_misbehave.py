@@ -52,7 +52,7 @@ class Misbehaver:
         self._clock, self._chosen, self._put, self._note = clock, chosen, put, note
         self._pci = prefix_bytes
         self._last_begun: int | None = None  # what began the message on its way out
-        self._asked = False  # a first frame was heard, its flow control is due
+        self._flow_control_due = False  # a first frame was heard, its flow control is due
         self._mute = False
         self._held: list[bytes] | None = None
         self._blocks: bytes | None = None  # the flow control to repeat after each consecutive frame
@@ -83,7 +83,7 @@ class Misbehaver:
         if kind == FIRST:
             length, head_bytes = self._announced(data)
             self._left_bytes = length - (len(data) - self._pci - head_bytes)
-            self._asked = True
+            self._flow_control_due = True
         if kind in (SINGLE, FIRST):
             self._waits += 1
             self._blocks = None
@@ -97,7 +97,7 @@ class Misbehaver:
     def _begins(self, kind: int) -> bool:
         """Return whether a frame is where injectors may strike: the first of its kind in its message."""
         if kind == FLOW:
-            begins, self._asked = self._asked, False
+            begins, self._flow_control_due = self._flow_control_due, False
         elif kind == CONSECUTIVE:
             begins, self._last_begun = self._last_begun == FIRST, None
         else:

@@ -1,4 +1,7 @@
-"""ISO-TP, the receiving half: reassembles, and answers with flow control (ISO 15765-2)."""
+"""ISO-TP, the receiving half: reassembles, and answers with flow control (ISO 15765-2).
+
+Clauses in comments are those of ISO 15765-2:2016, from memory.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +71,14 @@ class Receiver:
         length, start = (data[1], 2) if escape else (data[0] & 0xF, 1)
         if not 0 < length <= len(data) - start:
             return  # SF_DL 0 or too large is ignored
+        # Only now: a frame that is to be ignored must not end the reception under way (ISO 15765-2:2016, 9.8.3).
         self._interrupt()
         self._listener.on_start(length)
         self._listener.on_message(data[start : start + length])
 
     def on_first(self, data: bytes, t_ns: int) -> None:
         """Take a first frame: it shows RX_DL and is answered with flow control."""
+        # A first frame uses all of TX_DL, at least 8 bytes: shorter, it is none (9.6.3).
         can_dl = len(data) + len(self._prefix)
         if can_dl < FRAME_BYTES:
             return
@@ -86,6 +91,7 @@ class Receiver:
             return  # FF_DL too small is ignored
         self._interrupt()
         if length > self._buffer_bytes:
+            # Refused at once, since the sender waits for N_Bs; nothing is kept, so a message that fits is taken next.
             self._transmit(self._flow_frame(OVERFLOW), ignore_sent)
             return
         self._generation += 1
@@ -101,6 +107,8 @@ class Receiver:
             return  # an unexpected consecutive frame is ignored
         if len(data) != self._full_bytes and not self._length - self._have < len(data) < self._full_bytes:
             return  # only the last one may be shorter than RX_DL
+        # A gap in SN means that a frame was lost: what was put together without it would be a whole message of wrong
+        # bytes (9.8.3, N_WRONG_SN).
         if data[0] & 0xF != self._sequence:
             self._break(IsoTpError.WRONG_SN)
             return
@@ -141,6 +149,7 @@ class Receiver:
             self._break(IsoTpError.ERROR)
 
     def _complete(self) -> None:
+        # Padding of the last frame is cut off: FF_DL alone says how long the message is.
         payload = b"".join(self._parts)[: self._length]
         self._clear()
         self._listener.on_message(payload)
@@ -155,6 +164,7 @@ class Receiver:
         self._listener.on_error(error)
 
     def _clear(self) -> None:
+        # Before the listener is told: it may ask for the next message from within.
         self._length, self._parts = 0, []
         self._generation += 1
         self._deadline.clear()
@@ -177,6 +187,8 @@ class Receiver:
     def _flow_due(self, generation: int) -> None:
         if generation != self._generation:
             return
+        # While the application holds it the receiver says WAIT, at most N_WFTmax times: then it must give up too, or
+        # both sides wait for each other.
         if not self.held:
             self._flow(CONTINUE)
         elif self._waits == self._params.wait_frames_max:
@@ -189,6 +201,8 @@ class Receiver:
 
     def _flow(self, status: int) -> None:
         self._timeout_name = IsoTpError.TIMEOUT_A
+        # N_Ar guards our own flow control: without an acknowledgement it never leaves, and the sender waits in vain for
+        # N_Bs.
         self._deadline.set(self._clock.now_ns() + self._params.n_ar_ms * NS_PER_MS)
         self._transmit(self._flow_frame(status), partial(self._flow_sent, self._generation, self._sequence, status))
 

@@ -1,4 +1,7 @@
-"""ISO-TP, the sending half: frames of any data length, paced by the receiver's flow control (ISO 15765-2)."""
+"""ISO-TP, the sending half: frames of any data length, paced by the receiver's flow control (ISO 15765-2).
+
+Clauses in comments are those of ISO 15765-2:2016, from memory.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +46,15 @@ class Framing:
 
     def single(self, payload: bytes) -> bytes:
         """Return a single frame, its length in a byte of its own when the frame is longer than 8 (escape)."""
+        # SF_DL 0 in the first byte is the escape to a length of its own byte, which CAN_DL over 8 needs (ISO
+        # 15765-2:2016, 9.6.2, from memory): used in a frame of 8 bytes it would be ignored by the receiver.
         head = (len(payload),) if len(payload) <= self._short else (0, len(payload))
         return self._prefix + bytes(head) + payload
 
     def first_head(self, length: int) -> bytes:
         """Return what stands before the data of a first frame: FF_DL of 12 bits, or 32 bits over 4095."""
+        # FF_DL of 32 bits only where 12 do not hold it: a receiver ignores an escape that was not needed (ISO
+        # 15765-2:2016, 9.6.3).
         if length <= MAX_LENGTH:
             return self._prefix + bytes((FIRST << 4 | length >> 8, length & 0xFF))
         return self._prefix + bytes((FIRST << 4, 0)) + length.to_bytes(4, "big")
@@ -56,6 +63,8 @@ class Framing:
         """Return a frame padded to the shortest one if padding is on, or to the next data length of an FD frame."""
         if len(data) <= self._shortest:
             return data if self._padding is None else data.ljust(self._shortest, bytes((self._padding,)))
+        # A CAN FD controller has no data lengths between 8, 12, 16, 20, 24, 32, 48, 64 (ISO 11898-1): what is left over
+        # must hold something, padding configured or not.
         padding = FD_PADDING if self._padding is None else self._padding
         return data.ljust(next_fd_length(len(data)), bytes((padding,)))
 
@@ -146,6 +155,8 @@ class Sender:
     def _put(self, data: bytes, now_ns: int, *, run: bool = False) -> None:
         if len(data) != self._tx_dl:
             data = self._framing.filled(data)
+        # N_As runs until the controller reports the frame as sent (9.8.2): on a bus without an acknowledgement this is
+        # the only end of a message.
         self._timeout_name = IsoTpError.TIMEOUT_A
         self._deadline.set(now_ns + self._n_as_ns)
         if run and self._transmit_run is not None:
@@ -154,12 +165,18 @@ class Sender:
             self._transmit(data, self._on_sent)
 
     def _sent(self, generation: int, t_ns: int) -> None:
+        # A confirmation may come late, for a message that was given up: taken for that of its successor it would put a
+        # consecutive frame on the bus before its flow control.
         if generation != self._generation or self._done is None:
             return
         if self._offset >= len(self._payload):
             self._finish(None)
+        # After the first frame, and after BS consecutive ones, the receiver has the word; whoever goes on overruns its
+        # buffer.
         elif self._offset == self._first_bytes or self._left_in_block == 0:
             self._await_flow(t_ns)
+        # STmin runs from the end of a frame to the begin of the next (9.6.5.4): where the port can
+        # keep the gap itself it does, since a timer of the host is late by a millisecond.
         elif self._gap_ns and self._pace is not None:
             self._pace(t_ns + self._gap_ns)
             self._next(generation, t_ns + self._gap_ns)
@@ -171,6 +188,7 @@ class Sender:
 
     def _await_flow(self, t_ns: int) -> None:
         self._awaits_flow = True
+        # N_Bs (9.8.2): a receiver that died in mid-message never says so.
         self._timeout_name = IsoTpError.TIMEOUT_BS
         self._deadline.set(t_ns + self._params.n_bs_ms * NS_PER_MS)
 
@@ -225,8 +243,11 @@ class Sender:
         status = data[0] & 0xF
         if status == CONTINUE:
             self._awaits_flow, self._waits = False, 0
+            # BS 0: no more flow control until the end of the message (9.6.5.3).
             self._left_in_block = data[1] or None
             n_cs_ns = self._params.n_cs_ms * NS_PER_MS
+            # The receiver asks for STmin, the sender may be slower: N_Cs is its own pace. Reserved STmin values count
+            # as 127 ms (9.6.5.5): too slow harms nobody, too fast loses frames.
             self._gap_ns = max(st_min_to_ns(data[2]), n_cs_ns)
             if n_cs_ns:
                 self._deadline.clear()
@@ -234,16 +255,22 @@ class Sender:
             else:
                 self._next(self._generation, t_ns)
         elif status == WAIT:
+            # N_WFTmax (9.7): a receiver that says WAIT for ever would hold the sender for ever, for N_Bs begins anew
+            # each time.
             self._waits += 1
             if self._waits > self._params.wait_frames_max:
                 self._finish(IsoTpError.WAIT_OVERRUN)
             else:
                 self._await_flow(t_ns)
         else:
+            # OVFLW answers a first frame only, and a reserved FS means that sender and receiver do not speak of the
+            # same thing: the message ends either way (9.6.5.2).
             self._finish(IsoTpError.BUFFER_OVERFLOW if status == OVERFLOW else IsoTpError.INVALID_FS)
 
     def _timed_out(self) -> None:
         if self._done is not None:
+            # The frame still lies in the controller: unless it is taken back it goes out once the bus is there again,
+            # in the middle of another message.
             if self._timeout_name is IsoTpError.TIMEOUT_A:
                 self._abort()
             self._finish(self._timeout_name)
@@ -255,6 +282,7 @@ class Sender:
 
     def _finish(self, error: str | None) -> None:
         done, self._done = self._done, None
+        # Before `done`: it may begin the next message at once.
         self._generation += 1
         self._awaits_flow = False
         self._deadline.clear()

@@ -76,6 +76,7 @@ class Manifest:
         names = [image.ecu for image in self.images]
         if not 1 <= len(names) <= MAX_IMAGES:
             raise PackageError(f"{len(names)} images, a package has 1 to {MAX_IMAGES}")
+        # Two entries for one ECU: which of them counts would be the choice of each reader.
         if len(names) != len(set(names)):
             raise PackageError("an ECU occurs twice in the manifest")
 
@@ -172,11 +173,14 @@ def _checked_names(members: Sequence[zipfile.ZipInfo], package_bytes: int) -> li
     if len(members) > MAX_IMAGES + 2:
         raise PackageError(f"package has {len(members)} members, at most {MAX_IMAGES + 2} are allowed")
     names = [info.filename for info in members]
+    # In this order: what is verified comes first, and the sizes of the rest are known before they are read.
     if names[:2] != [MANIFEST, SIGNATURE]:
         raise PackageError(f"package begins with {names[:2]}, expected {MANIFEST} and {SIGNATURE}")
     if len(names) != len(set(names)):
         raise PackageError("a member occurs twice in the package")
     for info in members:
+        # Stored only: a few kilobytes of compressed zeros could fill the disk of an agent before any signature is
+        # verified.
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 0x1 or info.file_size != info.compress_size:
             raise PackageError(f"member {info.filename!r} is compressed or encrypted, only stored ones are read")
     for name in names[2:]:
@@ -184,6 +188,7 @@ def _checked_names(members: Sequence[zipfile.ZipInfo], package_bytes: int) -> li
             raise PackageError(f"member {name!r} does not belong into a package")
     if members[0].file_size > MAX_MANIFEST_BYTES:
         raise PackageError(f"{MANIFEST} has {members[0].file_size} bytes, at most {MAX_MANIFEST_BYTES} are allowed")
+    # Members that overlap in the file: each is small, together they are more than there is.
     if sum(info.file_size for info in members) > package_bytes:
         raise PackageError("members are larger than the package that holds them")
     return names

@@ -75,6 +75,8 @@ async def finish_copy(life: Incarnation, memory: EcuMemory, trust: Trust) -> Non
     if bootloader is None or not bootloader.state.copying:
         return
     header = bootloader.header(BOOT_SHADOW_REGION)
+    # The shadow does not hold: with an active region that does, the copy is called off; else there is nothing better
+    # than to wait.
     if header is None or examine(bootloader, BOOT_SHADOW_REGION, trust) is not None:
         if examine(bootloader, BOOT_REGION, trust) is None:
             await bootloader.store(life, replace(bootloader.state, copying=False, sectors_done=0))
@@ -94,6 +96,7 @@ async def finish_copy(life: Incarnation, memory: EcuMemory, trust: Trust) -> Non
 async def _copy(life: Incarnation, flash: Flash, bootloader: BootloaderMemory, header: ImageHeader) -> None:
     region = flash.region(BOOT_REGION)
     wanted = padded(flash.read(BOOT_SHADOW_REGION, 0, HEADER_BYTES + header.length), region.unit_bytes)
+    # Open to the boot manager alone, which no download reaches: a fault of the bootloader cannot erase it.
     flash.unlock(life, BOOT_REGION)
     for sector in region.sectors_of(0, len(wanted))[bootloader.state.sectors_done :]:
         begin, end = region.begins[sector], min(region.begins[sector + 1], len(wanted))
@@ -103,6 +106,7 @@ async def _copy(life: Incarnation, flash: Flash, bootloader: BootloaderMemory, h
             stored = 0
         if begin + stored < end:
             await flash.program(life, BOOT_REGION, begin + stored, wanted[begin + stored : end])
+        # After each sector: a cut costs one sector, and no sector is erased twice for it.
         await bootloader.store(life, replace(bootloader.state, sectors_done=sector + 1))
     flash.lock()
 

@@ -93,10 +93,12 @@ def examine(memory: EcuMemory, bank: str, trust: Trust) -> Problem | None:
     header = memory.decoded_header(bank)
     if header is None:
         return Problem.NO_IMAGE
+    # Signature before contents: nothing of a header is believed, no length and no address, before who made it is known.
     if not signature_ok(memory.header(bank), trust.image_public_key):
         return Problem.SIGNATURE
     if not hardware_ok(header, trust.hardware_id):
         return Problem.HARDWARE
+    # A genuine old release is the one attack that a signature does not stop.
     if not release_ok(header, memory.nvm.record.release_floor):
         return Problem.RELEASE
     if not hash_ok(header, memory.image_sha256(bank, header)):
@@ -143,6 +145,8 @@ def verify_ns(memory: EcuMemory, bank: str) -> int:
 
 def candidates(record: NvmRecord, banks: tuple[str, ...], trial_boots_max: int) -> Iterator[tuple[str, Role]]:
     """Yield the banks in the order in which they are tried: trial while it has boots left, active, any other."""
+    # A trial has its boots counted before it runs (`after_choice`): one that crashes so early that it can write nothing
+    # is given up all the same.
     on_trial = record.trial_bank if record.trial_boots < trial_boots_max else None
     if on_trial in banks:
         yield on_trial, Role.TRIAL
@@ -160,6 +164,7 @@ def after_choice(record: NvmRecord, bank: str | None, role: Role | None) -> NvmR
     """
     if bank is None:
         return replace(record, trial_bank=None, trial_boots=0)
+    # Written before the image runs: afterwards may be too late.
     if role is Role.TRIAL:
         return replace(record, trial_boots=record.trial_boots + 1)
     return replace(record, active_bank=bank, trial_bank=None, trial_boots=0)
@@ -188,6 +193,8 @@ async def choose(life: Incarnation, memory: EcuMemory, trust: Trust) -> Choice:
             break
         problems.append(f"{bank}: {problem}")
     updated = after_choice(record, *(chosen or (None, None)))
+    # Before anything is started: a power cut behind the jump must find the boot counted, or a crashing trial would be
+    # tried for ever.
     await memory.nvm.keep(life, updated)
     if chosen is None:
         return Choice(None, "; ".join(problems))

@@ -48,10 +48,13 @@ async def install(life: Incarnation, memory: EcuMemory, trust: Trust) -> Problem
     if not installed(memory, trust):
         await _copy(life, memory, bank, header)
         await life.sleep_ns(manager.verify_ns(memory, bank))
+        # The copy is verified where it will run: what went wrong on the way between the chips is in no hash of the
+        # source.
         problem = manager.examine(memory, bank, trust)
         if problem is not None:
             return problem
         await memory.program_mark(life, bank)
+    # Last: until the bank has its mark the staged image is the only one.
     await memory.erase_mark(life, STAGING)
     return None
 
@@ -86,6 +89,7 @@ async def _copy_sector(life: Incarnation, memory: EcuMemory, source: Place, targ
     begin, end = region.begins[sector], region.begins[sector + 1]
     cells = flash.cells(target.region, target.offset, target.size_bytes)
     whole = not cells.strip(bytes((Cell.PROGRAMMED,)))
+    # Already there from before a cut: a sector more erased is wear, and one more that a second cut could take.
     if whole and flash.read(target.region, target.offset, target.size_bytes) == wanted:
         return
     if not flash.is_erased(target.region, begin, end - begin):

@@ -49,6 +49,7 @@ class Watchdog:
 
     def crash(self) -> None:
         """Let what runs now end in an exception of the processor, which resets at once."""
+        # A crash that was due when the power went is no crash: nothing ran any more.
         if self._node.powered:
             self._world.journal.add(self._node.part, CRASH, self._what())
             self._reset(CRASH)
@@ -66,6 +67,7 @@ class Watchdog:
             self._world.clock.call_at_ns(life.now_ns() + self._rules.window_ms * NS_PER_MS, self._bite, life)
 
     def _bite(self, life: Incarnation) -> None:
+        # The ECU may have been cut and booted within the window: the new life is not the one that stood still.
         if life is self._hung and self._node.hangs:
             self._reset(WATCHDOG)
 

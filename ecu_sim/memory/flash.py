@@ -192,6 +192,7 @@ class Flash:
         if not data or offset % unit_bytes or len(data) % unit_bytes:
             raise self._fault(f"program of {len(data)} bytes at {name} 0x{offset:X}: not whole units")
         first, count = offset // unit_bytes, len(data) // unit_bytes
+        # Programming only clears bits: over old cells the result is the AND of both, with check bits of neither.
         if not store.is_erased(first, count):
             raise self._fault(f"program at {name} 0x{offset:X}: unit is not erased")
         self.programs += 1
@@ -211,6 +212,7 @@ class Flash:
         if self._wear_shared:
             self._wear, self._wear_shared = self._wear.copy(), False
         for sector in sectors:
+            # Counted when the erase begins: a cut in the middle wears the cells as much.
             self._wear[name, sector] = self._wear.get((name, sector), 0) + 1
         self._journal("flash.erase", f"{name} sectors {first_sector}..{first_sector + count - 1}")
         first, last = region.begins[sectors.start], region.begins[sectors.stop]
@@ -230,10 +232,13 @@ class Flash:
         self.settle()
         store = self._stores[name]
         region = store.region
+        # A flash controller has one state machine: a second command in the middle of the first aborts it on real chips.
         if region.device in self._running:
             raise self._fault(f"operation on {name} while another one runs")
         if region.protected and self._unlocked != (life, name):
             raise self._fault(f"operation on protected region {name}")
+        # Read-while-write works between partitions only: code that runs from the one that is being changed reads
+        # rubbish.
         if region.partition and region.partition == self._code_partition:
             raise self._fault(f"operation on {name} while code runs from its partition {region.partition}")
         if offset < 0 or offset + length > region.size_bytes:
@@ -288,6 +293,7 @@ class Flash:
             del self._running[device]
             done, begun = operation.progress(ended_ns)
             self._apply(operation, done)
+            # Time had passed in a unit: neither the old nor the new, and what it reads is for `TornReads` to say.
             if begun:
                 self._tear(operation, done)
 

@@ -64,6 +64,7 @@ def encode_copy(sequence: int, content: bytes) -> bytes:
 def decode_copy(raw: bytes) -> tuple[int, bytes] | None:
     """Return (sequence, content), or None when the CRC is wrong."""
     body = raw[:-_CRC_BYTES]
+    # A cut leaves a copy of old and new records: only the CRC over all of it tells that it is none.
     if zlib.crc32(body).to_bytes(_CRC_BYTES, "big") != raw[-_CRC_BYTES:]:
         return None
     return int.from_bytes(body[:_SEQUENCE_BYTES], "big"), body[_SEQUENCE_BYTES:]
@@ -122,6 +123,7 @@ class NvmDevice:
     def reserve(self, life: Incarnation, records: int) -> int:
         """Return how long the device is still busy (ns), and keep it busy for `records` more after that."""
         now_ns = life.now_ns()
+        # The queue of a life that has ended is gone with its RAM.
         start_ns = max(now_ns, self._free_ns) if life is self._life else now_ns
         self._life, self._free_ns = life, start_ns + records * self.step_ns
         return start_ns - now_ns
@@ -199,6 +201,8 @@ class NvmBlock:
         life.check()
         if len(content) != len(self._factory):
             raise ValueError(f"{len(content)} bytes for a block of {len(self._factory)}")
+        # A value that counts only because a torn copy reads well: overwriting the other copy now would leave none for
+        # sure.
         if self._weak_copy() is not None:
             await self._write(life, self._weak_copy)
         await self._write(life, lambda: self._next_copy(content))
@@ -226,6 +230,7 @@ class NvmBlock:
     def _next_copy(self, content: bytes) -> tuple[int, bytes]:
         """Return the copy that is not the newest, and what makes it so."""
         found = self._current()
+        # Never the newest copy: until the new one is whole the old one must stand.
         current, sequence = (1, 0) if found is None else found[:2]
         return 1 - current, encode_copy((sequence + 1) & 0xFFFF_FFFF, content)
 

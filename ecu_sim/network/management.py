@@ -60,15 +60,17 @@ class NetworkManagement:
 
     def busy(self) -> None:
         """Somebody asks something of this ECU: it stays awake a little longer, or comes back to the network."""
+        # Diagnosis keeps the network awake (AUTOSAR CanNm, from memory): an ECU that falls asleep under a download
+        # loses it.
         if self.state is NmState.READY_SLEEP:
             self._wait_ms(self._spec.timeout_ms)
         elif self.state is NmState.PREPARE_BUS_SLEEP:
             self._happened(NmEvent.HEARD)
 
     def _heard(self, frame: CanFrame, _t_ns: int) -> None:
-        asked = len(frame.data) > 1 and frame.data[1] & REPEAT_MESSAGE_REQUEST
+        repeat = len(frame.data) > 1 and frame.data[1] & REPEAT_MESSAGE_REQUEST
         self.busy()
-        self._happened(NmEvent.REPEAT_ASKED if asked else NmEvent.HEARD)
+        self._happened(NmEvent.REPEAT_REQUESTED if repeat else NmEvent.HEARD)
 
     def _waited(self) -> None:
         if self.state is NmState.REPEAT_MESSAGE:
@@ -79,6 +81,8 @@ class NetworkManagement:
 
     def _happened(self, event: NmEvent) -> None:
         before, self.state = self.state, next_state(self.state, event)
+        # A message that was heard again restarts nothing here: repeat message has a fixed length, else two nodes would
+        # keep each other in it.
         if self.state is before:
             return
         if self.state is NmState.REPEAT_MESSAGE:
@@ -106,5 +110,7 @@ class NetworkManagement:
         if self._may_send():
             alive = CanFrame(self._spec.base_id + self._spec.node, bytes((self._spec.node, 0)) + USER_DATA)
             self._slot.send(alive, due_ns)
+        # From the instant at which it was due, not from now: late frames would add up, and the cycle drift away from
+        # its time-outs.
         due_ns += self._spec.cycle_ms * NS_PER_MS
         self._cycle = self._life.call_at_ns(due_ns, self._alive, due_ns)

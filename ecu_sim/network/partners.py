@@ -45,6 +45,7 @@ class Partner:
         self._life.call_at_ns(self._since_ns + self._timeout_ns, self._look)
 
     def _heard(self, _frame: CanFrame, t_ns: int) -> None:
+        # Reception off (0x28) hears nothing: what arrives then says nothing about the partner either.
         if self._watching():
             self._since_ns = t_ns
             if not self._passed:
@@ -55,6 +56,8 @@ class Partner:
         heeded = self._watching() and self._dtcs.setting_on
         if not heeded or self._unheeded:
             self._unheeded = not heeded
+            # DTC setting off (0x85 02) or an ignition that is off: a partner may be silent then without a fault of its
+            # own.
             self._since_ns = now_ns  # once it counts again the partner has a whole time-out
         elif now_ns - self._since_ns >= self._timeout_ns:
             self._report(passed=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import Field, field_validator
 
 from bench.config import FileModel
-from bench.config.misfit import misfit
+from bench.config.invalid_key import invalid_key
 from bench.core.clock import NS_PER_MS, NS_PER_US
 from bench.wire.bootloader_update import BOOT_BASE, BOOT_BYTES
 from ecu_sim.personality.region import FlashRegion, SectorRun, equal_sectors
@@ -123,7 +123,7 @@ def mark_region(bank: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the regions of an ECU are worked out from. `misfit` when sectors do not make up a region."""
+    """What the regions of an ECU are worked out from. `invalid_key` when sectors do not make up a region."""
 
     banks: tuple[Bank, ...]
     flash: FlashTiming
@@ -155,7 +155,7 @@ class Layout:
         area = flash.area(name) or FlashArea(regions=(name,))
         sectors_bytes = sum(run.count * run.size_bytes for run in area.sectors)
         if area.sectors and sectors_bytes != size_bytes:
-            raise misfit(
+            raise invalid_key(
                 f"{name}: the sectors make up {sectors_bytes} bytes, the region has {size_bytes}",
                 key=self.key_of(name), found=f"{sectors_bytes} bytes in all", allowed=f"{size_bytes} bytes in all",
             )  # fmt: skip
@@ -193,19 +193,19 @@ class Layout:
         return "staging.sector_bytes" if region.endswith(f":{STAGING}") else "flash.sector_bytes"
 
     def check(self, least_slot_bytes: int) -> None:
-        """Raise `misfit` when a region's sectors do not fit, or an area names what there is not."""
+        """Raise `invalid_key` when a region's sectors do not fit, or an area names what there is not."""
         regions = {region.name: region for region in self.regions()}
         self._refuse_unknown_regions(", ".join(regions))
         for region in regions.values():
             odd = next((run.size_bytes for run in region.runs if run.size_bytes % region.unit_bytes), None)
             if odd is not None:
-                raise misfit(
+                raise invalid_key(
                     f"{region.name}: every sector must be a multiple of its unit_bytes",
                     key=self.key_of(region.name), found=f"a sector of {odd} bytes, units of {region.unit_bytes}",
                     allowed=f"sectors that are multiples of {region.unit_bytes} bytes",
                 )  # fmt: skip
             if region.size_bytes < least_slot_bytes:
-                raise misfit(
+                raise invalid_key(
                     f"{region.name}: its sectors must hold {least_slot_bytes} bytes",
                     key=self.key_of(region.name), found=f"{region.size_bytes} bytes in all",
                     allowed=f"at least {least_slot_bytes} bytes in all",
@@ -214,13 +214,13 @@ class Layout:
         if self.flash.code_runs_from not in {RAM, *partitions}:
             names = ", ".join(sorted({RAM, *partitions}))
             sentence = f"flash.code_runs_from must be one of: {names}"
-            raise misfit(sentence, key="flash.code_runs_from", allowed=names)
+            raise invalid_key(sentence, key="flash.code_runs_from", allowed=names)
 
     def _refuse_unknown_regions(self, known: str) -> None:
         for number, area in enumerate(self.flash.areas):
             for name in area.regions:
                 if name not in known.split(", "):
-                    raise misfit(
+                    raise invalid_key(
                         f"flash.areas.regions names {name!r}; there are {known}",
                         key=f"flash.areas.{number}.regions", found=f'"{name}"', allowed=known,
                     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from bench.config.misfit import misfit
+from bench.config.invalid_key import invalid_key
 
 
 class Span(NamedTuple):
@@ -23,12 +23,12 @@ class Span(NamedTuple):
 
 
 def refuse_overlap(spans: Sequence[Span]) -> None:
-    """Raise `misfit` when two spans overlap; of both, the one that stands first in `spans` is told to move."""
+    """Raise `invalid_key` when two spans overlap; of both, the one that stands first in `spans` is told to move."""
     for low, high in pairwise(sorted(spans, key=lambda span: (span.base, span.size_bytes))):
         if low.end < high.base:
             continue
         moving, staying = sorted((low, high), key=spans.index)
-        raise misfit(
+        raise invalid_key(
             f"memory at 0x{high.base:08X} overlaps the one that begins at 0x{low.base:08X}",
             key=moving.key,
             allowed=f"an address from which {moving.size_bytes} bytes lie outside "

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
-from bench.config.misfit import misfit
+from bench.config.invalid_key import invalid_key
 from bench.core.clock import NS_PER_MS
 from bench.wire.bootloader_update import BOOT_BASE, BOOT_BYTES, BootloaderUpdate
 from bench.wire.download_format import PLAIN, DownloadFormat
@@ -82,12 +82,12 @@ class Personality(FileModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Personality:
         if self.security is None and self.authentication is None:
-            raise misfit(
+            raise invalid_key(
                 "neither security nor authentication: nothing would guard the flash",
                 key="security", allowed="[security] or [authentication], or both",
             )  # fmt: skip
         if self.uds.max_block_length > self.isotp.max_length:
-            raise misfit(
+            raise invalid_key(
                 f"uds.max_block_length must be at most isotp.max_length, {self.isotp.max_length}",
                 key="uds.max_block_length", allowed=f"up to {self.isotp.max_length}: isotp.max_length",
             )  # fmt: skip
@@ -112,10 +112,10 @@ class Personality(FileModel):
             yield Span("user_data.base_address", self.user_data.base_address, self.user_data.size_bytes)
 
     def _refuse_unfit_sizes(self) -> None:
-        """Raise `misfit` where sectors are not whole units, parts not whole sectors, or two banks have one name."""
+        """Raise `invalid_key`: sectors not of whole units, parts not of whole sectors, two banks of one name."""
         sector, unit = self.flash.sector_bytes, self.flash.unit_bytes
         if sector % unit or sector < HEADER_BYTES:
-            raise misfit(
+            raise invalid_key(
                 f"flash.sector_bytes must be a multiple of unit_bytes and hold {HEADER_BYTES} bytes",
                 key="flash.sector_bytes", allowed=f"a multiple of {unit} (flash.unit_bytes), from {HEADER_BYTES}",
             )  # fmt: skip
@@ -125,7 +125,7 @@ class Personality(FileModel):
                 raise _no_whole_sectors("banks", f"banks.{number}", sector)
             if bank.name in names:
                 other = f"another name than that of banks.{names[bank.name]}"
-                raise misfit("banks.name must differ", key=f"banks.{number}.name", allowed=other)
+                raise invalid_key("banks.name must differ", key=f"banks.{number}.name", allowed=other)
             names[bank.name] = number
         if self.user_data is not None and self.user_data.size_bytes % sector:
             raise _no_whole_sectors("user_data", "user_data", sector)
@@ -163,7 +163,7 @@ class Personality(FileModel):
 
 
 def _no_whole_sectors(what: str, table: str, sector_bytes: int) -> ValueError:
-    return misfit(
+    return invalid_key(
         f"{what}.size_bytes must be a multiple of flash.sector_bytes",
         key=f"{table}.size_bytes", allowed=f"a multiple of {sector_bytes} (flash.sector_bytes)",
     )  # fmt: skip

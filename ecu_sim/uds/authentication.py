@@ -79,6 +79,7 @@ class AuthenticationLock:
 
     async def _bidirectional(self, request: Authentication) -> Answer:
         client_challenge = request.fields[1]
+        # A short challenge can be tried out: an ECU that signs it can be made to answer from a list.
         if len(client_challenge) < SHORTEST_CHALLENGE_BYTES:
             raise Refused(Nrc.CHALLENGE_CALCULATION_FAILED)
         challenge = await self._certificate_verified(request)
@@ -92,9 +93,11 @@ class AuthenticationLock:
 
     async def _certificate_verified(self, request: Authentication) -> bytes:
         """Verify the tester's chain on the run's clock and return a fresh challenge."""
+        # A new certificate voids the challenge of the one before: its proof would else open the lock for another key.
         self._forget()
         if request.communication_configuration:
             raise Refused(Nrc.CONFIGURATION_DATA_USAGE_FAILED)
+        # Verifying takes an ECU some 100 ms without a crypto unit: longer than P2, so the tester sees 0x78.
         await self._life.sleep_ns(self._rules.verify_ms * NS_PER_MS)
         demands = Demands(
             authority=derived_authority(self._rules.authority), at=date_of(self._life), purpose=TESTER,
@@ -113,6 +116,7 @@ class AuthenticationLock:
         if self._pending is None:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
         key, challenge, client_challenge = self._pending
+        # Before the signature is looked at: one challenge, one try (ISO 14229-1:2020, 10.6, from memory).
         self._forget()
         signature, ephemeral_key = request.fields
         if ephemeral_key:

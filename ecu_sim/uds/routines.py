@@ -58,6 +58,7 @@ class BootloaderRoutines:
         """Return `work` that begins once everything the tester had an answer for stands in flash."""
 
         async def settled(option: bytes) -> bytes:
+            # A block is answered while it is still being programmed: hashing before that is done would find old cells.
             await self._transfer.written()
             return await work(option)
 
@@ -85,12 +86,15 @@ class BootloaderRoutines:
         """FF00: erase mark, header and the sectors of a linked range; a trial in that bank is given up first."""
         place = self._erase_place(option)
         refuse_by_voltage(self._supply)
+        # What was answered for the download holds no longer: a block after the erase would go into cells that its check
+        # does not know.
         self._transfer.abort()
         if self._shadow is not None and place.region == BOOT_SHADOW_REGION:
             await self._shadow.erase(place)
             return OK
         bank = self._memory.target_bank
         record = self._memory.nvm.record
+        # A trial in the bank that is erased would boot what is half gone: given up before the first cell changes.
         if record.trial_bank is not None:
             await self._store(replace(record, trial_bank=None, trial_boots=0))
         try:
@@ -157,6 +161,8 @@ class BootloaderRoutines:
         if memory.personality.staging is not None and staging.installed(memory, self._trust):
             return OK
         try:
+            # The mark is programmed once: a second time would stress cells that are no longer erased. A check that is
+            # asked again finds it standing.
             if not memory.mark_stands(bank):
                 await memory.program_mark(self._life, bank)
             if memory.personality.staging is not None:
@@ -186,6 +192,7 @@ class BootloaderRoutines:
         _no_option(option)
         if self._target_problem() is not None:
             raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+        # On trial, not active: a power cut or a crash before the confirmation must bring the old bank back by itself.
         await self._store(replace(self._memory.nvm.record, trial_bank=self._memory.target_bank, trial_boots=0))
         return OK
 

@@ -1,4 +1,7 @@
-"""SecurityAccess (0x27): seed and key, an attempt counter that survives power loss, a delay after too many."""
+"""SecurityAccess (0x27): seed and key, an attempt counter that survives power loss, a delay after too many.
+
+Clauses in comments are those of ISO 14229-1:2020, from memory.
+"""
 
 from __future__ import annotations
 
@@ -75,6 +78,8 @@ class SecurityLock:
         self._static_seed: bytes | None = None
         self._closed_until_ns = 0
         state.on_change(self._forget_seed)
+        # The counter is in NVM: were it volatile, switching the ECU off and on would give an attacker his attempts back
+        # (ISO 14229-1:2020, 10.4).
         if rules.delay_at_power_on or counter.attempts >= rules.max_attempts:
             self._close()
 
@@ -87,8 +92,10 @@ class SecurityLock:
     def _request_seed(self, request: SecurityAccess) -> Answer:
         if request.data:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+        # An open level answers a seed of zeros (10.4.1): a tester that computed a key for it would lose an attempt.
         if self._state.security_open:
             return self._answer(request, bytes(self._rules.seed_bytes))
+        # 0x37 to the seed, not to the key: the delay is there to slow guesses, and a seed is what a guess begins with.
         if self._life.now_ns() < self._closed_until_ns:
             raise Refused(Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
         self._seed = self._static_seed or self._new_seed()
@@ -106,11 +113,13 @@ class SecurityLock:
     async def _send_key(self, request: SecurityAccess) -> Answer:
         seed = self._seed or bytes(self._rules.seed_bytes)
         expected = seed_key.compute(self._rules.algorithm, self._rules.secret_name, seed)
+        # Length first: a key of a wrong length is a mistake in the tester, not an attempt.
         if len(request.data) != len(expected):
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if self._seed is None:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
         self._seed = None
+        # The seed is used up before the key is judged: else one recorded seed would serve for all guesses.
         if not hmac.compare_digest(expected, request.data):
             await self._wrong_key()
         self._static_seed = None

@@ -1,4 +1,7 @@
-"""A UDS server: one request at a time, the standard's order of refusals, response pending, S3 (ISO 14229-1, -2)."""
+"""A UDS server: one request at a time, the standard's order of refusals, response pending, S3 (ISO 14229-1, -2).
+
+Clauses in comments are those of ISO 14229-1:2020, from memory.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from bench.core.node import Effect, Incarnation
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
 from ecu_sim.personality.sections import UdsServerTiming
-from ecu_sim.uds.conduct import Conduct
+from ecu_sim.uds.behaviour import ServerBehaviour
 from ecu_sim.uds.services import Answer, Refused, Service, ServiceRule, ServiceTable
 from ecu_sim.uds.sessions import SessionState
 
@@ -89,13 +92,13 @@ class UdsServer:
         table: ServiceTable,
         sends: Sequence[Send],
         on_session_timeout: Callable[[], None],
-        conduct: Conduct | None = None,
+        behaviour: ServerBehaviour | None = None,
         *,
         answer_limit_bytes: int,
         ignores_others: bool = False,
     ) -> None:
         self._answer_limit_bytes = answer_limit_bytes
-        self._conduct = conduct or Conduct()
+        self._behaviour = behaviour or ServerBehaviour()
         self._life, self._timing, self._state, self._table = life, timing, state, table
         self._on_session_timeout, self._ignores_others = on_session_timeout, ignores_others
         self._outboxes = [_Outbox(life, send) for send in sends]
@@ -111,6 +114,8 @@ class UdsServer:
 
     def reception_began(self) -> None:
         """A request has begun to arrive: the session does not run out until it is complete or broke off."""
+        # S3Server stops at the begin of a request (ISO 14229-2, 9.3, from memory), not at its end: a block of 4 KiB may
+        # take longer on the wire than S3, and the session would end under it.
         self._arriving += 1
         self._s3.clear()
 
@@ -132,12 +137,15 @@ class UdsServer:
 
     def received(self, pdu: bytes, *, functional: bool, tester: int = FIRST_TESTER) -> None:
         """Serve a complete request of the n-th tester; functional ones count as the first one's."""
+        # Between the answer to a reset and the reset nothing is served: what was answered and then lost would be
+        # believed done.
         if self._closing or not pdu:
             return
         if self._exchange is not None:
             self._received_while_busy(pdu, tester)
             return
         self._exchange = _Exchange(pdu, functional, tester)
+        # No S3 while a request is served; it begins anew with the end of the answer.
         self._s3.clear()
         self._life.spawn(self._serve(self._exchange), "request")
 
@@ -153,6 +161,8 @@ class UdsServer:
     def _received_while_busy(self, pdu: bytes, tester: int) -> None:
         """A silent tester present is served at once, anything else has to be repeated."""
         with self._life.effect(REQUEST):
+            # One request at a time (ISO 14229-2): a second tester is told 0x21 to come again. Suppressed tester present
+            # is the exception that 14229-2 makes, since testers send it beside their own requests.
             ignored = self._ignores_others and tester != self.requester
             if pdu != SILENT_TESTER_PRESENT and not ignored:
                 self._outboxes[tester].put(negative(pdu[0], Nrc.BUSY_REPEAT_REQUEST), _ignore)
@@ -163,7 +173,7 @@ class UdsServer:
         exchange.effect = self._life.effect(REQUEST)
         self._pending.set(self._due_ns(self._timing.p2_ms))
         try:
-            answer = await self._conduct.answer(exchange.pdu, self._answer)
+            answer = await self._behaviour.answer(exchange.pdu, self._answer)
         except Refused as refused:
             self._conclude(exchange, self._negative(exchange, refused.nrc), None)
         else:
@@ -174,6 +184,8 @@ class UdsServer:
             self._conclude(exchange, self._positive(exchange, answer), answer.then)
 
     async def _answer(self, pdu: bytes) -> Answer:
+        # The order of ISO 14229-1:2020, figures 5 and 6: session before security before length before sub-function. A
+        # tester that probes a locked ECU must not learn from the length of a request which services it has.
         service = self._supported(pdu)
         self._check_session(service.rule)
         self._check_security(service.rule.unlocked)
@@ -200,8 +212,10 @@ class UdsServer:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
 
     def _check_sub_function(self, service: ServiceRule, pdu: bytes) -> None:
+        # 0x31 has an order of its own: routine before type (figure 7, from memory).
         if service.sub_functions is None or service.own_order:
             return
+        # Bit 7 is suppressPosRspMsgIndicationBit and no part of the sub-function (8.2.2).
         rule = service.sub_functions.get(pdu[1] & ~SUPPRESS)
         if rule is None:
             raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
@@ -220,19 +234,25 @@ class UdsServer:
     def _positive(self, exchange: _Exchange, answer: Answer) -> bytes | None:
         """Return what is sent: nothing when suppressed, unless the tester was told to wait."""
         has_sub_function = self._table[exchange.sid].rule.sub_functions is not None
-        told_to_wait = exchange.pending_sent or answer.interim
-        suppressed = has_sub_function and exchange.pdu[1] & SUPPRESS and not told_to_wait
+        # After a 0x78 the final answer must come, suppressed or not (8.7, table of suppressed answers): the tester is
+        # waiting P2* for it.
+        pending_before = exchange.pending_sent or answer.interim
+        suppressed = has_sub_function and exchange.pdu[1] & SUPPRESS and not pending_before
         return None if suppressed else answer.pdu
 
     def _negative(self, exchange: _Exchange, nrc: Nrc) -> bytes | None:
         """Return what is sent: nothing for some codes when functional, unless the tester was told to wait."""
+        # Everybody hears a functional request: if each ECU that does not know it said so, the bus would be full of
+        # refusals (8.7: 0x11, 0x12, 0x31, 0x7E, 0x7F stay unsaid).
         silent = exchange.functional and nrc in FUNCTIONALLY_SILENT and not exchange.pending_sent
         return None if silent else negative(exchange.sid, nrc)
 
     def _conclude(self, exchange: _Exchange, pdu: bytes | None, then: Callable[[], None] | None) -> None:
+        # First: a 0x78 behind the final answer would be taken for one of the next request.
         self._pending.drop()
-        pdu = self._conduct.spoken(pdu)
+        pdu = self._behaviour.final_response(pdu)
         if then is not None:
+            # Before the answer is out: nothing may be served between it and the reset.
             self._closing = True
 
         def over(_error: str | None) -> None:
@@ -251,7 +271,8 @@ class UdsServer:
     def _answer_pending(self) -> None:
         """Tell the tester to wait (0x78): once before P2, then before each P2* runs out."""
         exchange = self._exchange
-        if exchange is not None and self._conduct.says_pending(again=exchange.pending_sent):
+        if exchange is not None and self._behaviour.says_pending(again=exchange.pending_sent):
+            # The margin before P2 covers the way to the bus: 0x78 has to *begin* before P2Server is over (ISO 14229-2).
             exchange.pending_sent = True
             self._outboxes[exchange.tester].put(negative(exchange.sid, Nrc.RESPONSE_PENDING), _ignore)
             self._pending.set(self._due_ns(self._timing.p2_star_ms))
@@ -262,6 +283,7 @@ class UdsServer:
     # S3 ---------------------------------------------------------------------------------------------
 
     def _restart_s3(self) -> None:
+        # The default session has no time-out, and none may run while a request is under way.
         if self._state.session is Session.DEFAULT or self._closing or self._arriving:
             self._s3.clear()
         else:

@@ -70,6 +70,7 @@ class SessionState:
     @property
     def missing(self) -> Nrc | None:
         """The code that refuses what is guarded, or None when it is open."""
+        # 0x29 before 0x27: who has not proven who he is shall not learn whether the level is locked.
         if self._needs_authentication and not self.authenticated:
             return Nrc.AUTHENTICATION_REQUIRED
         if self._needs_security and not self.security_open:
@@ -83,8 +84,12 @@ class SessionState:
     def enter(self, session: Session) -> None:
         """Begin a session (also the same one again)."""
         self.session = session
+        # Every 0x10 locks again, the same session too (ISO 14229-1:2020, 10.2, from memory): an ECU that was left
+        # unlocked would stay so for the next tester.
         self.security_open = self.authenticated = False
         for callback in self._on_change:
             callback()
+        # The default session ends what 0x28 and 0x85 switched off (ISO 14229-1:2020, 10.2, from memory): a tester that
+        # died must not leave an ECU mute.
         if session is Session.DEFAULT:
             self._restore_communication()

@@ -1,4 +1,7 @@
-"""RequestDownload, TransferData, RequestTransferExit (0x34, 0x36, 0x37): the bootloader's way into flash."""
+"""RequestDownload, TransferData, RequestTransferExit (0x34, 0x36, 0x37): the bootloader's way into flash.
+
+Clauses in comments are those of ISO 14229-1:2020, from memory.
+"""
 
 from __future__ import annotations
 
@@ -93,6 +96,7 @@ class Transfer:
     def _format(self, request: RequestDownload) -> DownloadFormat:
         """Return how the data will be packed: the header is always plain, the image as the personality says."""
         personality, memory = self._memory.personality, request.memory
+        # The header is read by the boot manager before anything could unpack it.
         form = PLAIN if memory.address == personality.header_address else personality.download
         expected = personality.transfer.address_and_length_format
         if request.data_format != form.data_format or memory.address_and_length_format != expected:
@@ -120,6 +124,8 @@ class Transfer:
         """Nothing is programmed over old cells, nor while the bank still counts as valid."""
         flash, bank = self._memory.flash, self._memory.target_bank
         mark = mark_region(bank)
+        # The mark is erased first and programmed last: a power cut in between must never leave a mark over half an
+        # image.
         mark_erased = place.region == BOOT_SHADOW_REGION or flash.is_erased(mark, 0, self._memory.unit_bytes(mark))
         if not mark_erased or not flash.is_erased(place.region, place.offset, place.size_bytes):
             raise Refused(Nrc.UPLOAD_DOWNLOAD_NOT_ACCEPTED)
@@ -131,6 +137,8 @@ class Transfer:
         download = self._active()
         if not request.data:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
+        # A repeated blockSequenceCounter means that the answer was lost (15.4): the block stands in
+        # flash, and cells that are not erased cannot be programmed twice.
         if request.counter != download.last_counter:
             self._check_counter(download, request.counter)
             self._check_amount(download, len(request.data))
@@ -145,13 +153,14 @@ class Transfer:
         return self._download
 
     def _check_counter(self, download: _Download, counter: int) -> None:
+        # All bytes are there: another block is out of sequence (0x24), not too long (0x71).
         if download.complete and not download.packed:
             raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
         if counter != self._memory.personality.transfer.counter_after(download.last_counter):
             raise Refused(Nrc.WRONG_BLOCK_SEQUENCE_COUNTER)
 
     def _check_amount(self, download: _Download, length: int) -> None:
-        # maxNumberOfBlockLength of the answer to 0x34 is the length of the request as a whole (ISO 14229-1, 0x34)
+        # maxNumberOfBlockLength is the length of the request as a whole: service id and counter count too (15.2).
         if length + 2 > self._max_block_length:
             raise Refused(Nrc.INCORRECT_LENGTH_OR_FORMAT)
         if not download.packed and download.received + length > download.place.size_bytes:
@@ -166,6 +175,8 @@ class Transfer:
                     self.abort()
                     raise Refused(Nrc.TRANSFER_DATA_SUSPENDED)
                 pending = download.buffer + piece
+                # Flash takes whole units: a unit programmed in two goes would be programmed twice, which breaks its
+                # check bits.
                 split = len(pending) - len(pending) % unit_bytes
                 await self._program(download, pending[:split])
                 download.buffer = pending[split:]
@@ -192,6 +203,7 @@ class Transfer:
         try:
             await self._memory.flash.program(self._life, region, offset, data)
         except FlashFault:
+            # The answer to this block is out already; the next request that needs the flash gets 0x72.
             self._failed = True
             self._memory.report_fault()
 
@@ -200,6 +212,7 @@ class Transfer:
     async def request_transfer_exit(self, request: RequestTransferExit) -> Answer:
         """Program the last, unaligned bytes (filled up with 0xFF) and end the download."""
         download = self._active()
+        # What the unpacker still holds counts: a stream that ends early is as incomplete as a block that is missing.
         if download.packed:
             await self._take(download, download.unpacker.finish())
         if not download.complete:

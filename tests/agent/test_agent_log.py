@@ -15,6 +15,7 @@ from bench.agent.vehicle import AgentConfig
 from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.world import World
+from bench.flasher.state import DurableState, Stage
 from bench.link.disk import DiskStorage, SimDisk
 from bench.ports.server import VehicleAccount
 from bench.trust.keys import exchange_key
@@ -78,6 +79,25 @@ def test_package_that_fails_whole_leaves_the_results_of_ecus_that_are_done() -> 
         await log.keep(failed)
         reports = [OperationComplete.of(alert) for alert in installer(world, life, log, storage).alerts()]
         assert [(report.ecu, report.result_code) for report in reports] == [("body", 1200), ("", 1405)]
+
+    on_a_disk(work)
+
+
+def test_full_disk_costs_the_state_of_a_job_and_not_the_job() -> None:
+    """An agent that died of it would leave the ECU erased, in its programming session."""
+
+    async def work(world: World, life: Incarnation, storage: DiskStorage) -> None:
+        log = AgentLog(storage, life, world.points)
+        await log.keep(OrderState(State.INSTALLING, "p"))
+        await storage.append("other", bytes(9_700))
+        await installer(world, life, log, storage)._keep_job("body", DurableState(stage=Stage.CHECKED))
+        assert log.order.jobs == {}
+        assert any(b"job_state_not_kept" in line for line in world.journal.lines())
+        await storage.delete("other")
+        await installer(world, life, log, storage)._keep_job("body", DurableState(stage=Stage.CHECKED))
+        after = AgentLog(storage, life, world.points)
+        await after.load()
+        assert after.order.jobs == {"body": DurableState(stage=Stage.CHECKED)}
 
     on_a_disk(work)
 

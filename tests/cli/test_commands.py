@@ -91,7 +91,7 @@ def test_replay_of_an_id_with_another_number_of_faults_is_refused(otabench: Cli)
 
 def test_real_time_run_keeps_its_evidence_when_it_is_replayed(otabench: Cli, folder: Path) -> None:
     scenario = folder / "mine.toml"
-    scenario.write_text(own_scenario())
+    scenario.write_text("drive_after = { duration_s = 0 }\n" + own_scenario())
     bench = str(brisk_bench(folder))
     (run,) = otabench("run", str(scenario), "--bench", bench, "--json").json["runs"]
     assert ".realtime-" in run["id"]

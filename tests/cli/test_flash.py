@@ -23,6 +23,7 @@ from bench.core.stop import STOP
 from bench.flasher.values import Progress
 from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from bench.images.signing import demo_payload
+from tests.brisk import brisk_bench
 from tests.children import LIMIT_S
 
 Cli = Callable[..., Any]
@@ -254,11 +255,12 @@ def test_read_names_every_identifier_and_says_what_was_refused(otabench: Cli) ->
 @pytest.fixture
 def bench_without_body(folder: Path) -> str:
     """A bench whose body controller is said to be there, and is not: only the gateway answers."""
-    text = (data_root() / "benches" / "realtime.toml").read_text()
+    path = brisk_bench(folder)
     adapter = 'driver = "python-can"\ninterface = "virtual"\nchannel = "otabench silent"'
-    text = text.replace('driver = "sim"', adapter, 1).replace("[power]", '[ecus]\nreal = ["body"]\n\n[power]', 1)
-    (folder / "silent.toml").write_text(text)
-    return "silent.toml"
+    text = path.read_text().replace('driver = "sim"', adapter, 1)
+    silent = path.with_name("silent.toml")
+    silent.write_text(text.replace("[power]", '[ecus]\nreal = ["body"]\n\n[power]', 1))
+    return str(silent)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])

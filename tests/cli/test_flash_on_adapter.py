@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from bench.config import data_root
 from bench.core.clock import wall_utc
+from tests.brisk import brisk_bench
 
 Cli = Callable[..., Any]
 
 
 @pytest.fixture
 def bench(folder: Path) -> Path:
-    """The built-in bench in real time, on python-can's `virtual`."""
-    path = folder / "mine" / "benches" / "adapter.toml"
-    path.parent.mkdir(parents=True)
-    text = (data_root() / "benches" / "realtime.toml").read_text()
+    """The built-in bench in real time with short waits, on python-can's `virtual`."""
+    brisk = brisk_bench(folder)
+    path = brisk.with_name("adapter.toml")
+    text = brisk.read_text()
     adapter = 'driver = "python-can"\ninterface = "virtual"\nchannel = "otabench flash"'
     path.write_text(text.replace('driver = "sim"', adapter, 1))
     return path

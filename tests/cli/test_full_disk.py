@@ -6,6 +6,7 @@ The limit of the longest file (RLIMIT_FSIZE) stands for the full disk: it needs 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +41,9 @@ def small_disk(folder: Path) -> Command:
 
     def run(*arguments: str, longest_bytes: int = SMALL_BYTES) -> Ended:
         done = subprocess.run(
-            limited("-c", LIMITED, str(longest_bytes), *arguments), cwd=folder, capture_output=True, text=True
-        )
+            limited("-c", LIMITED, str(longest_bytes), *arguments), cwd=folder, capture_output=True, text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # the limit would cut bytecode short
+        )  # fmt: skip
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -30,10 +31,10 @@ def load_samples() -> ModuleType:
     return sys.modules[name]
 
 
-@pytest.fixture
-def reports(tmp_path: Path) -> Path:
-    """Five readable runs, the later in RUNS the newer, and one half folder."""
-    folder = tmp_path / "reports"
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `reports` copies, written once: tests change theirs."""
+    folder = tmp_path_factory.mktemp("written") / "reports"
     samples = load_samples()
     for age, name in enumerate(RUNS):
         run = write_run(getattr(samples, name)(), folder)
@@ -44,6 +45,12 @@ def reports(tmp_path: Path) -> Path:
     (folder / "index.html").write_text("<p>not a run</p>")
     (folder / ".hidden.part-1").mkdir()
     return folder
+
+
+@pytest.fixture
+def reports(written: Path, tmp_path: Path) -> Path:
+    """Five readable runs, the later in RUNS the newer, and one half folder."""
+    return Path(shutil.copytree(written, tmp_path / "reports"))  # times of files are kept
 
 
 @pytest.fixture

@@ -207,7 +207,8 @@ def test_contradicting_report_is_logged_and_changes_nothing(bench: Any, ordered:
     ordered.accept()
     ordered.poll(ordered.report("body"), ordered.report("gateway"))
     assert ordered.poll(ordered.report("body", 1405)).ends
-    assert bench.last("message_refused") == {"status": 409, "reason": "body reported 1200 for order-1, now 1405"}
+    reason = "body reported 1200 for order-1, now 1405"
+    assert bench.last("message_refused") == {"status": 409, "count": 1, "reason": reason}
     assert bench.order().status == "success"
 
 

@@ -93,6 +93,26 @@ def test_reason_of_a_refusal_is_short(bench: Any, car: Any) -> None:
     assert len(bench.last("message_refused")["reason"]) == 300
 
 
+def refusals(bench: Any) -> list[tuple[int, int]]:
+    """Return (status, count) of every refusal that the vehicle's log has."""
+    return [(e.data["status"], e.data.get("count", 1)) for e in bench.events() if e.kind == "message_refused"]
+
+
+def test_proven_vehicle_that_repeats_what_is_refused_does_not_fill_the_store(bench: Any, car: Any) -> None:
+    for _ in range(100):
+        assert car.raw(b"{}").status_code == 400
+    assert refusals(bench) == [(400, 1), (400, 2), (400, 4), (400, 8), (400, 16), (400, 32), (400, 64)]
+    assert car.raw(b"{}", Content_Type="text/plain").status_code == 415
+    assert refusals(bench)[-1] == (415, 1)
+
+
+def test_results_that_fit_no_order_do_not_fill_the_store_however_often_they_come(bench: Any, car: Any) -> None:
+    car.enrol()
+    for _ in range(100):
+        car.open(car.report("body", package_id="pkg-9"))
+    assert refusals(bench) == [(404, 1), (404, 2), (404, 4), (404, 8), (404, 16), (404, 32), (404, 64)]
+
+
 @pytest.mark.parametrize(
     "peer",
     [

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bench.runs.job import Job
 from bench.runs.runner import Runner
 
@@ -28,16 +30,21 @@ def demo_traces(folder: Path, hash_seed: str, *arguments: str) -> dict[str, str]
     return {run["id"]: run["trace_sha256"] for run in json.loads(done.stdout)["runs"]}
 
 
-def test_demo_in_two_processes_gives_equal_ids_and_traces(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    first = demo_traces(tmp_path, "1")
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The traces of one demo, made once."""
+    return demo_traces(tmp_path_factory.mktemp("first"), "1")
+
+
+def test_demo_in_two_processes_gives_equal_ids_and_traces(first: dict[str, str], tmp_path: Path) -> None:
     assert len(first) == 6
     assert len(set(first.values())) == 6
+    (tmp_path / "elsewhere").mkdir()
     assert demo_traces(tmp_path / "elsewhere", "4711") == first
 
 
-def test_other_seed_gives_other_ids_and_traces(tmp_path: Path) -> None:
-    first, other = demo_traces(tmp_path, "1"), demo_traces(tmp_path, "1", "--seed", "2")
+def test_other_seed_gives_other_ids_and_traces(first: dict[str, str], tmp_path: Path) -> None:
+    other = demo_traces(tmp_path, "1", "--seed", "2")
     assert not set(first) & set(other)
     assert not set(first.values()) & set(other.values())
 

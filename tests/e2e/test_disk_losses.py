@@ -14,7 +14,7 @@ from bench.runs.runner import Runner
 from bench.wire.disk_loss import CERTAIN_LOSSES, DiskLoss
 
 BENCH = data_root() / "benches" / "sim_van.toml"
-SYNCS = 25
+SYNCS = 33
 """How many syncs the agent makes from its first start to the report (asserted below)."""
 Outcomes = dict[tuple[int, str], list[DiskLoss]]
 

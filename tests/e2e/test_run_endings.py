@@ -35,6 +35,7 @@ def test_silenced_announcement_of_server_events_does_not_pass(
     assert not result.as_expected
     assert verdict_of(result, Invariant.LIVE) is Verdict.INCONCLUSIVE
     assert verdict_of(result, Invariant.TRUTHFUL) is not Verdict.PASS
+    assert (result.verdict.verdict, result.verdict.blame) == (Verdict.INCONCLUSIVE, "bench")
 
 
 def test_healthy_run_ends_because_it_became_quiet(runner: Runner, load: Load) -> None:

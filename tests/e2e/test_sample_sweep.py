@@ -12,10 +12,11 @@ import pytest
 from bench.core.points import PointTable
 from bench.runs.job import Job
 from bench.runs.runner import Runner
+from tests.effort import effort
 
 Load = Callable[..., Job]
 KINDS = {
-    "power.ecu": (("program", 5), ("erase", 1), ("boot", 1), ("request", 17), ("frame", 1499)),
+    "power.ecu": (("program", effort(9, 5)), ("erase", 1), ("boot", 1), ("request", effort(31, 17)), ("frame", 1499)),
     "power.agent": (("sync", 9), ("transition", 2), ("http", 3), ("frame", 2999)),
     "power.vehicle": (("program", 7), ("boot", 2)),
 }
@@ -30,6 +31,7 @@ def sampled(table: PointTable, fault_class: str) -> Iterator[str]:
                 yield f"{fault_class}:{part}:{event}:{occurrence.n}{(tear, '', ':after')[index % 3]}"
 
 
+@pytest.mark.effort
 @pytest.mark.parametrize("fault_class", list(KINDS))
 def test_power_cut_at_sampled_points_recovers_to_the_target(
     runner: Runner, load: Load, with_faults: Callable[..., Job], fault_class: str

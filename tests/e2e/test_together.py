@@ -12,13 +12,20 @@ from bench.oracle.result import RunResult
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
+from tests.effort import effort
 
 Load = Callable[..., Job]
 ECUS = ("body", "door", "gateway")
 KINDS = {
-    "power.ecu": (("program", 6), ("erase", 2), ("boot", 2), ("request", 37), ("frame", 8_999)),
-    "power.agent": (("sync", 7), ("transition", 2), ("http", 6), ("frame", 8_999)),
-    "power.vehicle": (("program", 8), ("boot", 2)),
+    "power.ecu": (
+        ("program", effort(12, 6)),
+        ("erase", effort(3, 2)),
+        ("boot", 2),
+        ("request", effort(73, 37)),
+        ("frame", 8_999),
+    ),
+    "power.agent": (("sync", effort(13, 7)), ("transition", effort(5, 2)), ("http", 6), ("frame", 8_999)),
+    "power.vehicle": (("program", effort(17, 8)), ("boot", 2)),
 }
 
 
@@ -63,6 +70,7 @@ def sampled(table: PointTable, fault_class: str) -> Iterator[str]:
                 yield f"{fault_class}:{part}:{event}:{occurrence.n}{(tear, '', ':after')[index % 3]}"
 
 
+@pytest.mark.effort
 @pytest.mark.parametrize("fault_class", list(KINDS))
 def test_power_cut_while_ecus_are_flashed_together_recovers_to_the_target(
     runner: Runner, load: Load, with_faults: Callable[..., Job], fault_class: str

@@ -13,15 +13,15 @@ import httpx
 import pytest
 
 from bench.assembly.server import BenchServer
-from bench.config import data_root
 from bench.core.loop import VirtualLoop
 from bench.core.world import World
 from bench.link.tls_server import TlsServer, client_context
+from bench.oracle.result import RunResult
 from bench.rig.job import make_job
 from bench.runs.job import Job
 from bench.runs.runner import Runner
 from bench.trust.keys import certificate_authority, client_certificate, server_certificate
-from tests.brisk import brisk_bench
+from tests.brisk import brisk_data
 
 Load = Callable[..., Job]
 FINGERPRINT = bytes.fromhex("2EF15A")
@@ -30,12 +30,18 @@ FINGERPRINT = bytes.fromhex("2EF15A")
 @pytest.fixture(scope="module", name="brisk")
 def brisk_fixture(tmp_path_factory: pytest.TempPathFactory) -> Load:
     """Give the jobs of built-in scenarios on the real-time bench with short waits."""
-    bench = brisk_bench(tmp_path_factory.mktemp("data"))
-    return lambda scenario: make_job(data_root() / "scenarios" / f"{scenario}.toml", bench)
+    root = brisk_data(tmp_path_factory.mktemp("data"))
+    return lambda scenario: make_job(root / "scenarios" / f"{scenario}.toml", root / "benches" / "realtime.toml")
 
 
-def test_healthy_update_passes_in_real_time_behind_mutual_tls(runner: Runner, brisk: Load) -> None:
-    result = runner.run(brisk("healthy"))
+@pytest.fixture(scope="module")
+def healthy(runner: Runner, brisk: Load) -> RunResult:
+    """What came of the healthy update in real time, made once."""
+    return runner.run(brisk("healthy"))
+
+
+def test_healthy_update_passes_in_real_time_behind_mutual_tls(healthy: RunResult) -> None:
+    result = healthy
     assert result.as_expected, [(f.id, f.verdict, f.sentence) for f in result.verdict.invariants]
     assert {record.url.split(":")[0] for record in result.record.http.items} == {"https"}
     assert result.wall_s >= result.virtual_s, "the run's clock is the machine's"
@@ -44,18 +50,20 @@ def test_healthy_update_passes_in_real_time_behind_mutual_tls(runner: Runner, br
     assert result.record.lateness.largest_lag_ns > 0
 
 
-def test_real_and_virtual_time_do_the_same_things_in_the_same_order(runner: Runner, load: Load, brisk: Load) -> None:
+def test_real_and_virtual_time_do_the_same_things_in_the_same_order(
+    runner: Runner, load: Load, healthy: RunResult
+) -> None:
     """Diagnostic requests and server events agree; only times (and polls that real time brought in) differ."""
 
-    def requests(job: Job) -> list[bytes]:
-        frames = runner.run(job).record.frames.items
+    def requests(result: RunResult) -> list[bytes]:
+        frames = result.record.frames.items
         heads = [frame.data for frame in frames if frame.sender == "agent" and frame.data[0] >> 4 in (0, 1)]
         requests = [data for data in heads if data[1:3] != b"\x3e\x80" and data[1] != 0x22]
         return [
             data[:5] if data[2:5] == FINGERPRINT else data for data in requests
         ]  # behind it stands the date of the run
 
-    assert requests(brisk("healthy")) == requests(load("healthy"))
+    assert requests(healthy) == requests(runner.run(load("healthy")))
 
 
 def test_cut_that_loses_nothing_of_a_real_disk_says_so_in_record_and_notes(runner: Runner, brisk: Load) -> None:

@@ -19,6 +19,7 @@ from bench.trust.keys import signing_key
 from ecu_sim.memory.banks import VALID_MARK
 from ecu_sim.memory.nvm import NvmRecord
 from ecu_sim.personality.geometry import header_region, image_region, mark_region
+from tests.effort import effort
 from tests.soak.lab import SMALL_IMAGE_BYTES, image, kinds, open_lab, personality_names
 
 PROBLEMS = ("signature", "hardware", "hash", "mark")
@@ -228,11 +229,12 @@ class BootMachine(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=30, stateful_step_count=15, deadline=None,
+    max_examples=effort(15, 100), stateful_step_count=15, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )  # fmt: skip
 
 
+@pytest.mark.effort
 @pytest.mark.parametrize("name", personality_names())
 def test_ecu_runs_only_what_may_run_and_always_answers(name: str) -> None:
     run_state_machine_as_test(type("Machine", (BootMachine,), {"name": name}), settings=SETTINGS)

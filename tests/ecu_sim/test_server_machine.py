@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from bench.wire import seed_key
 from bench.wire.image_header import HEADER_BYTES
 from ecu_sim.personality.geometry import header_region
+from tests.effort import effort
 from tests.soak.lab import kinds, open_lab
 
 DEFAULT, PROGRAMMING, EXTENDED = 1, 2, 3
@@ -316,11 +317,12 @@ class ServerMachine(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True,
+    max_examples=effort(25, 200), stateful_step_count=40, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )  # fmt: skip
 
 
+@pytest.mark.effort
 @pytest.mark.parametrize("name", NAMES)
 def test_server_answers_as_the_model_says(name: str) -> None:
     reached: Counter[str] = Counter()

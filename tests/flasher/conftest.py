@@ -133,14 +133,6 @@ class Bench:
         self.tally = Tally("body", self.loop)
         return UdsClient(self.link, self.recipe, self.loop, self.tally)
 
-    def another_ecu(self) -> FakeEcu:
-        """Return one more ECU like the first, in its bootloader."""
-        return FakeEcu(self.loop, self.secret_name)
-
-    def client_of(self, ecu: FakeEcu) -> UdsClient:
-        """Return a client of that ECU."""
-        return UdsClient(FakeLink(ecu, self.loop), self.recipe, self.loop, self.tally)
-
     def call(self, call: Call[T], client: UdsClient | None = None) -> T:
         """Make one request."""
         return self.run((client or self.client()).call(call))
@@ -158,7 +150,7 @@ class Bench:
 
 
 def _named(request: bytes) -> str:
-    lengths = {0x10: 2, 0x11: 2, 0x22: 3, 0x27: 2, 0x2E: 3, 0x31: 4}
+    lengths = {0x10: 2, 0x11: 2, 0x19: 2, 0x22: 3, 0x27: 2, 0x2E: 3, 0x31: 4}
     return request[: lengths.get(request[0], 1)].hex()
 
 

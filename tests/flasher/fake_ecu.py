@@ -77,6 +77,7 @@ class FakeEcu:
         self.up_at_ns = 0
         self.boots = 0
         self.communication = self.dtc_setting = True
+        self.dtcs: dict[int, int] = {}
         self.wrong_keys = self.erases = self.confirms = self.writes = 0
         self.start_life(programming=False)
 
@@ -175,8 +176,9 @@ class FakeEcu:
         """Behave: return the answer of a healthy ECU."""
         self._watch_s3()
         service = {
-            0x10: self._session, 0x11: self._reset, 0x14: self._clear, 0x22: self._read, 0x27: self._security,
-            0x2E: self._write, 0x31: self._routine, 0x34: self._download, 0x36: self._transfer, 0x37: self._exit,
+            0x10: self._session, 0x11: self._reset, 0x14: self._clear, 0x19: self._dtcs_by_mask, 0x22: self._read,
+            0x27: self._security, 0x2E: self._write, 0x31: self._routine, 0x34: self._download,
+            0x36: self._transfer, 0x37: self._exit,
         }.get(request[0])  # fmt: skip
         programming_only = request[0] in (0x27, 0x2E, 0x34, 0x36, 0x37)
         if service is None or (programming_only and self.in_application):
@@ -200,7 +202,17 @@ class FakeEcu:
         return b"\x51" + request[1:]
 
     def _clear(self, request: bytes) -> bytes:
-        return b"\x54" if request[1:] == b"\xff\xff\xff" else no(request, 0x31)
+        group = int.from_bytes(request[1:4], "big")
+        if group != 0xFFFFFF and group not in self.dtcs:
+            return no(request, 0x31)
+        self.dtcs = {} if group == 0xFFFFFF else {dtc: status for dtc, status in self.dtcs.items() if dtc != group}
+        return b"\x54"
+
+    def _dtcs_by_mask(self, request: bytes) -> bytes:
+        if request[1] != 2:
+            return no(request, 0x12)
+        stored = [(dtc, status) for dtc, status in self.dtcs.items() if status & request[2]]
+        return b"\x59\x02\x7f" + b"".join(dtc.to_bytes(3, "big") + bytes((status,)) for dtc, status in stored)
 
     def _read(self, request: bytes) -> bytes:
         did = int.from_bytes(request[1:3], "big")

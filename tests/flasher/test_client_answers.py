@@ -1,4 +1,4 @@
-"""The UDS client and answers that are none: suppressed, unasked, doubled, late, foreign; and those of several ECUs."""
+"""The UDS client and answers that are none: unasked, doubled, late, foreign."""
 
 from __future__ import annotations
 
@@ -7,111 +7,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
-from bench.flasher.collect import ask_all
-from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError, UdsError
+from bench.flasher.errors import NegativeResponse, ProtocolViolation, TransportError
 from bench.flasher.services import (
-    Call,
-    ecu_reset,
     read_did,
     request_seed,
     session_control,
     start_routine,
     transfer_data,
 )
-from bench.ports.diagnostics import LinkError
-from bench.wire.uds import ResetType
 
 if TYPE_CHECKING:
     from bench.flasher.client import UdsClient
     from tests.flasher.conftest import Bench
-    from tests.flasher.fake_ecu import FakeEcu
 
 HARDWARE_ID, VERSION = read_did(0xF191), read_did(0xF189)
 P2_LIMIT_NS = 100 * NS_PER_MS
 CHECK = start_routine(0x0202)
-
-
-def suppressed(bench: Bench, call: Call[object], client: UdsClient | None = None) -> object:
-    return bench.run((client or bench.client()).call_suppressed(call))
-
-
-# Suppressed answers ---------------------------------------------------------------------------------
-
-
-def test_suppressed_request_sets_bit_7_and_silence_for_p2_is_success(bench: Bench) -> None:
-    bench.ecu.on("1083", bench.acts.lose_request())
-    assert suppressed(bench, session_control(3)) is None
-    assert bench.ecu.received == [bytes.fromhex("1083")]
-    assert bench.loop.now_ns() == 2 * 32_000 + P2_LIMIT_NS
-
-
-def test_suppressed_request_keeps_what_follows_the_sub_function(bench: Bench) -> None:
-    bench.ecu.on("3181", bench.acts.lose_request())
-    assert suppressed(bench, start_routine(0x0202, b"\x05")) is None
-    assert bench.ecu.received == [bytes.fromhex("3181020205")]
-
-
-def test_suppressed_request_with_a_negative_answer_is_an_error(bench: Bench) -> None:
-    bench.ecu.on("1183", bench.acts.refuse(0x22))
-    with pytest.raises(NegativeResponse) as refused:
-        suppressed(bench, ecu_reset(ResetType.SOFT))
-    assert (refused.value.sid, refused.value.nrc) == (0x11, 0x22)
-
-
-def test_suppressed_request_after_0x78_returns_the_final_answer(bench: Bench) -> None:
-    bench.ecu.on("3181", lambda ecu, _: [ecu.answer(1, b"\x7f\x31\x78"), ecu.answer(4_000, b"\x71\x01\x02\x02\x07")])
-    assert suppressed(bench, CHECK) == b"\x07"
-    assert bench.tally.counts.unexpected_answer == 0
-
-
-def test_suppressed_request_without_the_final_answer_after_0x78_is_a_transport_error(bench: Bench) -> None:
-    bench.ecu.on("3181", bench.acts.pretend("7f3178"))
-    with pytest.raises(TransportError) as late:
-        suppressed(bench, CHECK)
-    assert late.value.name == "P2*"
-    assert 5 * NS_PER_S < bench.loop.now_ns() < 6 * NS_PER_S
-
-
-def test_suppressed_request_answered_positively_all_the_same_is_taken_and_counted(bench: Bench) -> None:
-    bench.ecu.on("1083", bench.acts.pretend("5003003201f4"))
-    assert suppressed(bench, session_control(3)) is not None
-    assert bench.tally.counts.unexpected_answer == 1
-
-
-def test_suppressed_request_answered_with_0x21_is_repeated(bench: Bench) -> None:
-    bench.ecu.on("1083", bench.acts.refuse(0x21), times=2)
-    bench.ecu.on("1083", bench.acts.lose_request())
-    assert suppressed(bench, session_control(3)) is None
-    assert bench.tally.counts.busy_repeat == 2
-
-
-def test_service_without_sub_function_cannot_be_suppressed(bench: Bench) -> None:
-    with pytest.raises(ValueError, match="0x22 has no sub-function"):
-        suppressed(bench, HARDWARE_ID)
-
-
-# No answer expected ---------------------------------------------------------------------------------
-
-
-def test_physical_request_without_an_answer_expected_waits_for_nothing(bench: Bench) -> None:
-    bench.ecu.on("3e80", bench.acts.lose_request())
-    bench.run(bench.client().tell(b"\x3e\x80"))
-    assert bench.loop.now_ns() == 2 * 32_000
-
-
-def test_answer_to_a_request_that_expects_none_is_unexpected_and_not_taken_for_the_next_one(bench: Bench) -> None:
-    client = bench.client()
-    bench.ecu.on("3e80", bench.acts.pretend("7e00"))
-    bench.run(client.tell(b"\x3e\x80"))
-    bench.run(bench.loop.sleep_ns(NS_PER_S))
-    assert bench.call(HARDWARE_ID, client).startswith(b"BCM-HW-03")
-    assert (bench.tally.counts.unexpected_answer, bench.tally.counts.late_answer) == (1, 0)
-
-
-def test_request_without_an_answer_expected_that_cannot_be_sent_is_a_transport_error(bench: Bench) -> None:
-    bench.ecu.powered = False
-    with pytest.raises(TransportError, match="N_TIMEOUT_A: request 3e 80"):
-        bench.run(bench.client().tell(b"\x3e\x80"))
 
 
 # Answers that hold only once -----------------------------------------------------------------------
@@ -279,92 +190,3 @@ def test_p2_of_65_seconds_that_the_ecu_told_is_named_p2_when_it_runs_out(bench: 
     with pytest.raises(TransportError) as late:
         bench.call(HARDWARE_ID, client)
     assert late.value.name == "P2"
-
-
-# Functional requests with answers -------------------------------------------------------------------
-
-
-class ToAll:
-    """Functional addressing of fakes that answer."""
-
-    def __init__(self, *ecus: FakeEcu) -> None:
-        self.ecus = ecus
-        self.refuse_with: str | None = None
-
-    async def send(self, payload: bytes) -> None:
-        if self.refuse_with is not None:
-            raise LinkError(self.refuse_with)
-        await self.ecus[0].clock.sleep_ns(NS_PER_MS // 4)
-        for ecu in self.ecus:
-            if ecu.up:
-                ecu.hear(payload)
-
-
-@pytest.fixture
-def trio(bench: Bench) -> tuple[ToAll, dict[str, UdsClient]]:
-    """Three ECUs on one loop: their functional link and a client each."""
-    ecus = (bench.ecu, bench.another_ecu(), bench.another_ecu())
-    clients = {name: bench.client_of(ecu) for name, ecu in zip(("front", "rear", "roof"), ecus, strict=True)}
-    return ToAll(*ecus), clients
-
-
-Asked = dict[str, bytes | UdsError]
-
-
-def ask(bench: Bench, trio: tuple[ToAll, dict[str, UdsClient]], call: Call[bytes] = HARDWARE_ID) -> Asked:
-    return bench.run(ask_all(trio[0], trio[1], call, bench.recipe.timing))
-
-
-def test_functional_request_collects_the_answer_of_every_ecu_in_order(
-    bench: Bench, trio: tuple[ToAll, dict[str, UdsClient]]
-) -> None:
-    for delay_ms, ecu in zip((90, 10, 50), trio[0].ecus, strict=True):
-        ecu.hardware_id = f"HW-{delay_ms}"
-        ecu.on("22", bench.acts.late(delay_ms))
-    answers = ask(bench, trio)
-    assert list(answers) == ["front", "rear", "roof"]
-    assert [str(value)[:8] for value in answers.values()] == ["b'HW-90\\", "b'HW-10\\", "b'HW-50\\"]
-    assert all(len(ecu.received) == 1 for ecu in trio[0].ecus)
-
-
-def test_functional_request_leaves_out_who_is_silent_and_tells_who_refuses_or_lies(
-    bench: Bench, trio: tuple[ToAll, dict[str, UdsClient]]
-) -> None:
-    front, rear, roof = trio[0].ecus
-    front.on("22", bench.acts.lose_answer())
-    rear.on("22", bench.acts.refuse(0x21))
-    roof.on("22", bench.acts.instead("62f19031"))
-    answers = ask(bench, trio)
-    assert list(answers) == ["rear", "roof"]
-    assert isinstance(answers["rear"], NegativeResponse)
-    assert isinstance(answers["roof"], ProtocolViolation)
-
-
-def test_functional_request_waits_p2_star_for_the_one_ecu_that_asks_for_patience(
-    bench: Bench, trio: tuple[ToAll, dict[str, UdsClient]]
-) -> None:
-    trio[0].ecus[1].on("22", bench.acts.pending(2, every_ms=4_000))
-    trio[0].ecus[2].on("22", bench.acts.pretend("7f2278"))
-    answers = ask(bench, trio)
-    assert isinstance(answers["front"], bytes)
-    assert isinstance(answers["rear"], bytes)
-    assert isinstance(answers["roof"], TransportError)
-    assert answers["roof"].name == "P2*"
-
-
-def test_functional_request_that_nobody_acknowledges_is_a_transport_error_and_frees_the_links(
-    bench: Bench, trio: tuple[ToAll, dict[str, UdsClient]]
-) -> None:
-    trio[0].refuse_with = "N_TIMEOUT_A"
-    with pytest.raises(TransportError, match="functional 22 f1 91"):
-        ask(bench, trio)
-    trio[0].refuse_with = None
-    assert len(ask(bench, trio)) == 3
-
-
-def test_functional_request_while_one_ecu_has_a_request_outstanding_is_refused(
-    bench: Bench, trio: tuple[ToAll, dict[str, UdsClient]]
-) -> None:
-    with trio[1]["rear"].reserved(), pytest.raises(RuntimeError, match="one outstanding request"):
-        ask(bench, trio)
-    assert trio[0].ecus[0].received == []

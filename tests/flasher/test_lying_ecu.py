@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from tests.flasher.fake_ecu import Act, Answer, FakeEcu
 
 SINGLE = [
-    "22f191", "22f188", "22f189", "1002", "22f186", "2701", "2702", "2ef15a", "3101ff00", "34", "3601", "3602", "3603",
-    "37", "34", "3601", "37", "31010202", "3101ff01", "1101", "22f191", "22f188", "22f189", "14ffffff",
+    "22f191", "22f188", "22f189", "1902", "1002", "22f186", "2701", "2702", "2ef15a", "3101ff00", "34", "3601", "3602",
+    "3603", "37", "34", "3601", "37", "31010202", "3101ff01", "1101", "22f191", "22f188", "22f189", "14ffffff",
 ]  # fmt: skip
-DUAL = [*SINGLE[:19], "31010203", *SINGLE[19:]]
-REQUESTS = [(False, n) for n in range(len(SINGLE) - 1)] + [(True, 19)]
-"""Every physical request of the healthy job of one bank but the last, which is best effort; of two banks the one that
-is there alone."""
-IDS = [f"{n:02}-0x{prefix}" for n, prefix in enumerate(SINGLE[:-1])] + ["19-0x31010203"]
+DUAL = [*SINGLE[:20], "31010203", *SINGLE[20:]]
+BEST_EFFORT = ("1902", "14ffffff")
+"""DTCs: a job does not fail for them (`test_dtcs.py`)."""
+REQUESTS = [(False, n) for n, prefix in enumerate(SINGLE) if prefix not in BEST_EFFORT] + [(True, 20)]
+"""Every physical request of the healthy job of one bank that it needs; of two banks the one that is there alone."""
+IDS = [f"{n:02}-0x{(DUAL if dual else SINGLE)[n]}" for dual, n in REQUESTS]
 NRCS = (
     *range(0x10, 0x15), 0x21, 0x22, 0x24, 0x25, 0x26, 0x31, *range(0x33, 0x38), 0x3A, 0x50, 0x5D, *range(0x70, 0x74),
     0x78, 0x7E, 0x7F, *range(0x81, 0x94), 0x00, 0x7D, 0xF0, 0xFF,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.flasher.fake_ecu import Answer, FakeEcu
 
 SINGLE_BANK_SERVICES = (
-    "22f191 22f188 22f189 1002 22f186 2701 2702 2ef15a 3101ff00 34 36 37 34 36 37 31010202 3101ff01 1101 "
+    "22f191 22f188 22f189 1902 1002 22f186 2701 2702 2ef15a 3101ff00 34 36 37 34 36 37 31010202 3101ff01 1101 "
     "22f191 22f188 22f189 14"
 )
 
@@ -50,7 +50,7 @@ def test_dual_bank_job_activates_the_other_bank_before_the_reset(benches: Benche
     bench.assert_runs("1.1.0")
     assert bench.ecu.active == 1
     assert bench.ecu.banks[0].mark
-    assert bench.services()[15:19] == ["31010202", "3101ff01", "31010203", "1101"]
+    assert bench.services()[16:20] == ["31010202", "3101ff01", "31010203", "1101"]
 
 
 def test_phases_are_named_in_order_and_their_times_add_up(bench: Bench) -> None:
@@ -168,7 +168,7 @@ def test_ecu_that_missed_the_functional_session_gets_it_by_its_own_address(bench
     bench.ecu.on("1002", bench.acts.refuse(0x7E))
     report = bench.flash()
     assert report.counts["extended_by_address"] == 1
-    assert bench.services()[3:6] == ["1002", "1003", "1002"]
+    assert bench.services()[4:7] == ["1002", "1003", "1002"]
     bench.assert_runs("1.1.0")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from bench.core.records import FrameRecord
-from bench.flashing.time_spent import Pair, TimeSpent, Way, time_spent
+from bench.flashing.time_spent import AddressInformation, DiagnosticAddresses, TimeSpent, time_spent
 from bench.wire.can import CanFrame
 from bench.wire.can_fd import frame_time_ns
 
 RATES = (500_000, 500_000)
-PAIR = Pair(
-    request=Way(0x7A0), response=Way(0x7A8), functional=Way(0x7DF), erase_routine=0xFF00, check_routines=(0x0202,)
+ADDRESSES = DiagnosticAddresses(
+    request=AddressInformation(0x7A0),
+    response=AddressInformation(0x7A8),
+    functional=AddressInformation(0x7DF),
+    erase_routine=0xFF00,
+    check_routines=(0x0202,),
 )
 MS = 1_000_000
 
@@ -33,7 +37,7 @@ class Wire:
 
     def spent(self, rest_ms: float = 0) -> TimeSpent:
         end_ns = self.t_ns + round(rest_ms * MS)
-        spent = time_spent(self.frames, PAIR, RATES, 0, end_ns)
+        spent = time_spent(self.frames, ADDRESSES, RATES, 0, end_ns)
         assert spent.total_ns == end_ns
         return spent
 

@@ -21,10 +21,12 @@ PAPERS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile",
 def unfinished(path: str, source: str) -> list[str]:
     """Return marks of unfinished work and handlers that hide every error."""
     found = [f"{path}: {match.group()}" for match in UNFINISHED.finditer(source)]
-    for node in ast.walk(ast.parse(source)):
+    nodes = list(ast.walk(ast.parse(source)))
+    protocols = [node for node in nodes if isinstance(node, ast.ClassDef) and _is_protocol(node)]
+    for node in nodes:
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             found.append(f"{path}:{node.lineno} bare except")
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not _in_protocol(source, node):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not _in_one_of(protocols, node):
             found += [f"{path}:{node.lineno} {node.name} has no body"] if _empty(node) else []
     return found
 
@@ -38,10 +40,12 @@ def _empty(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     )
 
 
-def _in_protocol(source: str, node: ast.AST) -> bool:
-    classes = [c for c in ast.walk(ast.parse(source)) if isinstance(c, ast.ClassDef)]
-    protocols = [c for c in classes if any("Protocol" in ast.unparse(base) for base in c.bases)]
-    return any(c.lineno < getattr(node, "lineno", 0) <= (c.end_lineno or 0) for c in protocols)
+def _is_protocol(node: ast.ClassDef) -> bool:
+    return any("Protocol" in ast.unparse(base) for base in node.bases)
+
+
+def _in_one_of(classes: list[ast.ClassDef], node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(c.lineno < node.lineno <= (c.end_lineno or 0) for c in classes)
 
 
 def machine_paths(path: str, text: str) -> list[str]:

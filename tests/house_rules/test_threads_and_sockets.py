@@ -9,6 +9,7 @@ import pytest
 ADAPTERS = {
     "bench/process/command.py": "Ctrl-C and SIGTERM of the whole process: the handler only asks `bench.core.stop.STOP`",
     "bench/core/realtime.py": "Ctrl-C in real time: the handler wakes the loop, which cancels the run's task",
+    "bench/core/listening.py": "whether a port is free, for a web server in real time",
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/link/can_adapter.py": "python-can blocks: a thread reads an adapter, another writes and paces, in real time",
     "bench/link/python_can_bus.py": "wakes the loop from the adapter's threads",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bench.cli import exit_code_of
 from bench.core.errors import InputError
-from bench.images.flash_session import FlashSession, Told
+from bench.images.flash_session import FlashSession, OdxValue
 from bench.images.memory import AddressRange, Segment
 from bench.images.readers import flash_sessions, read_firmware, read_image
 
@@ -43,18 +43,20 @@ def test_sessions_of_a_pdx_have_blocks_segments_idents_checksums_and_security(pa
     app, data = flash_sessions(path)
     assert (app.name, app.ecu_mem, app.part_number, app.direction) == ("APP", "BCM_MEM", "BCM-17", "DOWNLOAD")
     assert (data.name, data.part_number) == ("DATA", None)
-    assert app.expected_idents == {"hardware": (Told("BCM-HW-03", "A_ASCIISTRING"), Told("BCM-HW-04", "A_ASCIISTRING"))}
+    assert app.expected_idents == {
+        "hardware": (OdxValue("BCM-HW-03", "A_ASCIISTRING"), OdxValue("BCM-HW-04", "A_ASCIISTRING"))
+    }
     checksum = app.checksums[0]
     assert (checksum.algorithm, checksum.range, checksum.result.text) == (
         "CRC32",
         AddressRange(0x8000, 0x8010),
         "12345678",
     )
-    assert app.securities[0].method == Told("ED25519", "A_ASCIISTRING")
+    assert app.securities[0].method == OdxValue("ED25519", "A_ASCIISTRING")
     code, table = app.blocks
     assert (code.name, code.kind, code.logical_block_index, code.data_format) == ("code", "CODE", 1, "INTEL-HEX")
-    assert code.own_idents == {"version": Told("1.2.0", "A_ASCIISTRING")}
-    assert code.securities[0].signature == Told("AABBCC", "A_BYTEFIELD")
+    assert code.own_idents == {"version": OdxValue("1.2.0", "A_ASCIISTRING")}
+    assert code.securities[0].signature == OdxValue("AABBCC", "A_BYTEFIELD")
     assert [(each.name, each.range, each.data) for each in table.segments] == [
         ("low", AddressRange(0x9000, 0x9003), b"\x00\xff\x80"),
         ("high", AddressRange(0xA000, 0xA002), b"hi"),

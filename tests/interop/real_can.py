@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +124,7 @@ class Ours:
         )
 
     @property
-    def frames(self) -> tuple[FrameRecord, ...]:
+    def frames(self) -> Sequence[FrameRecord]:
         return self.world.journal.frames()
 
 

@@ -22,6 +22,7 @@ from udsoncan.connections import PythonIsoTpConnection
 from udsoncan.exceptions import NegativeResponseException
 
 from bench.core.clock import Clock
+from tests.brisk import brisk_data
 from tests.interop.real_can import bench_on, connected, ecu_process, in_real_time, new_software
 
 GROUP = "239.74.163.2"
@@ -58,9 +59,9 @@ def flash() -> dict[str, Any]:
 def command(firmware: Path, transport: str) -> dict[str, Any]:
     """Run `otabench flash` with firmware from a file, as a user does; returns its JSON and the record's pacing."""
     with tempfile.TemporaryDirectory() as folder:
-        options = f"port = {PORT}, hop_limit = 0"
-        bench_on(Path(folder), "udp_multicast", GROUP, vehicle="two_ecu_car", transport=transport, options=options)
-        bench = Path(folder) / "benches" / "adapter.toml"
+        options, root = f"port = {PORT}, hop_limit = 0", brisk_data(Path(folder))
+        bench_on(root, "udp_multicast", GROUP, vehicle="two_ecu_car", transport=transport, options=options)
+        bench = root / "benches" / "adapter.toml"
         command = [sys.executable, "-m", "bench.cli", "flash", f"body={firmware}", "--bench", str(bench)]
         command += ["--out", folder, "--json"]
         if firmware.suffix != ".bin":  # else it is signed

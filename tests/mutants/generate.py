@@ -85,11 +85,21 @@ def mutants(path: Path) -> Iterator[dict[str, object]]:
                 line, column = _line_and_column(code, begin + at)
                 bytes_before = len(code[starts[line - 1] : begin + at].encode())
                 place = line * PER_LINE + bytes_before
-                if old != new and not any(first <= place < last for first, last in spans):
+                changed = code[: begin + at] + new + code[begin + at + len(old) :]
+                if old != new and not any(first <= place < last for first, last in spans) and _compiles(changed):
                     yield {
                         "file": path.as_posix(), "line": line, "column": column, "operator": name,
                         "offset": begin + at, "old": old, "new": new,
                     }  # fmt: skip
+
+
+def _compiles(code: str) -> bool:
+    """Return whether this is Python: the `*` of a signature is no product."""
+    try:
+        compile(code, "changed", "exec", dont_inherit=True)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _copy(node: Any) -> Any:

@@ -184,7 +184,9 @@ def zipped(members: Mapping[str, bytes]) -> bytes:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name, (2030, 1, 1, 0, 0, 0)), content)
+            info = zipfile.ZipInfo(name, (2030, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, content)
     return held.getvalue()
 
 

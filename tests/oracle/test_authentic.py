@@ -167,3 +167,28 @@ def test_application_that_only_its_version_shows_is_inconclusive(v: ModuleType, 
     assert authentic(record).verdict is Verdict.INCONCLUSIVE
     in_bootloader = tuple(replace(r, value=None) if r.did == 0xF189 else r for r in healthy.readings.items)
     assert authentic(replace(record, readings=in_bootloader)).verdict is Verdict.PASS
+
+
+def test_the_first_reason_stands_in_the_sentence_and_every_one_in_the_evidence(
+    v: ModuleType, healthy: RunRecord
+) -> None:
+    raw = v.header("body", "2.0.0", 2, v.NEW["body"].data, signer="attacker", hardware="GW-HW-02")
+    found = authentic(executing(healthy, v, header=raw, release_floor=3, image_sha256=""))
+    assert "signature" in found.sentence
+    for reason in ("signature", "hardware 'GW-HW-02'", "counter 2 is below the floor 3", "they hash to nothing"):
+        assert any(reason in item.text for item in found.evidence), reason
+    other = authentic(executing(healthy, v, image_sha256="ab" * 32))
+    assert any(f"they hash to {'ab' * 32}" in item.text for item in other.evidence)
+
+
+def test_a_header_that_cannot_be_read_is_called_so(v: ModuleType, healthy: RunRecord) -> None:
+    found = authentic(executing(healthy, v, header=b""))
+    assert any("executes an unreadable header from bank A" in item.text for item in found.evidence)
+
+
+def test_foreign_data_is_shown_on_the_channel_of_its_ecu(v: ModuleType, refused: RunRecord) -> None:
+    body, gateway = refused.layouts
+    layouts = (replace(gateway, channel="can1"), body)
+    found = authentic(replace(refused, layouts=layouts, frames=forged_flash(v, v.payload("evil"))))
+    assert found.verdict is Verdict.FAIL
+    assert [item.where.split(" @ ")[0] for item in found.evidence if "no genuine image" in item.text] == ["can0"] * 3

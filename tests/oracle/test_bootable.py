@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
-from bench.core.records import BootRecord, DidReading, PowerRecord, RunRecord
+import pytest
+
+from bench.core.records import EXTENDED, BootRecord, Crash, DidReading, FrameRecord, PowerRecord, RunRecord
 from bench.oracle.result import Verdict
 from tests.oracle.oracle_vectors import bootable, replace
 
@@ -164,3 +167,111 @@ def test_boots_unknown_and_a_silent_version_mean_the_bootloader(v: ModuleType, h
     assert bootable(body).verdict is Verdict.PASS
     gateway = with_readings(quiet, v.read("gateway", 0xF186, b"\x01"), v.read("gateway", 0xF189, None))
     assert bootable(gateway).verdict is Verdict.FAIL
+
+
+def test_application_whose_image_nobody_saw_is_undecided(v: ModuleType, healthy: RunRecord) -> None:
+    """It booted its application; which one neither the version nor an execution tells."""
+    readings = tuple(r for r in healthy.readings.items if (r.ecu, r.did) != ("body", 0xF189))
+    found = bootable(replace(healthy, readings=readings, executions=None))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "the record does not say what body runs (application)" in found.sentence
+
+
+# A start by what is heard of it --------------------------------------------------------------------------------
+
+
+def started_at(record: RunRecord, t_ns: int, *frames: FrameRecord, **changes: Any) -> RunRecord:
+    """Nobody sees boots; the body gets its supply once, and the gateway none that anybody saw."""
+    power = (PowerRecord(t_ns, "body", True, "supply"),)
+    return replace(record, boots=None, power=power, frames=(*frames, *record.frames.items), **changes)
+
+
+def start_of(record: RunRecord) -> list[str]:
+    return [e.text for e in bootable(record).evidence if (e.kind, e.where) == ("power", "body")]
+
+
+def test_a_version_that_is_read_tells_that_the_ecu_is_up(v: ModuleType, healthy: RunRecord) -> None:
+    on_ns = 10 * v.S - 300 * v.MS
+    assert start_of(started_at(healthy, on_ns)) == ["1 starts, the slowest took 0.300000000 s, allowed 0.500000000 s"]
+    unread = [r for r in healthy.readings.items if r.ecu != "body"]
+    refused = tuple(DidReading(10 * v.S, "body", did, None, 0x31) for did in (0xF186, 0xF189))
+    found = bootable(started_at(healthy, on_ns, readings=(*unread, *refused)))
+    assert found.verdict is Verdict.NOT_OBSERVED
+    assert "how long body took to boot was not observed" in found.sentence
+
+
+def test_signs_of_life_without_a_start_count_for_nothing(v: ModuleType, healthy: RunRecord) -> None:
+    record = replace(healthy, boots=None, power=())
+    assert start_of(record) == ["0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"]
+    off = replace(healthy, boots=None, power=(PowerRecord(v.S, "body", False, "cut"),))
+    assert start_of(off) == ["0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"]
+
+
+RESPONSE = b"\x7e\x00"
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ({}, True),
+        ({"can_id": 0x7A9}, False),
+        ({"channel": "can1"}, False),
+        ({"flags": EXTENDED}, False),
+    ],
+    ids=["its response", "of another ECU", "on another channel", "of 29 bits"],
+)
+def test_only_a_response_of_its_own_tells_that_an_ecu_is_up(
+    v: ModuleType, healthy: RunRecord, said: dict[str, Any], heard: bool
+) -> None:
+    (frame,) = v.spoken(v.S, 0x7A8, RESPONSE, "ecu")
+    found = bootable(started_at(healthy, v.S - 400 * v.MS, frame._replace(**said)))
+    assert found.verdict is (Verdict.PASS if heard else Verdict.NOT_OBSERVED)
+
+
+@pytest.mark.parametrize(("extension", "heard"), [(0x02, True), (0x03, False), (0x7E, False)])
+def test_a_response_with_an_address_byte_is_known_by_it(
+    v: ModuleType, healthy: RunRecord, extension: int, heard: bool
+) -> None:
+    body, gateway = healthy.layouts
+    layouts = (replace(body, response_extension=extension), gateway)
+    frame = FrameRecord(v.S, "can0", "body", 0x7A8, 0, bytes.fromhex("02027E00CCCCCCCC"))
+    readings = tuple(r for r in healthy.readings.items)
+    found = bootable(started_at(healthy, v.S - 400 * v.MS, frame, layouts=layouts, readings=readings))
+    assert found.verdict is (Verdict.PASS if heard else Verdict.NOT_OBSERVED)
+
+
+# A start that is under way when the run ends -------------------------------------------------------------------
+
+
+def on_at(record: RunRecord, t_ns: int, **changes: Any) -> RunRecord:
+    return replace(record, power=(*record.power.items, PowerRecord(t_ns, "body", True, "restore")), **changes)
+
+
+def test_open_start_is_undecided_up_to_its_limit(v: ModuleType, healthy: RunRecord) -> None:
+    found = bootable(on_at(healthy, 10 * v.S - 500 * v.MS))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert any("started 0.500000000 s before the end of the run" in item.text for item in found.evidence)
+    found = bootable(on_at(healthy, 10 * v.S - 500 * v.MS - 1))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "bootloader")
+    assert any("no boot followed until 10.000000000 s" in item.text for item in found.evidence)
+
+
+@pytest.mark.parametrize(("part", "verdict"), [("gateway", Verdict.INCONCLUSIVE), ("body", Verdict.FAIL)])
+def test_a_crash_excuses_an_open_start_of_everybody_but_the_one_that_crashed(
+    v: ModuleType, healthy: RunRecord, part: str, verdict: Verdict
+) -> None:
+    found = bootable(on_at(healthy, 8 * v.S, crash=Crash(9 * v.S, part, "ValueError: x")))
+    assert found.verdict is verdict
+    assert (found.blame, "crashed" in found.sentence) == (
+        ("bench", True) if verdict is Verdict.INCONCLUSIVE else ("bootloader", False)
+    )
+
+
+def test_how_a_late_start_ended_is_told(v: ModuleType, healthy: RunRecord) -> None:
+    late = v.boot(6 * v.S, "body", "boot_manager"), v.boot(6 * v.S + 501 * v.MS, "body", "application", "A")
+    texts = [item.text for item in bootable(with_body_boots(healthy, v, *late)).evidence]
+    assert "0.501000000 s after its start it came up; allowed are 500 ms" in texts
+    off = PowerRecord(8 * v.S, "body", False, "cut")
+    texts = [item.text for item in bootable(replace(on_at(healthy, 7 * v.S), power=(
+        *healthy.power.items, PowerRecord(7 * v.S, "body", True, "on"), off))).evidence]  # fmt: skip
+    assert any(text.startswith("1.000000000 s after its start the supply went off again") for text in texts)

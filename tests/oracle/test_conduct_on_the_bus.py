@@ -137,6 +137,31 @@ def test_a_seed_stays_after_a_wrong_key_only_where_the_file_says_so(
     assert authentic(after(replace(healthy, layouts=layouts), talk)).verdict is expected
 
 
+def test_only_security_access_gives_seeds(v: ModuleType, healthy: RunRecord) -> None:
+    """A routine that starts with the same answer twice gave no seed, though a key was sent in between."""
+    talk = v.Talk(7 * v.S)
+    for _ in range(2):
+        talk.ask("body", bytes.fromhex("31010301"), "7101030111223344")
+        talk.ask("body", b"\x27\x01", "670100000000")
+        talk.ask("body", b"\x27\x02\xaa\xbb", "6702")
+    assert authentic(after(healthy, talk)).verdict is Verdict.PASS
+
+
+def test_levels_have_seeds_of_their_own_and_ecus_too(v: ModuleType, healthy: RunRecord) -> None:
+    talk = v.Talk(7 * v.S)
+    for ecu, level in (("body", 1), ("body", 3), ("gateway", 1)):
+        talk.ask(ecu, bytes((0x27, level)), f"67{level:02X}11223344")
+        talk.ask(ecu, bytes((0x27, level + 1, 0xAA)), f"67{level + 1:02X}")
+    assert authentic(after(healthy, talk)).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("seed", "expected"), [("112233", Verdict.PASS), ("11223344", Verdict.FAIL)])
+def test_four_bytes_are_the_shortest_seed_that_tells(
+    v: ModuleType, healthy: RunRecord, seed: str, expected: Verdict
+) -> None:
+    assert authentic(after(healthy, attempts(v, seed, seed))).verdict is expected
+
+
 # The voltage ---------------------------------------------------------------------------------------------------
 
 
@@ -223,3 +248,66 @@ def test_boots_that_nobody_sees_are_named_beside_the_verdict(v: ModuleType, heal
     found = bootable(replace(healthy, boots=None, frames=(*said, *healthy.frames.items)))
     assert found.verdict is Verdict.PASS
     assert "not observed: what gateway boots in between" in found.sentence
+
+
+@pytest.mark.parametrize("kind", ["program", "erase"])
+def test_programming_a_bank_is_no_excuse_for_the_bootloader(v: ModuleType, healthy: RunRecord, kind: str) -> None:
+    done = FlashOperation(6 * v.S, "gateway", kind, "image:A", 0, 1)
+    assert bootable(replace(in_between(v, healthy), flash_operations=(done,))).verdict is Verdict.FAIL
+
+
+def test_a_bit_that_flipped_elsewhere_excuses_nobody(v: ModuleType, healthy: RunRecord) -> None:
+    rot = FlashOperation(6 * v.S, "body", "rot", "image:A", 0, 1)
+    assert bootable(replace(in_between(v, healthy), flash_operations=(rot,))).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("ecu", "request_", "answer"),
+    [("gateway", "1003", "5003003201F4"), ("gateway", "2702", "6702"), ("gateway", "1102", "5102"),
+     ("body", "1002", "5002003201F4")],
+)  # fmt: skip
+def test_only_a_programming_session_of_its_own_explains_the_bootloader(
+    v: ModuleType, healthy: RunRecord, ecu: str, request_: str, answer: str
+) -> None:
+    talk = v.Talk(round(6.9 * v.S))
+    talk.ask(ecu, bytes.fromhex(request_), answer)
+    assert bootable(after(in_between(v, healthy), talk)).verdict is Verdict.FAIL
+
+
+def test_a_programming_session_on_another_bus_explains_nothing(v: ModuleType, healthy: RunRecord) -> None:
+    asked = [frame._replace(channel="can1") for frame in v.spoken(round(6.9 * v.S), 0x7DF, b"\x10\x02")]
+    body, gateway = healthy.layouts
+    record = in_between(v, replace(healthy, layouts=(replace(body, channel="can1"), gateway)))
+    assert bootable(replace(record, frames=(*record.frames.items, *asked))).verdict is Verdict.FAIL
+
+
+def test_a_boot_uses_the_request_for_programming_up(v: ModuleType, healthy: RunRecord) -> None:
+    talk = v.Talk(round(6.9 * v.S))
+    talk.ask("gateway", b"\x10\x02", "5002003201F4")
+    record = after(in_between(v, healthy), talk)
+    again = (*record.boots.items, *v.start(round(8.5 * v.S), "gateway", "bootloader"),
+             *v.start(9 * v.S, "gateway", "application", "B"))  # fmt: skip
+    runs = (*record.executions.items, v.ran(9 * v.S + 30 * v.MS, v.NEW["gateway"], "B"))
+    found = bootable(replace(record, boots=again, executions=runs))
+    assert found.verdict is Verdict.FAIL
+    assert any("@ 8.530000000 s" in item.where for item in found.evidence)
+
+
+def test_the_first_boot_of_an_ecu_with_two_banks_needs_a_request_too(v: ModuleType, healthy: RunRecord) -> None:
+    first = (*v.start(0, "gateway", "bootloader"), *v.start(v.S, "gateway", "application", "A"))
+    others = tuple(b for b in healthy.boots.items if b.ecu != "gateway" or b.t_ns >= v.S)
+    found = bootable(replace(healthy, boots=(*first, *others)))
+    assert "gateway has two banks and booted into its bootloader" in found.sentence
+
+
+def test_a_long_request_is_shown_by_its_beginning_and_three_tester_presents_are_enough(
+    v: ModuleType, healthy: RunRecord
+) -> None:
+    talk = v.Talk(7 * v.S)
+    talk.download("body", 0, b"", complete=False)
+    found = tidy(after(kept(v, healthy, 13, 14, 15, 16), talk))
+    texts = [item.text for item in found.evidence]
+    assert texts[0] == "34 00 44 00 00 00 00 00"
+    assert len([text for text in texts if text.startswith("3E ")]) == 3
+    last_ns = 7 * v.S + v.MS // 4
+    assert texts[1] == f"3E {(13 * v.S - last_ns) / v.S:.9f} s after the last other request"

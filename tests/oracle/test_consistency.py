@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -148,3 +149,86 @@ def test_what_this_bench_can_see_and_did_not_is_inconclusive(healthy: RunRecord)
     assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, "bench")
     assert of(found, Invariant.WHOLE) is Verdict.INCONCLUSIVE
     assert judge(could, (Invariant.BOOTABLE, Invariant.SILENT)).verdict is Verdict.PASS
+
+
+def test_only_data_bring_an_image(v: ModuleType, healthy: RunRecord) -> None:
+    """Somebody asked the body for its version; that is no 0x36."""
+    kept = [f for f in healthy.frames.items if f.can_id not in (v.REQUEST["body"], v.RESPONSE["body"])]
+    talk = v.Talk(4 * S)
+    talk.ask("body", bytes.fromhex("22F189"), "62F189312E302E30")
+    found = authentic(replace(healthy, frames=(*kept, *talk.frames)))
+    assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, "bench")
+    assert "body executes an image that no 0x36 brought" in found.sentence
+
+
+def by_place(record: RunRecord, name: str, items: tuple[Any, ...], *places: str) -> RunRecord:
+    """A source that was watched at these places, and nowhere else."""
+    span = ((0, record.ended_t_ns),)
+    return replace(record, **{name: Watched(items, span, places={place: Watch(span) for place in places})})
+
+
+def test_contradictions_are_looked_for_where_somebody_watched(healthy: RunRecord, refused: RunRecord) -> None:
+    found = silent(by_place(refused, "frames", (), "can0"))
+    assert (found.verdict, "no frame was heard on can0" in found.sentence) == (Verdict.INCONCLUSIVE, True)
+    off = (*healthy.power.items, PowerRecord(3 * S, "body", False, "cut"))
+    found = bootable(by_place(healthy, "power", off, "body", "gateway"))
+    assert (found.verdict, "boots while its supply" in found.sentence) == (Verdict.INCONCLUSIVE, True)
+    assert "boots while its supply" not in bootable(by_place(healthy, "power", off, "gateway", "can0")).sentence
+
+
+def test_a_boot_in_the_instant_of_a_cut_may_have_begun(v: ModuleType, healthy: RunRecord) -> None:
+    for cut_ns, contradicts in ((9 * S, False), (9 * S - 1, True)):
+        record = replace(
+            healthy,
+            power=(*healthy.power.items, PowerRecord(cut_ns, "body", False, "cut")),
+            boots=(*healthy.boots.items, v.boot(9 * S, "body", "application", "A")),
+        )
+        assert ("boots while its supply" in bootable(record).sentence) is contradicts
+
+
+def test_what_was_missed_is_told_with_its_figures(healthy: RunRecord) -> None:
+    end = healthy.ended_t_ns
+    found = silent(gapped(healthy, "frames", (0, 4 * S), (4 * S + 1, end), lost=3))
+    assert found.sentence == "frames were watched with gaps"
+    assert [item.text for item in found.evidence] == [
+        "frames: nobody looked from 4.000000000 s to 4.000000001 s",
+        "frames: 3 messages were lost",
+    ]
+    log = truthful(gapped(healthy, "server_events", (0, end), lost=1))
+    assert log.evidence[0].text == "server events: 1 messages were lost"
+    places = {"can0": Watch(((0, end),), lost=2)}
+    source = Watched(healthy.frames.items, ((0, end),), places=places)
+    assert silent(replace(healthy, frames=source)).sentence == "frames of can0 were watched with gaps"
+
+
+def test_a_source_must_be_watched_from_the_first_event_on_and_read_ones_only_be_whole(healthy: RunRecord) -> None:
+    end = healthy.ended_t_ns
+    late = replace(healthy, power=tuple(replace(p, t_ns=S) for p in healthy.power.items), executions=(), boots=())
+    assert silent(gapped(healthy, "frames", (1, end))).sentence == "frames were watched with gaps"
+    assert "frames were watched" not in silent(gapped(late, "frames", (S, end))).sentence
+    assert silent(gapped(late, "frames", (S + 1, end))).sentence == "frames were watched with gaps"
+    assert tidy(gapped(healthy, "readings", (end, end))).verdict is Verdict.PASS
+    assert tidy(gapped(healthy, "readings", (end, end), lost=1)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_order_less_in_the_log_is_told_with_both_figures(healthy: RunRecord) -> None:
+    found = truthful(replace(healthy, orders_placed=2))
+    assert found.sentence == "the bench placed 2 orders, the server's log has 1"
+    assert found.evidence[0].text == "2 orders placed, 1 in the log, 8 events in all"
+
+
+def test_what_a_bench_overlooked_is_named(healthy: RunRecord) -> None:
+    could = replace(healthy, executions=None, observable=frozenset({"executions", "flash_operations"}))
+    found = next(v for v in judge(could, ALL).invariants if v.id is Invariant.WHOLE)
+    assert found.sentence.startswith("this bench can see")
+    assert "executions" in found.sentence
+
+
+def test_data_of_the_very_instant_brought_what_is_programmed(v: ModuleType, refused: RunRecord) -> None:
+    talk = v.Talk(4 * S)
+    talk.ask("body", b"\x36\x01\xaa", "7601")
+    sent_ns = talk.frames[0].t_ns
+    for t_ns, contradicts in ((sent_ns, False), (sent_ns - 1, True), (sent_ns + 1, False)):
+        written = FlashOperation(t_ns, "body", "program", "image:A", 0, 1)
+        found = silent(replace(refused, frames=talk.frames, flash_operations=(written,)))
+        assert ("no 0x36 to it was heard" in found.sentence) is contradicts

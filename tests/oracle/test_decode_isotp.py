@@ -109,3 +109,67 @@ def test_any_message_cut_into_frames_comes_back(message: bytes) -> None:
 def test_stray_frame_after_a_complete_message_does_not_lengthen_it() -> None:
     (message,) = reassemble(frames("1008010203040506", "210708", "220910111213"))
     assert (message.t_end_ns, message.complete) == (20, True)
+
+
+def fd(text: str, *, extra: int = 0) -> list[FrameRecord]:
+    return [FrameRecord(10, "can0", "agent", 0x7A0, FD, bytes.fromhex(text) + bytes(extra))]
+
+
+def test_single_frame_has_at_least_one_byte_and_at_most_what_came() -> None:
+    assert said("0711223344556677") == [("11223344556677", True)]
+    assert said("081122334455667788"[:16]) == []
+    assert said("021122") == [("1122", True)]
+    assert said("0211") == []
+    assert said("0011") == []
+    assert said("0111") == [("11", True)]
+
+
+def test_single_frame_beyond_eight_bytes_has_a_length_of_its_own() -> None:
+    assert [m.payload for m in reassemble(fd("0007" + "11223344556677"))] == [bytes.fromhex("11223344556677")]
+    assert [m.payload for m in reassemble(fd("0001" + "11223344556677"))] == [b"\x11"]
+    assert reassemble(fd("0008" + "11223344556677")) == ()
+    assert reassemble(fd("0000" + "11223344556677")) == ()
+    assert reassemble(fd("0707" + "11223344556677")) == ()
+
+
+def test_first_frame_fills_a_classic_frame_and_announces_more_than_it_holds() -> None:
+    assert said("1007112233445566", "2177") == [("11223344556677", True)]
+    assert said("1006112233445566") == []
+    assert said("10071122334455", "2177") == []
+    assert said("1108112233445566", "21") == [("112233445566", False)]
+    assert said("2101") == []
+
+
+def test_first_frame_with_a_length_of_four_bytes() -> None:
+    def first(length: int, held: int = 2) -> list[FrameRecord]:
+        return [FrameRecord(1, "can0", "x", 0x7A0, 0, b"\x10\x00" + length.to_bytes(4, "big") + bytes(held))]
+
+    more = FrameRecord(2, "can0", "x", 0x7A0, 0, b"\x21\x01")
+    assert [m.payload for m in reassemble([*first(3), more])] == [b"\x00\x00\x01"]
+    assert reassemble(first(2)) == ()
+    assert [m.complete for m in reassemble(first(1 << 24))] == [False]
+    assert reassemble(first((1 << 24) + 1)) == ()
+    assert reassemble(first(0x01000003, 2))[:1] == ()
+    assert [m.payload for m in reassemble(first(0x00000102))] == [b"\x00\x00"]
+
+
+def test_consecutive_frame_without_data_ends_the_message() -> None:
+    assert said("1008112233445566", "21", "217788") == [("112233445566", False)]
+    assert said("1008112233445566", "2177", "2288") == [("1122334455667788", True)]
+
+
+def test_an_address_byte_stands_before_everything() -> None:
+    def extended(*texts: str) -> list[tuple[str, bool]]:
+        return [(m.payload.hex(), m.complete) for m in reassemble(frames(*texts), 1)]
+
+    assert extended("F1021122CCCCCCCC") == [("1122", True)]
+    assert extended("F106112233445566") == [("112233445566", True)]
+    assert extended("F1071122334455") == []
+    assert extended("F110071122334455", "F1216677") == [("11223344556677", True)]
+    assert extended("F1100711223344", "F1216677") == []
+    assert extended("F1") == []
+
+
+def test_messages_come_in_the_order_of_their_ends() -> None:
+    found = reassemble(frames("1008112233445566", "30", "217788", "0122"))
+    assert [(m.t_start_ns, m.t_end_ns) for m in found] == [(10, 30), (40, 40)]

@@ -133,3 +133,62 @@ def test_rubbish_in_a_packed_download_fails(v: ModuleType, refused: RunRecord, k
 def test_packing_that_the_bench_does_not_know_is_not_observed(v: ModuleType, refused: RunRecord) -> None:
     found = judged(v, refused, ("lzma", "aes_ctr"), v.NEW["body"].data, data_format=0x22)
     assert found.verdict is Verdict.NOT_OBSERVED
+
+
+# The end of a stream ------------------------------------------------------------------------------------------------
+
+
+def roomy(kind: tuple[str, str]) -> DownloadPacking:
+    """A packing with room for the dictionary that lzma takes by default."""
+    with_room: DownloadPacking = replace(packing(*kind), dictionary_bytes=8 << 20)
+    return with_room
+
+
+def cbc(data: bytes, padding: bytes) -> bytes:
+    return VECTOR + Cipher(AES(KEY), CBC(VECTOR)).encryptor().update(data + padding)
+
+
+@pytest.mark.parametrize(
+    ("size", "padding", "right"),
+    [
+        (16, bytes((16,)) * 16, True), (31, b"\x01", True), (17, bytes((15,)) * 15, True), (16, b"", True),
+        (16, bytes((17,)) * 32, False), (16, bytes(16), False), (16, bytes(15) + b"\x01", False),
+        (16, bytes((16,)) * 32, False), (17, b"\x0e" + bytes((15,)) * 14, False),
+    ],
+)  # fmt: skip
+def test_cbc_is_padded_by_as_many_bytes_as_each_of_them_says(size: int, padding: bytes, right: bool) -> None:
+    reader = StreamReader(packing("none", "aes_cbc"), size)
+    data = bytes(range(100, 100 + size))
+    if right:
+        assert reader.read(cbc(data, padding)) == data
+    else:
+        with pytest.raises(Unreadable, match="behind the end"):
+            reader.read(cbc(data, padding))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("step", [1, 7, 15, 16, 17])
+def test_a_stream_may_come_in_pieces_of_any_size(kind: tuple[str, str], step: int) -> None:
+    data = bytes(range(200))
+    stream = pack(kind, data)
+    reader = StreamReader(roomy(kind), len(data))
+    assert b"".join(reader.read(stream[at : at + step]) for at in range(0, len(stream), step)) == data
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] == "lzma"])
+def test_one_byte_more_than_announced_is_too_much(kind: tuple[str, str]) -> None:
+    stream = pack(kind, bytes(range(200)))
+    assert StreamReader(roomy(kind), 200).read(stream) == bytes(range(200))
+    with pytest.raises(Unreadable, match="more than the 199 bytes"):
+        StreamReader(roomy(kind), 199).read(stream)
+
+
+@pytest.mark.parametrize(("kind", "tail"), [(("lzma", "none"), b"\x01"), (("lzma", "aes_ctr"), b"\x01")])
+def test_behind_a_stream_without_padding_nothing_may_stand(kind: tuple[str, str], tail: bytes) -> None:
+    stream, data = pack(kind, bytes(range(200))), bytes(range(200))
+    reader = StreamReader(roomy(kind), 200)
+    assert reader.read(stream) == data
+    with pytest.raises(Unreadable, match="1 bytes behind the end"):
+        reader.read(tail)
+    with pytest.raises(Unreadable, match="1 bytes behind the end"):
+        StreamReader(roomy(kind), 200).read(stream + tail)

@@ -74,3 +74,20 @@ def test_where_nobody_sees_what_was_confirmed_the_versions_decide(v: ModuleType,
     unseen = (None, None)
     assert truthful(ended(v, healthy, NEW_EVERYWHERE, unseen, "success")).verdict is Verdict.PASS
     assert truthful(ended(v, healthy, NEW_EVERYWHERE, unseen, "failed")).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("reported", "verdict"), [(True, Verdict.FAIL), (False, Verdict.PASS)])
+def test_of_two_images_with_one_version_the_one_that_the_order_brought_sets_the_floor(
+    v: ModuleType, healthy: RunRecord, reported: bool, verdict: Verdict
+) -> None:
+    """The body held 2.0.0 with counter 1 before, and the order offers a 2.0.0 with counter 2."""
+    held = v.reference("body", "installed", "2.0.0", 1)
+    record = ended(v, healthy, NEW_EVERYWHERE, (1, 2), "success")
+    inventory = v.event(3, 2 * v.S, "inventory", ecus={"body": "2.0.0", "gateway": "2.0.0"})
+    silent = () if reported else ("component_result", "order_offered")
+    log = tuple(e for e in record.server_events.items if e.kind not in silent)
+    if not reported:  # the vehicle had everything already: it closes without any result
+        log = (*log[:2], inventory, *log[2:])
+    for references in ((held, *record.references), (*record.references, held)):
+        found = truthful(replace(record, server_events=log, references=references))
+        assert found.verdict is verdict, found.sentence

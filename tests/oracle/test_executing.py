@@ -9,7 +9,7 @@ import pytest
 
 from bench.core.records import ExecutionRecord, FlashOperation, MemoryRegion, RunRecord
 from bench.oracle.result import Verdict
-from tests.oracle.oracle_vectors import MS, NEW, S, authentic, healthy, key, replace, whole
+from tests.oracle.oracle_vectors import MS, NEW, OLD, S, authentic, healthy, key, replace, whole
 
 
 def with_run(record: RunRecord, n: int, **changed: Any) -> RunRecord:
@@ -167,3 +167,130 @@ def test_factory_bootloader_needs_no_signature_but_its_own_bytes() -> None:
     assert authentic(replace(base, bootloader_runs=(run,))).verdict is Verdict.PASS
     other = replace(run, image_sha256="00" * 32)
     assert authentic(replace(base, bootloader_runs=(other,))).verdict is Verdict.FAIL
+
+
+def test_where_execution_should_have_begun_is_told() -> None:
+    base = healthy()
+    size = len(NEW["body"].data)
+    texts = [item.text for item in authentic(with_run(base, last_of(base, "body"), entry_address=size)).evidence]
+    where = f"it was entered at 0x{size:08X}, outside the image (signed for 0x00000000 to 0x{size - 1:08X})"
+    assert f"executes 2.0.0 from bank A: {where}" in texts
+
+
+def test_how_long_it_was_executed_is_told() -> None:
+    base = with_run(healthy(), 0, ended_t_ns=3 * S + 30 * MS)
+    base = replace(base, flash_operations=(operation(S, "image:A"),))
+    texts = [item.text for item in whole(base).evidence]
+    assert "executes bank A for 3.000000000 s" in texts
+
+
+@pytest.mark.parametrize("ecu", ["body", "gateway"])
+def test_each_region_of_the_running_bank_and_no_other_is_its_own(ecu: str) -> None:
+    bank = "A" if ecu == "body" else "B"
+    for region, changes in ((f"image:{bank}", True), (f"header:{bank}", True), (f"mark:{bank}", True),
+                            (f"nvm:{bank}", False), (bank, False), ("boot", False)):  # fmt: skip
+        done = operation(7 * S, region, ecu=ecu)
+        assert ("while it executed from there" in whole(replace(healthy(), flash_operations=(done,))).sentence) is (
+            changes
+        )
+
+
+def torn_body(*torn: tuple[int, int]) -> RunRecord:
+    """The record of the body's execution lies, and its image's cells are torn there."""
+    base = healthy()
+    base = with_run(base, 0, ended_t_ns=4 * S)
+    dumps = tuple(
+        replace(dump, regions=tuple(replace(r, torn=torn if r.name == "image:A" else ()) for r in dump.regions))
+        for dump in base.flash.items
+    )
+    lying = with_run(base, last_of(base, "body"), image_sha256="00" * 32)
+    return replace(lying, flash=dumps, flash_operations=rewritten_body())
+
+
+@pytest.mark.parametrize(
+    ("torn", "told"),
+    [((0, 1), False), ((len(NEW["body"].data) - 1, 1), False), ((len(NEW["body"].data), 16), True), ((0, 1024), False)],
+)
+def test_only_torn_cells_of_the_image_itself_leave_its_hash_unknown(torn: tuple[int, int], told: bool) -> None:
+    found = whole(torn_body(torn))
+    sentences = found.sentence + "".join(item.text for item in found.evidence)
+    assert ("the record of the execution says" in sentences) is told
+
+
+def test_a_bit_that_flipped_is_no_end_of_the_execution() -> None:
+    base = healthy()
+    gone = [operation(6 * S, f"{kind}:A", "rot") for kind in ("image", "header")]
+    found = whole(replace(base, flash_operations=(*rewritten_body(), *gone, operation(7 * S, "image:A"))))
+    assert "body changed the flash of bank A while it executed from there" in found.sentence
+
+
+def test_a_record_without_a_hash_or_a_header_says_nothing_of_the_image() -> None:
+    base = replace(with_run(healthy(), 0, ended_t_ns=4 * S), flash_operations=rewritten_body())
+    for changed in ({"image_sha256": ""}, {"header": b""}):
+        n = last_of(base, "body")
+        texts = "".join(item.text for item in whole(with_run(base, n, **changed)).evidence)
+        assert "image:A holds" not in texts
+
+
+def lying_bootloader(held: int, *torn: tuple[int, int]) -> RunRecord:
+    """A bootloader of 256 header and 4 code bytes, of which `held` stand in flash; the record of its run is wrong."""
+    run = replace(with_header(b"code"), image_sha256="00" * 32)
+    region = MemoryRegion("boot", 0xF80000, (run.header + b"code" + b"\xff" * 16)[:held], torn)
+    base = with_run(healthy(), 0, ended_t_ns=4 * S)
+    dumps = tuple(replace(dump, regions=(*dump.regions, region)) for dump in base.flash.items)
+    return replace(base, flash=dumps, flash_operations=rewritten_body(), bootloader_runs=(run,))
+
+
+@pytest.mark.parametrize(
+    ("held", "torn", "told"),
+    [
+        (276, (), True), (260, (), True), (259, (), False),
+        (276, ((252, 4),), True), (276, ((252, 5),), False), (276, ((259, 1),), False), (276, ((260, 8),), True),
+        (276, ((0, 276),), False),
+    ],
+)  # fmt: skip
+def test_what_was_executed_is_hashed_where_all_of_it_is_there_and_none_is_torn(
+    held: int, torn: tuple[tuple[int, int], ...], told: bool
+) -> None:
+    texts = "".join(item.text for item in whole(lying_bootloader(held, *torn)).evidence)
+    assert ("boot holds" in texts) is told
+
+
+def elsewhere(load: int, held: int = 2048, *, lying: bool) -> str:
+    """The gateway runs an image of bank B, which is linked from 0x2000 on; bank A from 0x1000."""
+    base = healthy()
+    data = NEW["gateway"].data
+    texts = b"".join(word.encode().ljust(32, b"\0") for word in ("GW-HW-02", "GW-APP", "2.0.0"))
+    numbers = b"".join(number.to_bytes(4, "big") for number in (2, load, len(data)))
+    signed = b"OTBIMG1\0" + texts + numbers + bytes(44) + hashlib.sha256(data).digest()
+    raw = signed + key("image").sign(signed)
+    body, gateway = base.layouts
+    banks = tuple(replace(bank, linked_base=at) for bank, at in zip(gateway.banks, (0x1000, 0x2000), strict=True))
+    regions = (
+        MemoryRegion("header:B", 0xF00000, raw.ljust(512, b"\xff")),
+        MemoryRegion("image:B", 0x2000, (bytes(max(0, load - 0x2000)) + data + b"\xff" * 2048)[:held]),
+    )
+    sha256 = "00" * 32 if lying else hashlib.sha256(data).hexdigest()
+    record = with_run(base, last_of(base, "gateway"), header=raw, entry_address=load, image_sha256=sha256)
+    dumps = (base.flash.items[0], replace(base.flash.items[1], regions=regions))
+    record = replace(record, layouts=(body, replace(gateway, banks=banks)), flash=dumps)
+    return "".join(item.text for item in whole(replace(record, flash_operations=rewritten_body())).evidence)
+
+
+def test_an_image_is_found_behind_the_base_of_its_own_bank() -> None:
+    size = len(NEW["gateway"].data)
+    assert "image:B holds" in elsewhere(0x2100, lying=True)
+    assert "image:B holds" not in elsewhere(0x2100, lying=False)
+    assert "image:B holds" in elsewhere(0x2100, 0x100 + size, lying=True)
+    assert "image:B holds" not in elsewhere(0x2100, 0x100 + size - 1, lying=True)
+    assert "image:B holds" not in elsewhere(0x1FFF, lying=True)
+
+
+def test_a_header_slot_is_hashed_as_such() -> None:
+    base = healthy()
+    slot = MemoryRegion("header:B", 0xF00000, OLD["gateway"].header.ljust(512, b"\xff"))
+    gateway = base.flash.items[1]
+    kept = tuple(region for region in gateway.regions if region.name != "header:B")
+    record = replace(base, flash=(base.flash.items[0], replace(gateway, regions=(*kept, slot))))
+    texts = "".join(item.text for item in whole(replace(record, flash_operations=rewritten_body())).evidence)
+    assert "header:B holds" in texts

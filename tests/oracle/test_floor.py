@@ -69,3 +69,129 @@ def test_old_image_after_a_refused_confirmation_is_allowed(v: ModuleType, health
 
 def test_floor_of_an_ecu_that_nobody_saw_is_not_judged(healthy: RunRecord) -> None:
     assert authentic(replace(healthy, executions=None)).verdict is Verdict.NOT_OBSERVED
+
+
+def asked(v: ModuleType, record: RunRecord, request: str, answer: str | None, floor: int = 2) -> RunRecord:
+    """The body is asked at 7 s while its new image runs, no success is reported, and then it starts with a floor."""
+    talk = v.Talk(7 * S)
+    talk.ask("body", bytes.fromhex(request), answer)
+    layouts = tuple(replace(layout, confirm_routine=CONFIRM) for layout in record.layouts)
+    log = tuple(e for e in record.server_events.items if e.kind != "component_result")
+    changed = replace(record, layouts=layouts, server_events=log, frames=(*record.frames.items, *talk.frames))
+    return later(changed, v.ran(7 * S + 100 * MS, v.NEW["body"], "A", floor=floor))
+
+
+def test_floor_that_rises_without_a_confirmation_fails(v: ModuleType, healthy: RunRecord) -> None:
+    for request, answer in (("22F189", "62F189"), ("31010204", "7F3122"), ("31010203", "71010203")):
+        found = authentic(asked(v, healthy, request, answer))
+        assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
+        assert "rose to 2 without a confirmation" in found.sentence
+    early = asked(v, healthy, "31010204", "71010204")
+    runs = tuple(replace(e, release_floor=2) if e.ecu == "body" and e.t_ns > S else e for e in early.executions.items)
+    assert authentic(replace(early, executions=runs)).verdict is Verdict.FAIL, "confirmed only later"
+
+
+def test_floor_that_rises_beyond_what_was_confirmed_fails(v: ModuleType, healthy: RunRecord) -> None:
+    assert authentic(asked(v, healthy, "31010204", "71010204", floor=3)).verdict is Verdict.FAIL
+
+
+def test_dump_with_a_floor_that_nobody_confirmed_fails(v: ModuleType, refused: RunRecord) -> None:
+    layouts = tuple(replace(layout, confirm_routine=CONFIRM) for layout in refused.layouts)
+    body = v.dump("body", {"A": v.OLD["body"]}, erases=0, floor=2)
+    assert authentic(replace(refused, layouts=layouts, flash=(body,))).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("answer", ["71010204", None])
+def test_floor_may_rise_from_the_request_to_confirm_on(v: ModuleType, healthy: RunRecord, answer: str | None) -> None:
+    assert authentic(asked(v, healthy, "31010204", answer)).verdict is Verdict.PASS
+
+
+def test_functional_confirmation_counts_for_every_ecu_of_its_bus(v: ModuleType, healthy: RunRecord) -> None:
+    record = asked(v, healthy, "22F189", "62F189")
+    talk = v.Talk(7 * S + 50 * MS)
+    talk.to_all("31010204")
+    assert authentic(replace(record, frames=(*record.frames.items, *talk.frames))).verdict is Verdict.PASS
+
+
+def test_floor_that_rises_while_nobody_listens_is_inconclusive(v: ModuleType, healthy: RunRecord) -> None:
+    record = asked(v, healthy, "31010204", "71010204")
+    found = authentic(replace(record, frames=None))
+    assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, "bench")
+    reported = replace(record, frames=None, server_events=healthy.server_events)
+    assert authentic(reported).verdict is Verdict.PASS, "a success explains it"
+
+
+def failing(record: RunRecord, *ecus: str) -> RunRecord:
+    """Let these ECUs report a failure in place of their success."""
+    return replace(
+        record,
+        server_events=tuple(
+            replace(e, data={**e.data, "result_code": 1405, "version": ""})
+            if e.kind == "component_result" and e.data["ecu"] in ecus
+            else e
+            for e in record.server_events.items
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fails", "ecu", "floor", "verdict"),
+    [
+        ((), "gateway", 1, Verdict.FAIL),
+        (("body",), "gateway", 1, Verdict.FAIL),
+        (("gateway",), "gateway", 1, Verdict.PASS),
+        (("gateway",), "body", 1, Verdict.FAIL),
+        (("body",), "body", 1, Verdict.PASS),
+    ],
+)
+def test_each_success_raises_the_floor_of_its_own_ecu(
+    v: ModuleType, healthy: RunRecord, fails: tuple[str, ...], ecu: str, floor: int, verdict: Verdict
+) -> None:
+    dump = v.dump(ecu, {"A": v.NEW[ecu], "B": v.NEW[ecu]}, floor=floor)
+    found = authentic(replace(failing(healthy, *fails), flash=(dump,)))
+    assert found.verdict is verdict, found.sentence
+    if verdict is Verdict.FAIL:
+        assert (found.blame, "a success of 2.0.0 was reported" in found.sentence) == ("agent", True)
+
+
+def test_an_ecu_that_executed_nothing_must_still_have_the_floor_of_the_factory(
+    v: ModuleType, refused: RunRecord
+) -> None:
+    silent = tuple(e for e in refused.executions.items if e.ecu != "body")
+    base = replace(refused, executions=silent)
+    found = authentic(replace(base, flash=(v.dump("body", {"A": v.OLD["body"]}, erases=0, floor=0),)))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
+    assert found.sentence == "the release floor of body is 0, and must be 1: the factory installed it"
+
+
+def test_without_an_installed_image_any_floor_will_do(v: ModuleType, refused: RunRecord) -> None:
+    references = tuple(r for r in refused.references if (r.ecu, r.role) != ("body", "installed"))
+    executions = tuple(e for e in refused.executions.items if e.ecu != "body")
+    body = v.dump("body", {"A": v.OLD["body"]}, erases=0, floor=0)
+    found = authentic(replace(refused, references=references, executions=executions, flash=(body,)))
+    assert "floor" not in found.sentence
+
+
+def test_only_the_confirm_routine_confirms(v: ModuleType, healthy: RunRecord) -> None:
+    record = confirming(v, healthy, "7F3122")
+    talk = v.Talk(7 * S + 50 * MS)
+    talk.ask("body", bytes.fromhex("22F189"), "62F189322E302E30")
+    assert authentic(replace(record, frames=(*record.frames.items, *talk.frames))).verdict is Verdict.PASS
+
+
+def test_who_raised_the_floor_first_is_to_blame_when_it_is_not_kept(v: ModuleType, healthy: RunRecord) -> None:
+    """Confirmed on the bus at 7 s, reported at 8 s: the ECU owes it since the first."""
+    talk = v.Talk(7 * S)
+    talk.ask("body", bytes.fromhex("31010204"), "71010204")
+    layouts = tuple(replace(layout, confirm_routine=CONFIRM) for layout in healthy.layouts)
+    body = v.dump("body", {"A": v.NEW["body"]}, floor=1)
+    record = replace(healthy, layouts=layouts, frames=(*healthy.frames.items, *talk.frames), flash=(body,))
+    found = authentic(record)
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
+    assert found.sentence == "the release floor of body is 1, and must be 2: 2.0.0 was confirmed"
+
+
+def test_the_floor_that_stands_is_shown(v: ModuleType, healthy: RunRecord) -> None:
+    body = v.dump("body", {"A": v.NEW["body"]}, floor=2)
+    texts = [item.text for item in authentic(replace(healthy, flash=(body,))).evidence]
+    assert any("floor 2" in text for text in texts)

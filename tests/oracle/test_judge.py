@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.core.records import RunRecord
+from bench.core.records import Crash, RunRecord
 from bench.oracle.findings import EVIDENCE_LIMIT, bench, conclude, failed, passed, undecided, unseen
 from bench.oracle.judge import RULES, judge, sum_up
 from bench.oracle.result import Evidence, Invariant, InvariantVerdict, Verdict
@@ -124,3 +124,11 @@ def test_evidence_is_never_missing_doubled_or_endless() -> None:
     many = conclude(Invariant.LIVE, [passed("a", *(bench(str(n)) for n in range(99)))], "fine").evidence
     assert len(many) == EVIDENCE_LIMIT
     assert many[-1].text.startswith("76 further")
+
+
+def test_what_was_proven_in_the_instant_of_a_crash_counts(v: ModuleType, healthy: RunRecord) -> None:
+    evil = replace(v.NEW["body"], header=v.header("body", "2.0.0", 2, v.NEW["body"].data, signer="attacker"))
+    record = replace(healthy, executions=(*healthy.executions.items, v.ran(7 * v.S, evil, "A")))
+    for crash_ns, verdict in ((7 * v.S, Verdict.FAIL), (7 * v.S - 1, Verdict.INCONCLUSIVE)):
+        found = judge(replace(record, crash=Crash(crash_ns, "car", "ValueError: x")), ALL)
+        assert found.verdict is verdict

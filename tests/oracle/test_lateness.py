@@ -8,6 +8,7 @@ import pytest
 
 from bench.core.records import Lateness, Limits, RunRecord, Stall
 from bench.oracle.judge import judge
+from bench.oracle.lateness import late_host
 from bench.oracle.result import Invariant, Verdict
 from tests.oracle.oracle_vectors import bootable, live, replace
 
@@ -101,3 +102,17 @@ def test_run_of_a_late_host_is_an_equipment_error_and_a_proven_failure_stays_one
     readings = tuple(r for r in record.readings.items if r.ecu != "gateway")
     dead = (v.read("gateway", 0xF186, None), v.read("gateway", 0xF189, None))
     assert judge(replace(record, readings=(*readings, *dead)), (Invariant.BOOTABLE,)).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("stalls", "late"),
+    [
+        ((), 0), (((0, 100),), 0), (((0, 101),), 1), (((200, 50),), 0), (((199, 50),), 1), (((120, 30),), 30),
+        (((50, 300),), 100), (((0, 50), (120, 30), (150, 10), (300, 9)), 40),
+    ],
+)  # fmt: skip
+def test_only_what_a_stall_took_between_the_two_instants_counts(stalls: tuple[tuple[int, int], ...], late: int) -> None:
+    measured = Lateness(0, 0, tuple(Stall(t_ns, length_ns) for t_ns, length_ns in stalls))
+    assert late_host(measured, 100, 200) == late
+    assert late_host(Lateness(0, 35, measured.stalls), 100, 200) == max(late, 35)
+    assert late_host(None, 100, 200) == 0

@@ -141,3 +141,49 @@ def test_failed_order_quotes_what_the_vehicle_said_and_the_time_is_in_the_eviden
     assert found.verdict is Verdict.FAIL
     assert "body: security_access failed: InvalidKey" in found.sentence
     assert any("allowed are" in item.text for item in live(healthy).evidence)
+
+
+def shown(record: RunRecord) -> list[str]:
+    return [item.text for item in live(record).evidence]
+
+
+def test_the_last_order_is_the_one_that_must_end(v: ModuleType, healthy: RunRecord) -> None:
+    targets = [{"ecu": "body", "version": "3.0.0"}]
+    second = v.event(9, 9 * v.S, "order_placed", order="o2", package_id="autumn", targets=targets)
+    record = replace(healthy, server_events=(*healthy.server_events.items, second))
+    found = live(record)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "with order o2 still open" in found.sentence
+
+
+def test_the_first_end_of_an_order_is_its_end(v: ModuleType, healthy: RunRecord) -> None:
+    again = v.event(9, 9 * v.S, "order_closed", order="o1", status="failed")
+    record = replace(healthy, server_events=(*healthy.server_events.items, again))
+    assert live(limited(record, 6 * v.S + v.MS)).verdict is Verdict.PASS
+
+
+def test_how_much_time_was_left_or_taken_is_told(v: ModuleType, healthy: RunRecord) -> None:
+    assert "the run ended 12.000000000 s before the limit" in live(still_open(healthy)).sentence
+    late = replace(healthy, faults=(cut(v, 9 * v.S),))
+    assert "0.000000000 s after that, allowed are 20.000000000 s" in shown(late)
+
+
+def test_the_first_reason_is_quoted_and_the_results_are_listed(v: ModuleType, healthy: RunRecord) -> None:
+    def changed(event: ServerEvent) -> ServerEvent:
+        if event.kind == "component_result":
+            text = f"{event.data['ecu']} was tired"
+            return replace(event, data={**event.data, "result_code": 1405, "text": text})
+        return replace(event, data={**event.data, "status": "failed"}) if event.kind == "order_closed" else event
+
+    record = replace(healthy, server_events=tuple(map(changed, healthy.server_events.items)))
+    assert live(record).sentence.endswith("body was tired")
+    assert "results: body 1405, gateway 1405" in shown(limited(still_open(record), 2 * v.S))
+    assert "results: none" in shown(limited(with_codes(still_open(healthy)), 2 * v.S))
+
+
+def test_only_an_inventory_after_the_order_asks_for_it(v: ModuleType, healthy: RunRecord) -> None:
+    record = limited(with_codes(still_open(healthy)), 2 * v.S)
+    never = tuple(e for e in record.server_events.items if e.kind != "order_offered")
+    before = tuple(e for e in never if e.kind != "inventory" or e.seq == 2)
+    behind = tuple(e for e in never if e.kind != "inventory" or e.seq == 7)
+    assert [live(replace(record, server_events=log)).blame for log in (before, behind)] == ["agent", "server"]

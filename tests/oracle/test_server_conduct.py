@@ -209,13 +209,25 @@ def test_a_twin_that_differs_from_its_log_fails(
     assert found.sentence == f"the server's view of the {what} differs from its own log"
 
 
-def test_a_store_that_lost_or_invented_an_event_fails(v: ModuleType, healthy: RunRecord) -> None:
+def test_a_store_that_lost_an_event_fails(v: ModuleType, healthy: RunRecord) -> None:
     events = healthy.server_events.items
     lost = truthful(view(healthy, v, events=events[:-1]))
     assert (lost.verdict, lost.blame) == (Verdict.FAIL, "server")
     assert lost.sentence == "the server's store lacks or changed 1 events that were announced"
-    more = (*events, v.event(99, 9 * v.S, "session_ended", session="s9"))
-    assert "never announced" in truthful(view(healthy, v, events=more)).sentence
+
+
+def test_what_the_bench_did_not_hear_is_not_the_servers_fault(v: ModuleType, healthy: RunRecord) -> None:
+    more = (*healthy.server_events.items, v.event(99, 9 * v.S, "session_ended", session="s9"))
+    unheard = truthful(view(healthy, v, events=more))
+    assert (unheard.verdict, unheard.blame) == (Verdict.INCONCLUSIVE, "bench")
+    assert "never announced" in unheard.sentence
+    silenced = truthful(replace(view(healthy, v), server_events=()))
+    assert (silenced.verdict, silenced.blame) == (Verdict.INCONCLUSIVE, "bench")
+
+
+def test_a_twin_that_differs_from_a_log_that_was_not_heard_fails(v: ModuleType, healthy: RunRecord) -> None:
+    silenced = replace(view(healthy, v, ecus={}), server_events=())
+    assert (truthful(silenced).verdict, truthful(silenced).blame) == (Verdict.FAIL, "server")
 
 
 @pytest.mark.parametrize(
@@ -250,3 +262,71 @@ def test_a_server_without_a_view_is_named_beside_the_verdict(healthy: RunRecord)
     found = truthful(healthy)
     assert found.verdict is Verdict.PASS
     assert found.sentence.endswith("not observed: what the server believes by itself")
+
+
+# At the limits -------------------------------------------------------------------------------------------------
+
+
+def test_the_first_refusal_and_the_first_open_session_stand_in_the_sentence(v: ModuleType, healthy: RunRecord) -> None:
+    second: Entry = (8.6, "message_refused", {"status": 500, "reason": "later"})
+    assert tidy(logged(healthy, v, REFUSED, second)).sentence.endswith("409: no such session")
+    torn = tidy(logged(healthy, v, started(8.1, "s1"), started(9.2, "s2"), started(9.4, "s3")))
+    assert torn.sentence.startswith("session s1 began and never ended")
+
+
+@pytest.mark.parametrize(
+    ("begins_ns", "over_ns", "expected"),
+    [(0, 0, Verdict.PASS), (8_500_000_000, None, Verdict.PASS), (8_500_000_001, None, Verdict.FAIL)],
+)
+def test_a_fault_explains_a_refusal_from_its_own_instant_on(
+    v: ModuleType, healthy: RunRecord, begins_ns: int, over_ns: int | None, expected: Verdict
+) -> None:
+    record = replace(logged(healthy, v, REFUSED), faults=(fault("network", begins_ns, over_ns),))
+    assert tidy(record).verdict is expected
+
+
+def test_a_fault_explains_an_open_session_up_to_its_last_instant(v: ModuleType, healthy: RunRecord) -> None:
+    record = logged(healthy, v, started(8.1, "s1"), started(9.2, "s2"), ended(9.3, "s2"))
+    began_ns = round(8.1 * v.S)
+    for over_ns, expected in ((began_ns, Verdict.PASS), (began_ns - 1, Verdict.FAIL)):
+        assert tidy(replace(record, faults=(fault("power.agent", 7 * v.S, over_ns),))).verdict is expected
+
+
+def test_a_poll_at_exactly_nine_tenths_is_allowed_and_one_nanosecond_sooner_is_not(
+    v: ModuleType, healthy: RunRecord
+) -> None:
+    assert tidy(logged(healthy, v, *polls(0.9))).verdict is Verdict.PASS
+    found = tidy(logged(healthy, v, *polls(0.9 - 1e-9)))
+    assert found.verdict is Verdict.FAIL
+    assert any(item.text == "0.899999999 s after the session before" for item in found.evidence)
+
+
+def test_without_a_poll_interval_nobody_polls_too_soon(v: ModuleType, healthy: RunRecord) -> None:
+    limits = replace(healthy.limits, poll_interval_ns=0)
+    found = tidy(logged(replace(healthy, limits=limits), v, *polls(0.1)))
+    assert found.verdict is Verdict.PASS
+    assert not any("poll interval" in item.text for item in found.evidence)
+
+
+def test_results_of_another_vehicle_are_not_counted(v: ModuleType, healthy: RunRecord) -> None:
+    foreign = replace(v.event(0, 0, "component_result", order="o9", ecu="x", result_code=1405), vin="OTHER")
+    later = replace(foreign, seq=99, t_ns=9 * v.S)
+    found = truthful(replace(healthy, server_events=(foreign, *healthy.server_events.items, later)))
+    assert found.verdict is Verdict.PASS
+    assert any(item.text == "2 results, each of an ECU of its order" for item in found.evidence)
+
+
+def test_only_ended_sessions_tell_that_a_registration_was_forgotten(v: ModuleType, healthy: RunRecord) -> None:
+    told: Entry = (8.3, "inventory", {"ecus": {"body": "2.0.0", "gateway": "2.0.0"}})
+    assert truthful(logged(healthy, v, REGISTERED, told)).verdict is Verdict.INCONCLUSIVE
+    found = truthful(logged(healthy, v, REGISTERED, SESSION))
+    assert any(item.text == "1 sessions ended since, no BootstrapComplete" for item in found.evidence)
+    assert truthful(logged(healthy, v, SESSION, REGISTERED)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_view_knows_the_registration_and_the_first_difference_is_named(v: ModuleType, healthy: RunRecord) -> None:
+    record = logged(healthy, v, REGISTERED, FINAL)
+    assert truthful(view(record, v, registered=True)).verdict is Verdict.PASS
+    assert "view of the registration" in truthful(view(record, v)).sentence
+    both = truthful(view(healthy, v, ecus={}, orders=()))
+    assert both.sentence == "the server's view of the ECUs differs from its own log"

@@ -177,3 +177,66 @@ def test_image_that_does_not_begin_with_its_bank_is_compared_in_its_place(v: Mod
     outside = tuple(replace(x, banks=(replace(x.banks[0], linked_base=0x200),)) for x in layouts[:1])
     before = replace(with_region(record, "body", "image:A", held), layouts=(*outside, *layouts[1:]))
     assert whole(before).verdict is Verdict.FAIL
+
+
+def placed_at(v: ModuleType, record: RunRecord, address: int, linked_base: int, *torn: tuple[int, int]) -> RunRecord:
+    """The body runs its image from an address of a bank that begins elsewhere."""
+    data = v.NEW["body"].data
+    image = replace(v.NEW["body"], header=v.header("body", "2.0.0", 2, data, load_address=address), data=data)
+    executions = tuple(
+        replace(e, header=image.header, entry_address=address) if e.header == v.NEW["body"].header else e
+        for e in record.executions.items
+    )
+    references = tuple(image if r == v.NEW["body"] else r for r in record.references)
+    body, gateway = record.layouts
+    bank = replace(body.banks[0], linked_base=linked_base)
+    slot = MemoryRegion("header:A", v.HEADER_ADDRESS, image.header)
+    held = bytes(max(0, address - linked_base)) + data
+    region = MemoryRegion("image:A", linked_base, held.ljust(2048, b"\xff"), torn)
+    base = replace(
+        record, executions=executions, references=references, layouts=(replace(body, banks=(bank,)), gateway)
+    )
+    return with_region(with_region(base, "body", "header:A", slot), "body", "image:A", region)
+
+
+def test_an_image_may_begin_behind_its_bank_and_never_before_it(v: ModuleType, healthy: RunRecord) -> None:
+    assert whole(placed_at(v, healthy, 0x1100, 0x1000)).verdict is Verdict.PASS
+    assert whole(placed_at(v, healthy, 0x1000, 0x1000)).verdict is Verdict.PASS
+    found = whole(placed_at(v, healthy, 0xFFF, 0x1000))
+    assert found.verdict is Verdict.FAIL
+    assert "image in bank A: the address lies before the bank" in [item.text for item in found.evidence]
+
+
+def test_torn_cells_that_reach_into_the_image_are_shown_from_where_it_begins(v: ModuleType, healthy: RunRecord) -> None:
+    assert whole(placed_at(v, healthy, 0x1100, 0x1000, (0xF0, 0x10))).verdict is Verdict.PASS
+    found = whole(placed_at(v, healthy, 0x1100, 0x1000, (0xF0, 0x11)))
+    assert found.verdict is Verdict.FAIL
+    assert found.evidence[0].text == "image in bank A: 17 torn bytes from 0x00001100"
+    inside = whole(placed_at(v, healthy, 0x1100, 0x1000, (0x123, 4)))
+    assert inside.evidence[0].text == "image in bank A: 4 torn bytes from 0x00001123"
+
+
+def test_first_difference_is_shown_with_both_bytes(v: ModuleType, healthy: RunRecord) -> None:
+    data = bytearray(v.NEW["body"].data)
+    data[0x123] ^= 0x10
+    data[0x125] ^= 0x10
+    found = whole(with_region(healthy, "body", "image:A", image_region(v, bytes(data))))
+    right, wrong = v.NEW["body"].data[0x123], data[0x123]
+    assert found.evidence[0].text == (
+        f"image in bank A: first difference at 0x00000123, flash has {wrong:02X}, signed is {right:02X}; "
+        "2 bytes differ"
+    )  # fmt: skip
+
+
+def test_an_execution_in_the_instant_of_its_boot_is_of_that_boot(v: ModuleType, healthy: RunRecord) -> None:
+    boots = v.boot(7 * v.S, "body", "boot_manager"), v.boot(7 * v.S, "body", "application", "A")
+    for ran_ns, verdict in ((7 * v.S, Verdict.PASS), (7 * v.S - 1, Verdict.INCONCLUSIVE)):
+        runs = (*healthy.executions.items, v.ran(ran_ns, v.NEW["body"], "A"))
+        record = replace(healthy, boots=(*healthy.boots.items, *boots), executions=runs)
+        assert whole(record).verdict is verdict
+
+
+def test_a_running_image_without_a_header_is_called_so(v: ModuleType, healthy: RunRecord) -> None:
+    runs = (*healthy.executions.items, replace(v.ran(7 * v.S, v.NEW["body"], "A"), header=b""))
+    texts = [item.text for item in whole(replace(healthy, executions=runs)).evidence]
+    assert "executes an unreadable header from bank A" in texts

@@ -97,10 +97,10 @@ def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: 
     virtual = order.files.bench.clock == "virtual"
     with (
         FlashWatch(places=places(order.files)) as watch,
-        STOP.first_gently() if virtual else nullcontext(lambda _interrupt: None) as asked,
+        STOP.first_gently() if virtual else nullcontext(lambda _interrupt: None) as stop_requested,
     ):
         try:
-            result = run_flash(order, seed=seed, parallel=parallel, progress=watch.flash, started=asked)
+            result = run_flash(order, seed=seed, parallel=parallel, progress=watch.flash, started=stop_requested)
         except ImageMismatch as mismatch:
             raise _refused(order, mismatch) from None
     folder = out / result_folder(order, result)

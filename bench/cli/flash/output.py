@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.output import answers, messages
+from bench.cli.output import Bars, answers, messages
 from bench.config.output import this_tool
 from bench.core.canonical import sha256_hex
 from bench.core.clock import NS_PER_S
@@ -53,7 +52,7 @@ class _Bar:
     began_bytes: int = 0
 
 
-class FlashWatch(AbstractContextManager["FlashWatch"]):
+class FlashWatch(Bars):
     """A bar per ECU on standard error: step, bytes, rate and time left by the bench's clock; none without terminal.
 
     `places` says where each ECU is asked and answers: while no bytes flow, that is what is waited for.
@@ -72,13 +71,6 @@ class FlashWatch(AbstractContextManager["FlashWatch"]):
             disable=not self._console.is_terminal,
         )
         self._bars: dict[str, _Bar] = {}
-
-    def __enter__(self) -> FlashWatch:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
 
     def flash(self, event: FlashProgress) -> None:
         """Move an ECU's bar."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from bench.cli.image.contents import diff, info
 from bench.cli.image.demo import make_demo
-from bench.cli.image.look import diff, info
 from bench.cli.image.make import convert, merge
 from bench.cli.image.sign import sign
 

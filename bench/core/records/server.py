@@ -80,7 +80,7 @@ SERVER_EVENTS: Mapping[str, str] = {
     "order_refused_by_vehicle": "order, sc: the vehicle answered the EXEC with an error",
     "component_result": "order, ecu, result_code, version, text, correlated (bool: it named its order): one component",
     "order_closed": "order, status: success | failed | refused (exactly one per order)",
-    "message_refused": "status, reason: a request of the vehicle was answered with an error",
+    "message_refused": "status, reason, count: the 1st, 2nd, 4th, ... message of the vehicle refused with that status",
     "stranger_refused": "status, reason, count: the 1st, 2nd, 4th, ... request in its name that proved no identity",
 }
 """What the server logs; the oracle folds these."""

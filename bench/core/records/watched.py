@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -59,7 +59,8 @@ class Watched(Generic[T]):
     watched in different ways; a place that is missing there was not watched. Empty: all places alike.
     """
 
-    items: tuple[T, ...] = ()
+    items: Sequence[T] = ()
+    """Never changed: a tuple, or what keeps frames in less room (`Frames`)."""
     spans_ns: tuple[Span, ...] = ()
     lost: int = 0
     places: Mapping[str, Watch] = field(default_factory=dict)

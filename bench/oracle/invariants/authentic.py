@@ -54,7 +54,7 @@ class GenuineExecutions(Rule):
                 f"what {layout.ecu} executes was not observed", bench(f"no execution records of {layout.ecu}")
             )
         version = self.situation.reading(layout.ecu, SOFTWARE_VERSION)
-        booted = self.situation.ecus[layout.ecu].applications
+        booted = self.situation.ecus[layout.ecu].had_application
         if booted or (version is not None and version.value is not None):
             text = f"{layout.ecu} shows an application but no execution was recorded"
             return undecided(text, bench(text), blame="bench")

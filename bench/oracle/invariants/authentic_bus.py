@@ -22,6 +22,7 @@ class GenuineData(Rule):
 
     takes = (Block,)
     relies_on = (Source.FRAMES, Source.HTTP)
+    only_shown = ("_blocks",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.core.records import EcuLayout, FlashOperation
 from bench.oracle.decode_download import Block
@@ -19,6 +20,8 @@ MARK_REGION = "mark:"
 
 @dataclass(slots=True)
 class _Ecu:
+    only_shown: ClassVar[tuple[str, ...]] = ("marks",)
+
     block_ns: int | None = None
     """The last data that came."""
     check_ns: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.core.records import BootRecord, EcuLayout, FlashOperation
 from bench.oracle.bus import FunctionalRequest
@@ -20,6 +21,8 @@ PROGRAMMING = 0x02
 
 @dataclass(slots=True)
 class _Ecu:
+    only_shown: ClassVar[tuple[str, ...]] = ("boots",)
+
     programming_asked: bool = False
     """Whether a tester asked for the programming session since the ECU's last boot."""
     boots: int = 0

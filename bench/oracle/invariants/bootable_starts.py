@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from bench.core.clock import NS_PER_MS
 from bench.core.records import EXTENDED, BootRecord, DidReading, EcuLayout, FrameRecord, PowerRecord
@@ -30,10 +30,12 @@ class _Late(NamedTuple):
 class _Starts:
     """The starts of one ECU: the one under way, how many there were, the slowest, and what took too long."""
 
+    only_shown: ClassVar[tuple[str, ...]] = ("count", "slowest_ns")
+
     since_ns: int | None = None
     count: int = 0
     slowest_ns: int = 0
-    last_sign_ns: int = 0
+    last_sign_ns: int | None = None
     late: list[_Late] = field(default_factory=list)
 
 
@@ -107,7 +109,8 @@ class StartsInTime(Rule):
     def _open_start(self, layout: EcuLayout, since_ns: int) -> Finding:
         if not self._boots_seen(layout.ecu):
             return _silent_start(layout, since_ns)
-        horizon_ns = max(self.situation.ended_t_ns, *(starts.last_sign_ns for starts in self._starts.values()))
+        signs = [starts.last_sign_ns for starts in self._starts.values() if starts.last_sign_ns is not None]
+        horizon_ns = max(self.situation.ended_t_ns, *signs)
         if self.situation.crash is not None and self.situation.crash.part != layout.ecu:
             open_start = at("boot", layout.ecu, since_ns, "start")
             return undecided(f"a part crashed while {layout.ecu} was booting", open_start, blame="bench")

@@ -52,12 +52,13 @@ class NobodyElseRestarts(Rule):
 
     takes = (BootRecord, PowerRecord, ExecutionEnded)
     relies_on = (Source.BOOTS, Source.POWER)
+    only_shown = ("_boots",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
         self._may_boot = dict.fromkeys(bystanders(facts), True)
         self._boots = dict.fromkeys(self._may_boot, 0)
-        self._restarted: dict[str, list[tuple[int, str]]] = {}
+        self._restarted: dict[str, list[Evidence]] = {}
         self._began_ns = 0 if facts.surroundings is None else facts.surroundings.began_t_ns
 
     def take(self, event: Event) -> None:
@@ -76,7 +77,8 @@ class NobodyElseRestarts(Rule):
             return
         self._boots[boot.ecu] += 1
         if not self._may_boot[boot.ecu]:
-            self._restarted.setdefault(boot.ecu, []).append((boot.t_ns, boot.reason))
+            seen = at("boot", boot.ecu, boot.t_ns, f"booted anew: {boot.reason}")
+            self._restarted.setdefault(boot.ecu, []).append(seen)
         self._may_boot[boot.ecu] = False
 
     def findings(self) -> list[Finding]:
@@ -89,9 +91,8 @@ class NobodyElseRestarts(Rule):
     def _of(self, ecu: str) -> Finding:
         if not self.facts.watches(Source.BOOTS, ecu):
             return unseen(f"the boots of {ecu} were not observed", bench(f"no boot records of {ecu}"))
-        boots = self._restarted.get(ecu, [])
-        shown = [at("boot", ecu, t_ns, f"booted anew: {reason}") for t_ns, reason in boots]
-        if boots and not struck(self.situation, ecu):
+        shown = self._restarted.get(ecu, [])
+        if shown and not struck(self.situation, ecu):
             return failed(f"{ecu} restarted although the order does not name it", *shown, blame="ecu")
         counted = bench(f"{self._boots[ecu]} boots of {ecu} in the story, none without supply or waking")
         return passed(f"{ecu} did not restart by itself", *(shown or [counted]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from bench.core.records import BUS_SLEEP, BootRecord, ConditionRecord, CyclicFrame, PowerRecord
@@ -12,6 +13,7 @@ from bench.oracle.findings import Finding, at, bench, failed, on_bus, passed, se
 from bench.oracle.fold import Rule
 from bench.oracle.invariants.neighbours import FIRST_STAGE, runs_application, struck
 from bench.oracle.situation import Situation
+from bench.oracle.state import Instant
 from bench.oracle.stream import DriveBegan, DriveEnded, Event, ExecutionEnded
 
 NS_PER_MS = 1_000_000
@@ -33,6 +35,15 @@ class _Frame:
     heard: int = 0
     gap_ns: int = 0
     gap_until_ns: int = 0
+
+    @property
+    def late(self) -> bool:
+        """Whether it was missing for longer than it may."""
+        return self.gap_ns > self.spec.limit_ms * NS_PER_MS
+
+    def key(self) -> Hashable:
+        """Return what counts: gaps within the limit are all alike."""
+        return (None if self.since_ns is None else Instant(self.since_ns), self.gap_ns if self.late else 0)
 
 
 class FramesGoOn(Rule):
@@ -194,7 +205,7 @@ class FramesGoOn(Rule):
         watch = self.facts.watch(Source.FRAMES, spec.channel)
         if not watch.watched:
             return unseen(f"{name} was not observed", bench(f"no frames of {spec.channel}"))
-        if frame.gap_ns > spec.limit_ms * NS_PER_MS and not self._disturbed(spec.ecu):
+        if frame.late and not self._disturbed(spec.ecu):
             since_ns = frame.gap_until_ns - frame.gap_ns
             text = f"nothing for {seconds(frame.gap_ns)}, at most {spec.limit_ms} ms are allowed"
             shown = at("frame", spec.channel, since_ns, f"{name}: {text}")

@@ -37,6 +37,7 @@ class NothingTouchedTooEarly(Rule):
 
     takes = (Exchanged, FlashDump)
     relies_on = (Source.FRAMES, Source.HTTP)
+    only_shown = ("_touching",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)

@@ -50,6 +50,7 @@ class CarIsAsDemanded(Rule):
 
     takes = (Requested, Exchanged, AnsweredLate)
     relies_on = (Source.FRAMES, Source.CONDITIONS, Source.BOOTS)
+    only_shown = ("_entries",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)

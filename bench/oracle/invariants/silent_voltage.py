@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from bench.core.records import EcuLayout, VoltageRecord
 from bench.oracle.exchange import DOWNLOAD, TRANSFER, Exchange
@@ -18,6 +19,13 @@ SETTLED_NS = 1_000_000
 """The voltage must have been out of range for so long before the request came: an ECU measures now and then."""
 
 
+class _Point(NamedTuple):
+    """The voltage at an instant."""
+
+    t_ns: int
+    millivolts: int
+
+
 class VoltageWasEnough(Rule):
     """An ECU obeys no erasure, download or block while its voltage is outside the range of its file.
 
@@ -27,17 +35,18 @@ class VoltageWasEnough(Rule):
 
     takes = (VoltageRecord, Exchanged, AnsweredLate)
     relies_on = (Source.FRAMES, Source.VOLTAGES)
+    only_shown = ("_obeyed",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
-        self._points: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._points: dict[str, tuple[_Point, ...]] = {}
         self._obeyed = {layout.ecu: 0 for layout in facts.layouts}
         self._outside: dict[str, Finding] = {}
 
     def take(self, event: Event) -> None:
         """Follow the voltage, and judge what an ECU obeys by the voltage at which it was asked."""
         if isinstance(event, VoltageRecord):
-            self._points[event.part] = event.points
+            self._points[event.part] = tuple(_Point(*point) for point in event.points)
             return
         exchange: Exchange = event.exchange
         layout = self.facts.layout(exchange.ecu or "")

@@ -24,6 +24,8 @@ class Restored(Rule):
     """The last command that reached an ECU, functional or physical, restores; a refused one changed nothing.
 
     A reset of the ECU is no substitute: other ECUs that heard the same functional command were not reset.
+    Where the tester reaches no ECU, functional commands are all that is said: 28 and 85 go out on every bus that misses
+    frames meanwhile, and the last of each must restore there too.
     """
 
     takes = (FunctionalRequest, Exchanged, AnsweredLate)
@@ -31,19 +33,24 @@ class Restored(Rule):
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
-        self._commands: dict[tuple[str, int], list[Exchange]] = {
-            (layout.ecu, service): [] for layout in facts.layouts for service in _ON
-        }
+        own = [layout.channel for layout in facts.layouts]
+        self._others = {channel: f"the ECUs on {channel}" for channel in facts.functional if channel not in own}
+        """Buses on which the tester reaches no ECU by itself, with the name of all that hear it there."""
+        names = [*(layout.ecu for layout in facts.layouts), *self._others.values()]
+        self._commands: dict[tuple[str, int], list[Exchange]] = {(name, s): [] for name in names for s in _ON}
 
     def take(self, event: Event) -> None:
         """Note a command; only the last ones are kept, for one that is refused late."""
         exchange: Exchange = event.exchange
         if exchange.service not in _ON or exchange.sub_function is None or not exchange.request.complete:
             return
+        late = isinstance(event, AnsweredLate)
         for layout in self.facts.layouts:
             reached = exchange.ecu == layout.ecu or (exchange.ecu is None and exchange.channel == layout.channel)
             if reached:
-                self._note((layout.ecu, exchange.service), exchange, late=isinstance(event, AnsweredLate))
+                self._note((layout.ecu, exchange.service), exchange, late=late)
+        if exchange.ecu is None and exchange.channel in self._others:
+            self._note((self._others[exchange.channel], exchange.service), exchange, late=late)
 
     def _note(self, place: tuple[str, int], exchange: Exchange, *, late: bool) -> None:
         commands = self._commands[place]
@@ -55,25 +62,37 @@ class Restored(Rule):
             self._commands[place] = kept[-UNANSWERED_KEPT:]
 
     def findings(self) -> list[Finding]:
-        """Return a finding for each ECU and service."""
+        """Return a finding for each ECU and service, and for each other bus on which something was changed."""
         if not self.facts.watches(Source.FRAMES):
             return [unseen("the bus was not observed", bench("no frames"))]
-        return [self._restored(layout, service) for layout in self.facts.layouts for service in _ON]
+        ecus = [self._of_ecu(layout, service) for layout in self.facts.layouts for service in _ON]
+        return ecus + [found for channel in self._others for found in self._of_bus(channel)]
 
-    def _restored(self, layout: EcuLayout, service: int) -> Finding:
-        commands = self._commands[layout.ecu, service]
-        if not commands and not self.facts.watches(Source.FRAMES, layout.channel):
+    def _of_ecu(self, layout: EcuLayout, service: int) -> Finding:
+        if self._commands[layout.ecu, service]:
+            return self._restored(layout.ecu, service)
+        if not self.facts.watches(Source.FRAMES, layout.channel):
             return unseen(f"the bus to {layout.ecu} was not observed", bench(f"no frames of {layout.channel}"))
-        if not commands:
-            nothing = on_bus(layout.channel, f"nobody changed {_NAMES[service]} of {layout.ecu}")
-            return passed(f"{_NAMES[service]} of {layout.ecu} was not touched", nothing)
-        if commands[-1].sub_function in _ON[service]:
-            return passed(f"{_NAMES[service]} of {layout.ecu} is restored", command_evidence(commands[-1]))
+        nothing = on_bus(layout.channel, f"nobody changed {_NAMES[service]} of {layout.ecu}")
+        return passed(f"{_NAMES[service]} of {layout.ecu} was not touched", nothing)
+
+    def _of_bus(self, channel: str) -> list[Finding]:
+        changed = [service for service in _ON if self._commands[self._others[channel], service]]
+        if changed:
+            return [self._restored(self._others[channel], service) for service in changed]
+        if self.facts.watches(Source.FRAMES, channel):
+            return []
+        return [unseen(f"what was switched off on {channel} was not observed", bench(f"no frames of {channel}"))]
+
+    def _restored(self, name: str, service: int) -> Finding:
+        last = self._commands[name, service][-1]
+        if last.sub_function in _ON[service]:
+            return passed(f"{_NAMES[service]} of {name} is restored", command_evidence(last))
         if self.situation.crash is not None:
-            sentence = f"{_NAMES[service]} of {layout.ecu} was switched off when a part crashed"
-            return undecided(sentence, command_evidence(commands[-1]), blame="bench")
-        sentence = f"{_NAMES[service]} of {layout.ecu} was switched off and never on again"
-        return failed(sentence, command_evidence(commands[-1]), blame="flasher")
+            sentence = f"{_NAMES[service]} of {name} was switched off when a part crashed"
+            return undecided(sentence, command_evidence(last), blame="bench")
+        sentence = f"{_NAMES[service]} of {name} was switched off and never on again"
+        return failed(sentence, command_evidence(last), blame="flasher")
 
 
 def command_evidence(exchange: Exchange) -> Evidence:

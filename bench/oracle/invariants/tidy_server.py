@@ -28,10 +28,13 @@ class MessagesAreAccepted(Rule):
 
     takes = (ServerEvent,)
     relies_on = (Source.SERVER_EVENTS,)
+    only_shown = ("_messages",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
         self._refused: list[Evidence] = []
+        self._first = ""
+        """What the sentence says of the first refusal."""
         self._messages = 0
 
     def take(self, event: Event) -> None:
@@ -42,6 +45,7 @@ class MessagesAreAccepted(Rule):
         self._messages += 1
         if entry.kind == "message_refused" and not _disturbed(self.situation, 0, entry.t_ns):
             text = f"{entry.data.get('status')}: {entry.data.get('reason')}"
+            self._first = self._first or text
             self._refused.append(at("server", "log", entry.t_ns, text))
 
     def findings(self) -> list[Finding]:
@@ -51,7 +55,7 @@ class MessagesAreAccepted(Rule):
         if self._refused:
             return [
                 failed(
-                    f"the server refused a message of the vehicle: {self._refused[0].text}",
+                    f"the server refused a message of the vehicle: {self._first}",
                     *self._refused,
                     blame="agent",
                 )
@@ -73,11 +77,14 @@ class SessionsEnd(Rule):
 
     takes = (ServerEvent,)
     relies_on = (Source.SERVER_EVENTS,)
+    only_shown = ("_sessions",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
         self._open: _Session | None = None
         self._left: list[Evidence] = []
+        self._first = ""
+        """What the sentence says of the first session without an end."""
         self._sessions = 0
 
     def take(self, event: Event) -> None:
@@ -96,6 +103,7 @@ class SessionsEnd(Rule):
         """Judge a session that is open although the next one begins."""
         if self._open is not None and not _disturbed(self.situation, self._open.t_ns, t_ns):
             text = f"session {self._open.session} began and never ended"
+            self._first = self._first or text
             self._left.append(at("server", "log", self._open.t_ns, text))
         self._open = None
 
@@ -109,7 +117,7 @@ class SessionsEnd(Rule):
         if last is not None and late and not _disturbed(self.situation, last.t_ns, ended_ns):
             left.append(at("server", "log", last.t_ns, f"session {last.session} was open when the run ended"))
         if left:
-            return [failed(left[0].text, *left, blame="agent")]
+            return [failed(self._first or left[0].text, *left, blame="agent")]
         return [passed("every session ended", bench(f"{self._sessions} sessions"))]
 
 
@@ -122,6 +130,7 @@ class PollsAsAgreed(Rule):
 
     takes = (ServerEvent,)
     relies_on = (Source.SERVER_EVENTS,)
+    only_shown = ("_polls",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)

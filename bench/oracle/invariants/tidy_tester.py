@@ -27,6 +27,7 @@ class TesterPresentEnds(Rule):
 
     takes = (FunctionalRequest, Requested)
     relies_on = (Source.FRAMES,)
+    only_shown = ("_present",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from bench.core.records import DidReading, EcuLayout, ExecutionRecord
 from bench.oracle.facts import Facts, Source
 from bench.oracle.findings import Finding, at, bench, failed, of_reading, passed, undecided, unseen
@@ -34,7 +36,8 @@ class ReadsWhatItRuns(Rule):
         ecu = self.situation.ecus.get(read.ecu)
         last = None if ecu is None else ecu.execution
         version = None if last is None else executed_version(last)
-        if ecu is None or last is None or version is None or read.value is None or ecu.left_application_ns > last.t_ns:
+        restarted = ecu is not None and last is not None and ecu.left_application_after(last.t_ns)
+        if last is None or version is None or read.value is None or restarted:
             self._found.append(passed(f"the version that {read.ecu} reads stands alone", of_reading(read)))
             return
         ran = at("execution", read.ecu, last.t_ns, f"executes {version} from bank {last.bank}")
@@ -85,6 +88,13 @@ class BelievesWhatIsRead(Rule):
         return failed(sentence, *seen, blame="agent")
 
 
+class _First(NamedTuple):
+    """The first execution of a version."""
+
+    t_ns: int
+    bank: str
+
+
 class NoSuccessTooEarly(Rule):
     """A success is reported only once that ECU has executed that version."""
 
@@ -93,13 +103,13 @@ class NoSuccessTooEarly(Rule):
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
-        self._first: dict[tuple[str, str], tuple[int, str]] = {}
+        self._first: dict[tuple[str, str], _First] = {}
 
     def take(self, event: Event) -> None:
         """Note the first execution of a version by an ECU: when, and from which bank."""
         version = executed_version(event)
         if version is not None:
-            self._first.setdefault((event.ecu, version), (event.t_ns, event.bank))
+            self._first.setdefault((event.ecu, version), _First(event.t_ns, event.bank))
 
     def findings(self) -> list[Finding]:
         """Return a finding for each success that was reported."""
@@ -114,10 +124,10 @@ class NoSuccessTooEarly(Rule):
         if not self.facts.watches(Source.EXECUTIONS, result.ecu):
             return unseen(f"when {result.ecu} first executed {result.version!r} was not observed", said)
         first = self._first.get((result.ecu, result.version))
-        if first is not None and first[0] <= result.t_ns:
-            ran = at("execution", result.ecu, first[0], f"first executed {result.version} from bank {first[1]}")
+        if first is not None and first.t_ns <= result.t_ns:
+            ran = at("execution", result.ecu, first.t_ns, f"first executed {result.version} from bank {first.bank}")
             return passed(f"the success of {result.ecu} was reported when it was true", said, ran)
         never = bench("it was never executed")
-        when = at("execution", result.ecu, first[0], "first execution") if first is not None else never
+        when = at("execution", result.ecu, first.t_ns, "first execution") if first is not None else never
         sentence = f"success of {result.ecu} was reported before it ran {result.version!r}"
         return failed(sentence, said, when, blame="agent")

@@ -6,6 +6,7 @@ from bench.core.records import ServerEvent
 from bench.oracle.facts import Facts, Source
 from bench.oracle.findings import Finding, at, bench, failed, passed, undecided
 from bench.oracle.fold import Rule
+from bench.oracle.result import Evidence
 from bench.oracle.running import executed_version
 from bench.oracle.server_log import Result, is_success
 from bench.oracle.situation import Situation
@@ -20,6 +21,7 @@ class ReportsItsOwnEcus(Rule):
 
     takes = (ServerEvent,)
     relies_on = (Source.SERVER_EVENTS, Source.EXECUTIONS)
+    only_shown = ("_results",)
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
@@ -77,8 +79,8 @@ class RegistrationEnds(Rule):
 
     def __init__(self, facts: Facts, situation: Situation) -> None:
         super().__init__(facts, situation)
-        self._registered_ns: int | None = None
-        self._final_ns: int | None = None
+        self._registered: Evidence | None = None
+        self._final: Evidence | None = None
         self._sessions_since = 0
 
     def take(self, event: Event) -> None:
@@ -87,23 +89,22 @@ class RegistrationEnds(Rule):
         if entry.vin != self.facts.vin:
             return
         if entry.kind == "registered":
-            self._registered_ns, self._final_ns, self._sessions_since = entry.t_ns, None, 0
+            self._registered = at("server", "registration", entry.t_ns, "the account was handed out")
+            self._final, self._sessions_since = None, 0
         elif entry.kind == "bootstrap_complete":
-            self._final_ns = entry.t_ns
-        elif entry.kind == "session_ended" and self._final_ns is None:
+            self._final = at("server", "registration", entry.t_ns, "final")
+        elif entry.kind == "session_ended" and self._final is None:
             self._sessions_since += 1
 
     def findings(self) -> list[Finding]:
         """Return whether the last registration became final."""
         if not self.facts.watches(Source.SERVER_EVENTS):
             return []
-        if self._registered_ns is None:
+        seen = self._registered
+        if seen is None:
             return [passed("the vehicle did not register in this run", bench("no registration"))]
-        seen = at("server", "registration", self._registered_ns, "the account was handed out")
-        if self._final_ns is not None:
-            return [
-                passed("the registration became final", seen, at("server", "registration", self._final_ns, "final"))
-            ]
+        if self._final is not None:
+            return [passed("the registration became final", seen, self._final)]
         if self._sessions_since:
             text = bench(f"{self._sessions_since} sessions ended since, no BootstrapComplete")
             return [failed("the vehicle never said that its registration is complete", seen, text, blame="agent")]

@@ -10,8 +10,8 @@ Genuine = Callable[[bytes], Awaitable[Answer]]
 """Serves a request by the rules; raises `Refused`."""
 
 
-class Conduct:
-    """The rules: a server asks it at three places of an exchange."""
+class ServerBehaviour:
+    """The rules of ISO 14229-1, at the three places of an exchange where a faulty server departs from them."""
 
     async def answer(self, pdu: bytes, genuine: Genuine) -> Answer:
         """Return the answer to a request whose turn has come; raises `Refused`."""
@@ -22,6 +22,6 @@ class Conduct:
         del again
         return True
 
-    def spoken(self, pdu: bytes | None) -> bytes | None:
+    def final_response(self, pdu: bytes | None) -> bytes | None:
         """Return what goes out as the final answer (None: nothing) where the rules say `pdu`."""
         return pdu
