@@ -74,6 +74,11 @@ class Memory:
     unanswered: tuple[Unanswered, ...] = ()
     answered_before: bytes = b""
 
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return what later behaviour depends on, instants as what is left of them."""
+        late = tuple((each.prefix, each.until_ns - now_ns) for each in self.without_overdue(now_ns).unanswered)
+        return late, self.answered_before
+
     def without_overdue(self, now_ns: int) -> Memory:
         """Return it without requests whose late answer can no longer come."""
         if not self.unanswered or self.unanswered[0].until_ns >= now_ns:
@@ -224,6 +229,14 @@ class Exchange:
     def sid(self) -> int:
         """Return the service id."""
         return self.payload[0]
+
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return what later behaviour depends on, instants as what is left of them: equal states go on equally."""
+        left = tuple(
+            max(0, each - now_ns) for each in (self.deadline_ns, self.pending_until_ns, self.occupied_until_ns)
+        )
+        rest = (self.payload, self.expected, self.limits, str(self.wanted), self.busy_left, self.pending, self.older)
+        return *rest, left, self.memory.state(now_ns)
 
     def begin(self) -> Turn:
         """Return the first turn: the request is sent."""
