@@ -366,7 +366,9 @@ async def _believed(ctx: FlashContext) -> Belief:
         await ctx.poll(answers)
     except UdsError as error:
         return belief_silent(error, erased=ctx.state.erased)
-    return belief_of(seen[0], runs_target=_runs_target(ctx, seen[0]), erased=ctx.state.erased)
+    # Older bytes may bear the same version: only what the ECU committed in this job can be the new software.
+    runs_target = ctx.state.stage >= Stage.COMMITTED and _runs_target(ctx, seen[0])
+    return belief_of(seen[0], runs_target=runs_target, erased=ctx.state.erased)
 
 
 def _runs_target(ctx: FlashContext, identity: EcuIdentity) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.core.clock import NS_PER_S
+from bench.flasher.belief import EcuState
 from bench.flasher.errors import CheckFailed, FlashFailed, NegativeResponse, VersionMismatch
 
 if TYPE_CHECKING:
@@ -309,3 +310,20 @@ def test_routine_that_is_refused_once_by_mistake_is_tried_again(bench: Bench) ->
     bench.ecu.on("31010202", bench.acts.refuse(0x31))
     assert retried(bench.flash())["job_retry"] == 1
     bench.assert_runs("1.1.0")
+
+
+# What is believed after a failure ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", ["3602", "31010202", "31010203"])
+def test_software_of_the_ordered_version_that_ran_before_is_not_believed_to_be_new(
+    benches: Benches, refused: str
+) -> None:
+    bench = benches(dual=True)
+    before = bench.ecu.banks[bench.ecu.active].image()
+    bench.ecu.on(refused, bench.acts.refuse(0x72), times=1_000)
+    with pytest.raises(FlashFailed) as failed:
+        bench.flash(bench.job(bench.image("1.0.0", length=6_000)))
+    assert bench.ecu.banks[bench.ecu.active].image() == before
+    assert failed.value.belief.state is EcuState.OTHER_SOFTWARE
+    assert "Nothing is left" not in failed.value.belief.next_step
