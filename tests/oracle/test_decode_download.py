@@ -186,3 +186,11 @@ def test_data_of_an_unknown_format_are_shown_as_they_are() -> None:
     line.ask("341144" + "00008000" + "00000004", "74200FFF")
     (block,) = line.ask("3601AA", "7601")
     assert block == Block(112, b"\xaa", stored=True, readable=False, ecu="body")
+
+
+def test_a_block_without_data_has_a_counter_and_one_without_a_counter_is_never_stored() -> None:
+    line = Line()
+    line.begin()
+    assert blocks(line.ask("36", "76")) == [(b"", False)]
+    assert blocks(line.ask("3601", "7601")) == [(b"", True)]
+    assert blocks(line.ask("3602AA", "7602")) == [(b"\xaa", True)]
