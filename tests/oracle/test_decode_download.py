@@ -194,3 +194,6 @@ def test_a_block_without_data_has_a_counter_and_one_without_a_counter_is_never_s
     assert blocks(line.ask("36", "76")) == [(b"", False)]
     assert blocks(line.ask("3601", "7601")) == [(b"", True)]
     assert blocks(line.ask("3602AA", "7602")) == [(b"\xaa", True)]
+    from_zero = Line(first_counter=0)
+    from_zero.begin()
+    assert blocks(from_zero.ask("36", "76")) == [(b"", False)]
