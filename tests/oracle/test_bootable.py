@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from bench.core.records import EXTENDED, BootRecord, Crash, DidReading, FrameRecord, PowerRecord, RunRecord
+from bench.oracle.facts import Facts
+from bench.oracle.invariants.bootable_starts import StartsInTime
 from bench.oracle.result import Verdict
+from bench.oracle.situation import Situation
 from tests.oracle.oracle_vectors import bootable, replace
 
 
@@ -203,6 +206,9 @@ def test_a_version_that_is_read_tells_that_the_ecu_is_up(v: ModuleType, healthy:
 def test_signs_of_life_without_a_start_count_for_nothing(v: ModuleType, healthy: RunRecord) -> None:
     record = replace(healthy, boots=None, power=())
     assert start_of(record) == ["0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"]
+    facts = Facts.of(record)
+    (silent, _) = StartsInTime(facts, Situation.of(facts)).findings()
+    assert silent.evidence[0].text == "0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"
     off = replace(healthy, boots=None, power=(PowerRecord(v.S, "body", False, "cut"),))
     assert start_of(off) == ["0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"]
 

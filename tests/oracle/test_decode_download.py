@@ -213,3 +213,11 @@ def test_a_packed_block_that_was_not_stored_is_readable_all_the_same() -> None:
     (rubbish,) = line.ask("3602AABBCC", "7602")
     assert isinstance(rubbish, Block)
     assert (rubbish.data, rubbish.readable) == (b"\xaa\xbb\xcc", True)
+
+
+def test_data_without_a_download_are_readable_as_they_are() -> None:
+    line = Line()
+    assert line.ask("3601AA", "7601") == [Block(102, b"\xaa", stored=False, readable=True, ecu="body")]
+    assert line.ask("3D" + "1100" + "01AA", "7D110001") == [
+        Block(112, b"\xaa", stored=True, readable=True, ecu="body")
+    ]  # fmt: skip
