@@ -192,3 +192,16 @@ def test_behind_a_stream_without_padding_nothing_may_stand(kind: tuple[str, str]
         reader.read(tail)
     with pytest.raises(Unreadable, match="1 bytes behind the end"):
         StreamReader(roomy(kind), 200).read(stream + tail)
+
+
+@pytest.mark.parametrize(("dictionary", "readable"), [(64 << 10, True), (512 << 10, True), (3 << 19, False)])
+def test_a_stream_that_needs_far_more_memory_than_its_dictionary_is_unreadable(dictionary: int, readable: bool) -> None:
+    """A MiB more than the 64 KiB that the file grants is room enough for the reader itself."""
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": dictionary}]
+    stream = lzma.compress(bytes(range(200)), format=lzma.FORMAT_XZ, filters=filters)
+    reader = StreamReader(packing("lzma", "none"), 200)
+    if readable:
+        assert reader.read(stream) == bytes(range(200))
+    else:
+        with pytest.raises(Unreadable, match="Memory"):
+            reader.read(stream)
