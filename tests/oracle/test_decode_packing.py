@@ -94,10 +94,10 @@ def test_transfer_that_broke_off_shows_a_part_of_the_image(v: ModuleType, kind: 
 def test_what_is_no_such_stream_or_longer_than_announced_is_unreadable(kind: tuple[str, str]) -> None:
     stream = pack(kind, bytes(range(200)))
     with pytest.raises(Unreadable):
-        StreamReader(packing(*kind), 199 if kind != ("none", "aes_cbc") else 150).read(stream + bytes(16))
+        StreamReader(roomy(kind), 199 if kind != ("none", "aes_cbc") else 150).read(stream + bytes(16))
     if kind[0] == "lzma":
         with pytest.raises(Unreadable):
-            StreamReader(packing(*kind), 200).read(bytes(64))
+            StreamReader(roomy(kind), 200).read(bytes(64))
 
 
 # The verdict ----------------------------------------------------------------------------------------
