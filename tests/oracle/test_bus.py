@@ -11,8 +11,8 @@ from bench.oracle.bus import BusDecoder, ChannelHeard, CyclicHeard, FunctionalRe
 from bench.oracle.decode_download import Block, Download
 from bench.oracle.facts import Facts
 from bench.oracle.pairing import AnsweredLate, Exchanged, Requested
+from tests.oracle.neighbours_car import DOOR_FRAME, car
 from tests.oracle.oracle_vectors import MS, healthy, replace, spoken
-from tests.oracle.test_neighbours import DOOR_FRAME, car
 
 
 def frame(t_ns: int, can_id: int, text: str, *, channel: str = "can0", flags: int = 0) -> FrameRecord:

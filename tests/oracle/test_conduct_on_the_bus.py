@@ -53,8 +53,7 @@ def test_s3_ends_with_its_last_nanosecond(v: ModuleType, healthy: RunRecord, lat
     ("request_", "answer", "expected"),
     [
         ("22F189", "62F18931", Verdict.FAIL), ("1902FF", "5902FF", Verdict.FAIL),
-        ("1003", "5003003201F4", Verdict.PASS),
-        ("2101", "6101", Verdict.PASS),
+        ("1003", "5003003201F4", Verdict.PASS), ("2101", "6101", Verdict.PASS),
     ],
 )  # fmt: skip
 def test_reading_is_no_work_that_keeps_a_session(

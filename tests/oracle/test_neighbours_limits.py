@@ -17,8 +17,7 @@ from bench.core.records import (
     RunRecord,
 )
 from bench.oracle.result import Verdict
-from tests.oracle.oracle_vectors import MS, S, Talk, boot, neighbours, replace
-from tests.oracle.test_neighbours import (
+from tests.oracle.neighbours_car import (
     DOOR_FRAME,
     LOST_BODY,
     LOST_GATEWAY,
@@ -36,6 +35,7 @@ from tests.oracle.test_neighbours import (
     with_dtcs,
     without,
 )
+from tests.oracle.oracle_vectors import MS, S, Talk, boot, neighbours, replace
 
 BODY_DTC = (0x060254, 0x2C)
 

@@ -46,12 +46,12 @@ def test_boots_tell_when_an_application_was_left(now: Situation) -> None:
     ):
         now.take(boot(t_ns, "body", stage))
     body = now.ecus["body"]
-    assert (body.left_application_ns, body.boot) == (5, boot(6, "body", "application"))
+    assert (body.applications, body.left_application_ns, body.boot) == (2, 5, boot(6, "body", "application"))
     run = ran(8, NEW["body"], "A")
     now.take(run)
     assert (body.execution, body.boot) == (run, boot(6, "body", "application"))
     now.take(boot(9, "stranger", "application"))
-    assert now.ecus["stranger"].boot == boot(9, "stranger", "application")
+    assert now.ecus["stranger"].applications == 1
 
 
 def test_a_fault_is_over_once_and_the_last_restoration_counts(now: Situation) -> None:

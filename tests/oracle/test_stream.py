@@ -20,8 +20,8 @@ from bench.core.records import (
     VoltageRecord,
 )
 from bench.oracle.stream import DumpBefore, Ended, ExecutionEnded, FaultOver, FaultStruck, events
+from tests.oracle.neighbours_car import car
 from tests.oracle.oracle_vectors import NEW, OLD, S, boot, event, http, ran, read, replace
-from tests.oracle.test_neighbours import car
 
 T = 5 * S
 
