@@ -281,3 +281,12 @@ def test_how_a_late_start_ended_is_told(v: ModuleType, healthy: RunRecord) -> No
     texts = [item.text for item in bootable(replace(on_at(healthy, 7 * v.S), power=(
         *healthy.power.items, PowerRecord(7 * v.S, "body", True, "on"), off))).evidence]  # fmt: skip
     assert any(text.startswith("1.000000000 s after its start the supply went off again") for text in texts)
+
+
+def test_a_car_of_which_nobody_ever_gave_a_sign_of_life_is_judged(v: ModuleType, healthy: RunRecord) -> None:
+    dead = replace(
+        healthy, boots=(), executions=(), frames=(), readings=(), power=(PowerRecord(v.S, "body", True, "on"),)
+    )
+    found = bootable(dead)
+    assert found.verdict is Verdict.FAIL
+    assert any("no boot followed until 10.000000000 s" in item.text for item in found.evidence)
