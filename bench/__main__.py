@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from bench.process.command import run
 
 TYPE_CHECKING = False
@@ -15,8 +17,10 @@ def main() -> None:
 
 
 def _load() -> CommandLine:
-    from bench.cli import exit_code_of  # takes a second: signals are minded before
+    from bench.cli import exit_code_of  # this and the command take a second: signals are minded before
+    from bench.cli.commands import load_command
 
+    load_command(sys.argv[1:])
     return exit_code_of
 
 

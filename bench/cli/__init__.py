@@ -8,22 +8,14 @@ import traceback
 import click
 
 from bench import __version__
-from bench.cli.canlog import canlog
-from bench.cli.dashboard import dashboard
-from bench.cli.demo import demo
-from bench.cli.doctor.command import doctor
-from bench.cli.ecu.command import ecu
-from bench.cli.flash.command import flash
-from bench.cli.image import image
-from bench.cli.replay import replay
-from bench.cli.run import run
+from bench.cli.commands import Commands
 from bench.cli.usage import explained, shows_help, with_next_step
 from bench.core.errors import NO_ROOM, InputError, OtabenchError, unwritable
 from bench.core.stop import STOP
 from bench.runs.exit_codes import EQUIPMENT, INPUT
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="otabench")
 def cli() -> None:
     """Prove that over-the-air updates of cars cannot go wrong.
@@ -38,10 +30,6 @@ def cli() -> None:
     Exit codes: 0 all as expected, 1 a verdict failed, 2 wrong usage or input, 3 equipment error,
     4 inconclusive, 130 interrupted, 143 ended by SIGTERM.
     """
-
-
-for command in (demo, doctor, run, replay, flash, ecu, dashboard, image, canlog):
-    cli.add_command(command)
 
 
 def exit_code_of(arguments: list[str]) -> int:

@@ -34,8 +34,8 @@ def explained(error: click.ClickException, arguments: Sequence[str]) -> InputErr
         return InputError(
             "no such command",
             found=error.command_name,
-            allowed=_commands(context),
-            hint=_closest(error.command_name, error.possibilities, step),
+            allowed=", ".join(_names(context)) or None,
+            hint=_closest(error.command_name, _names(context), step),
         )
     plain, given = _plain(error.format_message()), _given(arguments)
     if isinstance(error, click.BadOptionUsage):
@@ -127,10 +127,11 @@ def _options(context: click.Context | None) -> str | None:
     return ", ".join(max(param.opts, key=len) for param in params if isinstance(param, click.Option)) or None
 
 
-def _commands(context: click.Context | None) -> str | None:
+def _names(context: click.Context | None) -> list[str]:
+    """Return the names of a group's commands."""
     if context is None or not isinstance(context.command, click.Group):
-        return None
-    return ", ".join(context.command.list_commands(context))
+        return []
+    return context.command.list_commands(context)
 
 
 def _closest(given: str, possibilities: Sequence[str] | None, step: str) -> str:

@@ -49,12 +49,16 @@ def interrupted(start: Start, arguments: tuple[str, ...], seconds: float, number
 
 
 @pytest.mark.parametrize(
-    "module", [FIRST, "pydantic", "cryptography", "rich.progress", "flask", "bench.rig.job", "bench.process.pipes"]
-)
+    ("command", "module"),
+    [
+        ("demo", FIRST), ("demo", "pydantic"), ("demo", "cryptography"), ("demo", "rich.progress"),
+        ("demo", "bench.rig.job"), ("demo", "bench.process.pipes"), ("dashboard", "flask"),
+    ],
+)  # fmt: skip
 def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
-    start: Start, folder: Path, module: str
+    start: Start, folder: Path, command: str, module: str
 ) -> None:
-    process = start("demo")
+    process = start(command)
     process.until_loaded(module)
     process.interrupt()
     ended = process.end()

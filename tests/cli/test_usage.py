@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,12 @@ from bench.cli.usage import explained, with_next_step
 from bench.core.errors import InputError
 
 Cli = Callable[..., Any]
+PROGRESS = re.compile(r"\d+ s: ")
+"""On a slow machine a run that takes long says how far it has come, before its error."""
 
 
 def rows(ended: Any) -> dict[str, str]:
-    lines = ended.err.splitlines()
+    lines = [line for line in ended.err.splitlines() if not PROGRESS.match(line)]
     assert lines[0].startswith("error: "), ended.err
     return {"problem": lines[0].removeprefix("error: "), **{line[2:9].strip(): line[10:] for line in lines[1:]}}
 
@@ -182,3 +187,20 @@ def test_unknown_defect_names_the_file(otabench: Cli, folder: Path) -> None:
     told = rows(otabench("run", "s.toml"))
     assert (told["file"], told["key"], told["found"]) == ("s.toml", "defect", '"nosuch"')
     assert told["next"] == "name one of these, or remove the key"
+
+
+@pytest.mark.parametrize(
+    ("command", "loaded", "spared"),
+    [
+        ("canlog", "bench.cli.canlog", "bench.runs.runner"),
+        ("image", "bench.cli.image", "bench.runs.runner"),
+        ("run", "bench.rig.job", "bench.dashboard"),
+    ],
+)
+def test_command_loads_what_it_needs_and_no_other_command(command: str, loaded: str, spared: str) -> None:
+    """Loading everything takes a second, which nobody who looks at a log should wait for."""
+    code = "import sys; from bench.cli.commands import load_command; load_command(sys.argv[1:]); print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=True)
+    modules = ended.stdout.split()
+    assert loaded in modules
+    assert spared not in modules

@@ -84,7 +84,8 @@ def assert_believed(bench: Bench, believed: str) -> None:
 
 
 def few_tries(bench: Bench) -> Bench:
-    bench.limits(retries={"job": 3})
+    """Have few jobs tried, and a restart that never comes asked for four times a second, not fifty times."""
+    bench.limits(retries={"job": 3}, timing={"reboot_poll_ms": 250})
     return bench
 
 

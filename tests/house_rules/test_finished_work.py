@@ -27,7 +27,7 @@ def unfinished(path: str, source: str) -> list[str]:
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             found.append(f"{path}:{node.lineno} bare except")
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not _in_one_of(protocols, node):
-            found += [f"{path}:{node.lineno} {node.name} has no body"] if _empty(node) else []
+            found += [f"{path}:{node.lineno} {node.name} has no body"] if _empty(node) and not _overload(node) else []
     return found
 
 
@@ -38,6 +38,11 @@ def _empty(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and line.value.value is ...)
         for line in node.body
     )
+
+
+def _overload(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether it only declares one of several signatures: the function that follows has the body."""
+    return any(ast.unparse(decorator) == "overload" for decorator in node.decorator_list)
 
 
 def _is_protocol(node: ast.ClassDef) -> bool:
@@ -80,6 +85,7 @@ def test_unfinished_work_is_caught(bad: str) -> None:
 
 def test_a_protocol_and_a_documented_nothing_are_let_through() -> None:
     good = 'class Port(Protocol):\n    def send(self) -> None: ...\n\ndef idle() -> None:\n    """Do nothing."""\n'
+    good += "@overload\ndef one(x: int) -> int: ...\n"
     assert unfinished("good.py", good) == []
 
 

@@ -75,13 +75,16 @@ def explained(path: Path) -> dict[tuple[str, str, str, str, str], str]:
     return found
 
 
-def report(ends: Mapping[Mutant, str], reasons: Mapping[tuple[str, str, str, str, str], str]) -> int:
-    """Print the figure and what is not explained; returns how many mistakes there are."""
+def report(ends: Mapping[Mutant, str], reasons: Mapping[tuple[str, str, str, str, str], str], *, whole: bool) -> int:
+    """Print the figure and what is not explained; returns how many mistakes there are.
+
+    An explanation may be of several changes of one line; that none of them survived only a `whole` run can say.
+    """
     survivors = [mutant for mutant, end in ends.items() if end == SURVIVED]
     unknown = [mutant for mutant in survivors if mutant.key() not in reasons]
     killed_now = [mutant for mutant, end in ends.items() if end == KILLED and mutant.key() in reasons]
     alive = {mutant.key() for mutant in survivors}
-    stale = [mutant for mutant in killed_now if mutant.key() not in alive]
+    stale = [mutant for mutant in killed_now if whole and mutant.key() not in alive]
     broken = [mutant for mutant, end in ends.items() if end == BROKEN]
     killed = sum(end == KILLED for end in ends.values())
     for mutant in unknown:
@@ -129,7 +132,7 @@ def main() -> int:
     load_surroundings()
     print(f"{len(mutants)} changes; first the tests as they are ...", flush=True)
     ends = judge(mutants, given.workers)
-    return 1 if report(ends, explained(SURVIVORS)) else 0
+    return 1 if report(ends, explained(SURVIVORS), whole=not given.sample) else 0
 
 
 if __name__ == "__main__":

@@ -192,3 +192,12 @@ def test_foreign_data_is_shown_on_the_channel_of_its_ecu(v: ModuleType, refused:
     found = authentic(replace(refused, layouts=layouts, frames=forged_flash(v, v.payload("evil"))))
     assert found.verdict is Verdict.FAIL
     assert [item.where.split(" @ ")[0] for item in found.evidence if "no genuine image" in item.text] == ["can0"] * 3
+
+
+@pytest.mark.parametrize(("stage", "verdict"), [("application", Verdict.INCONCLUSIVE), ("bootloader", Verdict.PASS)])
+def test_application_that_only_its_boot_shows_is_inconclusive(
+    v: ModuleType, healthy: RunRecord, stage: str, verdict: Verdict
+) -> None:
+    boots = (v.boot(0, "body", "boot_manager"), v.boot(30 * v.MS, "body", stage))
+    record = replace(healthy, executions=(), boots=boots, readings=(), frames=healthy.frames.items[:1])
+    assert authentic(record).verdict is verdict

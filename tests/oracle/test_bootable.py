@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from bench.core.records import EXTENDED, BootRecord, Crash, DidReading, FrameRecord, PowerRecord, RunRecord
+from bench.oracle.facts import Facts
+from bench.oracle.invariants.bootable_starts import StartsInTime
 from bench.oracle.result import Verdict
+from bench.oracle.situation import Situation
 from tests.oracle.oracle_vectors import bootable, replace
 
 
@@ -203,6 +206,9 @@ def test_a_version_that_is_read_tells_that_the_ecu_is_up(v: ModuleType, healthy:
 def test_signs_of_life_without_a_start_count_for_nothing(v: ModuleType, healthy: RunRecord) -> None:
     record = replace(healthy, boots=None, power=())
     assert start_of(record) == ["0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"]
+    facts = Facts.of(record)
+    (silent, _) = StartsInTime(facts, Situation.of(facts)).findings()
+    assert silent.evidence[0].text == "0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"
     off = replace(healthy, boots=None, power=(PowerRecord(v.S, "body", False, "cut"),))
     assert start_of(off) == ["0 starts, the slowest took 0.000000000 s, allowed 0.500000000 s"]
 
@@ -275,3 +281,12 @@ def test_how_a_late_start_ended_is_told(v: ModuleType, healthy: RunRecord) -> No
     texts = [item.text for item in bootable(replace(on_at(healthy, 7 * v.S), power=(
         *healthy.power.items, PowerRecord(7 * v.S, "body", True, "on"), off))).evidence]  # fmt: skip
     assert any(text.startswith("1.000000000 s after its start the supply went off again") for text in texts)
+
+
+def test_a_car_of_which_nobody_ever_gave_a_sign_of_life_is_judged(v: ModuleType, healthy: RunRecord) -> None:
+    dead = replace(
+        healthy, boots=(), executions=(), frames=(), readings=(), power=(PowerRecord(v.S, "body", True, "on"),)
+    )
+    found = bootable(dead)
+    assert found.verdict is Verdict.FAIL
+    assert any("no boot followed until 10.000000000 s" in item.text for item in found.evidence)

@@ -150,3 +150,10 @@ def test_blocks_and_downloads_follow_their_exchange() -> None:
 def test_the_end_of_the_run_breaks_a_download_off() -> None:
     trace = [*spoken(0, 0x7A0, bytes.fromhex("3400440000800000000002")), frame(MS, 0x7A8, "0474200FFF")]
     assert [e.completed_t_ns for e in decoded(healthy(), *trace) if isinstance(e, Download)] == [None]
+
+
+@pytest.mark.parametrize(("later", "found"), [(7, True), (8, False)])
+def test_a_late_answer_is_looked_for_among_the_last_eight_requests(later: int, found: bool) -> None:
+    asked = [frame(n, 0x7A0, f"0322F1{n:02X}") for n in range(later + 1)]
+    events = decoded(healthy(), *asked, frame(99, 0x7A8, "0462F10031"))
+    assert bool([event for event in events if isinstance(event, AnsweredLate)]) is found

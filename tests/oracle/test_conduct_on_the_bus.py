@@ -42,6 +42,30 @@ def test_tester_present_until_s3_after_the_last_request_is_allowed(v: ModuleType
     assert tidy(kept(v, healthy, limit_s + 1e-6)).verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(("late_ns", "expected"), [(0, Verdict.PASS), (1, Verdict.FAIL)])
+def test_s3_ends_with_its_last_nanosecond(v: ModuleType, healthy: RunRecord, late_ns: int, expected: Verdict) -> None:
+    t_ns = last_work_ns(healthy) + 5 * v.S + late_ns
+    frames = (*healthy.frames.items, *v.spoken(t_ns, 0x7DF, b"\x3e\x80"))
+    assert tidy(replace(healthy, frames=frames, ended_t_ns=20 * v.S)).verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "expected"),
+    [
+        ("22F189", "62F18931", Verdict.FAIL), ("1902FF", "5902FF", Verdict.FAIL),
+        ("1003", "5003003201F4", Verdict.PASS), ("2101", "6101", Verdict.PASS),
+    ],
+)  # fmt: skip
+def test_reading_is_no_work_that_keeps_a_session(
+    v: ModuleType, healthy: RunRecord, request_: str, answer: str, expected: Verdict
+) -> None:
+    talk = v.Talk(9 * v.S)
+    talk.ask("body", bytes.fromhex(request_), answer)
+    frames = v.spoken(11 * v.S, 0x7DF, b"\x3e\x80")
+    record = after(replace(healthy, ended_t_ns=20 * v.S), talk)
+    assert tidy(replace(record, frames=(*record.frames.items, *frames))).verdict is expected
+
+
 def test_tester_present_in_a_long_job_is_allowed_since_work_follows(v: ModuleType, healthy: RunRecord) -> None:
     talk = v.Talk(15 * v.S)
     talk.to_all("1081")

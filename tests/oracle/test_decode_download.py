@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 from typing import Any
 
 import pytest
 
+from bench.core.records import DownloadPacking
 from bench.oracle.decode_download import Block, Download, Transfers
 from bench.oracle.decode_isotp import Message
 from bench.oracle.exchange import Exchange
@@ -152,7 +154,8 @@ def test_address_and_size_have_the_lengths_of_their_format(request_: str, addres
 def test_what_is_transferred_for_an_upload_or_a_file_is_no_block(request_: str, answer: str, elsewhere: bool) -> None:
     line = Line()
     line.ask(request_, answer)
-    assert bool(line.ask("3601AA", "7601")) is not elsewhere
+    for _ in range(2):
+        assert bool(line.ask("3601AA", "7601")) is not elsewhere
     line.ask("37", "77")
     assert blocks(line.ask("3601AA", "7601")) == [(b"\xaa", False)], "it is over"
 
@@ -186,3 +189,35 @@ def test_data_of_an_unknown_format_are_shown_as_they_are() -> None:
     line.ask("341144" + "00008000" + "00000004", "74200FFF")
     (block,) = line.ask("3601AA", "7601")
     assert block == Block(112, b"\xaa", stored=True, readable=False, ecu="body")
+
+
+def test_a_block_without_data_has_a_counter_and_one_without_a_counter_is_never_stored() -> None:
+    line = Line()
+    line.begin()
+    assert blocks(line.ask("36", "76")) == [(b"", False)]
+    assert blocks(line.ask("3601", "7601")) == [(b"", True)]
+    assert blocks(line.ask("3602AA", "7602")) == [(b"\xaa", True)]
+    from_zero = Line(first_counter=0)
+    from_zero.begin()
+    assert blocks(from_zero.ask("36", "76")) == [(b"", False)]
+
+
+def test_a_packed_block_that_was_not_stored_is_readable_all_the_same() -> None:
+    line = Line(packing=DownloadPacking(0x10, "lzma", "none", b"", 8 << 20))
+    line.ask("341044" + "00008000" + "00000004", "74200FFF")
+    stream = lzma.compress(b"\x01\x02\x03\x04", format=lzma.FORMAT_XZ).hex()
+    (refused,) = line.ask(f"3601{stream}", "7F3672")
+    assert refused == Block(112, b"\x01\x02\x03\x04", stored=False, readable=True, ecu="body")
+    assert blocks(line.ask(f"3601{stream}", "7601")) == [(b"\x01\x02\x03\x04", True)]
+    assert blocks(line.ask(f"3601{stream}", "7601")) == [(b"\x01\x02\x03\x04", False)]
+    (rubbish,) = line.ask("3602AABBCC", "7602")
+    assert isinstance(rubbish, Block)
+    assert (rubbish.data, rubbish.readable) == (b"\xaa\xbb\xcc", True)
+
+
+def test_data_without_a_download_are_readable_as_they_are() -> None:
+    line = Line()
+    assert line.ask("3601AA", "7601") == [Block(102, b"\xaa", stored=False, readable=True, ecu="body")]
+    assert line.ask("3D" + "1100" + "01AA", "7D110001") == [
+        Block(112, b"\xaa", stored=True, readable=True, ecu="body")
+    ]  # fmt: skip

@@ -155,6 +155,7 @@ def test_first_frame_with_a_length_of_four_bytes() -> None:
 
 def test_consecutive_frame_without_data_ends_the_message() -> None:
     assert said("1008112233445566", "21", "217788") == [("112233445566", False)]
+    assert said("1008112233445566", "21", "227788") == [("112233445566", False)]
     assert said("1008112233445566", "2177", "2288") == [("1122334455667788", True)]
 
 

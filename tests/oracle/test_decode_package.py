@@ -209,3 +209,12 @@ def test_counter_of_the_installed_image_that_can_be_read_counts(v: ModuleType, h
         "has release counter 4, installed is 5" in examine_package(raw, replace(healthy, references=(five,))).why_not()
     )
     assert kinds(raw, replace(healthy, references=(replace(five, header=b""),))) == []
+
+
+def test_of_two_installed_images_the_first_counts(v: ModuleType, healthy: RunRecord) -> None:
+    data = v.payload("old")
+    raw = v.package({"body": v.header("body", "1.5", 4, data) + data})
+    one, five = (v.reference("body", "installed", "1.0.0", counter) for counter in (1, 5))
+    assert kinds(raw, replace(healthy, references=(five, one))) == ["rollback"]
+    assert kinds(raw, replace(healthy, references=(one, five))) == []
+    assert kinds(raw, replace(healthy, references=(replace(one, header=b""), five))) == []

@@ -94,10 +94,10 @@ def test_transfer_that_broke_off_shows_a_part_of_the_image(v: ModuleType, kind: 
 def test_what_is_no_such_stream_or_longer_than_announced_is_unreadable(kind: tuple[str, str]) -> None:
     stream = pack(kind, bytes(range(200)))
     with pytest.raises(Unreadable):
-        StreamReader(packing(*kind), 199 if kind != ("none", "aes_cbc") else 150).read(stream + bytes(16))
+        StreamReader(roomy(kind), 199 if kind != ("none", "aes_cbc") else 150).read(stream + bytes(16))
     if kind[0] == "lzma":
         with pytest.raises(Unreadable):
-            StreamReader(packing(*kind), 200).read(bytes(64))
+            StreamReader(roomy(kind), 200).read(bytes(64))
 
 
 # The verdict ----------------------------------------------------------------------------------------
@@ -192,3 +192,16 @@ def test_behind_a_stream_without_padding_nothing_may_stand(kind: tuple[str, str]
         reader.read(tail)
     with pytest.raises(Unreadable, match="1 bytes behind the end"):
         StreamReader(roomy(kind), 200).read(stream + tail)
+
+
+@pytest.mark.parametrize(("dictionary", "readable"), [(64 << 10, True), (512 << 10, True), (3 << 19, False)])
+def test_a_stream_that_needs_far_more_memory_than_its_dictionary_is_unreadable(dictionary: int, readable: bool) -> None:
+    """A MiB more than the 64 KiB that the file grants is room enough for the reader itself."""
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": dictionary}]
+    stream = lzma.compress(bytes(range(200)), format=lzma.FORMAT_XZ, filters=filters)
+    reader = StreamReader(packing("lzma", "none"), 200)
+    if readable:
+        assert reader.read(stream) == bytes(range(200))
+    else:
+        with pytest.raises(Unreadable, match="Memory"):
+            reader.read(stream)

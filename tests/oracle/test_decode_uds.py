@@ -167,3 +167,28 @@ def test_reports_of_dtcs_are_paired_by_their_sub_function(v: ModuleType) -> None
     first, second = traffic(v, talk).exchanges
     assert first.answered_t_ns is not None
     assert second.answer is None
+
+
+def test_an_answer_that_came_late_stores_its_block(v: ModuleType) -> None:
+    talk = v.Talk(0)
+    talk.ask("body", bytes.fromhex("3400440000000000000002"), "74200FFF")
+    talk.ask("body", bytes.fromhex("3601AABB"), None)
+    talk.ask("body", bytes.fromhex("22F189"), None)
+    talk.frames += v.spoken(talk.t_ns, 0x7A8, bytes.fromhex("7601"), "body")
+    heard = traffic(v, talk)
+    assert [d.data for d in heard.downloads] == [b"\xaa\xbb"]
+    assert [e.answered_t_ns for e in heard.exchanges if e.service == 0x36] == [talk.t_ns]
+
+
+def test_of_one_instant_the_request_comes_before_the_answer(v: ModuleType) -> None:
+    talk = v.Talk(0)
+    talk.frames = [*v.spoken(5, 0x7A8, bytes.fromhex("5101"), "body"), *v.spoken(5, 0x7A0, bytes.fromhex("1101"))]
+    (exchange,) = traffic(v, talk).exchanges
+    assert exchange.positive
+
+
+def test_what_stands_behind_the_status_of_a_check_is_no_matter(v: ModuleType) -> None:
+    for answer, passed in (("7101020200", True), ("710102020011", True), ("7101020201", False), ("71010202", False)):
+        talk = v.Talk(0)
+        talk.check("body", answer)
+        assert bool(traffic(v, talk).checks_passed()) is passed

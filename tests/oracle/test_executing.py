@@ -218,7 +218,8 @@ def test_only_torn_cells_of_the_image_itself_leave_its_hash_unknown(torn: tuple[
 
 
 def test_a_bit_that_flipped_is_no_end_of_the_execution() -> None:
-    base = healthy()
+    base = with_run(healthy(), 0, ended_t_ns=4 * S)
+    assert "while it executed" not in whole(replace(base, flash_operations=rewritten_body())).sentence
     gone = [operation(6 * S, f"{kind}:A", "rot") for kind in ("image", "header")]
     found = whole(replace(base, flash_operations=(*rewritten_body(), *gone, operation(7 * S, "image:A"))))
     assert "body changed the flash of bank A while it executed from there" in found.sentence

@@ -19,6 +19,7 @@ from bench.core.records import (
 from bench.oracle.result import Verdict
 from tests.oracle.neighbours_car import (
     DOOR_FRAME,
+    LOST_BODY,
     LOST_GATEWAY,
     Change,
     around,
@@ -136,6 +137,12 @@ def test_a_reset_is_seen_although_nothing_starts_after_it() -> None:
 def test_a_dtc_that_was_there_is_not_new(before: int, after: int) -> None:
     change = with_dtcs(dtcs(False, "door", (0x123456, after)), before=(dtcs(True, "door", (0x123456, before)),))
     assert neighbours(change(car())).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(0x2E, Verdict.PASS), (0x2D, Verdict.FAIL)])
+def test_whether_the_failure_is_there_now_is_bit_0_of_its_status(status: int, verdict: Verdict) -> None:
+    healed = faulted("power.agent:agent:frame:9", with_dtcs(dtcs(False, "door", (LOST_BODY, status))))
+    assert neighbours(healed(car())).verdict is verdict
 
 
 @pytest.mark.parametrize("nothing", ["supply", "boot"])

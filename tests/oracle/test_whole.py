@@ -240,3 +240,14 @@ def test_a_running_image_without_a_header_is_called_so(v: ModuleType, healthy: R
     runs = (*healthy.executions.items, replace(v.ran(7 * v.S, v.NEW["body"], "A"), header=b""))
     texts = [item.text for item in whole(replace(healthy, executions=runs)).evidence]
     assert "executes an unreadable header from bank A" in texts
+
+
+def test_an_application_that_runs_from_the_first_instant_on_was_never_left(v: ModuleType, refused: RunRecord) -> None:
+    boots = [b for b in refused.boots.items if b.ecu != "body"]
+    runs = [e for e in refused.executions.items if e.ecu != "body"]
+    record = replace(
+        refused,
+        boots=(v.boot(0, "body", "application", "A"), *boots),
+        executions=(v.ran(0, v.OLD["body"], "A"), *runs),
+    )
+    assert whole(record).verdict is Verdict.PASS

@@ -58,7 +58,7 @@ def _request_model(exchange: Exchange, *, full: bool) -> PlannedRequest:
 def print_plan(plan: FlashPlan) -> None:
     """Print a line per request, then the estimate."""
     width = max(len(ecu.ecu) for ecu in plan.ecus)
-    width = max(width, *(len(request.channel) + 5 for request in plan.requests))
+    width = max((width, *(len(request.channel) + 5 for request in plan.requests)))
     for request in plan.requests:
         whom = request.ecu or f"all {request.channel}"
         answers = " | ".join(bytes.fromhex(answer).hex(" ") for answer in request.answers)

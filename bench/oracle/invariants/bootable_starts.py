@@ -110,7 +110,7 @@ class StartsInTime(Rule):
         if not self._boots_seen(layout.ecu):
             return _silent_start(layout, since_ns)
         signs = [starts.last_sign_ns for starts in self._starts.values() if starts.last_sign_ns is not None]
-        horizon_ns = max(self.situation.ended_t_ns, *signs)
+        horizon_ns = max((self.situation.ended_t_ns, *signs))
         if self.situation.crash is not None and self.situation.crash.part != layout.ecu:
             open_start = at("boot", layout.ecu, since_ns, "start")
             return undecided(f"a part crashed while {layout.ecu} was booting", open_start, blame="bench")
