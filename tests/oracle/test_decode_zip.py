@@ -17,7 +17,7 @@ OTHERWISE = "packed, encrypted or dated"
 DIRECTORY = "its directory is not that of its members"
 
 
-def local(name: bytes = b"a", size: int = 0, *, data: bytes = b"", **other: int) -> bytes:
+def local(name: bytes = b"a", size: int = 0, data: bytes = b"", **other: int) -> bytes:
     """Return a member's own header with its name and data (APPNOTE 4.3.7), as a package has it but for `other`."""
     date = (2030 - 1980) << 9 | 1 << 5 | 1
     plain = {"version": 20, "flags": 0, "method": 0, "time": 0, "date": date, "crc": zlib.crc32(data), "packed": size,
@@ -57,8 +57,8 @@ def test_zip_without_members_is_one_that_lacks_its_manifest() -> None:
      {"packed": 1}],
 )  # fmt: skip
 def test_each_field_of_a_members_header_is_what_it_may_be(other: dict[str, int]) -> None:
-    assert OTHERWISE in refusal(local(b"", **other)), "a header of 30 bytes and nothing behind it"
-    assert OTHERWISE in refusal(local(b"", **other) + bytes(9))
+    assert OTHERWISE in refusal(local(b"", 0, b"", **other)), "a header of 30 bytes and nothing behind it"
+    assert OTHERWISE in refusal(local(b"", 0, b"", **other) + bytes(9))
 
 
 def test_header_is_read_where_all_of_its_bytes_are_there() -> None:

@@ -215,9 +215,7 @@ def test_confirmation_allows_the_counter_of_the_running_image_and_no_more(
     assert authentic(dumped(v, healthy, answer, 2)).verdict is Verdict.PASS
     found = authentic(dumped(v, healthy, answer, 3))
     assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
-    assert found.sentence == (
-        "the release floor of body rose to 3 without a confirmation, up to 2 is allowed"
-    ), "this rule said so, with no execution for another one to judge"
+    assert found.sentence == "the release floor of body rose to 3 without a confirmation, up to 2 is allowed"
 
 
 @pytest.mark.parametrize("answer", ["71010204", None])

@@ -84,10 +84,11 @@ class Whole(FrameRunRecord):
 
 def test_judge_takes_no_run_of_a_download_apart(healthy: RunRecord) -> None:
     found = compact(healthy)
-    parts = found.frames.items.parts
+    runs = found.frames.items
+    assert isinstance(runs, Frames)
     kept = Frames(
         Whole(*part) if isinstance(part, FrameRunRecord) and part.heads[0][0] >> 4 == CONSECUTIVE else part
-        for part in parts
+        for part in runs.parts
     )
     assert any(isinstance(part, Whole) for part in kept.parts)
     whole = replace(found, frames=Watched(kept, found.frames.spans_ns, places=found.frames.places))
@@ -174,7 +175,7 @@ def test_of_one_instant_the_order_of_the_trace_decides(healthy: RunRecord) -> No
 def carried(
     frames: int, part: int, length: int, *, heads: int = 16, before: int = 0, address: bytes = b"",
     flags: int = 0, rest: int = 0, wrong: int | None = None,
-) -> tuple[Reassembler, Reassembler, FrameRunRecord]:
+) -> tuple[Reassembler, Reassembler, FrameRunRecord]:  # fmt: skip
     """Two readers of a first frame (6 bytes, 5 behind an address byte) and `before` frames of one byte, and a run."""
     first = address + (0x1000 | length).to_bytes(2, "big") + bytes(6 - len(address))
     said = [FrameRecord(10, "can0", "agent", 0x7A0, 0, first)]
