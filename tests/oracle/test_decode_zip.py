@@ -91,6 +91,19 @@ def test_manifest_and_signature_come_first_and_in_this_order() -> None:
     assert list(unzip(zipped({name: HELD[name] for name in (MANIFEST, SIGNATURE)}))) == [MANIFEST, SIGNATURE]
 
 
+@pytest.mark.parametrize("foreign", ["images/body.txt", "body.bin", "images/.bin", "images/a/b.bin"])
+@pytest.mark.parametrize("place", [2, 3, 4])
+def test_every_other_member_is_an_image(place: int, foreign: str) -> None:
+    names = [MANIFEST, SIGNATURE, IMAGE, "images/gateway.bin"]
+    names.insert(place, foreign)
+    found = refusal(zipped({name: HELD.get(name, b"") for name in names}))
+    assert found == f"{foreign!r} does not belong into a package"
+
+
+def test_of_two_foreign_members_the_first_is_named() -> None:
+    assert refusal(zipped({**HELD, "one": b"", "two": b""})) == "'one' does not belong into a package"
+
+
 @pytest.mark.parametrize(
     ("name", "size", "possible"),
     [
