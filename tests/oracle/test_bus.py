@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import pytest
 
+from bench.core.frame_run import FrameRunRecord, RunTimes
 from bench.core.records import EXTENDED, FrameRecord, InhibitSignal, RunRecord
 from bench.oracle.bus import BusDecoder, ChannelHeard, CyclicHeard, FunctionalRequest, Inhibited
 from bench.oracle.decode_download import Block, Download
@@ -157,3 +159,47 @@ def test_a_late_answer_is_looked_for_among_the_last_eight_requests(later: int, f
     asked = [frame(n, 0x7A0, f"0322F1{n:02X}") for n in range(later + 1)]
     events = decoded(healthy(), *asked, frame(99, 0x7A8, "0462F10031"))
     assert bool([event for event in events if isinstance(event, AnsweredLate)]) is found
+
+
+def run_of(can_id: int, *texts: str, channel: str = "can0", head_bytes: int = 1) -> FrameRunRecord:
+    """A run of these frames, 10 ns apart."""
+    heads, payload = zip(*((data[:head_bytes], data[head_bytes:]) for data in map(bytes.fromhex, texts)), strict=True)
+    times = RunTimes(0, 0, array("q", [10] * len(texts)))
+    return FrameRunRecord(channel, "x", can_id, 0, heads, b"".join(payload), times)
+
+
+def at_once(record: RunRecord, run: FrameRunRecord, *, heard: bool = True) -> list[Any]:
+    """What a run means, on a channel that was heard before or not: the same as its frames one by one."""
+    once, singly = BusDecoder(Facts.of(record)), BusDecoder(Facts.of(record))
+    for decoder in (once, singly):
+        if heard:
+            decoder.take(frame(1, 0x123, "00", channel=run.channel))
+    found = [event for each in run.frames() for event in singly.take(each)]
+    assert list(once.take_run(run)) == found
+    assert once.key() == singly.key()
+    return found
+
+
+def test_words_about_the_start_are_told_of_every_frame_of_a_run() -> None:
+    record = body(inhibit=InhibitSignal("can0", 0x130, False, 0))
+    found = at_once(record, run_of(0x130, "01", "00", "01", head_bytes=0))
+    assert found == [Inhibited(10, "body", True), Inhibited(20, "body", False), Inhibited(30, "body", True)]
+
+
+def test_every_cyclic_frame_of_a_run_is_heard() -> None:
+    found = at_once(car(), run_of(DOOR_FRAME, "00", "00", channel="can1"))
+    assert found == [CyclicHeard(10, "can1", DOOR_FRAME, False), CyclicHeard(20, "can1", DOOR_FRAME, False)]
+
+
+def test_the_first_frame_of_a_run_may_be_the_first_of_its_channel() -> None:
+    assert at_once(healthy(), run_of(0x124, "00", "01"), heard=False) == [ChannelHeard(10, "can0")]
+    assert at_once(healthy(), run_of(0x124, "00", "01")) == []
+
+
+@pytest.mark.parametrize(("address", "heard"), [("03", 2), ("04", 0)])
+def test_frames_of_a_run_go_to_the_address_byte_that_each_has(address: str, heard: int) -> None:
+    run = run_of(0x7A0, f"{address}0322F189", f"{address}0322F186", head_bytes=2)
+    found = at_once(body(request_extension=0x03), run)
+    assert [event.exchange.request.payload for event in found if isinstance(event, Requested)] == [
+        bytes.fromhex("22F189"), bytes.fromhex("22F186"),
+    ][:heard]  # fmt: skip

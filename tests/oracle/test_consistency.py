@@ -10,7 +10,7 @@ import pytest
 
 from bench.core.records import FlashOperation, PowerRecord, RunRecord, Watch, Watched
 from bench.oracle.judge import judge
-from bench.oracle.result import Invariant, RunVerdict, Verdict
+from bench.oracle.result import Invariant, InvariantVerdict, RunVerdict, Verdict
 from tests.oracle.oracle_vectors import MS, S, authentic, bootable, live, replace, silent, tidy, truthful
 
 ALL = tuple(Invariant)
@@ -232,3 +232,16 @@ def test_data_of_the_very_instant_brought_what_is_programmed(v: ModuleType, refu
         written = FlashOperation(t_ns, "body", "program", "image:A", 0, 1)
         found = silent(replace(refused, frames=talk.frames, flash_operations=(written,)))
         assert ("no 0x36 to it was heard" in found.sentence) is contradicts
+
+
+@pytest.mark.parametrize(("name", "judged"), [("boots", bootable), ("executions", authentic), ("power", bootable)])
+def test_gap_at_one_ecu_is_told_with_its_name(
+    healthy: RunRecord, name: str, judged: Callable[[RunRecord], InvariantVerdict]
+) -> None:
+    span, items = ((0, healthy.ended_t_ns),), getattr(healthy, name).items
+    for place, verdict in (("gateway", Verdict.INCONCLUSIVE), ("stranger", Verdict.PASS), ("can0", Verdict.PASS)):
+        places = {each: Watch(span) for each in ("body", "gateway")} | {place: Watch(span, lost=1)}
+        found = judged(replace(healthy, **{name: Watched(items, span, places=places)}))
+        assert found.verdict is verdict
+        if verdict is not Verdict.PASS:
+            assert found.sentence == f"{name} of gateway were watched with gaps"

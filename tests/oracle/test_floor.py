@@ -195,3 +195,55 @@ def test_the_floor_that_stands_is_shown(v: ModuleType, healthy: RunRecord) -> No
     body = v.dump("body", {"A": v.NEW["body"]}, floor=2)
     texts = [item.text for item in authentic(replace(healthy, flash=(body,))).evidence]
     assert any("floor 2" in text for text in texts)
+
+
+def dumped(v: ModuleType, record: RunRecord, answer: str | None, floor: int, *, asks: str = "body") -> RunRecord:
+    """At 7 s an ECU is asked to confirm, no success is reported, and the memory of the body is read afterwards."""
+    talk = v.Talk(7 * S)
+    talk.ask(asks, bytes.fromhex("31010204"), answer)
+    layouts = tuple(replace(layout, confirm_routine=CONFIRM) for layout in record.layouts)
+    log = tuple(e for e in record.server_events.items if e.kind != "component_result")
+    frames = (*record.frames.items, *talk.frames)
+    body = v.dump("body", {"A": v.NEW["body"]}, floor=floor)
+    return replace(record, layouts=layouts, server_events=log, frames=frames, flash=(body,))
+
+
+@pytest.mark.parametrize("answer", ["71010204", None])
+def test_confirmation_allows_the_counter_of_the_running_image_and_no_more(
+    v: ModuleType, healthy: RunRecord, answer: str | None
+) -> None:
+    assert authentic(dumped(v, healthy, answer, 2)).verdict is Verdict.PASS
+    found = authentic(dumped(v, healthy, answer, 3))
+    assert (found.verdict, found.blame) == (Verdict.FAIL, "ecu")
+    assert found.sentence == "the release floor of body rose to 3 without a confirmation, up to 2 is allowed"
+
+
+@pytest.mark.parametrize("answer", ["71010204", None])
+def test_confirmation_of_an_image_that_nobody_can_read_allows_any_floor(
+    v: ModuleType, healthy: RunRecord, answer: str | None
+) -> None:
+    record = dumped(v, healthy, answer, 9)
+    unread = tuple(
+        replace(run, header=bytes(256)) if run.ecu == "body" and run.t_ns > S else run
+        for run in record.executions.items
+    )
+    found = authentic(replace(record, executions=unread))
+    assert not any("floor" in item.text for item in found.evidence)
+    assert "floor" not in found.sentence
+
+
+def test_refused_confirmation_takes_back_what_it_would_have_allowed(v: ModuleType, healthy: RunRecord) -> None:
+    for floor, verdict in ((1, Verdict.PASS), (2, Verdict.FAIL)):
+        assert authentic(dumped(v, healthy, "7F3122", floor)).verdict is verdict
+    zero = v.reference("body", "installed", "0.1.0", 0)
+    record = dumped(v, healthy, "7F3122", 1)
+    references = tuple(zero if (r.ecu, r.role) == ("body", "installed") else r for r in record.references)
+    runs = [e for e in record.executions.items if e.ecu != "body" or e.t_ns > S]
+    runs = [replace(e, release_floor=0) if e.ecu == "body" else e for e in (v.ran(30 * MS, zero, "A"), *runs)]
+    found = authentic(replace(record, references=references, executions=tuple(runs)))
+    assert found.sentence == "the release floor of body rose to 1 without a confirmation, up to 0 is allowed"
+
+
+def test_confirmation_of_another_ecu_of_the_bus_is_none(v: ModuleType, healthy: RunRecord) -> None:
+    found = authentic(dumped(v, healthy, "71010204", 2, asks="gateway"))
+    assert found.sentence == "the release floor of body rose to 2 without a confirmation, up to 1 is allowed"

@@ -21,10 +21,12 @@ from bench.core.records import (
     VoltageRecord,
 )
 from bench.oracle.facts import Facts
+from bench.oracle.findings import failed, passed
 from bench.oracle.judge import Judge, judge
 from bench.oracle.result import Verdict
+from bench.oracle.state import frozen
 from bench.oracle.stream import Ended, events, instant_ns
-from tests.oracle.neighbours_car import car
+from tests.oracle.neighbours_car import DOOR_FRAME, car, without
 from tests.oracle.oracle_vectors import (
     MS,
     NEW,
@@ -193,3 +195,46 @@ def test_failure_that_was_found_is_part_of_a_key() -> None:
     assert authentic(again).verdict is Verdict.PASS
     both = [later(record, ran(8 * S, NEW["body"], "A")) for record in (older, again)]
     assert last_key(both[0], 9 * S) != last_key(both[1], 9 * S)
+
+
+def left_open(record: RunRecord, session: str) -> RunRecord:
+    """A session that never ended before the next one began, which did end."""
+    log = ((7, "session_started", session), (8, "session_started", "after"), (9, "session_ended", "after"))
+    return with_events(record, *(event(0, t_s * S, kind, session=each) for t_s, kind, each in log))
+
+
+def test_the_session_that_the_sentence_names_is_part_of_a_key() -> None:
+    one, other = left_open(healthy(), "s1"), left_open(healthy(), "s2")
+    assert judged(one) != judged(other)
+    assert last_key(one, 9 * S) != last_key(other, 9 * S)
+
+
+def missed(since_ns: int, until_ns: int) -> RunRecord:
+    """The door's frame does not come between two instants; one every 100 ms, 150 ms are allowed."""
+    return without(DOOR_FRAME, since_ns, until_ns)(car())
+
+
+def test_gaps_within_their_limit_are_alike_in_a_key_and_longer_ones_are_not() -> None:
+    moved = [
+        replace(car(), frames=tuple(
+            frame._replace(t_ns=frame.t_ns + 1) if (frame.t_ns, frame.can_id) == (t_ns, DOOR_FRAME) else frame
+            for frame in car().frames.items
+        ))
+        for t_ns in (3 * S, 4 * S)
+    ]  # fmt: skip
+    assert last_key(moved[0], 7 * S) == last_key(moved[1], 7 * S) == last_key(car(), 7 * S)
+    short, long = missed(3 * S, 3 * S + 150 * MS), missed(3 * S, 3 * S + 250 * MS)
+    assert judged(short) != judged(long)
+    assert len({last_key(each, 7 * S) for each in (car(), short, long)}) == 3
+
+
+def test_since_when_a_frame_is_waited_for_is_part_of_a_key() -> None:
+    late = missed(6 * S + 800 * MS, 9 * S)
+    assert last_key(late, 6 * S + 950 * MS) != last_key(car(), 6 * S + 950 * MS)
+
+
+def test_passes_count_only_as_something_seen_and_what_else_was_found_by_its_words() -> None:
+    fine, wrong, worse = passed("fine"), failed("wrong"), failed("worse")
+    assert frozen([fine]) == frozen([fine, passed("too")])
+    assert len({frozen(each) for each in ([fine], [wrong], [worse], [wrong, fine], [wrong, worse])}) == 5
+    assert frozen([wrong, fine]) == frozen([fine, wrong])

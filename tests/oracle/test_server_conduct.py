@@ -330,3 +330,8 @@ def test_a_view_knows_the_registration_and_the_first_difference_is_named(v: Modu
     assert "view of the registration" in truthful(view(record, v)).sentence
     both = truthful(view(healthy, v, ecus={}, orders=()))
     assert both.sentence == "the server's view of the ECUs differs from its own log"
+
+
+def test_the_last_session_that_stays_open_is_named(v: ModuleType, healthy: RunRecord) -> None:
+    found = tidy(logged(healthy, v, started(8.5, "s2")))
+    assert found.sentence == "session s2 was open when the run ended"

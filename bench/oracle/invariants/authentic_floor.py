@@ -141,9 +141,8 @@ class FloorIsDerived(Rule):
     def _rose(self, ecu: str, reported: int, seen: Evidence) -> None:
         """Note a floor that nothing allows; where no confirmation can be heard, a success may still explain it."""
         floor, layout = self._floors[ecu], self.facts.layout(ecu)
-        sentence = (
-            f"the release floor of {ecu} rose to {reported} without a confirmation, up to {floor.allowed} is allowed"
-        )
+        allowed = max(floor.allowed, floor.requested)
+        sentence = f"the release floor of {ecu} rose to {reported} without a confirmation, up to {allowed} is allowed"
         if layout is not None and layout.confirm_routine is not None and (
             self.facts.watches(Source.FRAMES, layout.channel)
         ):  # fmt: skip
