@@ -222,7 +222,7 @@ def test_confirmation_allows_the_counter_of_the_running_image_and_no_more(
 def test_confirmation_of_an_image_that_nobody_can_read_allows_any_floor(
     v: ModuleType, healthy: RunRecord, answer: str | None
 ) -> None:
-    record = dumped(v, healthy, answer, 9)
+    record = dumped(v, healthy, answer, 0xFFFF_FFFF)  # the highest that 32 bits hold
     unread = tuple(
         replace(run, header=bytes(256)) if run.ecu == "body" and run.t_ns > S else run
         for run in record.executions.items
@@ -235,8 +235,13 @@ def test_confirmation_of_an_image_that_nobody_can_read_allows_any_floor(
 def test_refused_confirmation_takes_back_what_it_would_have_allowed(v: ModuleType, healthy: RunRecord) -> None:
     for floor, verdict in ((1, Verdict.PASS), (2, Verdict.FAIL)):
         assert authentic(dumped(v, healthy, "7F3122", floor)).verdict is verdict
+
+
+@pytest.mark.parametrize("asks", ["body", "gateway"])
+def test_without_a_confirmation_a_floor_of_zero_stays(v: ModuleType, healthy: RunRecord, asks: str) -> None:
+    """The body refuses to confirm, or was never asked."""
     zero = v.reference("body", "installed", "0.1.0", 0)
-    record = dumped(v, healthy, "7F3122", 1)
+    record = dumped(v, healthy, "7F3122", 1, asks=asks)
     references = tuple(zero if (r.ecu, r.role) == ("body", "installed") else r for r in record.references)
     runs = [e for e in record.executions.items if e.ecu != "body" or e.t_ns > S]
     runs = [replace(e, release_floor=0) if e.ecu == "body" else e for e in (v.ran(30 * MS, zero, "A"), *runs)]
