@@ -152,7 +152,7 @@ MUTANTS_ONLY ?=
 MUTANTS_SAMPLE ?= 0
 MUTANTS_SEED ?= 1
 .PHONY: mutants
-mutants: $(VENV)/.installed-test build/mutants/.installed ## change the oracle's code in small ways: each must fail a test (an hour); MUTANTS_ONLY, MUTANTS_SAMPLE
+mutants: $(VENV)/.installed-test build/mutants/.installed ## change the oracle's code in small ways: each must fail a test (an hour or more); MUTANTS_ONLY, MUTANTS_SAMPLE
 	@echo "looking for changes of bench/oracle (half a minute) ..."
 	@build/mutants/bin/python tests/mutants/generate.py bench/oracle > build/mutants/mutants.jsonl
 	@$(BIN)/python -m tests.mutants.run build/mutants/mutants.jsonl --only '$(MUTANTS_ONLY)' \

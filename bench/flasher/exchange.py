@@ -289,7 +289,7 @@ class Exchange:
                 return self._ended(late, now_ns)
             return self._ended(TransportError("P2*", f"{named(self.payload)}: no answer began in time"), now_ns)
         if self.older:
-            return self._answered(self.older, now_ns)
+            return self._answered(self.older)
         return self._ended(TransportError("P2", f"{named(self.payload)}: no answer began in time"), now_ns)
 
     def _ended(self, error: UdsError, now_ns: int) -> Turn:
@@ -322,11 +322,10 @@ class Exchange:
         memory = self.memory.without_overdue(now_ns)
         earlier = next((each for each in memory.unanswered if each.prefix == self.expected), None)
         if self.wanted is not Wanted.NEWEST or earlier is None:
-            return replace(self, memory=memory)._answered(answer, now_ns)
+            return replace(self, memory=memory)._answered(answer)
         return replace(self, memory=memory.without(earlier), older=answer).listening(now_ns)
 
-    def _answered(self, answer: bytes, now_ns: int) -> Turn:
-        del now_ns
+    def _answered(self, answer: bytes) -> Turn:
         return Turn(replace(self, pending=False), Done(answer))
 
     def _negative(self, nrc: int, now_ns: int) -> Turn:

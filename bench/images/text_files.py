@@ -46,7 +46,7 @@ class Content(NamedTuple):
 class BehindTheEnd:
     """What stands behind the record that ends a file: refused, or, when `lenient`, left out and counted by kind.
 
-    Tools append symbols there that mean nothing to a loader; objcopy and srec_cat stop reading at the end record.
+    Tools append symbols there that mean nothing to a loader; objcopy stops reading at the end record too.
     """
 
     def __init__(self, *, lenient: bool) -> None:

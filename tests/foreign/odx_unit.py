@@ -37,6 +37,8 @@ class OdxUnit(UdsServer):
     """The unit: application and bootloader in one program."""
 
     regions: ClassVar = dict(BLOCKS.values())
+    fixed_seed = SEED
+    level = 0x11
     packings = (PLAIN, DEFLATED)
 
     def complete(self) -> bool:
@@ -55,21 +57,8 @@ class OdxUnit(UdsServer):
     def sid_85(self, request: bytes) -> bytes:
         return request[1:2]
 
-    def sid_27(self, request: bytes) -> bytes:
-        if self.session != PROGRAMMING:
-            raise Refused(0x7F)
-        if request[1] == 0x11:
-            self.seed = bytes(4) if self.unlocked else SEED
-            return request[1:2] + self.seed
-        if request[1] != 0x12:
-            raise Refused(0x12)
-        if not self.seed:
-            raise Refused(0x24)
-        if request[2:] != key_of(self.seed):
-            self.seed = b""
-            raise Refused(0x35)
-        self.unlocked = True
-        return request[1:2]
+    def key_of(self, seed: bytes) -> bytes:
+        return key_of(seed)
 
     def sid_34(self, request: bytes) -> bytes:
         if len(request) != 10 or request[2] != 0x34:
@@ -128,9 +117,6 @@ class OdxUnit(UdsServer):
                 return b"\x06"
         self.notes.put(**{f"block {index}": True})
         return b"\x00"
-
-    def sid_35(self, request: bytes) -> bytes:
-        raise Refused(0x70)
 
     def sid_23(self, request: bytes) -> bytes:
         if len(request) != 9 or request[1] != 0x34:

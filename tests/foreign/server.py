@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class Transfer:
         return bytes(self.unpacker.decompress(data))
 
 
-class UdsServer:
+class UdsServer(ABC):
     """Services that all three have; a maker's own are methods `sid_XX` that return data or raise `Refused`."""
 
     regions: ClassVar[dict[int, int]] = {}
@@ -81,9 +82,9 @@ class UdsServer:
         self.transfer: Transfer | None = None
         self.boot = not self.complete()
 
+    @abstractmethod
     def complete(self) -> bool:
         """Return whether the application may be started."""
-        raise NotImplementedError
 
     def restart(self) -> None:
         """Reset: silent for a while."""
@@ -98,7 +99,7 @@ class UdsServer:
     def busy(self, sid: int, seconds: float) -> None:
         """Work for a while: the tester is told so first (NRC 0x78)."""
         self.send(bytes((0x7F, sid, 0x78)))
-        time.sleep(seconds)
+        time.sleep(seconds)  # this process is the ECU: while it erases it serves nobody
 
     # Requests ---------------------------------------------------------------------------------------
 
@@ -158,9 +159,37 @@ class UdsServer:
             raise Refused(0x31)
         return request[1:3] + value
 
+    @abstractmethod
     def identifiers(self) -> dict[int, bytes]:
         """Return the data identifiers that can be read now."""
-        raise NotImplementedError
+
+    # Security ---------------------------------------------------------------------------------------
+
+    level = 0x01
+    """The sub-function of 0x27 that requests the seed; the next one sends the key."""
+    fixed_seed = b""
+
+    def key_of(self, seed: bytes) -> bytes:
+        """Return the key that a seed asks for."""
+        raise Refused(0x11)
+
+    def sid_27(self, request: bytes) -> bytes:
+        if not self.fixed_seed:
+            raise Refused(0x11)
+        if self.session != PROGRAMMING:
+            raise Refused(0x7F)
+        if request[1] == self.level:
+            self.seed = bytes(len(self.fixed_seed)) if self.unlocked else self.fixed_seed
+            return request[1:2] + self.seed
+        if request[1] != self.level + 1:
+            raise Refused(0x12)
+        if not self.seed:
+            raise Refused(0x24)
+        if request[2:] != self.key_of(self.seed):
+            self.seed = b""
+            raise Refused(0x35)
+        self.unlocked = True
+        return request[1:2]
 
     # Transfer ---------------------------------------------------------------------------------------
 

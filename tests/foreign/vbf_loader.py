@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from tests.foreign.server import EXTENDED, PLAIN, PROGRAMMING, Refused, Transfer, UdsServer, open_bus, options, serve
+from tests.foreign.server import EXTENDED, PROGRAMMING, Refused, Transfer, UdsServer, open_bus, options, serve
 
 REQUEST, RESPONSE, FUNCTIONAL = 0x7E0, 0x7E8, 0x7DF
 EXE, DATA, RAM = 0x0001_0000, 0x0004_0000, 0x4000_0000
@@ -39,6 +39,7 @@ class VbfLoader(UdsServer):
     """The unit: application, primary and secondary bootloader in one program."""
 
     regions: ClassVar = {EXE: EXE_BYTES, DATA: DATA_BYTES}
+    fixed_seed = SEED
 
     def start(self) -> None:
         self.ram: dict[int, bytes] = {}
@@ -77,21 +78,8 @@ class VbfLoader(UdsServer):
             raise Refused(0x7F)
         return request[1:2]
 
-    def sid_27(self, request: bytes) -> bytes:
-        if self.session != PROGRAMMING:
-            raise Refused(0x7F)
-        if request[1] == 1:
-            self.seed = bytes(3) if self.unlocked else SEED
-            return request[1:2] + self.seed
-        if request[1] != 2:
-            raise Refused(0x12)
-        if not self.seed:
-            raise Refused(0x24)
-        if request[2:] != key_of(self.seed):
-            self.seed = b""
-            raise Refused(0x35)
-        self.unlocked = True
-        return request[1:2]
+    def key_of(self, seed: bytes) -> bytes:
+        return key_of(seed)
 
     # Downloads --------------------------------------------------------------------------------------
 
@@ -185,7 +173,6 @@ def main() -> None:
     """Serve on the adapter that the command line names."""
     given = options("a unit that is flashed by VBF files").parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    assert PLAIN in VbfLoader.packings
     address = isotp.Address(isotp.AddressingMode.Normal_11bits, txid=RESPONSE, rxid=REQUEST)
     serve(VbfLoader(given.folder, given), open_bus(given), address, (FUNCTIONAL, False))
 

@@ -26,6 +26,9 @@ from bench.oracle.findings import (
 from bench.oracle.result import Evidence, Invariant, Verdict
 from tests.oracle.oracle_vectors import layout, replace
 
+Value = bool | float | str
+"""Of the car's state."""
+
 
 @pytest.mark.parametrize(
     ("t_ns", "text"),
@@ -120,9 +123,9 @@ def test_what_stands_beside_is_named_with_a_pass_and_is_none_alone() -> None:
         ("at_most", 3.0, "P", False), ("at_least", 3.0, None, False), ("is", True, False, False),
     ],
 )  # fmt: skip
-def test_a_demand_is_met_to_its_limit(relation: str, wanted: object, found: object, met: bool) -> None:
-    ecu = replace(layout("body"), demands=(Demand(1, "key", relation, wanted),))  # type: ignore[arg-type]
-    car = {} if found is None else {"key": ConditionRecord(0, "key", found, True, "test")}  # type: ignore[arg-type]
+def test_a_demand_is_met_to_its_limit(relation: str, wanted: Value, found: Value | None, met: bool) -> None:
+    ecu = replace(layout("body"), demands=(Demand(1, "key", relation, wanted),))
+    car = {} if found is None else {"key": ConditionRecord(0, "key", found, True, "test")}
     assert (unmet(ecu, car) == ()) is met
 
 
@@ -135,7 +138,7 @@ def test_a_demand_is_met_to_its_limit(relation: str, wanted: object, found: obje
         (Demand(5, "gear", "is", "P"), None, "gear was unknown, demanded is P"),
     ],
 )
-def test_what_the_car_was_instead_is_told(demand: Demand, found: object, text: str) -> None:
+def test_what_the_car_was_instead_is_told(demand: Demand, found: Value | None, text: str) -> None:
     ecu = replace(layout("body"), demands=(demand,))
-    car = {} if found is None else {demand.key: ConditionRecord(0, demand.key, found, True, "x")}  # type: ignore[arg-type]
+    car = {} if found is None else {demand.key: ConditionRecord(0, demand.key, found, True, "x")}
     assert [each.text() for each in unmet(ecu, car)] == [text]
