@@ -34,8 +34,8 @@ def unmet(layout: EcuLayout, car: Mapping[str, ConditionRecord]) -> tuple[Unmet,
     return tuple(each for each in found if not _is_met(each))
 
 
-def _is_met(look: Unmet) -> bool:
-    found, wanted = look.found, look.demand.value
-    if isinstance(found, int | float) and isinstance(wanted, int | float) and look.demand.relation != "is":
-        return found <= wanted if look.demand.relation == "at_most" else found >= wanted
+def _is_met(reading: Unmet) -> bool:
+    found, wanted = reading.found, reading.demand.value
+    if isinstance(found, int | float) and isinstance(wanted, int | float) and reading.demand.relation != "is":
+        return found <= wanted if reading.demand.relation == "at_most" else found >= wanted
     return found == wanted

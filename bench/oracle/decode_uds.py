@@ -52,8 +52,8 @@ def listen(bus: Bus, layout: EcuLayout) -> EcuTraffic:
     answers = messages(bus, layout.channel, layout.response)
     pairing, transfers = Pairing(layout), Transfers(layout)
     heard: list[Heard] = []
-    for message, asked in _in_order(requests, answers):
-        heard += pairing.take_request(message) if asked else pairing.take_answer(message)
+    for message, is_request in _in_order(requests, answers):
+        heard += pairing.take_request(message) if is_request else pairing.take_answer(message)
     heard += pairing.finish()
     followed = [
         found

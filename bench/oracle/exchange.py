@@ -70,15 +70,15 @@ class Exchange:
 
 def answers(request: Message, answer: bytes) -> bool:
     """Return whether an answer may be the final one of a request: same service, and what it must repeat."""
-    asked = request.payload
+    sent = request.payload
     if not request.complete:
         return False
     if answer[0] == NEGATIVE:
-        return len(answer) == 3 and answer[1] == asked[0] and answer[2] != RESPONSE_PENDING
-    echo = bytearray(asked[1 : 1 + (range_bytes(asked) if asked[0] == WRITE_MEMORY else _ECHO_BYTES.get(asked[0], 0))])
-    if echo and asked[0] in _WITH_SUB_FUNCTION:
+        return len(answer) == 3 and answer[1] == sent[0] and answer[2] != RESPONSE_PENDING
+    echo = bytearray(sent[1 : 1 + (range_bytes(sent) if sent[0] == WRITE_MEMORY else _ECHO_BYTES.get(sent[0], 0))])
+    if echo and sent[0] in _WITH_SUB_FUNCTION:
         echo[0] &= 0x7F
-    return answer[0] == asked[0] + 0x40 and answer[1 : 1 + len(echo)] == echo
+    return answer[0] == sent[0] + 0x40 and answer[1 : 1 + len(echo)] == echo
 
 
 def range_bytes(write: bytes) -> int:

@@ -72,8 +72,8 @@ def frozen(value: object, *, instants: bool = False) -> Hashable:
 
 def _of_findings(findings: list[Finding]) -> Hashable:
     """Return what counts of findings: passes, however many, only say that something was seen."""
-    told = tuple(frozen(each) for each in findings if each.verdict is not Verdict.PASS)
-    return (len(told) < len(findings), told)
+    kept = tuple(frozen(each) for each in findings if each.verdict is not Verdict.PASS)
+    return (len(kept) < len(findings), kept)
 
 
 def relative(state: Hashable, now_ns: int) -> Hashable:

@@ -20,14 +20,14 @@ class AnswersAfterwards(Rule):
         return [self._answers(layout) for layout in self.facts.layouts]
 
     def _answers(self, layout: EcuLayout) -> Finding:
-        asked: list[DidReading] = [r for r in self.situation.readings if r.ecu == layout.ecu]
-        if not asked:
+        taken: list[DidReading] = [r for r in self.situation.readings if r.ecu == layout.ecu]
+        if not taken:
             return unseen(f"{layout.ecu} was not asked after the run", bench(f"no reading of {layout.ecu}"))
         alive = self.situation.answering(layout.ecu)
         if alive is None:
             dead = f"{layout.ecu} answers nothing after the run"
             last = running(self.situation, layout)
-            return failed(dead, *(of_reading(r) for r in asked), *last.evidence, blame="ecu")
+            return failed(dead, *(of_reading(r) for r in taken), *last.evidence, blame="ecu")
         return passed(f"{layout.ecu} answers", of_reading(alive))
 
 
@@ -42,11 +42,11 @@ class RunsWhatItMay(Rule):
 
     def _runs(self, layout: EcuLayout) -> Finding:
         ends = running(self.situation, layout)
-        asked = self.situation.reading(layout.ecu, SOFTWARE_VERSION)
+        reading = self.situation.reading(layout.ecu, SOFTWARE_VERSION)
         if self.situation.answering(layout.ecu) is None:
             return passed(f"what {layout.ecu} runs does not matter, it was not heard", *ends.evidence)
-        if asked is not None and asked.value is not None:
-            return self._judge_version(layout, version_text(asked), (of_reading(asked), *ends.evidence))
+        if reading is not None and reading.value is not None:
+            return self._judge_version(layout, version_text(reading), (of_reading(reading), *ends.evidence))
         if ends.stage == "application" and ends.execution is not None:
             return self._judge_version(layout, executed_version(ends.execution) or "", ends.evidence)
         if ends.stage != "bootloader":

@@ -126,9 +126,9 @@ def _kept_open_by(log: ServerLog, order: Order) -> str:
         return "server"
     if INSTALL_FAILED in codes.values():
         return "flasher"
-    asked = any(inventory.seq > order.seq for inventory in log.inventories)
+    reported = any(inventory.seq > order.seq for inventory in log.inventories)
     offered = any(offer == order.order for offer, _ in log.offers)
-    return "server" if asked and not offered and not codes else "agent"
+    return "server" if reported and not offered and not codes else "agent"
 
 
 def _reported(log: ServerLog, order: Order) -> Evidence:

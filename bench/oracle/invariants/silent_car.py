@@ -28,7 +28,7 @@ def _car_unseen(facts: Facts, layouts: list[EcuLayout]) -> list[Finding]:
     return [unseen(f"the car around {layout.ecu} was not observed", why) for layout in layouts]
 
 
-def _asked(layout: EcuLayout, exchange: Exchange) -> Evidence:
+def _of_request(layout: EcuLayout, exchange: Exchange) -> Evidence:
     text = f"{exchange.request.sender} to {layout.ecu}: {exchange.request.payload.hex(' ').upper()}"
     return at("frame", layout.channel, exchange.request.t_end_ns, text)
 
@@ -89,7 +89,7 @@ class CarIsAsDemanded(Rule):
             seen = [at("condition", layout.ecu, entry.t_ns, each.text()) for each in entry.missing]
             key = entry.missing[0].demand.key
             sentence = f"{layout.ecu} was erased although the car was not as it demands: {key}"
-            self._broken.setdefault(layout.ecu, failed(sentence, *seen, _asked(layout, exchange), blame="ecu"))
+            self._broken.setdefault(layout.ecu, failed(sentence, *seen, _of_request(layout, exchange), blame="ecu"))
 
     def findings(self) -> list[Finding]:
         """Return a finding for each ECU that demands something."""
@@ -161,7 +161,7 @@ class NotStartedWhileInhibited(Rule):
                 self._broken.setdefault(layout.ecu, failed(sentence, started, why, blame="ecu"))
             elif erased is not None:
                 sentence = f"the car was started while {layout.ecu} had no application, and nothing inhibited it"
-                why = _asked(layout, erased)
+                why = _of_request(layout, erased)
                 self._broken.setdefault(layout.ecu, failed(sentence, started, why, blame="bootloader"))
 
     def _without_application(self, layout: EcuLayout) -> Exchange | None:

@@ -51,12 +51,12 @@ class BelievesItsOwnLog(Rule):
         self._ecus: dict[str, str] = {}
         self._orders: dict[str, str] = {}
         self._findings: list[Finding] = []
-        self._asked = False
+        self._was_read = False
 
     def take(self, event: Event) -> None:
         """Fold the log, and hold it against the view when that is read."""
         if isinstance(event, ServerViewRecord):
-            self._asked = True
+            self._was_read = True
             stored = self._stored(event)
             if any(finding.verdict is Verdict.INCONCLUSIVE for finding in stored):
                 self._fold_anew(event)
@@ -119,6 +119,6 @@ class BelievesItsOwnLog(Rule):
         """Return the comparison; nobody asked for the view: not observed."""
         if not self.facts.watches(Source.SERVER_EVENTS):
             return []
-        if not self._asked:
+        if not self._was_read:
             return [hidden("what the server believes by itself", bench("no server view"))]
         return self._findings
