@@ -7,16 +7,12 @@ off by tester present there (S3, ISO 14229-2), and switched on again there, also
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from collections.abc import Sequence
 
-from bench.flasher.errors import NegativeResponse, TransportError
+from bench.flasher.errors import TransportError
 from bench.flasher.group import BusGroup, Member
 from bench.flasher.recipe import Step
-from bench.flasher.services import Call
 from bench.ports.diagnostics import FunctionalLink
-from bench.wire.uds import SUPPRESS
 
 
 class AffectedBuses:
@@ -42,39 +38,30 @@ class AffectedBuses:
         for group, undo in [(group, group.leave(ctx)) for group in self._groups]:
             await group.switch_on_again(ctx, undo)
 
-    @asynccontextmanager
-    async def asking(self, ctx: Member) -> AsyncIterator[None]:
-        """Have functional requests wait while the block runs: an ECU that is asked something misses them."""
-        ctx.asking = True
-        try:
-            yield
-        finally:
-            ctx.asking = False
-            for group in self._groups:
-                group.go_on()
+    def go_on(self) -> None:
+        """Let functional requests look again whether anybody is still being asked something."""
+        for group in self._groups:
+            group.go_on()
 
-    @asynccontextmanager
-    async def tester_present(self, ctx: Member) -> AsyncIterator[None]:
-        """Have functional tester present sent on every bus: else S3 runs out there and DTC setting is on again."""
-        async with AsyncExitStack() as stack:
-            for group in self._groups:
-                await stack.enter_async_context(group.tester_present(ctx))
-            yield
+    async def keep_alive(self, ctx: Member, *, wanted: bool) -> None:
+        """Have functional tester present sent on every bus, or no longer: else S3 runs out there and DTC setting is on
+        again."""
+        for group in self._groups:
+            await group.keep_alive(ctx, wanted=wanted)
 
     # Before and after programming -------------------------------------------------------------------
 
-    async def prepare(self, ctx: Member, payload: bytes, undo: tuple[Step, bytes]) -> None:
+    async def prepare(self, ctx: Member, payload: bytes, undo: tuple[Step, bytes]) -> bool:
         """Send a functional request on every bus, and remember what takes it back.
 
-        While others are being programmed on the ECU's bus it goes to the ECU's own address instead; on another bus it
-        is left out then, since whoever is programmed there has prepared that bus. TransportError when nobody
-        acknowledges on the ECU's bus.
+        While others are being programmed on the ECU's bus it is left out there, and False returned: the ECU must get it
+        by its own address. On another bus it is left out then too, since whoever is programmed there has prepared that
+        bus. TransportError when nobody acknowledges on the ECU's bus.
         """
         step, taken_back = undo
         # Noted before it is sent: a request whose confirmation was lost may have been obeyed.
         self.home.undo[step] = taken_back
-        if not await self.home.prepare(ctx, payload):
-            await _prepare_by_address(ctx, payload)
+        heard = await self.home.prepare(ctx, payload)
         for group in self._elsewhere:
             group.undo[step] = taken_back
             try:
@@ -82,6 +69,7 @@ class AffectedBuses:
             # Nobody acknowledges there, so there is nobody who could miss a frame: no reason to give the job up.
             except TransportError as error:
                 ctx.tally.note("other_bus_unprepared", request=payload.hex(" "), error=error)
+        return heard
 
     async def enter_programming(self, ctx: Member) -> None:
         """Note that the job's ECU leaves its session for programming: from now on functional requests would hurt it."""
@@ -115,18 +103,3 @@ class BusGroups:
     def affected(self, home: FunctionalLink, elsewhere: Sequence[FunctionalLink] = ()) -> AffectedBuses:
         """Return the buses of a job whose ECU is reached by `home`."""
         return AffectedBuses(self.of(home), [self.of(link) for link in elsewhere])
-
-
-async def _prepare_by_address(ctx: Member, payload: bytes) -> None:
-    """Ask one ECU alone, with an answer; a bootloader that knows none of it may refuse."""
-    request = bytes((payload[0], payload[1] & ~SUPPRESS)) + payload[2:]
-    ctx.tally.note("prepared_by_address", request=request.hex(" "))
-    try:
-        await ctx.client.call(Call(request, request[1:2], _form_unchecked))
-    except NegativeResponse as refusal:
-        ctx.tally.note("preparation_refused", error=refusal)
-
-
-def _form_unchecked(response: Any) -> None:
-    """Take any positive answer: nothing in it is needed."""
-    del response

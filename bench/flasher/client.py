@@ -18,7 +18,6 @@ from bench.flasher.exchange import (
     Limits,
     Listen,
     Memory,
-    Note,
     Pause,
     Received,
     Send,
@@ -28,6 +27,7 @@ from bench.flasher.exchange import (
     Waited,
     Wanted,
 )
+from bench.flasher.notes import Note
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import Call, SessionTiming
 from bench.flasher.values import Tally
@@ -121,28 +121,31 @@ class UdsClient:
                 if turn.action.error is not None:
                     raise turn.action.error
                 return turn.action.answer
-            turn = turn.exchange.next(await self._do(turn.action))
-
-    async def _do(self, action: Send | Listen | Pause) -> Event:
-        """Do one thing and say what came of it."""
-        asked_ns = self._clock.now_ns()
-        try:
-            if isinstance(action, Send):
-                # What came before the request cannot be its answer, however well it fits: read afterwards, a late
-                # answer to the request before would be believed.
-                dropped = self._link.discard()
-                await self._link.send(action.payload)
-                return Sent(self._clock.now_ns(), dropped)
-            if isinstance(action, Listen):
-                answer = await self._link.receive(max(0, action.until_ns - asked_ns))
-                return Received(self._clock.now_ns(), answer)
-        except AnswerTimeout:
-            return Silence(self._clock.now_ns(), occupied=self._occupied(asked_ns))
-        except LinkError as error:
-            return Broken(self._clock.now_ns(), error.name, str(error))
-        await self._clock.sleep_ns(action.until_ns - asked_ns)
-        return Waited(self._clock.now_ns())
+            turn = turn.exchange.next(await perform(turn.action, self._link, self._clock, self._occupied))
 
     def _count(self, notes: tuple[Note, ...]) -> None:
         for note in notes:
             (self._tally.count if note.counted else self._tally.note)(note.name, **dict(note.details))
+
+
+async def perform(
+    action: Send | Listen | Pause, link: DiagLink, clock: Clock, occupied: Callable[[int], bool] = _never_occupied
+) -> Event:
+    """Do one thing that an exchange asks for, and say what came of it."""
+    begun_ns = clock.now_ns()
+    try:
+        if isinstance(action, Send):
+            # What came before the request cannot be its answer, however well it fits: read afterwards, a late answer to
+            # the request before would be believed.
+            dropped = link.discard()
+            await link.send(action.payload)
+            return Sent(clock.now_ns(), dropped)
+        if isinstance(action, Listen):
+            answer = await link.receive(max(0, action.until_ns - begun_ns))
+            return Received(clock.now_ns(), answer)
+    except AnswerTimeout:
+        return Silence(clock.now_ns(), occupied=occupied(begun_ns))
+    except LinkError as error:
+        return Broken(clock.now_ns(), error.name, str(error))
+    await clock.sleep_ns(action.until_ns - begun_ns)
+    return Waited(clock.now_ns())

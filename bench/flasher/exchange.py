@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.flasher.errors import PENDING_LIMIT, NegativeResponse, ProtocolViolation, TransportError, UdsError
+from bench.flasher.notes import Note
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import NEGATIVE, POSITIVE, SessionTiming
 from bench.wire.uds import Nrc
@@ -94,6 +95,8 @@ class Memory:
         return replace(self, unanswered=tuple(each for each in self.unanswered if each is not one))
 
 
+NOTHING_REMEMBERED = Memory()
+
 # What is to be done, and what came of it --------------------------------------------------------------
 
 
@@ -173,15 +176,6 @@ Event = Sent | Received | Silence | Broken | Waited
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something worth counting: a field of `Counts`, with details. It decides nothing."""
-
-    name: str
-    details: tuple[tuple[str, object], ...]
-    counted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Turn:
     """What one event led to: the value after it, what is to be done, and what is worth counting."""
 
@@ -209,7 +203,7 @@ class Exchange:
     payload: bytes
     expected: bytes
     limits: Limits
-    memory: Memory = Memory()
+    memory: Memory = NOTHING_REMEMBERED
     wanted: Wanted = Wanted.FIRST
     busy_left: int = 0
     pending: bool = False

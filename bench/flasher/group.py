@@ -8,12 +8,9 @@ switched off is switched on when the last job ends, whichever way it ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Protocol
 
 from bench.core.clock import NS_PER_MS, Clock
-from bench.flasher.client import UdsClient
 from bench.flasher.errors import UdsError
 from bench.flasher.functional import FunctionalSender
 from bench.flasher.recipe import Recipe, Step
@@ -25,15 +22,31 @@ UNDO_ORDER = (Step.COMMUNICATION_ON, Step.DTC_ON, Step.DEFAULT_SESSION)
 
 
 class Member(Protocol):
-    """What a group asks of a job (`bench.flasher.context.FlashContext`)."""
+    """What a group asks of a job (`bench.flasher.sequence.FlashRun`)."""
 
-    recipe: Recipe
-    clock: Clock
-    client: UdsClient
-    tally: Tally
-    try_started_ns: int
-    asking: bool
-    entered_programming: bool
+    @property
+    def recipe(self) -> Recipe:
+        """The job's recipe."""
+
+    @property
+    def clock(self) -> Clock:
+        """The job's clock."""
+
+    @property
+    def tally(self) -> Tally:
+        """Where the job's oddities are counted."""
+
+    @property
+    def try_started_ns(self) -> int:
+        """When the job's try began."""
+
+    @property
+    def asking(self) -> bool:
+        """Whether the job's ECU is being asked who it is, before anything is done to it."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether the job's ECU has asked for patience (0x78)."""
 
 
 class BusGroup:
@@ -53,6 +66,8 @@ class BusGroup:
         self.quiet = False
         """Whether no tester present is sent: sessions on this bus shall run out."""
         self._active: list[Member] = []
+        self._programming: list[Member] = []
+        """Whose ECU has left its session for programming."""
         self._sent_ns: dict[bytes, int] = {}
         self._sending = asyncio.Lock()
         self._waiting: list[asyncio.Future[None]] = []
@@ -67,8 +82,9 @@ class BusGroup:
 
     def leave(self, ctx: Member) -> dict[Step, bytes]:
         """End a job; returns what it must switch on again: all of it when it was the last, else nothing."""
-        if ctx in self._active:
-            self._active.remove(ctx)
+        for members in (self._active, self._programming):
+            if ctx in members:
+                members.remove(ctx)
         if self._active:
             return {}
         # The last one out switches on: an earlier job that failed must not do it under one that still works.
@@ -93,7 +109,7 @@ class BusGroup:
             await future
 
     def _others_program(self, ctx: Member) -> bool:
-        return any(other.entered_programming for other in self._active if other is not ctx)
+        return any(other is not ctx for other in self._programming)
 
     # Before and after programming -------------------------------------------------------------------
 
@@ -123,7 +139,8 @@ class BusGroup:
         """Note that a job's ECU leaves its session for programming: from now on functional requests would hurt it."""
         # Under the lock: a functional 10 03 under way must be through before this ECU leaves for 10 02.
         async with self._sending:
-            ctx.entered_programming = True
+            if ctx not in self._programming:
+                self._programming.append(ctx)
             self.undo[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
 
     def _was_heard(self, ctx: Member, payload: bytes) -> bool:
@@ -149,19 +166,19 @@ class BusGroup:
 
     # Tester present ---------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def tester_present(self, ctx: Member) -> AsyncIterator[None]:
-        """Have functional, suppressed tester present sent while the block runs; one beat serves all jobs."""
-        self._kept_alive.append(ctx)
-        if self._beat is None:
-            self._beat = asyncio.get_running_loop().create_task(self._beats(ctx), name="tester present")
-        try:
-            yield
-        finally:
-            self._kept_alive.remove(ctx)
-            if not self._kept_alive:
-                beat, self._beat = self._beat, None
-                await _ended(beat)
+    async def keep_alive(self, ctx: Member, *, wanted: bool) -> None:
+        """Have functional, suppressed tester present sent for a job, or no longer; one beat serves all jobs."""
+        if wanted is (ctx in self._kept_alive):
+            return
+        if wanted:
+            self._kept_alive.append(ctx)
+            if self._beat is None:
+                self._beat = asyncio.get_running_loop().create_task(self._beats(ctx), name="tester present")
+            return
+        self._kept_alive.remove(ctx)
+        if not self._kept_alive:
+            beat, self._beat = self._beat, None
+            await _ended(beat)
 
     async def _beats(self, first: Member) -> None:
         """Beat for ever. A frame that nobody acknowledges yet is waited for, so that no second one queues behind it."""
@@ -215,7 +232,7 @@ class SharedLink:
 
 
 def _wants_silence(ctx: Member) -> bool:
-    return ctx.client.pending and not ctx.recipe.timing.tester_present_while_pending
+    return ctx.pending and not ctx.recipe.timing.tester_present_while_pending
 
 
 async def _ended(beat: asyncio.Task[None] | None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bench.core.clock import NS_PER_MS, Clock
+from bench.flasher.checks import check_status
 from bench.flasher.client import UdsClient
-from bench.flasher.errors import CheckFailed, NegativeResponse, ProtocolViolation, UdsError, VersionMismatch
-from bench.flasher.recipe import Check, Recipe
+from bench.flasher.errors import CheckFailed, NegativeResponse, UdsError, VersionMismatch
+from bench.flasher.recipe import Recipe
 from bench.flasher.services import read_did, session_control, start_routine
+from bench.flasher.text import text
 from bench.flasher.tries import Tries
 from bench.flasher.values import EcuIdentity, Tally
 from bench.ports.diagnostics import DiagLink
@@ -75,22 +77,6 @@ async def _watch(client: UdsClient, recipe: Recipe, clock: Clock) -> None:
     while (left_ns := deadline_ns - clock.now_ns()) > 0:
         await clock.sleep_ns(min(left_ns, recipe.timing.tester_present_interval_ms * NS_PER_MS))
         await client.call(read_did(recipe.dids.version))
-
-
-def check_status(routine_id: int, record: bytes, check: Check) -> None:
-    """CheckFailed unless the routine's status record says ok; ProtocolViolation when it says nothing."""
-    if not record:
-        raise ProtocolViolation(f"routine 0x{routine_id:04X} ended without a status")
-    if record[0] != check.ok:
-        raise CheckFailed(routine_id, record[0], check.meaning(record[0]))
-
-
-def text(value: bytes) -> str:
-    """Return a text DID without its padding (zeros, blanks or 0xFF at the end)."""
-    try:
-        return value.rstrip(b"\x00 \xff").decode("ascii")
-    except UnicodeDecodeError:
-        raise ProtocolViolation(f"a text identifier holds {value.hex(' ')}") from None
 
 
 async def _text_or_empty(client: UdsClient, did: int) -> str:

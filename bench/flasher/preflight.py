@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.flasher.authentication import load_identity
+from bench.flasher.credentials import load_identity
 from bench.flasher.errors import ImageMismatch
 from bench.flasher.key_helpers import check_helper
 from bench.flasher.recipe import Recipe

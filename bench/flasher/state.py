@@ -74,6 +74,12 @@ class JobState(DurableState):
     """Whether an erase was asked for: what the ECU stored before may be gone."""
     in_bootloader: bool = False
     """Whether the bootloader answered when this try began."""
+    runs_target: bool = False
+    """Whether the ECU was found to run what this job has committed when this try began."""
+    entered_programming: bool = False
+    """Whether the ECU was told to leave its session for programming."""
+    kept: DurableState | None = None
+    """What was stored last for another life of the tester."""
     stored: Stored = NOTHING_STORED
     """What the ECU reports that it has of this job's downloads."""
     refusals: frozenset[tuple[str, int, int]] = frozenset()
@@ -120,7 +126,8 @@ class JobState(DurableState):
 
     def next_job(self) -> JobState:
         """Return what another job for the same image begins with: it has done nothing itself yet."""
-        return replace(self, touched=False, in_bootloader=False, resets_used=0, refusals=frozenset())
+        undone = replace(self, touched=False, in_bootloader=False, runs_target=False, entered_programming=False)
+        return replace(undone, resets_used=0, refusals=frozenset())
 
 
 def _durable_values(state: DurableState) -> dict[str, Any]:

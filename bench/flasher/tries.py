@@ -23,6 +23,9 @@ class Tries:
         return Tries(self.left - 1)
 
 
+NO_MORE = Tries(0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
     """Where a download stands: all that decides which block is sent next.
@@ -32,7 +35,7 @@ class Transfer:
 
     sent_bytes: int = 0
     counter: int | None = None
-    tries: Tries = Tries(0)
+    tries: Tries = NO_MORE
 
     def taken(self, counter: int, block_bytes: int, tries: Tries) -> Transfer:
         """Return the state once the ECU took a block; the next one has `tries`."""

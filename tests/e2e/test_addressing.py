@@ -244,7 +244,7 @@ def test_other_bytes_on_a_wire_with_addresses_or_fd_frames_are_caught(
     load: Load, failed: Callable[[RunResult], set[str]], monkeypatch: pytest.MonkeyPatch, ecu: str
 ) -> None:
     """The flasher changes a bit of every block for one of the two: only the judge's own decoders can see it."""
-    import bench.flasher.transfer as transfer
+    import bench.flasher.steps.transfer as transfer
 
     genuine = vars(transfer)["transfer_data"]
     long_blocks = ecu == "head_unit"
@@ -263,19 +263,23 @@ def test_other_bytes_on_a_wire_with_addresses_or_fd_frames_are_caught(
 def test_communication_left_off_by_functional_requests_of_either_bus_is_caught(
     load: Load, failed: Callable[[RunResult], set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.flasher import steps
-    from bench.flasher.context import FlashContext
+    from bench.flasher.affected import AffectedBuses
+    from bench.flasher.group import Member
     from bench.flasher.recipe import Step
-    from bench.flasher.services import DISABLE_RX_AND_TX, functional_communication
 
-    async def off_for_good(ctx: FlashContext) -> None:
-        await ctx.buses.home.prepare(ctx, functional_communication(DISABLE_RX_AND_TX))
+    genuine = dict(vars(AffectedBuses))
 
-    async def forget(_context: object) -> None:
-        return None
+    async def never_undone(self: AffectedBuses, ctx: Member, payload: bytes, undo: tuple[Step, bytes]) -> bool:
+        if undo[0] is Step.COMMUNICATION_ON:
+            return await self.home.prepare(ctx, payload)
+        return bool(await genuine["prepare"](self, ctx, payload, undo))
 
-    monkeypatch.setitem(steps.STEPS, Step.COMMUNICATION_OFF, off_for_good)
-    monkeypatch.setitem(steps.STEPS, Step.COMMUNICATION_ON, forget)
+    async def forgotten(self: AffectedBuses, ctx: Member, step: Step, payload: bytes) -> None:
+        if step is not Step.COMMUNICATION_ON:
+            await genuine["restore"](self, ctx, step, payload)
+
+    monkeypatch.setattr(AffectedBuses, "prepare", never_undone)
+    monkeypatch.setattr(AffectedBuses, "restore", forgotten)
     result = Runner().run(load("healthy_fd", "sim_fd"))
     assert failed(result) == {"tidy"}
     tidy = next(f for f in result.verdict.invariants if f.id == "tidy")

@@ -91,12 +91,12 @@ def test_hardware_id_checked_nowhere_is_caught_when_the_image_runs(
     fresh_runner: Runner, load: Load, failed: Failed, remove: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Agent, flasher and bootloader all look away: the image made for other hardware is executed."""
-    import bench.flasher.sequence as sequence
+    import bench.flasher.steps.reading as reading
 
     job = load("wrong_ecu")
     fresh_runner.golden(job)
     remove("agent._check_hardware", "hardware_ok")
-    monkeypatch.setattr(sequence, "check_identity", nothing)
+    monkeypatch.setattr(reading, "check_identity", nothing)
     result = fresh_runner.run(replace(job, scenario=job.scenario))
     assert {"authentic", "silent"} <= failed(result)
 
@@ -119,7 +119,7 @@ def test_agent_that_confirms_nothing_is_caught(
 def test_flasher_that_sends_other_bytes_than_it_was_given_is_caught(
     fresh_runner: Runner, load: Load, failed: Failed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import bench.flasher.transfer as transfer
+    import bench.flasher.steps.transfer as transfer
 
     genuine = vars(transfer)["transfer_data"]
 

@@ -12,7 +12,6 @@ from bench.config import data_root
 from bench.core.clock import NS_PER_S, Clock
 from bench.core.realtime import run_on_clock
 from bench.flasher.affected import AffectedBuses, BusGroups
-from bench.flasher.client import UdsClient
 from bench.flasher.errors import TransportError
 from bench.flasher.recipe import Recipe, Step, load_recipe
 from bench.flasher.values import Tally
@@ -35,27 +34,13 @@ class Bus:
         self.sent.append(payload)
 
 
-class Silent:
-    """A link to an ECU that never answers."""
-
-    async def send(self, payload: bytes) -> None:
-        raise LinkError("N_TIMEOUT_A")
-
-    async def receive(self, start_within_ns: int) -> bytes:
-        raise LinkError("N_TIMEOUT_A")
-
-    def discard(self) -> int:
-        return 0
-
-
 class Job:
     """A job as its buses see it."""
 
     def __init__(self, name: str, recipe: Recipe, clock: Clock) -> None:
         self.recipe, self.clock, self.tally = recipe, clock, Tally(name, clock)
-        self.client = UdsClient(Silent(), recipe, clock, self.tally)
         self.try_started_ns = clock.now_ns()
-        self.asking = self.entered_programming = False
+        self.asking = self.pending = False
 
 
 Story = Callable[[Callable[[str], Job]], Awaitable[None]]
@@ -92,8 +77,9 @@ def test_tester_present_goes_to_every_bus_while_the_job_lasts() -> None:
 
     async def story(job_of: Callable[[str], Job]) -> None:
         job, buses = job_of("gateway"), on(BusGroups(), home, other)
-        async with buses.tester_present(job):
-            await job.clock.sleep_ns(7 * NS_PER_S)
+        await buses.keep_alive(job, wanted=True)
+        await job.clock.sleep_ns(7 * NS_PER_S)
+        await buses.keep_alive(job, wanted=False)
         await job.clock.sleep_ns(7 * NS_PER_S)
 
     played(story)
@@ -181,10 +167,12 @@ def test_request_waits_on_every_bus_for_an_ecu_that_is_being_asked() -> None:
         (one, two) = job_of("body"), job_of("adas")
         asked.join(one)
         mine.join(two)
-        async with asked.asking(one):
-            waiting = asyncio.ensure_future(mine.prepare(two, DTC_OFF, UNDO))
-            await one.clock.sleep_ns(NS_PER_S)
-            assert outer.sent == []
+        one.asking = True
+        waiting = asyncio.ensure_future(mine.prepare(two, DTC_OFF, UNDO))
+        await one.clock.sleep_ns(NS_PER_S)
+        assert outer.sent == []
+        one.asking = False
+        asked.go_on()
         await waiting
 
     played(story)

@@ -11,7 +11,7 @@ from bench.core.clock import NS_PER_MS, NS_PER_S
 from bench.core.node import Incarnation, Node
 from bench.flasher.errors import FlashFailed
 from bench.flasher.recipe import Memory
-from bench.flasher.transfer import block_payload_bytes
+from bench.flasher.steps.transfer import block_payload_bytes
 
 if TYPE_CHECKING:
     from tests.flasher.conftest import Bench, Benches

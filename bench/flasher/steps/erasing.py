@@ -1,0 +1,52 @@
+"""Erasing (31 01, routine of the recipe), by the granularity of the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.flasher.checks import check_status
+from bench.flasher.services import erase_option, start_routine
+from bench.flasher.task import At, Plan, Task, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class EraseRange(Task):
+    """One range of linked addresses; the answer comes when it is erased."""
+
+    address: int
+    length_bytes: int
+
+    def begin(self, at: At) -> Turn:
+        """See `Task`."""
+        option = erase_option(self.address, self.length_bytes, at.recipe.transfer)
+        # The answer comes when the erase has ended (ISO 14229-1, 0x31, a routine without 31 03): seconds, spanned by
+        # 0x78.
+        return at.request(self, start_routine(at.recipe.routines.erase, option))
+
+    def answered(self, at: At, value: Any) -> Turn:
+        """See `Task`."""
+        check_status(at.recipe.routines.erase, value, at.recipe.check)
+        return at.over()
+
+
+def erase_image(plan: Plan) -> tuple[Task, ...]:
+    """Return what erases all that the image will fill."""
+    return tuple(EraseRange(address, length_bytes) for address, length_bytes in ranges(plan))
+
+
+def ranges(plan: Plan) -> Iterator[tuple[int, int]]:
+    """Yield (address, length) of each call: the image, the whole region, or its sectors one by one."""
+    rules, memory = plan.recipe.erase, plan.recipe.memory
+    start, end = plan.header.load_address, plan.header.load_address + len(plan.job.image)
+    # Some bootloaders know only their whole region (FF00 with any other range: 0x31).
+    if rules.granularity == "region":
+        yield memory.region_base, memory.region_size
+    elif rules.sector_bytes is None:
+        yield start, end - start
+    else:
+        # Flash is erased by whole sectors: a range that begins within one takes all of it along.
+        first = start - (start - memory.region_base) % rules.sector_bytes
+        for sector in range(first, end, rules.sector_bytes):
+            yield sector, min(rules.sector_bytes, memory.region_base + memory.region_size - sector)
