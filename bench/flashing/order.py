@@ -13,7 +13,7 @@ from bench.config import read_bytes
 from bench.core.errors import InputError
 from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
-from bench.flasher.values import FlashJob
+from bench.flasher.signed_image import FlashJob
 from bench.images.signing import SignedImage, sign_image
 from bench.trust.keys import signing_key
 from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeader
