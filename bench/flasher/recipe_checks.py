@@ -55,7 +55,7 @@ class CheckRule(FileModel):
     """One check. `by` names a strategy: built in are `routine`, `transfer_exit`, `read_back`.
 
     `routine`: 31 01 with `option`, judged by `answer`. `transfer_exit`: the answer to 0x37 holds `algorithm` over what
-    was sent. `read_back`: memory is read by `service` (0x23 or 0x35) and compared byte for byte.
+    was sent; `accepted`: that it is positive is the ECU's word, it has looked itself. `read_back`: memory is read by `service` (0x23 or 0x35) and compared byte for byte.
     """
 
     after: After
@@ -64,7 +64,7 @@ class CheckRule(FileModel):
     routine: Word | None = None
     option: tuple[Item, ...] = ()
     answer: Answer = Answer()
-    algorithm: Literal["crc16_ccitt_false", "crc32", "sha256"] | None = None
+    algorithm: Literal["accepted", "crc16_ccitt_false", "crc32", "sha256"] | None = None
     service: Literal[0x23, 0x35] | None = None
     chunk_bytes: Annotated[int, Field(ge=1, le=1 << 20)] = 256
     options: dict[str, Any] = Field(default_factory=dict, description="keys of a strategy of your own")

@@ -104,12 +104,12 @@ class Tally:
         self.counts = Counts()
         self.events: list[FlashEvent] = []
 
-    def count(self, name: str, **details: object) -> None:
+    def count(self, name: str, /, **details: object) -> None:
         """Add one to the count `name` and note it as an event."""
         setattr(self.counts, name, getattr(self.counts, name) + 1)
         self.note(name, **details)
 
-    def note(self, name: str, **details: object) -> None:
+    def note(self, name: str, /, **details: object) -> None:
         """Note an event: one log line with named fields and the run's time."""
         text = " ".join(f"{key}={value}" for key, value in details.items())
         event = FlashEvent(self._clock.now_ns(), name, text)

@@ -87,7 +87,7 @@ class _Part(Task):
             steps += [Download(piece), *checks(at.plan, After.SEGMENT, piece)]
         steps += [*checks(at.plan, After.PART, Piece(self.place)), _Done(self.place)]
         size = sum(segment.size_bytes for segment in part.segments)
-        note = noted("part", counted=False, name=part.name, segments=len(part.segments), bytes=size)
+        note = noted("part", counted=False, part=part.name, segments=len(part.segments), bytes=size)
         return at.over(*steps, notes=(note,))
 
 

@@ -32,6 +32,8 @@ def check_exit(plan: Plan, piece: Piece, record: bytes) -> None:
         if rule.by != "transfer_exit" or not _concerns(plan, rule, piece):
             continue
         assert rule.algorithm is not None, "the recipe was checked: the rule has its algorithm"
+        if rule.algorithm == "accepted":
+            continue
         wanted = SUMS[rule.algorithm](plan.stream(piece))
         if len(record) < len(wanted):
             raise ProtocolViolation(f"0x37: {rule.algorithm} is {len(wanted)} bytes, the answer has {len(record)}")
