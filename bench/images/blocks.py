@@ -204,7 +204,7 @@ class SoftwareFile:
     session: str | None = None
     direction: str | None = None
     physical: tuple[PhysicalSegment, ...] = ()
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
     tolerated: tuple[str, ...] = ()
 
     @property

@@ -144,7 +144,7 @@ def _of_vbf(firmware: Firmware, vbf: Vbf, name: str) -> SoftwareFile:
     block = SoftwareBlock(
         name=fields.get("sw_part_number", name),
         kind=KINDS.get(kind.upper(), BlockKind.UNSPECIFIED),
-        segments=tuple(_vbf_segment(each, packing) for each in vbf.blocks),
+        segments=tuple(_vbf_segment(each, packing) for each in vbf.blocks if each.data),
         type_name=kind,
         erase=vbf.erase,
         signatures=tuple(

@@ -268,6 +268,14 @@ def test_packed_vbf_keeps_its_bytes_and_says_that_their_memory_is_unknown(tmp_pa
     assert block.plain() is None
 
 
+def test_block_without_bytes_is_nothing_to_send_and_files_are_values(tmp_path: Path) -> None:
+    made = replace(application("AB"), blocks=((vbf_loader.EXE, b""), (vbf_loader.EXE, b"abcd")))
+    first, again = read(tmp_path, "exe.vbf", made.raw), read(tmp_path, "exe.vbf", made.raw)
+    assert [each.data for each in first.blocks[0].segments] == [b"abcd"]
+    assert first == again
+    assert len({first, again}) == 1
+
+
 def test_checksums_and_signatures_of_a_session_with_target_offset(tmp_path: Path, odx: SimpleNamespace) -> None:
     hexes, where = odx.hex_text((0x8000, b"application code")), odx.segment("s", 0x8000, last=0x800F)
     made = odx.block("code", "code", where, offset=odx.pos_offset(0x10000))

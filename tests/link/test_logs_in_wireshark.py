@@ -1,15 +1,17 @@
-"""An ASC log as readers see it that go line by line, as Wireshark 4.7 does: a head, then frames and nothing else."""
+"""Logs as Wireshark sees them: ASC line by line (4.7 on), a head and then frames and nothing else; candump and BLF."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import can
 import pytest
 
 from bench.core.clock import NS_PER_S
-from bench.core.records import EXTENDED, FrameRecord
+from bench.core.records import BRS, EXTENDED, FD, FrameRecord
 from bench.link.can_logs import ERROR, RX, TX, write_log
 
 FRAME = re.compile(r"\d+\.\d+\s+(\d+\s+(\w+\s+(Tx|Rx)|ErrorFrame)|CANFD)")
@@ -45,3 +47,15 @@ def test_python_can_reads_it_with_its_date_and_without(path: Path) -> None:
             found = list(reader)
         assert [each.arbitration_id for each in found if not each.is_error_frame] == [0x7E0, 0x18DA00F1]
         assert found[1].timestamp - found[0].timestamp == pytest.approx(0.0015, abs=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="Debian's tshark is not installed")
+@pytest.mark.parametrize(("suffix", "directions"), [(".log", False), (".blf", True)])
+def test_wireshark_reads_every_frame_of_candump_and_blf(tmp_path: Path, suffix: str, directions: bool) -> None:
+    path = tmp_path / f"x{suffix}"
+    frames = [*FRAMES[:2], FrameRecord(3_000_000, "can0", RX, 0x18DA00F1, EXTENDED | FD | BRS, bytes(range(64)))]
+    write_log(path, frames, directions=directions)
+    fields = ("-T", "fields", "-e", "can.id", "-e", "can.len")
+    shown = subprocess.run(["tshark", "-r", str(path), *fields], capture_output=True, text=True, check=True).stdout
+    found = [[int(word, 0) for word in line.split()] for line in shown.splitlines()]
+    assert found == [[0x7E0, 3], [0x18DA00F1, 8], [0x18DA00F1, 64]]
