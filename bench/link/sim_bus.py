@@ -12,7 +12,6 @@ from functools import partial
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_S, Timer
-from bench.core.frame_run import made_frame
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
@@ -284,7 +283,7 @@ class SimCanBus:
         self.busy_ns += end_ns - begin_ns
         frame, _, sent, _ = entry
         can_id, data, flags = frame
-        self.world.journal.frame(made_frame(FrameRecord, (end_ns, self.name, winner.life.part, can_id, flags, data)))
+        self.world.journal.frame((end_ns, self.name, winner.life.part, can_id, flags, data))
         self._passed_ns.append(self.clock.now_ns())
         counted, audience = self._audience(winner, can_id | (flags & EXTENDED) << 31)
         if not counted:

@@ -131,7 +131,7 @@ class SimCanPort:
 
 
 @lru_cache(maxsize=KEPT_KEYS)
-def _key(can_id: int, length: int, flags: int, fd: bool) -> int:  # noqa: FBT001  # cached by position: half the price
+def _key(can_id: int, length: int, flags: int, fd: bool) -> int:
     """Return the arbitration key of a frame; ValueError when no controller could send it on such a bus."""
     return arbitration_key(CanFrame(can_id, bytes(length), flags).checked(fd=fd))
 

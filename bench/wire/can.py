@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from bench.core.records import BRS, EXTENDED, FD, REMOTE
 MAX_BASE_ID, MAX_EXTENDED_ID = 0x7FF, 0x1FFF_FFFF
 TAIL_BITS = 13
 """CRC delimiter 1, ACK slot and delimiter 2, end of frame 7, intermission 3: never stuffed."""
+UNSTUFFED_BITS = 1 + 11 + 3 + 4 + 15 + TAIL_BITS
+"""What a classic frame takes at least beside its data: SOF, identifier, RTR, IDE, r0, length, CRC, tail."""
 CRC15_POLYNOMIAL = 0x4599
 ERROR_FRAME_BITS = 6 + 8 + 3
 """Active error flag, error delimiter, intermission."""
@@ -46,6 +49,10 @@ class CanFrame(NamedTuple):
             raise ValueError("there are no remote frames in CAN FD")
         if len(self.data) not in FD_LENGTHS:
             raise ValueError(f"{len(self.data)} data bytes; an FD frame carries one of {FD_LENGTHS}")
+
+
+made_can_frame: Callable[[type[CanFrame], tuple[int, bytes, int]], CanFrame] = tuple.__new__
+"""A frame from all its fields, for those who make thousands: the constructor of a NamedTuple costs twice as much."""
 
 
 def identifier(frame: CanFrame) -> int:
@@ -102,18 +109,19 @@ def _full_frame_bits(can_id: int, data: bytes, flags: int) -> int:
     row, bits_h = row[h]
     row, bits_crc = row[crc >> 7]
     # the last 7 bits of the CRC have their stuff bits at the end of each row
-    bits += row[256][1][crc & 0x7F]
-    return bits + bits_a + bits_b + bits_c + bits_d + bits_e + bits_f + bits_g + bits_h + bits_crc
+    bits_tail: int = row[256][1][crc & 0x7F]
+    return bits + bits_tail + bits_a + bits_b + bits_c + bits_d + bits_e + bits_f + bits_g + bits_h + bits_crc
 
 
 @lru_cache(maxsize=65536)
 def _full_header(can_id: int, flags: int) -> tuple[_Row, int, int]:
     """Return (row of stuff bits, CRC as if 8 zero bytes had followed, bits of all but data and CRC's first 8)."""
     state, crc, bits = header(can_id, 8, flags)
-    return _ROWS[state >> 8], _crc_after_zeros(crc, 8), bits + 7 + TAIL_BITS
+    return _ROWS[state >> 8], crc_after_zeros(crc, 8), bits + 7 + TAIL_BITS
 
 
-def _crc_after_zeros(crc: int, count: int) -> int:
+def crc_after_zeros(crc: int, count: int) -> int:
+    """Return the CRC after so many zero bytes more."""
     for _ in range(count):
         crc = (crc << 8 & 0x7FFF) ^ CRC15[crc >> 7]
     return crc
@@ -189,6 +197,6 @@ def _rows() -> tuple[_Row, ...]:
 
 
 _ROWS = _rows()
-_CRC_0, _CRC_1, _CRC_2, _CRC_3, _CRC_4, _CRC_5, _CRC_6, _CRC_7 = (
-    tuple(_crc_after_zeros(remainder, 7 - place) for remainder in CRC15) for place in range(8)
-)
+CRC15_AT = tuple(tuple(crc_after_zeros(remainder, 7 - place) for remainder in CRC15) for place in range(8))
+"""By place in 8 bytes and byte: its share in the CRC; all of them and that of the header, exclusive or, are the CRC."""
+_CRC_0, _CRC_1, _CRC_2, _CRC_3, _CRC_4, _CRC_5, _CRC_6, _CRC_7 = CRC15_AT

@@ -184,7 +184,7 @@ class Sender:
             self._deadline.clear()
             self._clock.call_at_ns(t_ns + self._gap_ns, self._next, generation, t_ns + self._gap_ns)
         else:
-            self._next(generation, t_ns)
+            self._put(self._next_data(), t_ns, run=True)
 
     def _await_flow(self, t_ns: int) -> None:
         self._awaits_flow = True
