@@ -76,13 +76,16 @@ def _allowed(bus: Bus, sender: SimCanPort, frame: CanFrame) -> int:
 
 def _fitting(durations: array[int], gap_ns: int, quiet_ns: int) -> tuple[int, int]:
     """Return (frames, begin of the one after them): those that end, gap included, before something else is due."""
+    last = len(durations)
+    whole_ns = sum(durations) + last * gap_ns
+    if whole_ns < quiet_ns:
+        return last, whole_ns
     ends_ns = list(accumulate(durations, initial=0))
 
     def end_ns(number: int) -> int:
         return ends_ns[number] + number * gap_ns
 
-    last = len(durations)
-    fitting = last if end_ns(last) < quiet_ns else max(0, bisect_left(range(last), quiet_ns, key=end_ns) - 1)
+    fitting = max(0, bisect_left(range(last), quiet_ns, key=end_ns) - 1)
     return fitting, end_ns(fitting)
 
 
