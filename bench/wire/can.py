@@ -109,8 +109,9 @@ def _full_frame_bits(can_id: int, data: bytes, flags: int) -> int:
     row, bits_h = row[h]
     row, bits_crc = row[crc >> 7]
     # the last 7 bits of the CRC have their stuff bits at the end of each row
-    bits_tail: int = row[256][1][crc & 0x7F]
-    return bits + bits_tail + bits_a + bits_b + bits_c + bits_d + bits_e + bits_f + bits_g + bits_h + bits_crc
+    bits_tail = row[256][1][crc & 0x7F]
+    total: int = bits + bits_a + bits_b + bits_c + bits_d + bits_e + bits_f + bits_g + bits_h + bits_crc + bits_tail
+    return total
 
 
 @lru_cache(maxsize=65536)
