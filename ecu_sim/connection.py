@@ -63,11 +63,11 @@ class DiagConnection:
         self._send_frame(CanFrame(self._address.tx_id, data, self._flags), sent, run)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
-        can_id = frame.can_id
-        if frame.flags & self._ignored_flags:
+        can_id, data, flags = frame
+        if flags & self._ignored_flags:
             return
-        if can_id == self._address.rx_id and self._address.accepts(frame):
-            self._endpoint.on_frame(frame.data, t_ns)
+        if self._address.accepts(frame):
+            self._endpoint.on_frame(data, t_ns)
         elif self._functional is not None and can_id == self._functional.can_id and self.server is not None:
             pdu = functional_request(frame, self._functional)
             if pdu is not None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.core.canonical import sha256_hex
 from bench.core.clock import Clock
-from bench.core.frame_run import FrameRunRecord, Frames
+from bench.core.frame_run import FrameFields, FrameRunRecord, Frames, made_frame
 from bench.core.loop import speaks_for_the_dead
 from bench.core.records import FrameRecord
 
@@ -27,8 +27,8 @@ class Entry(NamedTuple):
     payload: bytes | str
 
 
-Recorded = Entry | FrameRecord | FrameRunRecord
-"""What a journal keeps until it is read."""
+Recorded = Entry | FrameFields | FrameRunRecord
+"""What a journal keeps until it is read; a frame of its own is made into a `FrameRecord` only then."""
 
 
 class Journal:
@@ -44,8 +44,8 @@ class Journal:
         if not self.sealed and not speaks_for_the_dead():
             self._entries.append(Entry(self._clock.now_ns(), part, kind, payload))
 
-    def frame(self, record: FrameRecord | FrameRunRecord) -> None:
-        """Record a frame, or a run of them; they are turned into text only when the journal is read."""
+    def frame(self, record: FrameFields | FrameRunRecord) -> None:
+        """Record a frame (a `FrameRecord`, or its fields), or a run; turned into text only when the journal is read."""
         if not self.sealed:
             self._entries.append(record)
 
@@ -64,7 +64,8 @@ class Journal:
 
     def frames(self) -> Frames:
         """Return the frames of all buses in the order of their ends."""
-        return Frames(each for each in self._entries if not isinstance(each, Entry))
+        kept = (each for each in self._entries if not isinstance(each, Entry))
+        return Frames(each if isinstance(each, FrameRunRecord) else _frame(each) for each in kept)
 
     @property
     def length(self) -> int:
@@ -121,8 +122,12 @@ class Trace:
         return tuple(text.split(b"\n")[:-1]), sha256_hex(text)
 
 
-def _frames(entry: FrameRecord | FrameRunRecord) -> Iterable[FrameRecord]:
-    return (entry,) if isinstance(entry, FrameRecord) else entry.frames()
+def _frame(entry: FrameFields) -> FrameRecord:
+    return entry if isinstance(entry, FrameRecord) else made_frame(FrameRecord, entry)
+
+
+def _frames(entry: FrameFields | FrameRunRecord) -> Iterable[FrameRecord]:
+    return entry.frames() if isinstance(entry, FrameRunRecord) else (_frame(entry),)
 
 
 def _lines(entries: Iterable[Recorded]) -> Iterator[str]:
@@ -132,8 +137,9 @@ def _lines(entries: Iterable[Recorded]) -> Iterator[str]:
         if isinstance(entry, Entry):
             t_ns, part, kind, payload = entry
             yield _line(kind, part, _shown(payload), t_ns)
-        elif isinstance(entry, FrameRecord):
-            yield _line("frame", entry.channel, entry.text(), entry.t_ns)
+        elif not isinstance(entry, FrameRunRecord):
+            frame = _frame(entry)
+            yield _line("frame", frame.channel, frame.text(), frame.t_ns)
         else:
             begin = f'{{"kind":"frame","part":{quoted(entry.channel)},"payload":{quoted(entry.text_before_data())[:-1]}'
             parts = zip(entry.hex_data(), entry.times.ends_ns(), strict=True)

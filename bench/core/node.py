@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.core.clock import Clock, Timer
 from bench.core.loop import OWNER, PowerLost, outside
@@ -20,6 +20,8 @@ from bench.core.records import PowerRecord
 
 if TYPE_CHECKING:
     from bench.core.world import World
+
+T = TypeVar("T")
 
 
 class Effect:
@@ -83,6 +85,9 @@ class Incarnation:
         self._at_end: list[Callable[[], None]] = []
         self._context = contextvars.Context()
         self._context.run(OWNER.set, self)
+        # Not `_context` itself: a done callback of a task may run in that one and call this life.
+        self._enter = self._context.copy().run
+        self._inside = False
 
     @property
     def virtual(self) -> bool:
@@ -104,15 +109,7 @@ class Incarnation:
         return self._clock.call_at_ns(when_ns, self._fire, callback, args)
 
     def _fire(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
-        if not self.alive:
-            return
-        token = OWNER.set(self)
-        try:
-            callback(*args)
-        except PowerLost:
-            return
-        finally:
-            OWNER.reset(token)
+        self.call((callback,), *args)
 
     def advance_inline(self, when_ns: int) -> bool:
         """See `Clock.advance_inline`."""
@@ -147,6 +144,53 @@ class Incarnation:
 
     def call(self, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
         """Let this life take an event, as one of its own; what it did when it lost power stays undone."""
+        # A context that is entered costs 40 ns, setting and resetting OWNER 190, twice for each frame of a bus. Who is
+        # inside already (a callback of this life had another life call it) cannot enter once more.
+        if self._inside:
+            self._call_inside(callbacks, *event)
+            return
+        self._inside, enter = True, self._enter
+        try:
+            for callback in callbacks:
+                if not self.alive:
+                    return
+                enter(callback, *event)
+        except PowerLost:
+            return
+        finally:
+            self._inside = False
+
+    def take(self, callbacks: Sequence[Callable[[T, int], object]], frame: T, t_ns: int) -> None:
+        """The same as `call` for a frame: with its two arguments written out it costs 100 ns less, per frame."""
+        if self._inside:
+            self._call_inside(callbacks, frame, t_ns)
+            return
+        self._inside, enter = True, self._enter
+        try:
+            for callback in callbacks:
+                if not self.alive:
+                    return
+                enter(callback, frame, t_ns)
+        except PowerLost:
+            return
+        finally:
+            self._inside = False
+
+    def tell(self, callback: Callable[[int], object], t_ns: int) -> None:
+        """The same for one callback that learns that its frame was sent."""
+        if self._inside:
+            self._call_inside((callback,), t_ns)
+            return
+        self._inside = True
+        try:
+            if self.alive:
+                self._enter(callback, t_ns)
+        except PowerLost:
+            return
+        finally:
+            self._inside = False
+
+    def _call_inside(self, callbacks: Sequence[Callable[..., object]], *event: object) -> None:
         token = OWNER.set(self)
         try:
             for callback in callbacks:

@@ -8,12 +8,14 @@ one are carried in one step, with the instants, points, payload and state that o
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from itertools import accumulate
 
 from bench.core.clock import NS_PER_S
 from bench.core.frame_run import FrameRunRecord, RunTimes
+from bench.core.records import FD
 from bench.link.sim_port import Bus, SimCanPort, Waiting
-from bench.wire.can import CanFrame, identifier
+from bench.wire.can import UNSTUFFED_BITS, CanFrame, identifier
 from bench.wire.can_bulk import run_times_ns
 
 FEW = 8
@@ -27,7 +29,11 @@ def burst(bus: Bus, sender: SimCanPort, entry: Waiting, begin_ns: int) -> tuple[
     count = min(run.certain(), _allowed(bus, sender, frame))
     # Up to the next timer of anybody: it might cut power, or send a frame of higher priority.
     quiet_ns = bus.clock.quiet_until_ns() - begin_ns
-    shortest_ns = run.gap_ns + len(frame.data) * 8 * NS_PER_S // bus.data_bitrate_bit_s
+    # At least so long a frame is, with no stuff bit: what is counted below for more frames than fit is lost.
+    if frame.flags & FD:
+        shortest_ns = run.gap_ns + len(frame.data) * 8 * NS_PER_S // bus.data_bitrate_bit_s
+    else:
+        shortest_ns = run.gap_ns + bus.bits_ns(len(frame.data) * 8 + UNSTUFFED_BITS)
     count = min(count, quiet_ns // shortest_ns)
     if count < FEW:
         return entry, begin_ns
@@ -70,14 +76,17 @@ def _allowed(bus: Bus, sender: SimCanPort, frame: CanFrame) -> int:
 
 def _fitting(durations: array[int], gap_ns: int, quiet_ns: int) -> tuple[int, int]:
     """Return (frames, begin of the one after them): those that end, gap included, before something else is due."""
-    if (sum(durations) + len(durations) * gap_ns) < quiet_ns:
-        return len(durations), sum(durations) + len(durations) * gap_ns
-    fitting, begin_ns = 0, 0
-    for number, end_ns in enumerate(accumulate(durations), start=1):
-        if end_ns + number * gap_ns >= quiet_ns:
-            break
-        fitting, begin_ns = number, end_ns + number * gap_ns
-    return fitting, begin_ns
+    last = len(durations)
+    whole_ns = sum(durations) + last * gap_ns
+    if whole_ns < quiet_ns:
+        return last, whole_ns
+    ends_ns = list(accumulate(durations, initial=0))
+
+    def end_ns(number: int) -> int:
+        return ends_ns[number] + number * gap_ns
+
+    fitting = max(0, bisect_left(range(last), quiet_ns, key=end_ns) - 1)
+    return fitting, end_ns(fitting)
 
 
 def _deliver(bus: Bus, sender: SimCanPort, frame: CanFrame, record: FrameRunRecord) -> None:

@@ -12,7 +12,7 @@ from bench.core.records import BRS, FD, REMOTE
 from bench.link.received import Received, Reception
 from bench.ports.can import CanPort, PacedCanPort, SentCallback
 from bench.ports.diagnostics import AnswerTimeout, LinkError
-from bench.wire.can import CanFrame
+from bench.wire.can import CanFrame, made_can_frame
 from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpError, IsoTpParams
 from bench.wire.isotp_params import FRAME_BYTES
@@ -176,7 +176,7 @@ def transmitter(
     can_id, flags = address.tx_id, address.flags | frame_flags
 
     def transmit(data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
-        port.send(CanFrame(can_id, data, flags), sent, run)
+        port.send(made_can_frame(CanFrame, (can_id, data, flags)), sent, run)
 
     return transmit
 

@@ -12,7 +12,6 @@ from functools import partial
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_S, Timer
-from bench.core.frame_run import made_frame
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
@@ -29,8 +28,16 @@ Disturb = Callable[[CanFrame, str], Disturbance | None]
 """Asked about every frame that begins, with its sender's part: which of its bits is destroyed, if any."""
 
 
-_Listener = tuple[SimCanPort, Sequence[Callable[..., object]], bool]
-"""Who is told of a frame, whom it calls, and whether the frame is counted for it already."""
+class _Listener(NamedTuple):
+    """Who is told of a frame, whom it calls, and whether the frame is counted for it already."""
+
+    port: SimCanPort
+    callbacks: Sequence[Callable[..., object]]
+    counted: bool
+
+
+_Audience = tuple[bool, tuple[_Listener, ...]]
+"""Whether a frame is counted for its sender already, and who else is told of it."""
 
 
 class _Flight(NamedTuple):
@@ -73,12 +80,12 @@ class SimCanBus:
         self.errors = BusErrors(self)
         self._passed_ns: list[int] = []
         """When undisturbed frames ended: what the counters of all nodes share."""
-        self._audiences: dict[int, list[_Listener]] = {}
+        self._audiences: dict[tuple[SimCanPort, int], _Audience] = {}
         self._epoch = 0
         self._newest_ns = 0
         self._unacknowledged: Unacknowledged | None = None
         self._flight: _Flight | None = None
-        self._active = False
+        self.active = False
 
     # Nodes ------------------------------------------------------------------------------------------
 
@@ -138,8 +145,8 @@ class SimCanBus:
 
     def wake(self) -> None:
         """Begin arbitration at this instant, once the sender's own code has run, unless the bus is at work."""
-        if not self._active:
-            self._active = True
+        if not self.active:
+            self.active = True
             self.clock.call_at_ns(self.clock.now_ns(), self._run)
 
     def _run(self) -> None:
@@ -153,12 +160,15 @@ class SimCanBus:
                 entry, begin_ns = burst(self, winner, entry, begin_ns)
             if not self._carry(winner, entry, begin_ns):
                 return
-        self._active = False
+        self.active = False
 
     def _carry(self, winner: SimCanPort, entry: Waiting, begin_ns: int) -> bool:
         """Send one frame; returns False when its end has to be waited for."""
         frame = entry[0]
-        end_ns = begin_ns + self.frame_ns(frame)
+        if frame[2] & FD:
+            end_ns = begin_ns + self.frame_ns(frame)
+        else:  # `frame_ns`, written out
+            end_ns = begin_ns + frame_bits(frame) * NS_PER_S // self.bitrate_bit_s
         if self.disturb is not None:
             trouble = self.disturb(frame, winner.life.part)
             if trouble is not None:
@@ -264,10 +274,35 @@ class SimCanBus:
     ) -> None:
         """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
         # A port that was attached in mid-frame has not seen its start and neither hears nor acknowledges it.
-        undisturbed = begin_ns >= self._newest_ns and not self.errors.present and len(self.ports) > 1
-        if undisturbed:
-            self._end_well(winner, entry, begin_ns, end_ns)
+        if begin_ns < self._newest_ns or self.errors.present or len(self.ports) < 2:
+            self._end_watched(winner, entry, begin_ns, end_ns, missed_by)
             return
+        # Everybody received it: only who wants it is told, and who counts each one. Whoever leaves it to the
+        # acceptance filter counts it later, from the list that all share.
+        self.free_at_ns = end_ns
+        self.busy_ns += end_ns - begin_ns
+        frame, _, sent, _ = entry
+        can_id, data, flags = frame
+        self.world.journal.frame((end_ns, self.name, winner.life.part, can_id, flags, data))
+        self._passed_ns.append(self.clock.now_ns())
+        counted, audience = self._audience(winner, can_id | (flags & EXTENDED) << 31)
+        if not counted:
+            self._notify(winner, () if sent is None else (sent,), end_ns)
+        elif sent is not None:
+            winner.life.tell(sent, end_ns)
+        for port, callbacks, counted in audience:
+            life = port.life
+            if not life.alive:
+                continue
+            if counted:
+                life.take(callbacks, frame, end_ns)
+            else:
+                life.handle(port.counter, callbacks, frame, end_ns)
+
+    def _end_watched(
+        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str]
+    ) -> None:
+        """The same with errors on the bus, or for a frame that somebody heard in part only."""
         receivers = self._receivers(winner, begin_ns, missed_by)
         if not receivers:
             self.free_at_ns = self.errors.repeated(Unacknowledged(winner, begin_ns), end_ns - begin_ns, joining=False)
@@ -286,39 +321,17 @@ class SimCanBus:
             if port.life.alive:
                 port.life.handle(port.counter, port.wanting(identifier(frame)), frame, end_ns)
 
-    def _end_well(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int) -> None:
-        """The same for a frame that everybody received: only who wants it is told, and who counts each one.
-
-        Whoever leaves it to the acceptance filter counts it later, from the list that all share.
-        """
-        self.free_at_ns = end_ns
-        self.busy_ns += end_ns - begin_ns
-        frame, _, sent, _ = entry
-        can_id, data, flags = frame
-        self.world.journal.frame(made_frame((end_ns, self.name, winner.life.part, can_id, flags, data)))
-        self._passed_ns.append(self.clock.now_ns())
-        audience = self._audience(can_id | (flags & EXTENDED) << 31)
-        if not winner.counter.follows(self._passed_ns):
-            self._notify(winner, () if sent is None else (sent,), end_ns)
-        elif sent is not None:
-            winner.life.call((sent,), end_ns)
-        for port, callbacks, counted in audience:
-            life = port.life
-            if port is winner or not life.alive:
-                continue
-            if counted:
-                life.call(callbacks, frame, end_ns)
-            else:
-                life.handle(port.counter, callbacks, frame, end_ns)
-
-    def _audience(self, name: int) -> list[_Listener]:
-        """Return who is told of a frame with this identifier: who wants it, and who counts each one as it comes."""
+    def _audience(self, winner: SimCanPort, name: int) -> _Audience:
+        """Return who is told of a node's frame with this identifier: who wants it, and who counts each one as it
+        comes."""
         if self._epoch != self.world.points.epoch:
             self._audiences, self._epoch = {}, self.world.points.epoch
-        known = self._audiences.get(name)
+        known = self._audiences.get((winner, name))
         if known is None:
-            listeners = ((p, p.wanting(name), p.counter.follows(self._passed_ns)) for p in self.ports)
-            known = self._audiences[name] = [each for each in listeners if each[1] or not each[2]]
+            others = [port for port in self.ports if port is not winner]
+            listeners = (_Listener(p, p.wanting(name), p.counter.follows(self._passed_ns)) for p in others)
+            told = tuple(each for each in listeners if each.callbacks or not each.counted)
+            known = self._audiences[winner, name] = (winner.counter.follows(self._passed_ns), told)
         return known
 
     def _receivers(self, winner: SimCanPort, begin_ns: int, missed_by: frozenset[str]) -> list[SimCanPort]:

