@@ -276,6 +276,35 @@ def test_block_without_bytes_is_nothing_to_send_and_files_are_values(tmp_path: P
     assert len({first, again}) == 1
 
 
+def test_deflate_is_unpacked_only_where_the_bytes_prove_it() -> None:
+    raw, memory = bytes(1000), AddressRange(0x100, 0x100 + 1000)
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(raw) + packer.flush()
+    for data in (packed, zlib.compress(raw)):
+        assert BlockSegment(0x100, data, memory, 0x10).plain() == raw
+        assert BlockSegment(0x100, data + b"x", memory, 0x10).plain() is None, "bytes are left"
+        assert BlockSegment(0x100, data[:-2], memory, 0x10).plain() is None, "bytes are missing"
+        assert BlockSegment(0x100, data, memory, 0x12).plain() is None, "encrypted"
+        assert BlockSegment(0x100, data, None, 0x10).plain() is None, "nothing says how many bytes"
+        for size in (999, 1001):
+            assert BlockSegment(0x100, data, AddressRange(0x100, 0x100 + size), 0x10).plain() is None
+    assert BlockSegment(0x100, b"plain", None).plain() == b"plain"
+
+
+def test_method_of_a_segment_comes_before_that_of_its_data(tmp_path: Path, odx: SimpleNamespace) -> None:
+    packed = zlib.compress(bytes(64))
+    segments = odx.segment("a", 0x8000, size=2) + odx.segment("b", 0x9000, size=64, packed=len(packed))
+    own = '<ENCRYPT-COMPRESS-METHOD TYPE="A_BYTEFIELD">00</ENCRYPT-COMPRESS-METHOD></SEGMENT>'
+    data = odx.flashdata("code", "BINARY", "0102" + packed.hex(), method="10")
+    made = odx.block("code", "code", segments.replace("</SEGMENT>", own, 1))
+    path = tmp_path / "one.pdx"
+    path.write_bytes(odx.pdx(odx.document(odx.session("APP", "code"), made, data)))
+    software = software_of(Firmware("odx", MemoryImage(), session=flash_sessions(path)[0]), path)
+    first, second = software.blocks[0].segments
+    assert (first.data_format_identifier, first.plain()) == (0, b"\x01\x02")
+    assert (second.data_format_identifier, second.plain()) == (0x10, bytes(64))
+
+
 def test_checksums_and_signatures_of_a_session_with_target_offset(tmp_path: Path, odx: SimpleNamespace) -> None:
     hexes, where = odx.hex_text((0x8000, b"application code")), odx.segment("s", 0x8000, last=0x800F)
     made = odx.block("code", "code", where, offset=odx.pos_offset(0x10000))

@@ -87,3 +87,12 @@ def test_erasing_before_a_later_file_is_its_own_affair() -> None:
     whole = ((vbf_loader.EXE, vbf_loader.DATA + vbf_loader.DATA_BYTES - vbf_loader.EXE),)
     exe = taken(replace(application("AB"), erase=whole))
     assert for_one_ecu([DATA, exe]) == (exe, DATA)
+
+
+def test_files_may_touch_and_what_several_ranges_take_is_seen() -> None:
+    exe = taken(VbfFile("1", "A", "EXE", ((0x1000, bytes(0x100)), (0x2000, bytes(0x100)))))
+    beside = taken(VbfFile("2", "A", "DATA", ((0x1100, bytes(0x100)),), erase=((0x1100, 0x100),)))
+    assert for_one_ecu([beside, exe]) == (exe, beside)
+    nested = ((0x1800, 0x900), (0x1900, 0x10))
+    with pytest.raises(InputError, match=r"erases 0x00002000..0x00002100 \(256 bytes\)"):
+        for_one_ecu([exe, taken(VbfFile("2", "A", "DATA", ((0x1900, b"x"),), erase=nested))])
