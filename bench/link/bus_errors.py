@@ -20,6 +20,7 @@ from bench.wire.can_errors import (
     unacknowledged_bits,
 )
 from bench.wire.can_fd import ACK_AND_END_BITS, frame_phases
+from bench.wire.outcome import Fate
 
 
 class Unacknowledged(NamedTuple):
@@ -165,8 +166,11 @@ class BusErrors:
         # TEC over 255: the controller may not send again, not even an acknowledgement, before it has seen 128 times 11
         # recessive bits (ISO 11898-1, from memory); whoever forgets the pause sees it shout its bus down again at once
         port.off = True
+        # Out of the queue first: what somebody sends from within `on_off` waits for the recovery.
+        lost = tuple(port.queue)
         port.queue.clear()
         port.life.call(tuple(port.on_off))
+        port.tell(lost, Fate.LOST, self._bus.clock.now_ns(), "bus-off")
         self._count_recessive(port, RECOVERY_SEQUENCES)
 
     def _count_recessive(self, port: SimCanPort, left: int) -> None:

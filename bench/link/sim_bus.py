@@ -22,6 +22,7 @@ from bench.link.sim_port import SimCanPort, Waiting
 from bench.wire.can import CanFrame, frame_bits, identifier
 from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, Disturbance
 from bench.wire.can_fd import frame_time_ns
+from bench.wire.outcome import Fate, OutcomeCallback, sent_on_wire
 
 CATCH_UP_NS = 50_000_000
 """How far the bus may lag in real time and still catch up instead of starting anew (50 ms)."""
@@ -40,6 +41,9 @@ class _Flight(NamedTuple):
     begin_ns: int
     end_ns: int
     timer: Timer
+    frame: CanFrame
+    withdrawn: bool = False
+    """Whether its sender has taken it back meanwhile: it is not repeated when it fails."""
 
 
 class SimCanBus:
@@ -168,7 +172,7 @@ class SimCanBus:
             self._end(winner, entry, begin_ns, end_ns)
             return True
         timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns)
-        self._flight = _Flight(winner, begin_ns, end_ns, timer)
+        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry[0])
         return False
 
     def _carry_badly(self, winner: SimCanPort, entry: Waiting, begin_ns: int, trouble: Disturbance) -> bool:
@@ -180,17 +184,21 @@ class SimCanBus:
         else:
             end_ns = error_ns
             timer = self.clock.call_at_ns(end_ns, self._failed, winner, entry, begin_ns, end_ns, trouble)
-        self._flight = _Flight(winner, begin_ns, end_ns, timer)
+        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry[0])
         return False
 
     def _failed(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, trouble: Disturbance) -> None:
         """An error frame is over: the frame waits for arbitration again, before the others of its node."""
-        self._flight = None
+        flight, self._flight = self._flight, None
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
         # automatic retransmission (ISO 11898-1): the frame takes part in the next arbitration, and may lose it
-        winner.queue.appendleft(entry)
+        withdrawn = flight is not None and flight.withdrawn
+        if not withdrawn:
+            winner.queue.appendleft(entry)
         self.errors.destroyed(winner, trouble)
+        if withdrawn:
+            winner.tell((entry,), Fate.CANCELLED, end_ns, "taken back on the wire, where an error ended it")
         self._run()
 
     def frame_ns(self, frame: CanFrame) -> int:
@@ -237,8 +245,10 @@ class SimCanBus:
         if waiting and self._unacknowledged is None:
             self._unacknowledged = Unacknowledged(waiting[0], self._begin_ns())
 
-    def before_cancel(self, port: SimCanPort) -> None:
-        """Frames of this port are about to be dropped: an attempt under way is ended first."""
+    def before_cancel(self, port: SimCanPort, is_meant: Callable[[CanFrame], bool]) -> None:
+        """Frames of this port are about to be dropped: an attempt under way is ended first, or not repeated."""
+        if self._flight is not None and self._flight.port is port and is_meant(self._flight.frame):
+            self._flight = self._flight._replace(withdrawn=True)
         if self._unacknowledged is not None and self._unacknowledged.port is port:
             self._end_unacknowledged(joining=False)
             self.wake()
@@ -255,12 +265,20 @@ class SimCanBus:
     def _end_later(
         self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
     ) -> None:
-        self._flight = None
-        self._end(winner, entry, begin_ns, end_ns, missed_by)
+        flight, self._flight = self._flight, None
+        withdrawn = flight is not None and flight.withdrawn
+        self._end(winner, entry, begin_ns, end_ns, missed_by, withdrawn=withdrawn)
         self._run()
 
     def _end(
-        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
+        self,
+        winner: SimCanPort,
+        entry: Waiting,
+        begin_ns: int,
+        end_ns: int,
+        missed_by: frozenset[str] = frozenset(),
+        *,
+        withdrawn: bool = False,
     ) -> None:
         """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
         # A port that was attached in mid-frame has not seen its start and neither hears nor acknowledges it.
@@ -271,17 +289,20 @@ class SimCanBus:
         receivers = self._receivers(winner, begin_ns, missed_by)
         if not receivers:
             self.free_at_ns = self.errors.repeated(Unacknowledged(winner, begin_ns), end_ns - begin_ns, joining=False)
-            winner.queue.appendleft(entry)
+            if withdrawn:
+                winner.tell((entry,), Fate.CANCELLED, end_ns, "taken back on the wire, where nobody acknowledged it")
+            else:
+                winner.queue.appendleft(entry)
             return
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
-        frame, _, sent, _ = entry
+        frame, _, ended, _ = entry
         self.world.journal.frame(
             FrameRecord(end_ns, self.name, winner.life.part, frame.can_id, frame.flags, frame.data)
         )
         if self.errors.present:
             self.errors.succeeded(winner, receivers, end_ns)
-        self._notify(winner, () if sent is None else (sent,), end_ns)
+        self._notify(winner, ended, end_ns)
         for port in receivers:
             if port.life.alive:
                 port.life.handle(port.counter, port.wanting(identifier(frame)), frame, end_ns)
@@ -293,15 +314,15 @@ class SimCanBus:
         """
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
-        frame, _, sent, _ = entry
+        frame, _, ended, _ = entry
         can_id, data, flags = frame
         self.world.journal.frame(made_frame((end_ns, self.name, winner.life.part, can_id, flags, data)))
         self._passed_ns.append(self.clock.now_ns())
         audience = self._audience(can_id | (flags & EXTENDED) << 31)
         if not winner.counter.follows(self._passed_ns):
-            self._notify(winner, () if sent is None else (sent,), end_ns)
-        elif sent is not None:
-            winner.life.call((sent,), end_ns)
+            self._notify(winner, ended, end_ns)
+        elif ended is not None:
+            winner.life.call((ended,), sent_on_wire(end_ns))
         for port, callbacks, counted in audience:
             life = port.life
             if port is winner or not life.alive:
@@ -330,6 +351,6 @@ class SimCanBus:
         present = (port for port in self.ports if port.since_ns <= begin_ns and not port.off)
         return [port for port in present if port is not winner and port.life.part not in missed_by]
 
-    def _notify(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
+    def _notify(self, winner: SimCanPort, ended: OutcomeCallback | None, end_ns: int) -> None:
         if winner.life.alive:  # else it lost power while only recessive bits were left
-            winner.life.handle(winner.counter, sent, end_ns)
+            winner.life.handle(winner.counter, () if ended is None else (ended,), sent_on_wire(end_ns))

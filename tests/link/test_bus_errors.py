@@ -16,6 +16,7 @@ from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_errors import ControllerState, Disturbance
 from bench.wire.can_fd import frame_phases, frame_time_ns
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import Outcome
 
 BIT_NS = 2_000
 FRAME = CanFrame(0x123, bytes(range(8)))
@@ -309,7 +310,7 @@ def test_sender_that_dies_in_mid_frame_frees_the_bus_after_an_error_frame() -> N
 
 def test_sender_that_dies_behind_the_ack_slot_leaves_a_whole_frame() -> None:
     bus = Bus("a", "b")
-    sent: list[int] = []
+    sent: list[Outcome] = []
     bus.ports["a"].send(FRAME, sent.append)
     bus.run(at=((FRAME_NS - 5 * BIT_NS, lambda: bus.nodes["a"].cut("test")),))
     assert bus.heard == [("b", FRAME, FRAME_NS)]
