@@ -19,7 +19,7 @@ class _Waits(Enum):
     """Told as lost; should it cross all the same its echo is still ours, and not another node's frame."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     frame: CanFrame
     token: int
@@ -33,8 +33,6 @@ class Echo(NamedTuple):
     """What the echo of a frame of ours says."""
 
     token: int
-    told: bool
-    """Whether the frame had been told as lost before."""
     overtaken: tuple[int, ...]
     """Earlier frames that will not come back any more, since an interface keeps the order of one sender."""
     unseen: tuple[int, ...]
@@ -82,14 +80,15 @@ class Echoes:
         if not equal:
             return None
         mine = min(equal, key=lambda entry: entry.waits.value)  # of equals the first one in the list
-        earlier = self._entries[: self._entries.index(mine)]
-        # An equal one that was given up may be the one that crossed: then its echo is still to come.
-        gone = [entry for entry in earlier if entry.frame != frame]
-        self._entries = [entry for entry in self._entries if entry is not mine and entry not in gone]
-        due = [entry for entry in gone if entry.waits is not _Waits.TOLD]
-        unseen = tuple(entry.token for entry in due if entry.lost_before != lost)
-        overtaken = tuple(entry.token for entry in due if entry.lost_before == lost)
-        return Echo(mine.token, mine.waits is _Waits.TOLD, overtaken, unseen)
+        # An equal one that was given up may be the one that crossed: only what is older than both is overtaken, and an
+        # echo may still come where the younger one stood.
+        oldest = self._entries.index(equal[0])
+        gone, self._entries = self._entries[:oldest], self._entries[oldest:]
+        self._entries[self._entries.index(mine)] = equal[0]
+        del self._entries[0]
+        unseen = tuple(entry.token for entry in gone if entry.lost_before != lost)
+        overtaken = tuple(entry.token for entry in gone if entry.lost_before == lost)
+        return Echo(mine.token, overtaken, unseen)
 
     def flushed(self) -> list[int]:
         """The controller dropped what it had; returns what is lost with it and was not told yet."""

@@ -60,10 +60,11 @@ class WireAdapter(can.BusABC):
             for frame in held:
                 self._carry(frame)
 
-    def bus_off(self) -> None:
-        """The controller leaves the bus: what it held is flushed, and an error frame says so."""
+    def bus_off(self, *, flushes: bool = True) -> None:
+        """The controller leaves the bus: an error frame says so, and what it held is flushed where its driver does."""
         with self._changed:
-            self.held.clear()
+            if flushes:
+                self.held.clear()
             self._come(
                 time.monotonic_ns(), can.Message(is_error_frame=True, arbitration_id=BUS_OFF_CLASS, data=bytes(8))
             )
