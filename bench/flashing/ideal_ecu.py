@@ -80,10 +80,14 @@ class IdealEcu:
 
     def _listen(self, life: Incarnation) -> None:
         address = mirrored(self._entry.address())
-        ear = _Ear(life, self._bus.attach(life), address, self._times.isotp, self._received)
+        ear = _Ear(life, self._bus.attach(life), address, self._habits(), self._received)
         answer, self._final_answer = self._final_answer, None
         if answer is not None:
             life.spawn(_sent(ear.send, answer), "final answer")
+
+    def _habits(self) -> IsoTpHabits:
+        own, asked = self._times.isotp, self._entry.flow_control
+        return own if asked is None else own.model_copy(update={"block_size": asked.bs, "st_min": asked.st_min})
 
     def _restart(self, session: Session) -> None:
         if session is Session.DEFAULT:

@@ -24,7 +24,7 @@ from bench.core.records import BRS, EXTENDED, FD, REMOTE
 from bench.link.echoes import Echoes
 from bench.link.receive_queue import ReceiveQueue
 from bench.link.stamps import Stamps
-from bench.ports.can import ChannelSpec
+from bench.ports.can import FRAMES_LOST, ChannelSpec
 from bench.wire.can import CanFrame
 from bench.wire.can_fd import frame_time_ns
 from bench.wire.outcome import Exactness, Fate
@@ -89,15 +89,13 @@ class Failed:
 class Trouble:
     """Something went wrong: an error frame, an unreadable or refused frame.
 
-    `bus_off` when the controller left the bus, `fatal` when the adapter is gone, `lost` frames were there and could
-    not be read.
+    `bus_off` when the controller left the bus, `fatal` when the adapter is gone.
     """
 
     kind: str
     text: str
     fatal: bool = False
     bus_off: bool = False
-    lost: int = 0
 
 
 Event = Heard | Sent | Failed | Trouble
@@ -142,7 +140,7 @@ class CanAdapter:
         self._receive_queue = ReceiveQueue(self._bus)
         self._keeps_state = type(self._bus).state is not can.BusABC.state
         self._state = can.BusState.ACTIVE
-        self._lost = self._receive_queue.dropped() or 0
+        self._lost = 0
         self._looked_ns = 0
         self._stamps = Stamps(spec.interface)
         self._newest_ns = 0
@@ -193,6 +191,11 @@ class CanAdapter:
             return waiting, self._on_their_way.flushed()
 
     @property
+    def dropped(self) -> int:
+        """How many frames were lost in front of the reader since the adapter was opened, as far as anybody counts."""
+        return self._receive_queue.dropped()
+
+    @property
     def sending(self) -> str:
         """How `sent` is known here, in words."""
         if self._echoes:
@@ -238,10 +241,10 @@ class CanAdapter:
     def _look(self) -> None:
         """Tell what the receive queue dropped, and that the controller left the bus where only its state says so."""
         self._looked_ns = self._clock.now_ns()
-        lost = (self._receive_queue.dropped() or 0) - self._lost
-        if lost > 0:
-            self._lost += lost
-            self._post(Trouble("frames_lost", f"{lost} dropped by the receive queue: read too slowly", lost=lost))
+        new = self._receive_queue.dropped() - self._lost
+        if new > 0:
+            self._lost += new
+            self._post(Trouble(FRAMES_LOST, f"{new} dropped by the receive queue, which was read too slowly"))
         if self._keeps_state and not self._stop.is_set():
             before, self._state = self._state, self._bus.state
             if self._state is not before:
@@ -364,8 +367,7 @@ class CanAdapter:
 
     def _trouble(self, kind: str, error: Exception, failures: int) -> None:
         if not self._stop.is_set():
-            text, unread = f"{type(error).__name__}: {error}", kind == "unreadable"
-            self._post(Trouble(kind, text, fatal=failures == FAILURES_MAX, lost=int(unread)))
+            self._post(Trouble(kind, f"{type(error).__name__}: {error}", fatal=failures == FAILURES_MAX))
 
 
 def echoes(spec: ChannelSpec) -> bool:

@@ -92,8 +92,7 @@ class PythonCanBus:
         self._inbox: deque[Event] = deque()
         self._loop = asyncio.get_running_loop()
         self._woken = self._timed = self._closed = False
-        self.lost = 0
-        """Frames that were there and could not be read: the trace of this channel has gaps."""
+        self._unreadable = 0
         self._to_close: list[tuple[Incarnation, Callable[[], None]]] = []
         self._adapter = CanAdapter(spec, world.clock, self._post)
 
@@ -117,8 +116,13 @@ class PythonCanBus:
         self._to_close.append((life, close))
 
     @property
+    def lost(self) -> int:
+        """Frames that were there and could not be read, or found no room: the trace of this channel has gaps."""
+        return self._unreadable + self._adapter.dropped
+
+    @property
     def pacing(self) -> str:
-        """Which mechanism keeps short gaps here, with what was measured so far."""
+        """Which mechanism keeps short gaps here, with what was measured so far; and how `sent` is known."""
         return f"{self._adapter.pacing.text()}; {self._adapter.sending}"
 
     def close(self) -> None:
@@ -131,6 +135,8 @@ class PythonCanBus:
             for event in self._inbox:
                 if isinstance(event, Heard):  # nobody is told any more, but the trace has every frame
                     self._record(event.frame, event.t_ns, self._named(event.frame))
+                elif isinstance(event, Trouble):
+                    self._world.journal.add(self.name, event.kind, event.text)
             self._inbox.clear()
 
     # Sending ----------------------------------------------------------------------------------------
@@ -244,7 +250,7 @@ class PythonCanBus:
 
     def _trouble(self, event: Trouble) -> None:
         self._world.journal.add(self.name, event.kind, event.text)
-        self.lost += event.lost
+        self._unreadable += event.kind == "unreadable"
         if event.bus_off or event.fatal:
             self._flush()
         if event.fatal:

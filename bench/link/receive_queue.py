@@ -24,29 +24,36 @@ class ReceiveQueue:
 
     def __init__(self, bus: can.BusABC) -> None:
         self._socket = _socket_of(bus)
+        self._dropped = 0
         if self._socket is not None:
             _widen(self._socket)
 
     @property
-    def bytes_(self) -> int | None:
-        """How much may wait, as the kernel counts it; None where nobody can tell."""
-        return None if self._socket is None else self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    def counts(self) -> bool:
+        """Whether the kernel counts here what it drops."""
+        return self._socket is not None and _drops(self._socket) is not None
 
-    def dropped(self) -> int | None:
-        """Return how many messages the kernel dropped since the socket was opened; None where nobody can tell."""
-        if self._socket is None:
-            return None
-        try:
-            told = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES)
-        except OSError:  # an older kernel, or another system
-            return None
-        values = struct.unpack(f"={len(told) // 4}I", told[: len(told) // 4 * 4])
-        return values[DROPS_AT] if len(values) > DROPS_AT else None
+    def dropped(self) -> int:
+        """Return how many messages the kernel dropped since the socket was opened; 0 where it does not `count`."""
+        if self._socket is not None:
+            self._dropped = _drops(self._socket) or self._dropped
+        return self._dropped
 
     def close(self) -> None:
-        """Let go of the socket, which is the bus's own."""
+        """Let go of the socket, which is the bus's own; what was dropped until now stays known."""
+        self.dropped()
         if self._socket is not None:
             self._socket.close()
+            self._socket = None
+
+
+def _drops(opened: socket.socket) -> int | None:
+    try:
+        told = opened.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO_BYTES)
+    except OSError:  # an older kernel, or another system
+        return None
+    values = struct.unpack(f"={len(told) // 4}I", told[: len(told) // 4 * 4])
+    return values[DROPS_AT] if len(values) > DROPS_AT else None
 
 
 def _socket_of(bus: can.BusABC) -> socket.socket | None:

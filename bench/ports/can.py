@@ -100,6 +100,8 @@ class ChannelSpec:
         return self.data_bitrate_bit_s is not None
 
 
+FRAMES_LOST = "frames_lost"
+"""The kind of a journal line of a channel: how many frames of other nodes were lost in front of its reader."""
 SenderOf = Callable[[CanFrame], str]
 """Who sends such a frame, by its identifier: the part that the journal names for a frame of another node."""
 OpenCanBus = Callable[[World, ChannelSpec, SenderOf], CanAdapterBus]
