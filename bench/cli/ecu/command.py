@@ -117,7 +117,6 @@ def ecu(
         return list_ecus(load_vehicle(path), as_json=as_json)
     served = _served(path, vehicle, ecu_id, misbehave, flow_control, serves_all=serves_all)
     specs = adapters(served, can, bitrate, data_bitrate)
-
     for line in warnings(served):
         messages().print(line, markup=False, soft_wrap=True)
 
