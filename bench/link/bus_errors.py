@@ -10,6 +10,8 @@ from bench.core.records import FD
 from bench.link.sim_port import Bus, SimCanPort
 from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_errors import (
+    DELIMITER_BITS,
+    INTERMISSION_BITS,
     RECESSIVE_BITS,
     RECOVERY_SEQUENCES,
     SUSPEND_BITS,
@@ -20,7 +22,10 @@ from bench.wire.can_errors import (
     unacknowledged_bits,
 )
 from bench.wire.can_fd import ACK_AND_END_BITS, frame_phases
+from bench.wire.can_wire import flag_bits
 from bench.wire.outcome import Fate
+
+BEHIND_FLAGS_BITS = DELIMITER_BITS + INTERMISSION_BITS
 
 
 class Unacknowledged(NamedTuple):
@@ -67,7 +72,7 @@ class BusErrors:
 
     # Destroyed frames -------------------------------------------------------------------------------
 
-    def error_end_ns(self, frame: CanFrame, begin_ns: int, trouble: Disturbance) -> int | None:
+    def error_end_ns(self, sender: SimCanPort, frame: CanFrame, begin_ns: int, trouble: Disturbance) -> int | None:
         """Return when the error frame is over, or None when nobody destroys the frame by a flag of its own.
 
         ValueError when the frame has no such bit.
@@ -81,7 +86,13 @@ class BusErrors:
         before = nominal - ACK_AND_END_BITS if fast else nominal
         bits = trouble.at_bit + 1
         quick = min(max(0, bits - before), fast)
-        slow = bits - quick + error_frame_bits(trouble.at_bit, nominal + fast)
+        if frame.flags & FD:
+            flags = error_frame_bits(trouble.at_bit, nominal + fast)
+        else:
+            on_the_bus = trouble.seen_by is None
+            passive = on_the_bus and sender.error_state is not ControllerState.ERROR_ACTIVE
+            flags = flag_bits(frame, trouble.at_bit, on_the_bus=on_the_bus, passive=passive) + BEHIND_FLAGS_BITS
+        slow = bits - quick + flags
         return begin_ns + self._bus.bits_ns(slow) + quick * NS_PER_S // self._bus.data_bitrate_bit_s
 
     def _flagged(self, seen_by: frozenset[str]) -> bool:

@@ -177,7 +177,7 @@ class SimCanBus:
 
     def _carry_badly(self, winner: SimCanPort, entry: Waiting, begin_ns: int, trouble: Disturbance) -> bool:
         """Send a frame of which a bit is destroyed."""
-        error_ns = self.errors.error_end_ns(entry[0], begin_ns, trouble)
+        error_ns = self.errors.error_end_ns(winner, entry[0], begin_ns, trouble)
         if error_ns is None:  # only error-passive receivers saw it: the frame goes on, past them
             end_ns, missed_by = begin_ns + self.frame_ns(entry[0]), trouble.seen_by or frozenset()
             timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns, missed_by)
