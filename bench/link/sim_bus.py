@@ -17,10 +17,10 @@ from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.link.bursts import burst
-from bench.link.bus_errors import BusErrors, Unacknowledged
+from bench.link.bus_errors import BusErrors, Meeting, Unacknowledged
 from bench.link.sim_port import SimCanPort, Waiting
 from bench.wire.can import CanFrame, frame_bits, identifier
-from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, Disturbance
+from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, ControllerState, Disturbance
 from bench.wire.can_fd import frame_time_ns
 from bench.wire.outcome import Fate, OutcomeCallback, sent_on_wire
 
@@ -82,6 +82,8 @@ class SimCanBus:
         self._newest_ns = 0
         self._unacknowledged: Unacknowledged | None = None
         self._flight: _Flight | None = None
+        self._rival: SimCanPort | None = None
+        """Who won the arbitration too: with the same identifier."""
         self._active = False
 
     # Nodes ------------------------------------------------------------------------------------------
@@ -149,6 +151,11 @@ class SimCanBus:
     def _run(self) -> None:
         """Send frames until nothing waits or something else is due before the next one ends."""
         while (winner := self._arbitrate()) is not None:
+            if self._rival is not None and self._rival.queue[0][0] != winner.queue[0][0]:
+                ahead = self._collide(winner, self._rival)
+                if ahead is None:
+                    return
+                winner = ahead
             entry = winner.queue.popleft()
             begin_ns = self._begin_ns()
             # A run is carried at once only where nobody can tell: with errors or faults on the bus each frame counts
@@ -230,12 +237,38 @@ class SimCanBus:
             self._begin_unacknowledged()
             return None
         winner, best = None, -1
+        self._rival = None
         for port in ports:
             if port.queue:
                 key = port.queue[0][1]
                 if winner is None or key < best:
-                    winner, best = port, key
+                    winner, best, self._rival = port, key, None
+                elif key == best and self._rival is None:
+                    self._rival = port
         return winner
+
+    def _collide(self, one: SimCanPort, other: SimCanPort) -> SimCanPort | None:
+        """Two nodes send one identifier with different data: both frames are destroyed at the first bit that differs.
+
+        Returns who goes on all the same: the other one is error-passive, and its recessive flag disturbs nobody.
+        """
+        begin_ns = self._begin_ns()
+        meeting = self.errors.meeting(one, other)
+        if meeting.ahead.life.alive and meeting.behind.error_state is not ControllerState.ERROR_ACTIVE:
+            self.errors.outdone(meeting, begin_ns + self.bits_ns(meeting.bits))
+            return meeting.ahead
+        end_ns = begin_ns + self.bits_ns(meeting.bits)
+        timer = self.clock.call_at_ns(end_ns, self._collided, meeting, begin_ns, end_ns)
+        self._flight = _Flight(meeting.behind, begin_ns, end_ns, timer, meeting.behind.queue[0][0])
+        return None
+
+    def _collided(self, meeting: Meeting, begin_ns: int, end_ns: int) -> None:
+        """The error frame of a collision is over: both frames wait for arbitration again, where they still were."""
+        self._flight = None
+        self.free_at_ns = end_ns
+        self.busy_ns += end_ns - begin_ns
+        self.errors.collided(meeting)
+        self._run()
 
     # Nobody listens ---------------------------------------------------------------------------------
 

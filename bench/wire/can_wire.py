@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.records import EXTENDED, REMOTE
+from bench.core.records import EXTENDED, FD, REMOTE
 from bench.wire.can import CRC15_POLYNOMIAL, CanFrame
 from bench.wire.can_errors import FLAG_BITS
 
@@ -46,6 +46,23 @@ def _word(value: int, width: int) -> tuple[int, ...]:
 def wire_bits(frame: CanFrame) -> tuple[int, ...]:
     """Return a classic frame that was acknowledged, from its start to its end of frame."""
     return (*stuffed_bits(frame), RECESSIVE, DOMINANT, RECESSIVE, *END_OF_FRAME)
+
+
+def first_difference(one: CanFrame, other: CanFrame) -> tuple[int, bool]:
+    """Return the first bit in which two frames with one identifier differ, and whether the first one's is dominant.
+
+    ValueError when they are equal. Where one of them is a CAN FD frame its stuff bits are left out of the count.
+    """
+    if not (one.flags | other.flags) & FD:
+        pair = wire_bits(one), wire_bits(other)
+    else:
+        pair = _content(one), _content(other)
+        if (one.flags ^ other.flags) & FD:  # FDF is recessive, and dominant as the classic frame's reserved bit
+            return len(_content(one._replace(data=b""))) - 5, not one.flags & FD
+    for at_bit, (mine, yours) in enumerate(zip(*pair, strict=False)):
+        if mine != yours:
+            return at_bit, mine == DOMINANT
+    raise ValueError("the frames are equal")
 
 
 def flag_bits(frame: CanFrame, at_bit: int, *, on_the_bus: bool, passive: bool = False) -> int:

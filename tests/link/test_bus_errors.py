@@ -16,7 +16,7 @@ from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_errors import ControllerState, Disturbance
 from bench.wire.can_fd import frame_phases, frame_time_ns
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
-from bench.wire.outcome import Outcome
+from bench.wire.outcome import Fate, Outcome
 
 BIT_NS = 2_000
 FRAME = CanFrame(0x123, bytes(range(8)))
@@ -327,3 +327,54 @@ def test_bus_counts_the_time_that_frames_and_error_frames_take() -> None:
     bus.ports["a"].send(FRAME)
     bus.run()
     assert bus.bus.busy_ns == (31 + 6 + 6 + 8 + 3) * BIT_NS + FRAME_NS
+
+
+# One identifier of two nodes ---------------------------------------------------------------------------
+
+
+def test_two_nodes_with_one_identifier_and_different_data_destroy_each_other_until_one_is_passive() -> None:
+    """Both count 8 for each collision; once both are error-passive the recessive bit's flag disturbs nobody."""
+    bus = Bus("a", "b", "c")
+    zero, one = CanFrame(0x123, b"\x55\x00"), CanFrame(0x123, b"\x55\x80")
+    ends: dict[str, list[Outcome]] = {"a": [], "b": []}
+    bus.ports["a"].send(one, ends["a"].append)
+    bus.ports["b"].send(zero, ends["b"].append)
+    bus.run(200_000)
+    assert bus.noted("error_frame") == ["a and b sent one identifier: bit 28 differs"]
+    assert (bus.counters("a"), bus.counters("b"), bus.counters("c")) == ((8, 0), (8, 0), (0, 1))
+    bus.run()
+    assert [frame for name, frame, _ in bus.heard if name == "c"] == [zero, one]
+    assert bus.noted("error_frame")[-1] == "a gave way to b: bit 28 differs"
+    assert len(bus.noted("error_frame")) == 17
+    assert [[each.fate for each in told] for told in ends.values()] == [[Fate.SENT], [Fate.SENT]]
+
+
+def test_collision_ends_where_the_bits_say() -> None:
+    """SOF, 11 bits, RTR, IDE, r0, DLC 2 (0010), 0x55, and a stuff bit behind 00000 in 0x123's control field."""
+    bus = Bus("a", "b", "c")
+    bus.ports["a"].send(CanFrame(0x123, b"\x55\x80"))
+    bus.ports["b"].send(CanFrame(0x123, b"\x55\x00"))
+    urgent = CanFrame(0x001, b"")
+    bus.run(at=((20_000, lambda: bus.ports["c"].send(urgent)),))
+    # bit 28 is dominant, the one before it recessive: the others' flags begin behind five bits of the first one
+    begin_ns = (29 + 5 + 6 + 8 + 3) * BIT_NS
+    assert bus.times("a")[0] == begin_ns + frame_bits(urgent) * BIT_NS
+
+
+def test_equal_frames_of_two_nodes_do_not_collide() -> None:
+    bus = Bus("a", "b", "c")
+    for name in "ab":
+        bus.ports[name].send(FRAME)
+    bus.run()
+    assert bus.noted("error_frame") == []
+    assert [name for name, _, _ in bus.heard].count("c") == 2
+
+
+def test_frame_whose_rival_loses_power_in_the_collision_is_sent() -> None:
+    bus = Bus("a", "b", "c")
+    told: list[Outcome] = []
+    bus.ports["a"].send(CanFrame(0x123, b"\x01"), told.append)
+    bus.ports["b"].send(CanFrame(0x123, b"\x02"))
+    bus.run(at=((30_000, lambda: bus.nodes["b"].cut("test")),))
+    assert [each.fate for each in told] == [Fate.SENT]
+    assert [frame.data for name, frame, _ in bus.heard if name == "c"] == [b"\x01"]
