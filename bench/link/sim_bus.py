@@ -22,7 +22,7 @@ from bench.link.sim_port import SimCanPort, Waiting
 from bench.wire.can import CanFrame, frame_bits, identifier
 from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, ControllerState, Disturbance
 from bench.wire.can_fd import frame_time_ns
-from bench.wire.outcome import Fate, OutcomeCallback, sent_on_wire
+from bench.wire.outcome import ON_WIRE, SENT, Fate, OutcomeCallback, made_outcome, sent_on_wire
 
 CATCH_UP_NS = 50_000_000
 """How far the bus may lag in real time and still catch up instead of starting anew (50 ms)."""
@@ -355,7 +355,7 @@ class SimCanBus:
         if not winner.counter.follows(self._passed_ns):
             self._notify(winner, ended, end_ns)
         elif ended is not None:
-            winner.life.call((ended,), sent_on_wire(end_ns))
+            winner.life.call((ended,), made_outcome((SENT, end_ns, ON_WIRE, "")))
         for port, callbacks, counted in audience:
             life = port.life
             if port is winner or not life.alive:
