@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, REMOTE, CanAddress
-from bench.ports.can import CanPort, PacedCanPort, SentCallback
+from bench.ports.can import CanPort, PacedCanPort
 from bench.wire.can import CanFrame, identifier_of
 from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
 from bench.wire.isotp_params import FRAME_BYTES
+from bench.wire.outcome import OutcomeCallback
 from bench.wire.pacer import Pacer
 from ecu_sim.uds.server import FIRST_TESTER, Send, UdsServer
 
@@ -36,7 +37,7 @@ class DiagConnection:
         pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
         self._send_frame = (pacer or port).send
         self._endpoint = IsoTpEndpoint(
-            life, habits.params(), self._transmit, self, address=address, transmit_run=self._transmit, pace=pacer
+            life, habits.params(), self._transmit, self, self._take_back, address, self._transmit, pacer
         )
         self.send: Send = self._endpoint.send
         self.server: UdsServer | None = None
@@ -59,8 +60,12 @@ class DiagConnection:
         if to_all != address.rx_identifier:  # else the address byte tells them apart
             self._port.subscribe(self._heard, (to_all,))
 
-    def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
-        self._send_frame(CanFrame(self._address.tx_id, data, self._flags), sent, run)
+    def _transmit(self, data: bytes, ended: OutcomeCallback, run: FrameRun | None = None) -> None:
+        self._send_frame(CanFrame(self._address.tx_id, data, self._flags), ended, run)
+
+    def _take_back(self) -> None:
+        """A frame was not sent within N_As or N_Ar: it must not meet whoever joins the bus later."""
+        self._port.cancel(self._address.tx_id, self._address.flags, self._address.prefix)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
         can_id, data, flags = frame

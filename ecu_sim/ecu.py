@@ -246,10 +246,14 @@ class SimEcu:
     def _connections(self, life: Incarnation, port: CanPort, *, bootloader: bool) -> list[DiagConnection]:
         """Return the connections to all testers; the first one's hears functional requests too."""
         isotp = self.personality.isotp
+        habits = isotp.of_mode(bootloader=bootloader)
+        if self.spec.flow_control is not None:
+            block_size, st_min = self.spec.flow_control
+            habits = habits.model_copy(update={"block_size": block_size, "st_min": st_min})
         return [
             DiagConnection(
-                life, port, address, self._functional if n == FIRST_TESTER else None,
-                isotp.of_mode(bootloader=bootloader), tester=n, hears_fd=isotp.hears_fd(bootloader=bootloader),
+                life, port, address, self._functional if n == FIRST_TESTER else None, habits, tester=n,
+                hears_fd=isotp.hears_fd(bootloader=bootloader),
             )
             for n, address in enumerate(self._addresses)
         ]  # fmt: skip

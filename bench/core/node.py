@@ -176,15 +176,15 @@ class Incarnation:
         finally:
             self._inside = False
 
-    def tell(self, callback: Callable[[int], object], t_ns: int) -> None:
-        """The same for one callback that learns that its frame was sent."""
+    def tell(self, callback: Callable[[T], object], event: T) -> None:
+        """The same for one callback that learns how its frame ended."""
         if self._inside:
-            self._call_inside((callback,), t_ns)
+            self._call_inside((callback,), event)
             return
         self._inside = True
         try:
             if self.alive:
-                self._enter(callback, t_ns)
+                self._enter(callback, event)
         except PowerLost:
             return
         finally:

@@ -95,6 +95,8 @@ class EcuSpec:
     request_extension: int | None = None
     response_extension: int | None = None
     second_tester: tuple[int, int] | None = None
+    flow_control: tuple[int, int] | None = None
+    """Block size and STmin (as encoded) that it asks of testers; None: those of its personality."""
     reached_on: str | None = None
     """The bus on which a tester reaches it, when that is not its own."""
     frames: tuple[FrameSpec, ...] = ()

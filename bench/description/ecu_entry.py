@@ -24,6 +24,15 @@ class InstalledImage(FileModel):
     size_bytes: int = Field(ge=1, le=64 * 1024 * 1024)
 
 
+class FlowControl(FileModel):
+    """What an ECU asks of whoever sends it a long message (ISO 15765-2, flow control)."""
+
+    bs: int = Field(default=0, ge=0, le=255, description="consecutive frames between two flow controls; 0: all")
+    st_min: int = Field(
+        default=0, ge=0, le=255, description="gap between them as it is encoded: milliseconds to 0x7F, 0xF1 to 0xF9"
+    )
+
+
 class EcuEntry(AddressedEcu):
     """One ECU of a vehicle: its place on the bus, its personality (how it behaves), its recipe (how it is flashed)."""
 
@@ -36,6 +45,9 @@ class EcuEntry(AddressedEcu):
     installed: InstalledImage
     reached_on: Name | None = Field(
         default=None, description="channel on which the tester reaches it through a gateway; default: its own"
+    )
+    flow_control: FlowControl | None = Field(
+        default=None, description="what the simulated ECU asks of testers; default: as its personality says"
     )
     frames: tuple[FrameEntry, ...] = Field(default=(), description="what its application sends, cyclically")
     partners: tuple[PartnerEntry, ...] = Field(

@@ -57,6 +57,7 @@ class VehicleFile(FileModel):
                 hardware_id=ecu.hardware_id,
                 software_id=ecu.software_id,
                 reached_on=ecu.reached_on,
+                flow_control=None if ecu.flow_control is None else (ecu.flow_control.bs, ecu.flow_control.st_min),
                 frames=tuple(frame.spec() for frame in ecu.frames),
                 partners=tuple(partner.spec() for partner in ecu.partners),
                 management=None if self.network is None or ecu.nm_node is None else self.network.spec(ecu.nm_node),

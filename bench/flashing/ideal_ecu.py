@@ -18,12 +18,13 @@ from bench.core.world import World
 from bench.description.ecu_entry import EcuEntry
 from bench.flasher.recipe import Recipe
 from bench.flashing.ideal_times import EcuTimes
-from bench.ports.can import CanBus, CanPort, SentCallback
+from bench.ports.can import CanBus, CanPort
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
 from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
+from bench.wire.outcome import OutcomeCallback
 from bench.wire.uds import (
     DecodeError,
     MemoryRange,
@@ -79,10 +80,14 @@ class IdealEcu:
 
     def _listen(self, life: Incarnation) -> None:
         address = mirrored(self._entry.address())
-        ear = _Ear(life, self._bus.attach(life), address, self._times.isotp, self._received)
+        ear = _Ear(life, self._bus.attach(life), address, self._habits(), self._received)
         answer, self._final_answer = self._final_answer, None
         if answer is not None:
             life.spawn(_sent(ear.send, answer), "final answer")
+
+    def _habits(self) -> IsoTpHabits:
+        own, asked = self._times.isotp, self._entry.flow_control
+        return own if asked is None else own.model_copy(update={"block_size": asked.bs, "st_min": asked.st_min})
 
     def _restart(self, session: Session) -> None:
         if session is Session.DEFAULT:
@@ -257,8 +262,8 @@ class _Ear:
         self.send: Send = self._endpoint.send
         port.subscribe(self._heard, (address.rx_identifier,), self._endpoint)
 
-    def _transmit(self, data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
-        self._port.send(CanFrame(self._address.tx_id, data, self._flags), sent, run)
+    def _transmit(self, data: bytes, ended: OutcomeCallback, run: FrameRun | None = None) -> None:
+        self._port.send(CanFrame(self._address.tx_id, data, self._flags), ended, run)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:
         if self._address.accepts(frame):

@@ -10,6 +10,8 @@ from bench.core.records import FD
 from bench.link.sim_port import Bus, SimCanPort
 from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_errors import (
+    DELIMITER_BITS,
+    INTERMISSION_BITS,
     RECESSIVE_BITS,
     RECOVERY_SEQUENCES,
     SUSPEND_BITS,
@@ -20,6 +22,10 @@ from bench.wire.can_errors import (
     unacknowledged_bits,
 )
 from bench.wire.can_fd import ACK_AND_END_BITS, frame_phases
+from bench.wire.can_wire import first_difference, flag_bits
+from bench.wire.outcome import Fate
+
+BEHIND_FLAGS_BITS = DELIMITER_BITS + INTERMISSION_BITS
 
 
 class Unacknowledged(NamedTuple):
@@ -27,6 +33,17 @@ class Unacknowledged(NamedTuple):
 
     port: SimCanPort
     begin_ns: int
+
+
+class Meeting(NamedTuple):
+    """Two nodes that send one identifier with different data."""
+
+    ahead: SimCanPort
+    """Whose bit is dominant where the frames differ first."""
+    behind: SimCanPort
+    at_bit: int
+    bits: int
+    """Up to the end of the error frame that this raises, intermission included."""
 
 
 class _Seen(NamedTuple):
@@ -66,7 +83,7 @@ class BusErrors:
 
     # Destroyed frames -------------------------------------------------------------------------------
 
-    def error_end_ns(self, frame: CanFrame, begin_ns: int, trouble: Disturbance) -> int | None:
+    def error_end_ns(self, sender: SimCanPort, frame: CanFrame, begin_ns: int, trouble: Disturbance) -> int | None:
         """Return when the error frame is over, or None when nobody destroys the frame by a flag of its own.
 
         ValueError when the frame has no such bit.
@@ -80,7 +97,13 @@ class BusErrors:
         before = nominal - ACK_AND_END_BITS if fast else nominal
         bits = trouble.at_bit + 1
         quick = min(max(0, bits - before), fast)
-        slow = bits - quick + error_frame_bits(trouble.at_bit, nominal + fast)
+        if frame.flags & FD:
+            flags = error_frame_bits(trouble.at_bit, nominal + fast)
+        else:
+            on_the_bus = trouble.seen_by is None
+            passive = on_the_bus and sender.error_state is not ControllerState.ERROR_ACTIVE
+            flags = flag_bits(frame, trouble.at_bit, on_the_bus=on_the_bus, passive=passive) + BEHIND_FLAGS_BITS
+        slow = bits - quick + flags
         return begin_ns + self._bus.bits_ns(slow) + quick * NS_PER_S // self._bus.data_bitrate_bit_s
 
     def _flagged(self, seen_by: frozenset[str]) -> bool:
@@ -107,6 +130,42 @@ class BusErrors:
         for port in receivers:
             if not port.off:
                 port.confined.receive_failed(primary=port.life.part in first)
+        self.look()
+
+    # Two senders of one identifier -------------------------------------------------------------------
+
+    def meeting(self, one: SimCanPort, other: SimCanPort) -> Meeting:
+        """Return where the frames in front of two queues differ first, and who reads back another bit than it sent."""
+        frames = one.queue[0][0], other.queue[0][0]
+        at_bit, first_is_ahead = first_difference(*frames)
+        ahead, behind = (one, other) if first_is_ahead else (other, one)
+        frame = frames[0] if first_is_ahead else frames[1]
+        if frame.flags & FD:
+            behind_bits = error_frame_bits(at_bit, sum(frame_phases(frame)))
+        else:
+            behind_bits = flag_bits(frame, at_bit, on_the_bus=False) + BEHIND_FLAGS_BITS
+        return Meeting(ahead, behind, at_bit, at_bit + 1 + behind_bits)
+
+    def collided(self, meeting: Meeting) -> None:
+        """Count an error frame that both senders raised: a bit error of the one, its flag in the other's frame."""
+        senders = (meeting.ahead, meeting.behind)
+        names = " and ".join(sorted(port.life.part for port in senders))
+        self._bus.world.journal.add(
+            self._bus.name, "error_frame", f"{names} sent one identifier: bit {meeting.at_bit} differs"
+        )
+        self._tails += 1
+        for port in senders:
+            if port in self._bus.ports:
+                port.confined.transmit_failed()
+                self._suspend(port, self._bus.free_at_ns)
+        self.received_badly([port for port in self._bus.ports if port not in senders])
+
+    def outdone(self, meeting: Meeting, end_ns: int) -> None:
+        """Count the bit error of an error-passive sender whose flag nobody sees."""
+        meeting.behind.confined.transmit_failed()
+        self._suspend(meeting.behind, end_ns)
+        text = f"{meeting.behind.life.part} gave way to {meeting.ahead.life.part}: bit {meeting.at_bit} differs"
+        self._bus.world.journal.add(self._bus.name, "error_frame", text)
         self.look()
 
     def missed(self, ports: Iterable[SimCanPort], missed_by: frozenset[str]) -> None:
@@ -165,8 +224,11 @@ class BusErrors:
         # TEC over 255: the controller may not send again, not even an acknowledgement, before it has seen 128 times 11
         # recessive bits (ISO 11898-1, from memory); whoever forgets the pause sees it shout its bus down again at once
         port.off = True
+        # Out of the queue first: what somebody sends from within `on_off` waits for the recovery.
+        lost = tuple(port.queue)
         port.queue.clear()
         port.life.call(tuple(port.on_off))
+        port.tell(lost, Fate.LOST, self._bus.clock.now_ns(), "bus-off")
         self._count_recessive(port, RECOVERY_SEQUENCES)
 
     def _count_recessive(self, port: SimCanPort, left: int) -> None:

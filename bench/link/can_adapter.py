@@ -10,7 +10,6 @@ import asyncio
 import errno
 import heapq
 import logging
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,18 +17,25 @@ from itertools import count, pairwise
 from typing import Any
 
 import can
-from can.interfaces.socketcan import SocketcanBus
 
-from bench.core.clock import NS_PER_S, NS_PER_US, Clock
+from bench.core.clock import NS_PER_MS, NS_PER_S, NS_PER_US, Clock
 from bench.core.errors import EquipmentError, InputError
 from bench.core.records import BRS, EXTENDED, FD, REMOTE
-from bench.ports.can import ChannelSpec
+from bench.link.echoes import Echoes
+from bench.link.receive_queue import ReceiveQueue
+from bench.link.stamps import Stamps
+from bench.ports.can import FRAMES_LOST, ChannelSpec
 from bench.wire.can import CanFrame
+from bench.wire.can_fd import frame_time_ns
+from bench.wire.outcome import Exactness, Fate
 
 CONFIGURED_ELSEWHERE = ("socketcan", "virtual", "udp_multicast")
 """Interfaces whose bit rate python-can does not set: `ip link` does, or there is none."""
 ECHOES = ("socketcan",)
-"""Interfaces that give our own frame back once it crossed the bus, so that `sent` means sent."""
+"""Interfaces that give our own frame back once it crossed the bus, so that `sent` means sent. Those of others do so
+that are asked to, by the option `receive_own_messages`."""
+WITHOUT_A_WIRE = ("virtual", "udp_multicast")
+"""Interfaces on which a frame takes no time: once it is handed over the others have it."""
 REPEATS = ("udp_multicast",)
 """Interfaces that let us hear our own frames, whether they reached anybody or not: such an echo is dropped."""
 ECHO_LIMIT_NS = NS_PER_S
@@ -46,12 +52,9 @@ FAILURES_MAX = 20
 CAN_ERR_BUSOFF = 0x40
 """The class of an error frame of SocketCAN that says: the controller is off the bus."""
 FULL_QUEUE = (errno.ENOBUFS, errno.EAGAIN)
-SO_RCVBUFFORCE = 33
-"""Linux's SO_RCVBUF beyond `net.core.rmem_max`, with CAP_NET_ADMIN; Python's socket module has no name for it."""
-RECEIVE_QUEUE_BYTES = 8 * 1024 * 1024
-"""What may wait in the kernel for the reader, some 10,000 frames. Linux's default holds some 270 classic ones: a block
-of 4 KiB with STmin 0 is 585 consecutive frames, and what a slow reader let overflow looked like a silent ECU."""
-# python-can's driver complains once that its timestamps are relative; nobody here uses them.
+LOOK_NS = 50 * NS_PER_MS
+"""How often the reader looks what the receive queue dropped, and at the state of a controller whose driver keeps it."""
+# python-can's driver complains once that its timestamps are relative; here they are only compared with each other.
 logging.getLogger("can.pcan").addFilter(lambda record: not record.getMessage().startswith("uptime library"))
 
 
@@ -69,13 +72,17 @@ class Sent:
 
     token: int
     t_ns: int
+    exact: Exactness
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """Our frame `token` will not be sent: its node lost power, or the interface refused it."""
+class Failed:
+    """Our frame `token` was not sent: its node lost power, the interface refused it, or it never came back."""
 
     token: int
+    t_ns: int
+    fate: Fate
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class Trouble:
     bus_off: bool = False
 
 
-Event = Heard | Sent | Dropped | Trouble
+Event = Heard | Sent | Failed | Trouble
 Post = Callable[[Event], None]
 
 
@@ -127,12 +134,23 @@ class CanAdapter:
     def __init__(self, spec: ChannelSpec, clock: Clock, post: Post) -> None:
         """Open it and start; EquipmentError when it cannot be opened, InputError when python-can does not know it."""
         self._spec, self._clock, self._post = spec, clock, post
-        self._echoes, self._repeats = spec.interface in ECHOES, spec.interface in REPEATS
+        self._echoes, self._repeats = echoes(spec), repeats(spec)
+        self._has_wire = spec.interface not in WITHOUT_A_WIRE
         self._bus = open_bus(spec)
+        self._receive_queue = ReceiveQueue(self._bus)
+        self._keeps_state = type(self._bus).state is not can.BusABC.state
+        self._state = can.BusState.ACTIVE
+        self._lost = 0
+        self._looked_ns = 0
+        self._stamps = Stamps(spec.interface)
+        self._newest_ns = 0
+        """The latest instant that was told: no later event is dated before it."""
+        self._free_ns = 0
+        """When the wire is free again, as computed where no echo tells."""
         self.pacing = Pacing()
         self._queue: list[tuple[int, int, CanFrame, Callable[[], bool]]] = []
         self._numbers = count(1)
-        self._on_their_way: list[tuple[CanFrame, int, int]] = []
+        self._on_their_way = Echoes()
         self._changed = threading.Condition()
         self._in_order = threading.Lock()
         """Held from handing a frame over to dating and telling it, and while a frame that was heard is dated and told:
@@ -162,7 +180,28 @@ class CanAdapter:
             dropped = {entry[1] for entry in self._queue} & tokens
             self._queue = [entry for entry in self._queue if entry[1] not in dropped]
             heapq.heapify(self._queue)
+            self._on_their_way.given_up(tokens - dropped)
         return dropped
+
+    def flush(self) -> tuple[list[int], list[int]]:
+        """Drop what waits; returns that, and what the interface had taken and not sent: the controller dropped it."""
+        with self._changed:
+            waiting = [entry[1] for entry in self._queue]
+            self._queue.clear()
+            return waiting, self._on_their_way.flushed()
+
+    @property
+    def dropped(self) -> int:
+        """How many frames were lost in front of the reader since the adapter was opened, as far as anybody counts."""
+        return self._receive_queue.dropped()
+
+    @property
+    def sending(self) -> str:
+        """How `sent` is known here, in words."""
+        if self._echoes:
+            return "sent: as the adapter gives frames back"
+        computed = ", ends of frames computed from the bit rate" if self._has_wire else ""
+        return f"sent: when the interface took a frame{computed}"
 
     def close(self) -> None:
         """End both threads and give the adapter back."""
@@ -171,6 +210,8 @@ class CanAdapter:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._look()
+        self._receive_queue.close()
         self._bus.shutdown()
 
     # Reader -----------------------------------------------------------------------------------------
@@ -187,6 +228,8 @@ class CanAdapter:
                     return
                 continue
             failures = 0
+            if self._clock.now_ns() - self._looked_ns >= LOOK_NS:
+                self._look()
             if message is None:
                 continue
             if self._echoes:  # the interface keeps the order: our own frame comes back before what answers it
@@ -195,29 +238,48 @@ class CanAdapter:
                 with self._in_order:
                     self._heard(message, self._clock.now_ns())
 
-    def _heard(self, message: can.Message, t_ns: int) -> None:
+    def _look(self) -> None:
+        """Tell what the receive queue dropped, and that the controller left the bus where only its state says so."""
+        self._looked_ns = self._clock.now_ns()
+        new = self._receive_queue.dropped() - self._lost
+        if new > 0:
+            self._lost += new
+            self._post(Trouble(FRAMES_LOST, f"{new} dropped by the receive queue, which was read too slowly"))
+        if self._keeps_state and not self._stop.is_set():
+            before, self._state = self._state, self._bus.state
+            if self._state is not before:
+                off = self._state is can.BusState.ERROR
+                self._post(Trouble("error_state", f"the adapter says {self._state.name}", bus_off=off))
+
+    def _heard(self, message: can.Message, arrived_ns: int) -> None:
         if message.is_error_frame:
+            # Only SocketCAN puts a class of errors in the place of the identifier; elsewhere the bits mean nothing.
+            off = self._spec.interface == "socketcan" and bool(message.arbitration_id & CAN_ERR_BUSOFF)
             text = f"class 0x{message.arbitration_id:X} {bytes(message.data).hex()}"
-            self._post(Trouble("error_frame", text, bus_off=bool(message.arbitration_id & CAN_ERR_BUSOFF)))
+            self._post(Trouble("error_frame", text, bus_off=off))
             return
         frame = from_message(message)
-        token = self._whose_echo(frame, t_ns) if self._repeats or not message.is_rx else None
-        if token is None:
+        t_ns = self._newest_ns = max(self._newest_ns, self._stamps.dated(message.timestamp, arrived_ns))
+        if not (self._repeats or not message.is_rx) or not self._is_echo(frame, t_ns):
             self._post(Heard(frame, t_ns))
-        elif self._echoes:
-            self._post(Sent(token, t_ns))
 
-    def _whose_echo(self, frame: CanFrame, t_ns: int) -> int | None:
-        """Return the token of our own frame that came back, or None: another node sent this one."""
+    def _is_echo(self, frame: CanFrame, t_ns: int) -> bool:
+        """Return whether this is our own frame that came back, and tell what that says of it and of earlier ones."""
         if not self._on_their_way:  # without the lock: a frame is noted before it is sent, so its echo comes later
-            return None
+            return False
         with self._changed:
             if self._repeats:
-                self._on_their_way = [each for each in self._on_their_way if t_ns - each[2] < ECHO_LIMIT_NS]
-            mine = next((each for each in self._on_their_way if each[0] == frame), None)
-            if mine is not None:
-                self._on_their_way.remove(mine)
-        return None if mine is None else mine[1]
+                self._on_their_way.forget_before(t_ns - ECHO_LIMIT_NS)
+            echo = self._on_their_way.came(frame, self._lost)
+        if echo is None:
+            return False
+        if self._echoes:
+            for token in echo.unseen:
+                self._post(Sent(token, t_ns, Exactness.QUEUED))
+            for token in echo.overtaken:
+                self._post(Failed(token, t_ns, Fate.LOST, "a later frame came back first"))
+            self._post(Sent(echo.token, t_ns, Exactness.ECHO))
+        return True
 
     # Writer -----------------------------------------------------------------------------------------
 
@@ -228,7 +290,7 @@ class CanAdapter:
             # Asked at the last instant: a message that was given up while its frames waited must not leave a
             # consecutive frame without its first one.
             if not still_wanted():
-                self._post(Dropped(token))
+                self._post(Failed(token, self._clock.now_ns(), Fate.CANCELLED, "its node lost power"))
                 continue
             if not_before_ns:
                 self.pacing.add(self._clock.now_ns() - not_before_ns)
@@ -237,7 +299,8 @@ class CanAdapter:
                 failures = 0
             except Exception as error:  # drivers of adapters raise what they like
                 failures += 1
-                self._post(Dropped(token))
+                why = f"{type(error).__name__}: {error}"
+                self._post(Failed(token, self._clock.now_ns(), Fate.REFUSED, why))
                 self._trouble("send_failed", error, failures)
 
     def _next(self) -> tuple[int, int, CanFrame, Callable[[], bool]] | None:
@@ -249,7 +312,9 @@ class CanAdapter:
                 if not self._queue:
                     self._changed.wait()
                     continue
-                left_ns = self._queue[0][0] - self._clock.now_ns()
+                # Without an echo the wire is taken as busy for as long as the frame before takes there: so no frame
+                # waits in the adapter, where nobody can date it or take it back.
+                left_ns = max(self._queue[0][0], self._free_ns) - self._clock.now_ns()
                 if left_ns <= 0:
                     return heapq.heappop(self._queue)
                 # The last stretch is spun: a condition wakes up to a millisecond late, which is more than a small
@@ -262,35 +327,59 @@ class CanAdapter:
         if self._echoes or self._repeats:
             with self._changed:
                 # Noted before it is sent: the echo may be back before `send` returns.
-                self._on_their_way.append((from_message(message), token, self._clock.now_ns()))
+                self._on_their_way.handing_over(from_message(message), token, self._clock.now_ns(), self._lost)
         try:
-            self._send_patiently(message, None if self._echoes else token)
+            self._send_patiently(message, frame, token)
         except BaseException:
             with self._changed:
-                self._on_their_way = [each for each in self._on_their_way if each[1] != token]
+                self._on_their_way.refused(token)
             raise
 
-    def _send_patiently(self, message: can.Message, token: int | None) -> None:
-        """Send; a full transmit queue is waited for, at most `SEND_LIMIT_S`. With a token, post that it is sent.
+    def _send_patiently(self, message: can.Message, frame: CanFrame, token: int) -> None:
+        """Send; a full transmit queue is waited for, at most `SEND_LIMIT_S`. Without echoes, post that it is sent.
 
         Between two attempts the reader goes on: what comes while our frame still waits is no answer to it.
         """
         end_ns = self._clock.now_ns() + round(SEND_LIMIT_S * NS_PER_S)
         while True:
             try:
-                if token is None:
-                    return self._bus.send(message, timeout=SEND_LIMIT_S)
+                if self._echoes:
+                    self._bus.send(message, timeout=SEND_LIMIT_S)
+                    with self._changed:
+                        return self._on_their_way.taken(token)
                 with self._in_order:
                     self._bus.send(message, timeout=SEND_LIMIT_S)
-                    return self._post(Sent(token, self._clock.now_ns()))
+                    self._newest_ns = max(self._newest_ns, self._clock.now_ns()) + self._wire_ns(frame)
+                    if self._has_wire:
+                        self._free_ns = self._newest_ns
+                    return self._post(Sent(token, self._newest_ns, Exactness.QUEUED))
             except can.CanOperationError as error:
                 if error.error_code not in FULL_QUEUE or self._clock.now_ns() >= end_ns or self._stop.is_set():
                     raise
                 self._stop.wait(RETRY_S)
 
+    def _wire_ns(self, frame: CanFrame) -> int:
+        """Return how long a frame takes on the wire behind this interface, if there is one."""
+        if not self._has_wire:
+            return 0
+        rate_bit_s = self._spec.bitrate_bit_s
+        return frame_time_ns(frame, rate_bit_s, self._spec.data_bitrate_bit_s or rate_bit_s)
+
     def _trouble(self, kind: str, error: Exception, failures: int) -> None:
         if not self._stop.is_set():
             self._post(Trouble(kind, f"{type(error).__name__}: {error}", fatal=failures == FAILURES_MAX))
+
+
+def echoes(spec: ChannelSpec) -> bool:
+    """Return whether an interface gives our frames back once they crossed the bus."""
+    asked = bool(spec.options.get("receive_own_messages")) and spec.interface not in WITHOUT_A_WIRE
+    return spec.interface in ECHOES or asked
+
+
+def repeats(spec: ChannelSpec) -> bool:
+    """Return whether we hear our own frames, which says nothing of them."""
+    asked = bool(spec.options.get("receive_own_messages")) and spec.interface in WITHOUT_A_WIRE
+    return spec.interface in REPEATS or asked
 
 
 def open_bus(spec: ChannelSpec) -> can.BusABC:
@@ -324,17 +413,7 @@ def open_bus(spec: ChannelSpec) -> can.BusABC:
             allowed="an adapter that is there and up; without hardware, the interface udp_multicast",
             hint=f"{_remedy(spec)}; otabench doctor says what works here",
         ) from None  # fmt: skip
-    if isinstance(bus, SocketcanBus):
-        _widen_receive_queue(bus.socket)
     return bus
-
-
-def _widen_receive_queue(opened: socket.socket) -> None:
-    """Give the reader as much room in the kernel as this process may have."""
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_QUEUE_BYTES)
-    except PermissionError:  # without the right the kernel takes `net.core.rmem_max` for it: twice the default
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_QUEUE_BYTES)
 
 
 def _remedy(spec: ChannelSpec) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import Any
 
 import isotp
@@ -31,6 +32,7 @@ from bench.wire.isotp_params import (
     IsoTpParams,
     st_min_to_ns,
 )
+from bench.wire.outcome import SENT, Outcome
 
 WINDOW = 16
 """Frames handed to the port ahead when the receiver asks for no gap."""
@@ -69,6 +71,8 @@ class CanIsoTpLink:
         self._inbox: deque[isotp.CanMessage] = deque()
         self._out: deque[bytes] = deque()
         self._outstanding = 0
+        self._message = 0
+        """Counts messages and what ended them: an outcome of a frame of an earlier one is nobody's."""
         self._gap_ns = 0
         self._last_sent_ns = 0
         self._done: asyncio.Future[str | None] | None = None
@@ -173,17 +177,25 @@ class CanIsoTpLink:
         self._outstanding += 1
         self._n_as.set(max(due_ns, now_ns) + self._n_as_ns)
         if due_ns <= now_ns:
-            self._port.send(frame, self._sent)
+            self._port.send(frame, partial(self._ended, self._message))
         elif isinstance(self._port, PacedCanPort):
-            self._port.send_at(frame, due_ns, self._sent)
+            self._port.send_at(frame, due_ns, partial(self._ended, self._message))
         else:
-            self._clock.call_at_ns(due_ns, self._port.send, frame, self._sent)
+            self._clock.call_at_ns(due_ns, self._due, frame, self._message)
 
-    def _sent(self, t_ns: int) -> None:
-        if not self._outstanding:
+    def _due(self, frame: CanFrame, message: int) -> None:
+        if message == self._message:
+            self._port.send(frame, partial(self._ended, message))
+
+    def _ended(self, message: int, outcome: Outcome) -> None:
+        if message != self._message:
             return  # given up meanwhile
+        if outcome.fate is not SENT:
+            self._give_up()
+            self._finish(IsoTpError.ERROR)
+            return
         self._outstanding -= 1
-        self._last_sent_ns = t_ns
+        self._last_sent_ns = outcome.t_ns
         if self._outstanding:
             self._n_as.set(self._clock.now_ns() + self._n_as_ns)
         else:
@@ -215,6 +227,7 @@ class CanIsoTpLink:
 
     def _give_up(self) -> None:
         # Library, queue and controller: a frame that stays in any of them goes out in the middle of the next message.
+        self._message += 1
         self._layer.stop_sending()
         self._out.clear()
         self._outstanding = 0

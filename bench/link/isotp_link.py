@@ -10,13 +10,14 @@ from weakref import WeakKeyDictionary
 from bench.core.clock import NS_PER_MS, Clock
 from bench.core.records import BRS, FD, REMOTE
 from bench.link.received import Received, Reception
-from bench.ports.can import CanPort, PacedCanPort, SentCallback
+from bench.ports.can import CanPort, PacedCanPort
 from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame, made_can_frame
 from bench.wire.frame_run import FrameRun
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpError, IsoTpParams
 from bench.wire.isotp_params import FRAME_BYTES
 from bench.wire.isotp_send import Framing
+from bench.wire.outcome import SENT, Outcome, OutcomeCallback
 from bench.wire.pacer import Pacer
 
 _OWNED: WeakKeyDictionary[CanPort, set[IsoTpAddress]] = WeakKeyDictionary()
@@ -26,7 +27,7 @@ _OWNED: WeakKeyDictionary[CanPort, set[IsoTpAddress]] = WeakKeyDictionary()
 class Transmitter(Protocol):
     """Carries a frame out; `run` offers what would follow."""
 
-    def __call__(self, data: bytes, sent: SentCallback, run: FrameRun | None = None, /) -> None:
+    def __call__(self, data: bytes, ended: OutcomeCallback, run: FrameRun | None = None, /) -> None:
         """Send."""
 
 
@@ -148,23 +149,36 @@ class IsoTpFunctionalLink:
         self, port: CanPort, address: IsoTpAddress, params: IsoTpParams, frame_flags: int | None = None
     ) -> None:
         """Build a sender to `address.tx_id`; `frame_flags` as in `IsoTpLink`."""
-        self._port, self._address = port, address
+        self._port, self._address, self._n_as_ms = port, address, params.n_as_ms
         self._framing = Framing(address.prefix, params)
         self._transmit = transmitter(port, address, params, frame_flags)
 
     async def send(self, payload: bytes) -> None:
-        """Send one single frame; ValueError when it does not fit one (15765-2 allows no more functionally)."""
+        """Send one single frame; returns when it is on the bus. LinkError when it is not, within N_As at the latest.
+
+        ValueError when it does not fit one frame (15765-2 allows no more functionally).
+        """
         limit = self._framing.single_bytes
         if not 0 < len(payload) <= limit:
             raise ValueError(f"{len(payload)} bytes; functional messages carry 1 to {limit}")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         data = self._framing.filled(self._framing.single(payload))
-        self._transmit(data, lambda _t_ns: None if done.done() else done.set_result(None))
+        self._transmit(data, lambda outcome: None if done.done() else done.set_result(outcome))
         try:
-            await done
+            # N_As holds for functional requests too (ISO 15765-2, 9.8.2): where nobody acknowledges nothing else ends.
+            async with asyncio.timeout(self._n_as_ms / 1000):
+                outcome = await done
+        except TimeoutError:
+            self._take_back()
+            raise LinkError(IsoTpError.TIMEOUT_A, "nobody acknowledged the functional request") from None
         except asyncio.CancelledError:  # given up by the caller: it must not go out late
-            self._port.cancel(self._address.tx_id, self._address.flags, self._address.prefix)
+            self._take_back()
             raise
+        if outcome.fate is not SENT:
+            raise LinkError(IsoTpError.ERROR, f"the functional request was {outcome.fate}: {outcome.why}")
+
+    def _take_back(self) -> None:
+        self._port.cancel(self._address.tx_id, self._address.flags, self._address.prefix)
 
 
 def transmitter(
@@ -175,8 +189,8 @@ def transmitter(
         frame_flags = FD | BRS if params.tx_dl > FRAME_BYTES else 0
     can_id, flags = address.tx_id, address.flags | frame_flags
 
-    def transmit(data: bytes, sent: SentCallback, run: FrameRun | None = None) -> None:
-        port.send(made_can_frame(CanFrame, (can_id, data, flags)), sent, run)
+    def transmit(data: bytes, ended: OutcomeCallback, run: FrameRun | None = None) -> None:
+        port.send(made_can_frame(CanFrame, (can_id, data, flags)), ended, run)
 
     return transmit
 

@@ -7,11 +7,12 @@ from typing import cast
 
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED
-from bench.ports.can import CanBus, CanPort, FrameCallback, PacedCanPort, SentCallback
+from bench.ports.can import CanBus, CanPort, FrameCallback, PacedCanPort
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun, RunTaker
 from bench.wire.isotp_address import IsoTpAddress
 from bench.wire.isotp_misbehave import Misbehaver, Misbehaviour
+from bench.wire.outcome import OutcomeCallback, ignore_outcome
 
 Note = Callable[[str], None]
 
@@ -48,17 +49,17 @@ class _Port:
         self._misbehaver = Misbehaver(life, chosen, self._put, prefix_bytes, note)
         self._flags = 0
 
-    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
+    def send(self, frame: CanFrame, ended: OutcomeCallback | None = None, run: FrameRun | None = None) -> None:
         """See `CanPort.send`."""
         del run
         if not self._address.accepts(frame):
-            self._port.send(frame, sent)
+            self._port.send(frame, ended)
             return
         self._flags = frame.flags
-        self._misbehaver.transmit(frame.data, sent or _unobserved)
+        self._misbehaver.transmit(frame.data, ended or ignore_outcome)
 
-    def _put(self, data: bytes, sent: SentCallback) -> None:
-        self._port.send(CanFrame(self._address.rx_id, data, self._flags), sent)
+    def _put(self, data: bytes, ended: OutcomeCallback) -> None:
+        self._port.send(CanFrame(self._address.rx_id, data, self._flags), ended)
 
     def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
         """See `CanPort.cancel`."""
@@ -95,18 +96,14 @@ class _PacedPort(_Port):
 
     _not_before_ns = 0
 
-    def send_at(self, frame: CanFrame, not_before_ns: int, sent: SentCallback | None = None) -> None:
+    def send_at(self, frame: CanFrame, not_before_ns: int, ended: OutcomeCallback | None = None) -> None:
         """See `PacedCanPort.send_at`."""
         self._not_before_ns = not_before_ns
         try:
-            self.send(frame, sent)
+            self.send(frame, ended)
         finally:
             self._not_before_ns = 0
 
-    def _put(self, data: bytes, sent: SentCallback) -> None:
+    def _put(self, data: bytes, ended: OutcomeCallback) -> None:
         frame = CanFrame(self._address.rx_id, data, self._flags)
-        cast("PacedCanPort", self._port).send_at(frame, self._not_before_ns, sent)
-
-
-def _unobserved(_t_ns: int) -> None:
-    """Do nothing about a frame that was sent."""
+        cast("PacedCanPort", self._port).send_at(frame, self._not_before_ns, ended)

@@ -16,10 +16,11 @@ from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import EXTENDED, FrameRecord
 from bench.core.world import World
-from bench.link.can_adapter import CanAdapter, Dropped, Event, Heard, Sent, Trouble
-from bench.ports.can import ChannelSpec, FrameCallback, SenderOf, SentCallback
+from bench.link.can_adapter import CanAdapter, Event, Failed, Heard, Sent, Trouble
+from bench.ports.can import ChannelSpec, FrameCallback, SenderOf
 from bench.wire.can import CanFrame, identifier
 from bench.wire.frame_run import FrameRun, RunTaker
+from bench.wire.outcome import Fate, Outcome, OutcomeCallback
 
 QUEUE_LIMIT = 4096
 """Frames that may wait for the adapter; more is a runaway sender."""
@@ -37,18 +38,18 @@ class PythonCanPort:
         self._to_one: dict[int, list[FrameCallback]] = {}
         self._bus = bus
 
-    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
+    def send(self, frame: CanFrame, ended: OutcomeCallback | None = None, run: FrameRun | None = None) -> None:
         """Hand a frame to the adapter (ValueError when no controller could send it); never blocks."""
         del run  # a real bus carries frame by frame
-        self.send_at(frame, 0, sent)
+        self.send_at(frame, 0, ended)
 
-    def send_at(self, frame: CanFrame, not_before_ns: int, sent: SentCallback | None = None) -> None:
+    def send_at(self, frame: CanFrame, not_before_ns: int, ended: OutcomeCallback | None = None) -> None:
         """Hand over a frame that must not begin before that instant; the adapter's writer thread paces it."""
         self.life.check()
-        self._bus.queue(self, frame.checked(fd=self._bus.fd), not_before_ns, sent)
+        self._bus.queue(self, frame.checked(fd=self._bus.fd), not_before_ns, ended)
 
     def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
-        """Drop such frames that the adapter has not taken yet; taken ones cannot be called back."""
+        """Take back such frames that the adapter has not taken yet; taken ones keep the outcome that they will have."""
         self.life.check()
         self._bus.cancel(self, can_id, flags & EXTENDED, prefix)
 
@@ -73,7 +74,7 @@ class PythonCanPort:
         return [*self._to_all, *self._to_one.get(identifier(frame), ())]
 
 
-Pending = tuple[PythonCanPort, CanFrame, SentCallback | None]
+Pending = tuple[PythonCanPort, CanFrame, OutcomeCallback | None]
 
 
 class PythonCanBus:
@@ -91,8 +92,7 @@ class PythonCanBus:
         self._inbox: deque[Event] = deque()
         self._loop = asyncio.get_running_loop()
         self._woken = self._timed = self._closed = False
-        self.lost = 0
-        """Frames that were there and could not be read: the trace of this channel has gaps."""
+        self._unreadable = 0
         self._to_close: list[tuple[Incarnation, Callable[[], None]]] = []
         self._adapter = CanAdapter(spec, world.clock, self._post)
 
@@ -116,9 +116,14 @@ class PythonCanBus:
         self._to_close.append((life, close))
 
     @property
+    def lost(self) -> int:
+        """Frames that were there and could not be read, or found no room: the trace of this channel has gaps."""
+        return self._unreadable + self._adapter.dropped
+
+    @property
     def pacing(self) -> str:
-        """Which mechanism keeps short gaps here, with what was measured so far."""
-        return self._adapter.pacing.text()
+        """Which mechanism keeps short gaps here, with what was measured so far; and how `sent` is known."""
+        return f"{self._adapter.pacing.text()}; {self._adapter.sending}"
 
     def close(self) -> None:
         """Give the adapter back; both threads have ended then. Harmless when done twice."""
@@ -130,20 +135,22 @@ class PythonCanBus:
             for event in self._inbox:
                 if isinstance(event, Heard):  # nobody is told any more, but the trace has every frame
                     self._record(event.frame, event.t_ns, self._named(event.frame))
+                elif isinstance(event, Trouble):
+                    self._world.journal.add(self.name, event.kind, event.text)
             self._inbox.clear()
 
     # Sending ----------------------------------------------------------------------------------------
 
-    def queue(self, port: PythonCanPort, frame: CanFrame, not_before_ns: int, sent: SentCallback | None) -> None:
+    def queue(self, port: PythonCanPort, frame: CanFrame, not_before_ns: int, ended: OutcomeCallback | None) -> None:
         """Hand a checked frame of a port to the adapter."""
         if len(self._pending) >= QUEUE_LIMIT:
             raise EquipmentError(f"{port.life.part} has {QUEUE_LIMIT} frames waiting on {self.name}")
         life = port.life
         token = self._adapter.send(frame, not_before_ns, lambda: life.alive)
-        self._pending[token] = (port, frame, sent)
+        self._pending[token] = (port, frame, ended)
 
     def cancel(self, port: PythonCanPort, can_id: int, extended: int, prefix: bytes) -> None:
-        """Drop such waiting frames of a port; nobody is told about one that goes out all the same."""
+        """Take back such waiting frames of a port."""
         tokens = {
             token
             for token, (owner, frame, _) in self._pending.items()
@@ -151,12 +158,32 @@ class PythonCanBus:
             and (frame.can_id, frame.flags & EXTENDED) == (can_id, extended)
             and frame.data.startswith(prefix)
         }
-        for token in self._adapter.cancel(tokens):
-            del self._pending[token]
-            tokens.remove(token)
-        for token in tokens:
-            owner, frame, _ = self._pending[token]
-            self._pending[token] = (owner, frame, None)
+        now_ns = self._world.clock.now_ns()
+        for token in sorted(self._adapter.cancel(tokens)):
+            self._ended(token, Outcome(Fate.CANCELLED, now_ns, None, "taken back"))
+
+    def _ended(self, token: int, outcome: Outcome) -> None:
+        """Tell the sender of a frame how it ended, unless it was told or its life is over."""
+        port, _, ended = self._pending.pop(token)
+        if ended is not None and port.life.alive:
+            port.life.call((ended,), outcome)
+
+    def _flush(self) -> None:
+        """The controller left the bus: its nodes are told so, then the senders of all that waited."""
+        waiting, taken = self._adapter.flush()
+        now_ns = self._world.clock.now_ns()
+        lost = [(token, self._pending[token]) for token in (*waiting, *taken) if token in self._pending]
+        for token, (port, frame, _) in lost:
+            # What the controller had may have crossed, and its echo be under way: it stays ours, and is told no more.
+            if token in taken:
+                self._pending[token] = (port, frame, None)
+            else:
+                del self._pending[token]
+        for port in tuple(self._ports):
+            port.life.call(tuple(port.bus_off))
+        for _, (port, _, ended) in lost:
+            if ended is not None and port.life.alive:
+                port.life.call((ended,), Outcome(Fate.LOST, now_ns, None, "bus-off"))
 
     # What the adapter's threads saw -----------------------------------------------------------------
 
@@ -193,8 +220,8 @@ class PythonCanBus:
                 self._deliver(event.frame, event.t_ns, None)
             elif isinstance(event, Sent):
                 self._sent(event)
-            elif isinstance(event, Dropped):
-                self._pending.pop(event.token, None)
+            elif isinstance(event, Failed):
+                self._failed(event)
             else:
                 self._trouble(event)
 
@@ -202,11 +229,16 @@ class PythonCanBus:
         return self._owners.get(identifier(frame)) or self._sender_of(frame)
 
     def _sent(self, event: Sent) -> None:
-        port, frame, sent = self._pending.pop(event.token)
+        port, frame, ended = self._pending.pop(event.token)
         self._record(frame, event.t_ns, port.life.part)
         if port.life.alive:
-            port.life.handle(port.counter, () if sent is None else (sent,), event.t_ns)
+            outcome = Outcome(Fate.SENT, event.t_ns, event.exact)
+            port.life.handle(port.counter, () if ended is None else (ended,), outcome)
         self._deliver(frame, event.t_ns, port)
+
+    def _failed(self, event: Failed) -> None:
+        if event.token in self._pending:
+            self._ended(event.token, Outcome(event.fate, event.t_ns, None, event.why))
 
     def _deliver(self, frame: CanFrame, t_ns: int, sender: PythonCanPort | None) -> None:
         for port in self._ports:
@@ -218,9 +250,8 @@ class PythonCanBus:
 
     def _trouble(self, event: Trouble) -> None:
         self._world.journal.add(self.name, event.kind, event.text)
-        self.lost += event.kind == "unreadable"
+        self._unreadable += event.kind == "unreadable"
         if event.bus_off or event.fatal:
-            for port in tuple(self._ports):
-                port.life.call(tuple(port.bus_off))
+            self._flush()
         if event.fatal:
             self._world.crashed(self.name, EquipmentError(f"the CAN adapter of {self.name} is gone: {event.text}"))

@@ -16,11 +16,12 @@ from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.link.bursts import burst
-from bench.link.bus_errors import BusErrors, Unacknowledged
+from bench.link.bus_errors import BusErrors, Meeting, Unacknowledged
 from bench.link.sim_port import SimCanPort, Waiting
 from bench.wire.can import CanFrame, frame_bits, identifier
-from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, Disturbance
+from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, ControllerState, Disturbance
 from bench.wire.can_fd import frame_time_ns
+from bench.wire.outcome import ON_WIRE, SENT, Fate, OutcomeCallback, made_outcome, sent_on_wire
 
 CATCH_UP_NS = 50_000_000
 """How far the bus may lag in real time and still catch up instead of starting anew (50 ms)."""
@@ -47,6 +48,9 @@ class _Flight(NamedTuple):
     begin_ns: int
     end_ns: int
     timer: Timer
+    frame: CanFrame
+    withdrawn: bool = False
+    """Whether its sender has taken it back meanwhile: it is not repeated when it fails."""
 
 
 class SimCanBus:
@@ -85,6 +89,8 @@ class SimCanBus:
         self._newest_ns = 0
         self._unacknowledged: Unacknowledged | None = None
         self._flight: _Flight | None = None
+        self._rival: SimCanPort | None = None
+        """Who won the arbitration too: with the same identifier."""
         self.active = False
 
     # Nodes ------------------------------------------------------------------------------------------
@@ -152,6 +158,11 @@ class SimCanBus:
     def _run(self) -> None:
         """Send frames until nothing waits or something else is due before the next one ends."""
         while (winner := self._arbitrate()) is not None:
+            if self._rival is not None and self._rival.queue[0][0] != winner.queue[0][0]:
+                ahead = self._collide(winner, self._rival)
+                if ahead is None:
+                    return
+                winner = ahead
             entry = winner.queue.popleft()
             begin_ns = self._begin_ns()
             # A run is carried at once only where nobody can tell: with errors or faults on the bus each frame counts
@@ -178,29 +189,33 @@ class SimCanBus:
             self._end(winner, entry, begin_ns, end_ns)
             return True
         timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns)
-        self._flight = _Flight(winner, begin_ns, end_ns, timer)
+        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry[0])
         return False
 
     def _carry_badly(self, winner: SimCanPort, entry: Waiting, begin_ns: int, trouble: Disturbance) -> bool:
         """Send a frame of which a bit is destroyed."""
-        error_ns = self.errors.error_end_ns(entry[0], begin_ns, trouble)
+        error_ns = self.errors.error_end_ns(winner, entry[0], begin_ns, trouble)
         if error_ns is None:  # only error-passive receivers saw it: the frame goes on, past them
             end_ns, missed_by = begin_ns + self.frame_ns(entry[0]), trouble.seen_by or frozenset()
             timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns, missed_by)
         else:
             end_ns = error_ns
             timer = self.clock.call_at_ns(end_ns, self._failed, winner, entry, begin_ns, end_ns, trouble)
-        self._flight = _Flight(winner, begin_ns, end_ns, timer)
+        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry[0])
         return False
 
     def _failed(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, trouble: Disturbance) -> None:
         """An error frame is over: the frame waits for arbitration again, before the others of its node."""
-        self._flight = None
+        flight, self._flight = self._flight, None
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
         # automatic retransmission (ISO 11898-1): the frame takes part in the next arbitration, and may lose it
-        winner.queue.appendleft(entry)
+        withdrawn = flight is not None and flight.withdrawn
+        if not withdrawn:
+            winner.queue.appendleft(entry)
         self.errors.destroyed(winner, trouble)
+        if withdrawn:
+            winner.tell((entry,), Fate.CANCELLED, end_ns, "taken back on the wire, where an error ended it")
         self._run()
 
     def frame_ns(self, frame: CanFrame) -> int:
@@ -232,12 +247,38 @@ class SimCanBus:
             self._begin_unacknowledged()
             return None
         winner, best = None, -1
+        self._rival = None
         for port in ports:
             if port.queue:
                 key = port.queue[0][1]
                 if winner is None or key < best:
-                    winner, best = port, key
+                    winner, best, self._rival = port, key, None
+                elif key == best and self._rival is None:
+                    self._rival = port
         return winner
+
+    def _collide(self, one: SimCanPort, other: SimCanPort) -> SimCanPort | None:
+        """Two nodes send one identifier with different data: both frames are destroyed at the first bit that differs.
+
+        Returns who goes on all the same: the other one is error-passive, and its recessive flag disturbs nobody.
+        """
+        begin_ns = self._begin_ns()
+        meeting = self.errors.meeting(one, other)
+        if meeting.ahead.life.alive and meeting.behind.error_state is not ControllerState.ERROR_ACTIVE:
+            self.errors.outdone(meeting, begin_ns + self.bits_ns(meeting.bits))
+            return meeting.ahead
+        end_ns = begin_ns + self.bits_ns(meeting.bits)
+        timer = self.clock.call_at_ns(end_ns, self._collided, meeting, begin_ns, end_ns)
+        self._flight = _Flight(meeting.behind, begin_ns, end_ns, timer, meeting.behind.queue[0][0])
+        return None
+
+    def _collided(self, meeting: Meeting, begin_ns: int, end_ns: int) -> None:
+        """The error frame of a collision is over: both frames wait for arbitration again, where they still were."""
+        self._flight = None
+        self.free_at_ns = end_ns
+        self.busy_ns += end_ns - begin_ns
+        self.errors.collided(meeting)
+        self._run()
 
     # Nobody listens ---------------------------------------------------------------------------------
 
@@ -247,8 +288,10 @@ class SimCanBus:
         if waiting and self._unacknowledged is None:
             self._unacknowledged = Unacknowledged(waiting[0], self._begin_ns())
 
-    def before_cancel(self, port: SimCanPort) -> None:
-        """Frames of this port are about to be dropped: an attempt under way is ended first."""
+    def before_cancel(self, port: SimCanPort, is_meant: Callable[[CanFrame], bool]) -> None:
+        """Frames of this port are about to be dropped: an attempt under way is ended first, or not repeated."""
+        if self._flight is not None and self._flight.port is port and is_meant(self._flight.frame):
+            self._flight = self._flight._replace(withdrawn=True)
         if self._unacknowledged is not None and self._unacknowledged.port is port:
             self._end_unacknowledged(joining=False)
             self.wake()
@@ -265,31 +308,39 @@ class SimCanBus:
     def _end_later(
         self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
     ) -> None:
-        self._flight = None
-        self._end(winner, entry, begin_ns, end_ns, missed_by)
+        flight, self._flight = self._flight, None
+        withdrawn = flight is not None and flight.withdrawn
+        self._end(winner, entry, begin_ns, end_ns, missed_by, withdrawn=withdrawn)
         self._run()
 
     def _end(
-        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str] = frozenset()
+        self,
+        winner: SimCanPort,
+        entry: Waiting,
+        begin_ns: int,
+        end_ns: int,
+        missed_by: frozenset[str] = frozenset(),
+        *,
+        withdrawn: bool = False,
     ) -> None:
         """The frame's last bit has passed: it is everybody's, or nobody acknowledged it and it is repeated."""
         # A port that was attached in mid-frame has not seen its start and neither hears nor acknowledges it.
         if begin_ns < self._newest_ns or self.errors.present or len(self.ports) < 2:
-            self._end_watched(winner, entry, begin_ns, end_ns, missed_by)
+            self._end_watched(winner, entry, begin_ns, end_ns, missed_by, withdrawn=withdrawn)
             return
         # Everybody received it: only who wants it is told, and who counts each one. Whoever leaves it to the
         # acceptance filter counts it later, from the list that all share.
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
-        frame, _, sent, _ = entry
+        frame, _, ended, _ = entry
         can_id, data, flags = frame
         self.world.journal.frame((end_ns, self.name, winner.life.part, can_id, flags, data))
         self._passed_ns.append(self.clock.now_ns())
-        counted, audience = self._audience(winner, can_id | (flags & EXTENDED) << 31)
-        if not counted:
-            self._notify(winner, () if sent is None else (sent,), end_ns)
-        elif sent is not None:
-            winner.life.tell(sent, end_ns)
+        counts_later, audience = self._audience(winner, can_id | (flags & EXTENDED) << 31)
+        if not counts_later:
+            self._notify(winner, ended, end_ns)
+        elif ended is not None:
+            winner.life.tell(ended, made_outcome((SENT, end_ns, ON_WIRE, "")))
         for port, callbacks, counted in audience:
             life = port.life
             if not life.alive:
@@ -300,23 +351,33 @@ class SimCanBus:
                 life.handle(port.counter, callbacks, frame, end_ns)
 
     def _end_watched(
-        self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, missed_by: frozenset[str]
+        self,
+        winner: SimCanPort,
+        entry: Waiting,
+        begin_ns: int,
+        end_ns: int,
+        missed_by: frozenset[str],
+        *,
+        withdrawn: bool,
     ) -> None:
         """The same with errors on the bus, or for a frame that somebody heard in part only."""
         receivers = self._receivers(winner, begin_ns, missed_by)
         if not receivers:
             self.free_at_ns = self.errors.repeated(Unacknowledged(winner, begin_ns), end_ns - begin_ns, joining=False)
-            winner.queue.appendleft(entry)
+            if withdrawn:
+                winner.tell((entry,), Fate.CANCELLED, end_ns, "taken back on the wire, where nobody acknowledged it")
+            else:
+                winner.queue.appendleft(entry)
             return
         self.free_at_ns = end_ns
         self.busy_ns += end_ns - begin_ns
-        frame, _, sent, _ = entry
+        frame, _, ended, _ = entry
         self.world.journal.frame(
             FrameRecord(end_ns, self.name, winner.life.part, frame.can_id, frame.flags, frame.data)
         )
         if self.errors.present:
             self.errors.succeeded(winner, receivers, end_ns)
-        self._notify(winner, () if sent is None else (sent,), end_ns)
+        self._notify(winner, ended, end_ns)
         for port in receivers:
             if port.life.alive:
                 port.life.handle(port.counter, port.wanting(identifier(frame)), frame, end_ns)
@@ -343,6 +404,6 @@ class SimCanBus:
         present = (port for port in self.ports if port.since_ns <= begin_ns and not port.off)
         return [port for port in present if port is not winner and port.life.part not in missed_by]
 
-    def _notify(self, winner: SimCanPort, sent: Sequence[Callable[..., object]], end_ns: int) -> None:
+    def _notify(self, winner: SimCanPort, ended: OutcomeCallback | None, end_ns: int) -> None:
         if winner.life.alive:  # else it lost power while only recessive bits were left
-            winner.life.handle(winner.counter, sent, end_ns)
+            winner.life.handle(winner.counter, () if ended is None else (ended,), sent_on_wire(end_ns))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -12,13 +12,14 @@ from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import EXTENDED
 from bench.core.world import World
-from bench.ports.can import FrameCallback, SentCallback
+from bench.ports.can import FrameCallback
 from bench.wire.can import CanFrame, arbitration_key
 from bench.wire.can_errors import ControllerState, FaultConfinement
 from bench.wire.frame_run import FrameRun, RunTaker
+from bench.wire.outcome import Fate, Outcome, OutcomeCallback
 
-Waiting = tuple[CanFrame, int, SentCallback | None, FrameRun | None]
-"""A queued frame, its arbitration key, whom to tell when it was sent, and what would follow it."""
+Waiting = tuple[CanFrame, int, OutcomeCallback | None, FrameRun | None]
+"""A queued frame, its arbitration key, whom to tell how it ended, and what would follow it."""
 QUEUE_LIMIT = 4096
 """Frames a node may have waiting; more is a runaway sender."""
 KEPT_KEYS = 4096
@@ -55,7 +56,7 @@ class Bus(Protocol):
     def joined(self, port: SimCanPort) -> None:
         """A node takes part that did not before."""
 
-    def before_cancel(self, port: SimCanPort) -> None:
+    def before_cancel(self, port: SimCanPort, is_meant: Callable[[CanFrame], bool]) -> None:
         """Frames of this port are about to be dropped."""
 
     def bits_ns(self, bits: int) -> int:
@@ -81,22 +82,35 @@ class SimCanPort:
         self.on_off: list[Callable[[], None]] = []
         self._bus = bus
 
-    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
+    def send(self, frame: CanFrame, ended: OutcomeCallback | None = None, run: FrameRun | None = None) -> None:
         """Queue a frame for arbitration (ValueError when no controller could send it)."""
         if not self.life.alive:
             self.life.check()
         if len(self.queue) >= QUEUE_LIMIT:
             raise BusQueueFull(f"{self.life.part} has {QUEUE_LIMIT} frames waiting on {self._bus.name}")
         can_id, data, flags = frame
-        self.queue.append((frame, _key(can_id, len(data), flags, self._bus.fd), sent, run))
+        self.queue.append((frame, _key(can_id, len(data), flags, self._bus.fd), ended, run))
         if not self._bus.active:
             self._bus.wake()
 
     def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
-        """Drop waiting frames (see `CanPort`); one that is just crossing the bus crosses it all the same."""
+        """Take waiting frames back (see `CanPort`); one that is just crossing the bus is not sent again if it fails."""
         self.life.check()
-        self._bus.before_cancel(self)
-        self.queue = deque(entry for entry in self.queue if not _is_meant(entry[0], can_id, flags, prefix))
+
+        def is_meant(frame: CanFrame) -> bool:
+            return _is_meant(frame, can_id, flags, prefix)
+
+        self._bus.before_cancel(self, is_meant)
+        dropped = [entry for entry in self.queue if is_meant(entry[0])]
+        if dropped:
+            self.queue = deque(entry for entry in self.queue if not is_meant(entry[0]))
+            self.tell(dropped, Fate.CANCELLED, self.life.now_ns(), "taken back")
+
+    def tell(self, entries: Iterable[Waiting], fate: Fate, t_ns: int, why: str) -> None:
+        """Tell the senders of frames that are out of the queue how they ended."""
+        for _, _, ended, _ in entries:
+            if ended is not None:
+                self.life.call((ended,), Outcome(fate, t_ns, None, why))
 
     def subscribe(
         self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
@@ -116,7 +130,7 @@ class SimCanPort:
                 self.takers[name] = (*self.takers.get(name, ()), taker)
 
     def on_bus_off(self, callback: Callable[[], None]) -> None:
-        """Call `callback` whenever this controller leaves the bus after too many errors; what waited is lost."""
+        """See `CanPort.on_bus_off`."""
         self.life.check()
         self.on_off.append(callback)
 

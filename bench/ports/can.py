@@ -10,26 +10,33 @@ from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun, RunTaker
+from bench.wire.outcome import OutcomeCallback
 
 FrameCallback = Callable[[CanFrame, int], None]
 """Called with a received frame and the instant of its end in nanoseconds."""
-SentCallback = Callable[[int], None]
-"""Called with the instant at which a frame of ours was completely sent."""
 
 
 class CanPort(Protocol):
     """One node's access to one CAN bus."""
 
-    def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
-        """Queue a frame; `sent` is called once it crossed the bus and somebody acknowledged it.
+    def send(self, frame: CanFrame, ended: OutcomeCallback | None = None, run: FrameRun | None = None) -> None:
+        """Queue a frame; `ended` is called exactly once, with how it ended (`bench.wire.outcome`), and never from
+        within this call.
 
-        `run` offers what would follow; a port that carries frame by frame leaves it alone.
+        A frame that nobody acknowledges has not ended: its controller repeats it until it is acknowledged, cancelled
+        or flushed. Once the port's life has ended nobody is told anything any more (D3). What raises here (a frame
+        that no controller could send) was not queued and has no outcome. `run` offers what would follow; a port that
+        carries frame by frame leaves it alone.
         """
 
     def cancel(self, can_id: int, flags: int = 0, prefix: bytes = b"") -> None:
-        """Drop what was not sent yet (a transmission that timed out): frames with this identifier, of the format that
-        `flags` has (EXTENDED or not), whose data begin with `prefix` (the address byte, where links share an
-        identifier)."""
+        """Take back what was not sent yet (a transmission that timed out): frames with this identifier, of the format
+        that `flags` has (EXTENDED or not), whose data begin with `prefix` (the address byte, where links share an
+        identifier).
+
+        What is taken back is told so before this returns. What can no longer be (it is on the wire, or in an adapter
+        that gives nothing back) keeps the outcome that it will have.
+        """
 
     def subscribe(
         self, callback: FrameCallback, identifiers: Sequence[int] | None = None, taker: RunTaker | None = None
@@ -42,14 +49,17 @@ class CanPort(Protocol):
         """
 
     def on_bus_off(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when this controller has left the bus after too many errors; what waited is lost."""
+        """Call `callback` when this controller has left the bus after too many errors.
+
+        Then the frames that waited are told that they are lost; what is sent from within `callback` is not among them.
+        """
 
 
 @runtime_checkable
 class PacedCanPort(CanPort, Protocol):
     """A port that keeps gaps shorter than an event loop's timers can (STmin under a millisecond)."""
 
-    def send_at(self, frame: CanFrame, not_before_ns: int, sent: SentCallback | None = None) -> None:
+    def send_at(self, frame: CanFrame, not_before_ns: int, ended: OutcomeCallback | None = None) -> None:
         """Queue a frame that must not begin before that instant of the run's clock; never early, a little late."""
 
 
@@ -90,6 +100,8 @@ class ChannelSpec:
         return self.data_bitrate_bit_s is not None
 
 
+FRAMES_LOST = "frames_lost"
+"""The kind of a journal line of a channel: how many frames of other nodes were lost in front of its reader."""
 SenderOf = Callable[[CanFrame], str]
 """Who sends such a frame, by its identifier: the part that the journal names for a frame of another node."""
 OpenCanBus = Callable[[World, ChannelSpec, SenderOf], CanAdapterBus]

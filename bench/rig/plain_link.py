@@ -17,6 +17,7 @@ from bench.ports.can import CanPort
 from bench.ports.diagnostics import AnswerTimeout, LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpError
+from bench.wire.outcome import SENT, Outcome
 
 CLASSIC_BYTES = 8
 CONTINUE_TO_SEND = bytes((0x30, 0, 0))
@@ -110,6 +111,9 @@ class PlainLink:
         timer = self._clock.call_at_ns(self._clock.now_ns() + N_AS_MS * NS_PER_MS, _fail, sent)
         try:
             await sent
+        except LinkError:  # what nobody acknowledged must not go out later, in front of another request
+            self._port.cancel(self._address.tx_id, self._address.flags, self._address.prefix)
+            raise
         finally:
             timer.cancel()
 
@@ -155,7 +159,7 @@ class PlainLink:
         if self._padding is not None:
             data = data.ljust(CLASSIC_BYTES, bytes((self._padding,)))
         frame = CanFrame(self._address.tx_id, data, self._address.flags | self._kinds[0])
-        self._port.send(frame, None if sent is None else lambda _t_ns: None if sent.done() else sent.set_result(None))
+        self._port.send(frame, None if sent is None else lambda outcome: _ended(sent, outcome))
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         data = frame.data[len(self._address.prefix) :]
@@ -172,6 +176,15 @@ class PlainLink:
             elif data[0] >> 4 == 1 and self._reassembly.length:
                 self._transmit(CONTINUE_TO_SEND)
         self._wake()
+
+
+def _ended(sent: asyncio.Future[None], outcome: Outcome) -> None:
+    if sent.done():
+        return
+    if outcome.fate is SENT:
+        sent.set_result(None)
+    else:
+        sent.set_exception(LinkError(IsoTpError.ERROR, f"the request was {outcome.fate}: {outcome.why}"))
 
 
 def _fail(sent: asyncio.Future[None]) -> None:

@@ -33,7 +33,7 @@ from bench.description.vehicle_file import VehicleFile
 from bench.flasher.recipe import Recipe
 from bench.images.signing import SignedImage
 from bench.link.misbehaving_bus import MisbehavingBus
-from bench.ports.can import CanBus, CanPort, ChannelSpec
+from bench.ports.can import FRAMES_LOST, CanBus, CanPort, ChannelSpec
 from bench.wire.ecu_misbehave import EcuMisbehaviour
 from bench.wire.isotp_misbehave import Misbehaviour
 
@@ -44,12 +44,19 @@ AnyMisbehaviour = Misbehaviour | EcuMisbehaviour
 class ServedEcu:
     """An ECU of a vehicle file with all that is needed to build it."""
 
-    def __init__(self, vehicle_path: Path, ecu_id: str, misbehave: Sequence[AnyMisbehaviour] = ()) -> None:
+    def __init__(
+        self,
+        vehicle_path: Path,
+        ecu_id: str,
+        misbehave: Sequence[AnyMisbehaviour] = (),
+        flow_control: tuple[int, int] | None = None,
+    ) -> None:
         """Read the files; InputError says what is wrong with them, or which ECUs there are.
 
-        `misbehave` is what the ECU does wrong on purpose; each strike is a line of the journal.
+        `misbehave` is what the ECU does wrong on purpose; each strike is a line of the journal. `flow_control` is the
+        block size and STmin that it asks of testers, in the place of what its files say.
         """
-        self.misbehave = tuple(misbehave)
+        self.misbehave, self.flow_control = tuple(misbehave), flow_control
         self.vehicle = load_vehicle(vehicle_path)
         ecus = {ecu.id: ecu for ecu in self.vehicle.ecus}
         if ecu_id not in ecus:
@@ -97,8 +104,12 @@ class ServedVehicle:
 
     def _spec(self) -> VehicleSpec:
         whole = self.vehicle.spec()
-        ids = {ecu.entry.id for ecu in self.ecus}
-        here = tuple(ecu for ecu in whole.ecus if ecu.id in ids)
+        served = {ecu.entry.id: ecu for ecu in self.ecus}
+        here = tuple(
+            replace(ecu, flow_control=served[ecu.id].flow_control or ecu.flow_control)
+            for ecu in whole.ecus
+            if ecu.id in served
+        )
         if len(here) == 1:
             here = (here[0].alone(),)
         return replace(whole, ecus=here)
@@ -130,13 +141,14 @@ async def serve_ecus(
     seed: int,
     journal: IO[bytes] | None,
     ready: Callable[[], None],
+    lost: Callable[[str, str], None] = lambda _channel, _text: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called once every ECU listens.
+    """Serve until SIGINT or SIGTERM; `ready` is called once every ECU listens, `lost` when frames were lost before it.
 
     EquipmentError when an adapter cannot be opened or goes away, InputError for wrong files.
     """
     world = World(clock, seed)
-    world.journal = FlowingJournal(clock, journal)
+    world.journal = FlowingJournal(clock, journal, lost)
     world.points = UnlistedPoints(clock)
     stop = asyncio.Event()
     world.on_crash = stop.set
@@ -203,13 +215,18 @@ class WatchedBus:
 class FlowingJournal(Journal):
     """A journal that keeps nothing in memory: a server has no end. Lines go to a file, if there is one."""
 
-    def __init__(self, clock: Clock, file: IO[bytes] | None) -> None:
+    def __init__(
+        self, clock: Clock, file: IO[bytes] | None, lost: Callable[[str, str], None] = lambda _channel, _text: None
+    ) -> None:
+        """Write to `file`; `lost` is told the channel and the words of each loss."""
         super().__init__(clock)
-        self._file = file
+        self._file, self._lost = file, lost
 
     def add(self, part: str, kind: str, payload: bytes | str = b"") -> None:
         """Record an event."""
         super().add(part, kind, payload)
+        if kind == FRAMES_LOST:
+            self._lost(part, str(payload))
         self._flow()
 
     def frame(self, record: FrameFields | FrameRunRecord) -> None:

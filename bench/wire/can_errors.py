@@ -97,10 +97,11 @@ class Disturbance:
 
 
 def error_frame_bits(at_bit: int, frame_bits: int) -> int:
-    """Return the bits of an error frame with intermission, counted from the end of the destroyed bit.
+    """Return the bits of a CAN FD frame's error frame with intermission, counted from the end of the destroyed bit.
 
-    Whoever sees the bit sends its flag right behind it. Where bits are stuffed the others see only that: their flags
-    begin when the first one ends. Behind the CRC any dominant bit is an error at once, and the flags are one.
+    At their longest: whoever sees the bit sends its flag right behind it, and where bits are stuffed the others' flags
+    begin when the first one ends. Behind the CRC any dominant bit is an error at once, and the flags are one. Those of
+    classic frames are computed from the bits (`bench.wire.can_wire.flag_bits`).
     """
     stuffed = at_bit < frame_bits - UNSTUFFED_END_BITS
     return (2 if stuffed else 1) * FLAG_BITS + DELIMITER_BITS + INTERMISSION_BITS

@@ -20,9 +20,9 @@ from bench.wire.isotp_params import (
     WAIT,
     IsoTpError,
     Transmit,
-    ignore_sent,
 )
 from bench.wire.occasions import ALWAYS, Occasions, split
+from bench.wire.outcome import OutcomeCallback, ignore_outcome, sent_on_wire
 
 N_OK, IGNORED = "N_OK", "ignored"
 INVALID_STATUS = 3
@@ -31,7 +31,7 @@ LATE_MS = 1_500
 WAIT_EVERY_MS = 400
 MORE_BYTES = 64
 """More than the padding of the longest frame could make up for."""
-Sent = Callable[[int], None]
+Sent = OutcomeCallback
 
 
 class Misbehaver:
@@ -90,7 +90,7 @@ class Misbehaver:
         elif kind == CONSECUTIVE and self._blocks is not None:
             self._left_bytes -= len(data) - self._pci - 1
             if self._left_bytes > 0:
-                self.send(self._blocks, ignore_sent)
+                self.send(self._blocks, ignore_outcome)
             else:
                 self._blocks = None
 
@@ -123,7 +123,7 @@ class Misbehaver:
     def drop(self, sent: Sent) -> None:
         """Let the endpoint believe that its frame was sent; not within its call, which it does not expect."""
         now_ns = self._clock.now_ns()
-        self._clock.call_at_ns(now_ns, sent, now_ns)
+        self._clock.call_at_ns(now_ns, sent, sent_on_wire(now_ns))
 
     def break_off(self, sent: Sent) -> None:
         """Drop this frame and the rest of the message."""
@@ -156,7 +156,7 @@ class Misbehaver:
     def send_late(self, data: bytes, sent: Sent) -> None:
         """Send this frame alone later; the endpoint believes that it was sent."""
         self.drop(sent)
-        self._clock.call_at_ns(self._clock.now_ns() + LATE_MS * NS_PER_MS, self._put, data, ignore_sent)
+        self._clock.call_at_ns(self._clock.now_ns() + LATE_MS * NS_PER_MS, self._put, data, ignore_outcome)
 
     def hold(self, data: bytes, sent: Sent) -> None:
         """Send this frame and all that follow later, in order."""
@@ -168,7 +168,7 @@ class Misbehaver:
     def _release(self) -> None:
         held, self._held = self._held or [], None
         for data in held:
-            self._put(data, ignore_sent)
+            self._put(data, ignore_outcome)
 
     def keep_waiting(self, data: bytes, sent: Sent) -> None:
         """Send FC.WAIT again and again until the other side begins another message."""
@@ -178,7 +178,7 @@ class Misbehaver:
         if message == self._waits:
             self.send(data, sent)
             next_ns = self._clock.now_ns() + WAIT_EVERY_MS * NS_PER_MS
-            self._clock.call_at_ns(next_ns, self._wait, message, data, ignore_sent)
+            self._clock.call_at_ns(next_ns, self._wait, message, data, ignore_outcome)
 
     def ask_for_each(self, data: bytes, sent: Sent) -> None:
         """Send flow control with BS 1, and again after each consecutive frame but the last."""
@@ -239,7 +239,7 @@ def _status(status: int) -> Act:
 
 
 def _twice(by: Misbehaver, data: bytes, sent: Sent) -> None:
-    by.send(data, ignore_sent)
+    by.send(data, ignore_outcome)
     by.send(data, sent)
 
 

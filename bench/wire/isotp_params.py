@@ -10,6 +10,7 @@ from typing import Protocol
 from bench.core.clock import NS_PER_MS, NS_PER_US, Clock, Timer
 from bench.wire.can import FD_LENGTHS
 from bench.wire.frame_run import FrameRun
+from bench.wire.outcome import OutcomeCallback
 
 SINGLE, FIRST, CONSECUTIVE, FLOW = 0, 1, 2, 3
 CONTINUE, WAIT, OVERFLOW = 0, 1, 2
@@ -86,11 +87,11 @@ class IsoTpListener(Protocol):
         """A reception broke off; `name` is the standard's."""
 
 
-Transmit = Callable[[bytes, Callable[[int], None]], None]
-"""Carries the data of a frame out; calls back with the instant at which it was sent."""
+Transmit = Callable[[bytes, OutcomeCallback], None]
+"""Carries the data of a frame out; calls back with how it ended."""
 
 
-TransmitRun = Callable[[bytes, Callable[[int], None], FrameRun], None]
+TransmitRun = Callable[[bytes, OutcomeCallback, FrameRun], None]
 """As `Transmit`, for a consecutive frame; the run offers those that would follow."""
 Done = Callable[[str | None], None]
 Pace = Callable[[int], None]
@@ -155,7 +156,3 @@ class Deadline:
             return
         self._due_ns = None
         self._expired()
-
-
-def ignore_sent(_t_ns: int) -> None:
-    """Do nothing about a frame that was sent."""

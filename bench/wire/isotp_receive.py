@@ -22,9 +22,9 @@ from bench.wire.isotp_params import (
     IsoTpListener,
     IsoTpParams,
     Transmit,
-    ignore_sent,
 )
 from bench.wire.isotp_send import Framing
+from bench.wire.outcome import SENT, Outcome, ignore_outcome
 
 # Bound once: under Python 3.11 looking a member up in its class costs 250 ns, which each frame would pay.
 TIMEOUT_CR = IsoTpError.TIMEOUT_CR
@@ -95,7 +95,7 @@ class Receiver:
         self._interrupt()
         if length > self._buffer_bytes:
             # Refused at once, since the sender waits for N_Bs; nothing is kept, so a message that fits is taken next.
-            self._transmit(self._flow_frame(OVERFLOW), ignore_sent)
+            self._transmit(self._flow_frame(OVERFLOW), ignore_outcome)
             return
         self._generation += 1
         self._full_bytes = len(data)  # RX_DL, as this frame shows it
@@ -175,9 +175,11 @@ class Receiver:
 
     def _timed_out(self) -> None:
         if self._length:
-            if self._timeout_name is IsoTpError.TIMEOUT_A:
+            name = self._timeout_name
+            if name is IsoTpError.TIMEOUT_A:
+                self._generation += 1  # what is taken back is told so at once: it is nobody's any more
                 self._abort()
-            self._break(self._timeout_name)
+            self._break(name)
 
     def _request_flow(self, t_ns: int) -> None:
         """Flow control is due N_Br after `t_ns`."""
@@ -208,15 +210,17 @@ class Receiver:
         # N_Ar guards our own flow control: without an acknowledgement it never leaves, and the sender waits in vain for
         # N_Bs.
         self._deadline.set(self._clock.now_ns() + self._params.n_ar_ms * NS_PER_MS)
-        self._transmit(self._flow_frame(status), partial(self._flow_sent, self._generation, self._sequence, status))
+        self._transmit(self._flow_frame(status), partial(self._flow_ended, self._generation, self._sequence, status))
 
-    def _flow_sent(self, generation: int, sequence: int, status: int, t_ns: int) -> None:
+    def _flow_ended(self, generation: int, sequence: int, status: int, outcome: Outcome) -> None:
         """N_Cr runs from the end of a frame that lets the sender go on; while it waits nothing runs."""
         if generation != self._generation or sequence != self._sequence:
             return
-        if status == CONTINUE:
+        if outcome[0] is not SENT:  # the sender waits in vain: there is no second flow control for one block (9.6.5)
+            self._break(IsoTpError.ERROR)
+        elif status == CONTINUE:
             self._timeout_name = TIMEOUT_CR
-            self._deadline.set(t_ns + self._n_cr_ns)
+            self._deadline.set(outcome[1] + self._n_cr_ns)
         else:
             self._deadline.clear()
 

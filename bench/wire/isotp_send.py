@@ -27,9 +27,9 @@ from bench.wire.isotp_params import (
     Pace,
     Transmit,
     TransmitRun,
-    ignore_sent,
     st_min_to_ns,
 )
+from bench.wire.outcome import SENT, Outcome, OutcomeCallback, ignore_outcome
 
 # Bound once: under Python 3.11 looking a member up in its class costs 250 ns, which each frame would pay.
 TIMEOUT_A = IsoTpError.TIMEOUT_A
@@ -116,7 +116,7 @@ class Sender:
         self._n_as_ns = params.n_as_ms * NS_PER_MS
         self._payload = b""
         self._done: Done | None = None
-        self._on_sent: Callable[[int], None] = ignore_sent
+        self._on_ended: OutcomeCallback = ignore_outcome
         self._run = _Run(self, 0)
         self._offset = 0
         self._first_bytes = 0
@@ -142,7 +142,7 @@ class Sender:
             raise ValueError(f"{len(payload)} bytes; this link carries 1 to {self._params.max_length}")
         self._payload, self._done, self._waits = payload, done, 0
         self._generation += 1
-        self._on_sent = partial(self._sent, self._generation)
+        self._on_ended = partial(self._ended, self._generation)
         self._run = _Run(self, self._generation)
         now_ns = self._clock.now_ns()
         if len(payload) <= self._framing.single_bytes:
@@ -162,16 +162,19 @@ class Sender:
         self._timeout_name = TIMEOUT_A
         self._deadline.set(now_ns + self._n_as_ns)
         if run and self._transmit_run is not None:
-            self._transmit_run(data, self._on_sent, self._run)
+            self._transmit_run(data, self._on_ended, self._run)
         else:
-            self._transmit(data, self._on_sent)
+            self._transmit(data, self._on_ended)
 
-    def _sent(self, generation: int, t_ns: int) -> None:
-        # A confirmation may come late, for a message that was given up: taken for that of its successor it would put a
+    def _ended(self, generation: int, outcome: Outcome) -> None:
+        # An outcome may come late, for a message that was given up: taken for that of its successor it would put a
         # consecutive frame on the bus before its flow control.
         if generation != self._generation or self._done is None:
             return
-        if self._offset >= len(self._payload):
+        fate, t_ns, _, _ = outcome
+        if fate is not SENT:  # lost at bus-off, refused: nothing is left to wait for (N_ERROR)
+            self._finish(IsoTpError.ERROR)
+        elif self._offset >= len(self._payload):
             self._finish(None)
         # After the first frame, and after BS consecutive ones, the receiver has the word; whoever goes on overruns its
         # buffer.
@@ -274,6 +277,7 @@ class Sender:
             # The frame still lies in the controller: unless it is taken back it goes out once the bus is there again,
             # in the middle of another message.
             if self._timeout_name is TIMEOUT_A:
+                self._generation += 1  # what is taken back is told so at once: it is nobody's any more
                 self._abort()
             self._finish(self._timeout_name)
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
+from bench.wire.outcome import OutcomeCallback
 
-SendAt = Callable[[CanFrame, int, Callable[[int], None] | None], None]
+SendAt = Callable[[CanFrame, int, OutcomeCallback | None], None]
 """Sends a frame not before an instant (`bench.ports.can.PacedCanPort.send_at`)."""
 
 
@@ -21,8 +22,8 @@ class Pacer:
         """Note the earliest instant of the frame that is sent next."""
         self._not_before_ns = not_before_ns
 
-    def send(self, frame: CanFrame, sent: Callable[[int], None] | None = None, run: FrameRun | None = None) -> None:
+    def send(self, frame: CanFrame, ended: OutcomeCallback | None = None, run: FrameRun | None = None) -> None:
         """Send a frame, not before the instant that was noted for it; frame by frame, whatever `run` offers."""
         del run
         not_before_ns, self._not_before_ns = self._not_before_ns, 0
-        self._send_at(frame, not_before_ns, sent)
+        self._send_at(frame, not_before_ns, ended)

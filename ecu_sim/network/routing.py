@@ -10,6 +10,7 @@ from bench.core.records import EXTENDED, FD
 from bench.core.specs import RouteSpec
 from bench.ports.can import CanPort
 from bench.wire.can import CanFrame, identifier_of
+from bench.wire.outcome import Outcome
 
 
 class Route:
@@ -33,7 +34,6 @@ class Route:
         flags = EXTENDED if self._spec.id_29_bit else 0
         span = range(self._spec.first_id, self._spec.last_id + 1)
         self._source.subscribe(self._heard, [identifier_of(can_id, flags) for can_id in span])
-        self._target.on_bus_off(self._emptied)
 
     def _heard(self, frame: CanFrame, _t_ns: int) -> None:
         if (frame.flags & FD and self._spec.classic_only) or self._stopped():
@@ -49,11 +49,8 @@ class Route:
     def _forward(self, frame: CanFrame) -> None:
         self._held_back -= 1
         self._waiting += 1
-        self._target.send(frame, self._sent)
+        self._target.send(frame, self._ended)
 
-    def _sent(self, _t_ns: int) -> None:
+    def _ended(self, _outcome: Outcome) -> None:
+        """The frame has left the other bus's controller, one way or the other."""
         self._waiting -= 1
-
-    def _emptied(self) -> None:
-        """The other bus's controller went off: what waited there is gone."""
-        self._waiting = 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.core.clock import NS_PER_S
 from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
+from bench.wire.outcome import Outcome
 
 GIVEN_UP_NS = 10 * NS_PER_S
-"""How long a frame is waited for: an interface may have refused it, and nobody is told of that."""
+"""How long a frame is waited for: where an adapter's echo was lost and nothing else is sent, no outcome comes."""
 
 
 class TransmitSlot:
@@ -16,7 +19,7 @@ class TransmitSlot:
     def __init__(self, port: CanPort) -> None:
         self._port = port
         self._waits_since_ns: int | None = None
-        port.on_bus_off(self._emptied)
+        self._number = 0
 
     def send(self, frame: CanFrame, now_ns: int) -> bool:
         """Send, unless the one before still waits; returns whether it was taken."""
@@ -24,12 +27,11 @@ class TransmitSlot:
         if since_ns is not None and now_ns - since_ns < GIVEN_UP_NS:
             return False
         self._waits_since_ns = now_ns
-        self._port.send(frame, self._sent)
+        self._number += 1
+        self._port.send(frame, partial(self._ended, self._number))
         return True
 
-    def _sent(self, _t_ns: int) -> None:
-        self._waits_since_ns = None
-
-    def _emptied(self) -> None:
-        """The controller has left the bus: what waited is lost."""
-        self._waits_since_ns = None
+    def _ended(self, number: int, _outcome: Outcome) -> None:
+        """The frame was sent, or will not be: the place is free, unless a later frame has it by now."""
+        if number == self._number:
+            self._waits_since_ns = None

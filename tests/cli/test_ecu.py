@@ -55,6 +55,9 @@ def test_list_shows_every_ecu_with_its_identifiers(otabench: Cli) -> None:
             ("which ECU", "body/overflow or gateway/overflow"),
         ),
         (["two_ecu_car", "--all", "--can", VIRTUAL, "--misbehave", "door/overflow"], 2, ("no such ECU", "gateway/")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--flow-control", "8"], 2, ("--flow-control", "BS,STMIN")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--flow-control", "256,0"], 2, ("--flow-control", "256,0", "byte")),
+        (["two_ecu_car", "body", "--can", VIRTUAL, "--flow-control", "door/8,0"], 2, ("no such ECU", "body/")),
         (["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36:warp"], 2, ("0x36:warp", "lost_answer")),
         (
             ["two_ecu_car", "body", "--can", VIRTUAL, "--misbehave", "0x36:nrc@5"],

@@ -22,6 +22,7 @@ from bench.trust.keys import public_key, signing_key
 from bench.wire import seed_key
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback
 from ecu_sim.memory.torn import TornReads
 from ecu_sim.personality.personality import load_personality
 from ecu_sim.personality.sections import SecurityRules
@@ -49,7 +50,7 @@ class Tester:
         self._endpoint = IsoTpEndpoint(life, IsoTpParams(max_length=70_000), self._transmit, self)
         self._port.subscribe(self._heard)
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         self._port.send(CanFrame(self._ids[0], data), sent)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:

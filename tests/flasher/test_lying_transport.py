@@ -20,6 +20,7 @@ from bench.link.sim_bus import SimCanBus
 from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 if TYPE_CHECKING:
     from bench.flasher.values import FlashReport
@@ -55,15 +56,15 @@ class OnCan:
         elif frame.can_id == FUNCTIONAL_ID:
             self.bench.ecu.hear_functional(frame.data[1 : 1 + frame.data[0]])
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         frames = self.says(data)
         for delay_ms, each in frames:
             at_ns = self.bench.loop.now_ns() + delay_ms * NS_PER_MS
             self.bench.loop.call_at_ns(at_ns, self._put, each, sent if each == data else None)
         if data not in [each for _, each in frames]:
-            self.bench.loop.call_at_ns(self.bench.loop.now_ns(), sent, self.bench.loop.now_ns())
+            self.bench.loop.call_at_ns(self.bench.loop.now_ns(), sent, sent_on_wire(self.bench.loop.now_ns()))
 
-    def _put(self, data: bytes, sent: Callable[[int], None] | None) -> None:
+    def _put(self, data: bytes, sent: OutcomeCallback | None) -> None:
         self.port.send(CanFrame(RESPONSE_ID, data), sent)
 
     def on_start(self, length: int) -> None:

@@ -18,6 +18,7 @@ from bench.link.sim_bus import SimCanBus
 from bench.ports.diagnostics import LinkError
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 from bench.wire.uds import DECODERS, DecodeError, MemoryRange
 from tests.fuzz.rig import (
     BOOT_NS,
@@ -56,10 +57,10 @@ class End:
         self.endpoint = IsoTpEndpoint(self.loop, params, self._transmit, self, address=address)
         self.peer = peer
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         def carry() -> None:
             t_ns = self.loop.now_ns()
-            sent(t_ns)
+            sent(sent_on_wire(t_ns))
             if not self.loses():
                 self.peer.endpoint.on_frame(data, t_ns)
 

@@ -12,6 +12,7 @@ ADAPTERS = {
     "bench/core/listening.py": "whether a port is free, for a web server in real time",
     "bench/link/tls_server.py": "cheroot serves the DM server over TLS on loopback, on benches in real time",
     "bench/link/can_adapter.py": "python-can blocks: a thread reads an adapter, another writes and paces, in real time",
+    "bench/link/receive_queue.py": "makes the queue of an adapter's socket long, and asks what it dropped",
     "bench/link/python_can_bus.py": "wakes the loop from the adapter's threads",
     "bench/link/can_isotp_link.py": "can-isotp's state machine alone, without its threads, on benches in real time",
     "bench/link/kernel_isotp_link.py": "the kernel's ISO-TP is a socket; its send blocks until the last frame is sent",

@@ -16,10 +16,16 @@ from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_errors import ControllerState, Disturbance
 from bench.wire.can_fd import frame_phases, frame_time_ns
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import Fate, Outcome
 
 BIT_NS = 2_000
 FRAME = CanFrame(0x123, bytes(range(8)))
 FRAME_NS = frame_bits(FRAME) * BIT_NS
+AT_BIT_10_NS = (11 + 2 + 6 + 8 + 3) * BIT_NS
+"""Up to the next attempt: destroyed, bit 10 is the fourth dominant bit in a row, so the receivers' flags begin two bits
+behind the sender's."""
+AT_BIT_10_PASSIVE_NS = (11 + 6 + 6 + 8 + 3) * BIT_NS
+"""The same of an error-passive sender: its recessive flag is a stuff error once it is over."""
 
 
 class Bus:
@@ -146,8 +152,7 @@ def test_sender_is_error_passive_after_16_errors_and_pauses_8_bits_before_it_sen
     bus.trouble(*[Disturbance(at_bit=10)] * 17)
     bus.ports["a"].send(FRAME)
     bus.run()
-    error_ns = (11 + 6 + 6 + 8 + 3) * BIT_NS
-    assert bus.times("b") == [17 * error_ns + 2 * 8 * BIT_NS + FRAME_NS]
+    assert bus.times("b") == [16 * AT_BIT_10_NS + AT_BIT_10_PASSIVE_NS + 2 * 8 * BIT_NS + FRAME_NS]
     assert any("a is error_passive (TEC 128" in text for text in bus.noted("error_state"))
 
 
@@ -156,7 +161,7 @@ def test_other_node_uses_the_pause_of_an_error_passive_sender() -> None:
     bus.trouble(*[Disturbance(at_bit=10)] * 16)
     bus.ports["a"].send(FRAME)
     late = CanFrame(0x7FF, b"")
-    paused_ns = 16 * (11 + 6 + 6 + 8 + 3) * BIT_NS
+    paused_ns = 16 * AT_BIT_10_NS
     bus.run(at=((paused_ns + 3 * BIT_NS, lambda: bus.ports["c"].send(late)),))
     assert [frame for name, frame, _ in bus.heard if name == "b"] == [late, FRAME]
 
@@ -181,7 +186,7 @@ def test_controller_comes_back_after_128_times_11_recessive_bits_of_an_idle_bus(
     bus.trouble(*[Disturbance(at_bit=10)] * 32)
     bus.ports["a"].send(FRAME)
     pauses = 32 - 16
-    off_ns = (32 * (11 + 6 + 6 + 8 + 3) + pauses * 8) * BIT_NS
+    off_ns = 16 * AT_BIT_10_NS + 16 * AT_BIT_10_PASSIVE_NS + pauses * 8 * BIT_NS
     back_ns = off_ns + 128 * 11 * BIT_NS
     bus.run(off_ns + 1)
     assert bus.ports["a"].off
@@ -198,7 +203,7 @@ def test_traffic_of_others_makes_the_recovery_from_bus_off_longer() -> None:
     bus = Bus("a", "b", "c")
     bus.trouble(*[Disturbance(at_bit=10)] * 32, sender="a")
     bus.ports["a"].send(FRAME)
-    off_ns = (32 * 34 + 16 * 8) * BIT_NS
+    off_ns = 16 * AT_BIT_10_NS + 16 * AT_BIT_10_PASSIVE_NS + 16 * 8 * BIT_NS
     frames = 10
 
     def chatter() -> None:
@@ -309,7 +314,7 @@ def test_sender_that_dies_in_mid_frame_frees_the_bus_after_an_error_frame() -> N
 
 def test_sender_that_dies_behind_the_ack_slot_leaves_a_whole_frame() -> None:
     bus = Bus("a", "b")
-    sent: list[int] = []
+    sent: list[Outcome] = []
     bus.ports["a"].send(FRAME, sent.append)
     bus.run(at=((FRAME_NS - 5 * BIT_NS, lambda: bus.nodes["a"].cut("test")),))
     assert bus.heard == [("b", FRAME, FRAME_NS)]
@@ -322,3 +327,54 @@ def test_bus_counts_the_time_that_frames_and_error_frames_take() -> None:
     bus.ports["a"].send(FRAME)
     bus.run()
     assert bus.bus.busy_ns == (31 + 6 + 6 + 8 + 3) * BIT_NS + FRAME_NS
+
+
+# One identifier of two nodes ---------------------------------------------------------------------------
+
+
+def test_two_nodes_with_one_identifier_and_different_data_destroy_each_other_until_one_is_passive() -> None:
+    """Both count 8 for each collision; once both are error-passive the recessive bit's flag disturbs nobody."""
+    bus = Bus("a", "b", "c")
+    zero, one = CanFrame(0x123, b"\x55\x00"), CanFrame(0x123, b"\x55\x80")
+    ends: dict[str, list[Outcome]] = {"a": [], "b": []}
+    bus.ports["a"].send(one, ends["a"].append)
+    bus.ports["b"].send(zero, ends["b"].append)
+    bus.run(200_000)
+    assert bus.noted("error_frame") == ["a and b sent one identifier: bit 28 differs"]
+    assert (bus.counters("a"), bus.counters("b"), bus.counters("c")) == ((8, 0), (8, 0), (0, 1))
+    bus.run()
+    assert [frame for name, frame, _ in bus.heard if name == "c"] == [zero, one]
+    assert bus.noted("error_frame")[-1] == "a gave way to b: bit 28 differs"
+    assert len(bus.noted("error_frame")) == 17
+    assert [[each.fate for each in told] for told in ends.values()] == [[Fate.SENT], [Fate.SENT]]
+
+
+def test_collision_ends_where_the_bits_say() -> None:
+    """SOF, 11 bits, RTR, IDE, r0, DLC 2 (0010), 0x55, and a stuff bit behind 00000 in 0x123's control field."""
+    bus = Bus("a", "b", "c")
+    bus.ports["a"].send(CanFrame(0x123, b"\x55\x80"))
+    bus.ports["b"].send(CanFrame(0x123, b"\x55\x00"))
+    urgent = CanFrame(0x001, b"")
+    bus.run(at=((20_000, lambda: bus.ports["c"].send(urgent)),))
+    # bit 28 is dominant, the one before it recessive: the others' flags begin behind five bits of the first one
+    begin_ns = (29 + 5 + 6 + 8 + 3) * BIT_NS
+    assert bus.times("a")[0] == begin_ns + frame_bits(urgent) * BIT_NS
+
+
+def test_equal_frames_of_two_nodes_do_not_collide() -> None:
+    bus = Bus("a", "b", "c")
+    for name in "ab":
+        bus.ports[name].send(FRAME)
+    bus.run()
+    assert bus.noted("error_frame") == []
+    assert [name for name, _, _ in bus.heard].count("c") == 2
+
+
+def test_frame_whose_rival_loses_power_in_the_collision_is_sent() -> None:
+    bus = Bus("a", "b", "c")
+    told: list[Outcome] = []
+    bus.ports["a"].send(CanFrame(0x123, b"\x01"), told.append)
+    bus.ports["b"].send(CanFrame(0x123, b"\x02"))
+    bus.run(at=((30_000, lambda: bus.nodes["b"].cut("test")),))
+    assert [each.fate for each in told] == [Fate.SENT]
+    assert [frame.data for name, frame, _ in bus.heard if name == "c"] == [b"\x01"]

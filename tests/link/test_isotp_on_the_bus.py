@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
@@ -14,6 +12,7 @@ from bench.core.world import World
 from bench.link.sim_bus import SimCanBus
 from bench.wire.can import CanFrame, frame_bits
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback
 
 NOMINAL, DATA = 500_000, 2_000_000
 
@@ -36,7 +35,7 @@ class Talker:
         self.endpoint = IsoTpEndpoint(life, self._params, self._transmit, self)
         self.port.subscribe(self._heard)
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         self.port.send(CanFrame(self._send_id, data, self._flags), sent)
 
     def _heard(self, frame: CanFrame, t_ns: int) -> None:

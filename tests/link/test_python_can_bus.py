@@ -23,6 +23,7 @@ from bench.link.can_adapter import FAILURES_MAX, open_bus
 from bench.link.python_can_bus import PythonCanBus, PythonCanPort
 from bench.ports.can import ChannelSpec
 from bench.wire.can import CanFrame
+from bench.wire.outcome import Exactness, Fate, Outcome
 
 T = TypeVar("T")
 SPEC = ChannelSpec(
@@ -62,9 +63,11 @@ def run(main: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
 
 
 async def sent(port: PythonCanPort, frame: CanFrame, not_before_ns: int = 0) -> int:
-    done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     port.send_at(frame, not_before_ns, done.set_result)
-    return await asyncio.wait_for(done, 5)
+    outcome = await asyncio.wait_for(done, 5)
+    assert (outcome.fate, outcome.exact) == (Fate.SENT, Exactness.QUEUED)
+    return outcome.t_ns
 
 
 async def next_frame(port: PythonCanPort) -> CanFrame:
@@ -193,16 +196,17 @@ def test_node_without_power_sends_nothing_not_even_what_it_had_queued() -> None:
     assert run(main).frames == [("b", CanFrame(3, b""))]
 
 
-def test_cancelled_frame_is_not_sent_and_nobody_is_told() -> None:
+def test_cancelled_frame_is_not_sent_and_its_sender_is_told_so() -> None:
     async def main(clock: Clock) -> Side:
         a = side(clock, "a")
-        told: list[int] = []
+        told: list[Outcome] = []
         try:
             a.port.send_at(CanFrame(1, b"late"), clock.now_ns() + 20_000_000, told.append)
             a.port.cancel(1)
+            assert [outcome.fate for outcome in told] == [Fate.CANCELLED]
             await clock.sleep_ns(40_000_000)
             await sent(a.port, CanFrame(3, b""))
-            assert told == []
+            assert len(told) == 1
             return a
         finally:
             a.bus.close()

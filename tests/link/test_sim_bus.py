@@ -14,6 +14,7 @@ from bench.link.sim_bus import SimCanBus
 from bench.link.sim_port import SimCanPort
 from bench.wire.can import CanFrame, frame_bits
 from bench.wire.can_fd import frame_time_ns
+from bench.wire.outcome import Exactness, Fate, Outcome
 
 BIT_NS = 2_000
 
@@ -49,11 +50,11 @@ def test_frame_takes_its_bits_at_the_bit_rate() -> None:
     sender = bus.add("a")
     bus.add("b")
     frame = CanFrame(0x123, bytes(range(8)))
-    ends: list[int] = []
+    ends: list[Outcome] = []
     sender.send(frame, ends.append)
     bus.run()
     assert bus.heard == [("b", frame, frame_bits(frame) * BIT_NS)]
-    assert ends == [frame_bits(frame) * BIT_NS]
+    assert ends == [Outcome(Fate.SENT, frame_bits(frame) * BIT_NS, Exactness.WIRE)]
 
 
 def test_lowest_identifier_wins_and_the_loser_follows_at_once() -> None:
@@ -83,7 +84,7 @@ def test_frame_sent_while_the_bus_is_busy_waits_for_its_end() -> None:
 def test_frame_that_nobody_acknowledges_is_repeated_until_somebody_does() -> None:
     bus = Bus()
     a = bus.add("a")
-    ends: list[int] = []
+    ends: list[Outcome] = []
     a.send(CanFrame(0x123, b"\x55"), ends.append)
     bus.run(1_000_000)
     assert ends == []

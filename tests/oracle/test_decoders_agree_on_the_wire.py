@@ -12,6 +12,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.records import EXTENDED, FD, CanAddress, FrameRecord
 from bench.oracle.decode_isotp import heard, messages, split
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 ADDRESSES = {
     "normal": IsoTpAddress.normal(0x7A0, 0x7A8),
@@ -52,12 +53,12 @@ def trace_of(payload: bytes, address: IsoTpAddress, params: IsoTpParams) -> tupl
     trace: list[FrameRecord] = []
     ends: dict[str, IsoTpEndpoint] = {}
 
-    def wire(name: str, other: str, side: IsoTpAddress) -> Callable[[bytes, Callable[[int], None]], None]:
-        def transmit(data: bytes, sent: Callable[[int], None]) -> None:
+    def wire(name: str, other: str, side: IsoTpAddress) -> Callable[[bytes, OutcomeCallback], None]:
+        def transmit(data: bytes, sent: OutcomeCallback) -> None:
             def carry() -> None:
                 flags = side.flags | (FD if params.tx_dl > 8 else 0)
                 trace.append(FrameRecord(loop.now_ns(), "can0", name, side.tx_id, flags, data))
-                sent(loop.now_ns())
+                sent(sent_on_wire(loop.now_ns()))
                 ends[other].on_frame(data, loop.now_ns())
 
             loop.call_at_ns(loop.now_ns() + 200_000, carry)

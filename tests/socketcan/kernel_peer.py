@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.core.clock import Clock
@@ -13,6 +12,7 @@ from bench.core.records import EXTENDED, FD
 from bench.link.kernel_isotp_link import open_socket
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 CLASSIC, CANFD = struct.Struct("=IBBBB8s"), struct.Struct("=IBBBB64s")
 EFF = 0x8000_0000
@@ -72,11 +72,11 @@ class OurEnd:
         self._loop.add_reader(self._socket, self._readable)
         self.endpoint = IsoTpEndpoint(clock, params, self._transmit, self, address=address)
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         can_id = self._address.tx_id | (EFF if self._address.id_29_bit else 0)
         form, flags = (CANFD, BRS_BIT) if self._fd else (CLASSIC, 0)
         self._socket.send(form.pack(can_id, len(data), flags, 0, 0, data))
-        self._loop.call_soon(lambda: sent(self._clock.now_ns()))
+        self._loop.call_soon(lambda: sent(sent_on_wire(self._clock.now_ns())))
 
     def _readable(self) -> None:
         raw = self._socket.recv(CANFD.size)

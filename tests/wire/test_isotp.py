@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.core.clock import NS_PER_MS
 from bench.core.loop import VirtualLoop
 from bench.wire.isotp import MAX_LENGTH, IsoTpEndpoint, IsoTpParams, st_min_to_ns
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 FRAME_NS = 230_000
 
@@ -45,14 +46,14 @@ class Wire:
         self.change: Callable[[bytes], bytes | None] = lambda data: data
         self._free_at_ns = 0
 
-    def towards(self, receive: Callable[[], IsoTpEndpoint]) -> Callable[[bytes, Callable[[int], None]], None]:
-        def transmit(data: bytes, sent: Callable[[int], None]) -> None:
+    def towards(self, receive: Callable[[], IsoTpEndpoint]) -> Callable[[bytes, OutcomeCallback], None]:
+        def transmit(data: bytes, sent: OutcomeCallback) -> None:
             end_ns = max(self._free_at_ns, self.loop.now_ns()) + FRAME_NS
             self._free_at_ns = end_ns
 
             def arrive() -> None:
                 self.frames.append((end_ns, data))
-                sent(end_ns)
+                sent(sent_on_wire(end_ns))
                 arrived = self.change(data)
                 if arrived is not None:
                     receive().on_frame(arrived, end_ns)
@@ -298,11 +299,11 @@ class _CanIsotp:
 def test_can_isotp_receives_what_we_send(payload: bytes, block_size: int) -> None:
     loop, ear, peer = VirtualLoop(), Ear(), _CanIsotp(block_size, 0)
 
-    def transmit(data: bytes, sent: Callable[[int], None]) -> None:
+    def transmit(data: bytes, sent: OutcomeCallback) -> None:
         def carry() -> None:
             peer.inbox.append(isotp.CanMessage(arbitration_id=0x7A0, data=data))
             peer.layer.process()
-            sent(loop.now_ns())
+            sent(sent_on_wire(loop.now_ns()))
             while peer.outbox:
                 endpoint.on_frame(bytes(peer.outbox.pop(0).data), loop.now_ns())
 

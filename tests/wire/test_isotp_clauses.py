@@ -14,6 +14,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.records import EXTENDED
 from bench.wire.can import CanFrame
 from bench.wire.isotp import LONGEST, AddressingMode, IsoTpAddress, IsoTpEndpoint, IsoTpError, IsoTpParams
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 FRAME_NS = 230_000
 FD_DL = (8, 12, 16, 20, 24, 32, 48, 64)
@@ -43,11 +44,11 @@ class Bench:
     def _abort(self) -> None:
         self.aborted += 1
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         self.sent.append(data)
         self.sent_at_ms.append(self.loop.now_ns() / NS_PER_MS)
         if self.confirms:
-            self.loop.call_at_ns(self.loop.now_ns() + FRAME_NS, lambda: sent(self.loop.now_ns()))
+            self.loop.call_at_ns(self.loop.now_ns() + FRAME_NS, lambda: sent(sent_on_wire(self.loop.now_ns())))
 
     def on_start(self, length: int) -> None:
         self.events.append(length)

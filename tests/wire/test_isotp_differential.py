@@ -19,6 +19,7 @@ from bench.core.loop import VirtualLoop
 from bench.core.records import EXTENDED
 from bench.wire.can import CanFrame
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 FRAME_NS = 230_000
 POLL_NS = 150_000
@@ -142,14 +143,14 @@ class Session:
             },
         )  # fmt: skip
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         def carry() -> None:
             message = can.Message(
                 arbitration_id=self.address.tx_id, is_extended_id=self.address.id_29_bit, data=data,
                 is_fd=self.fd and len(data) > 8, check=True,
             )  # fmt: skip
             self.bus.send(message)
-            sent(self.loop.now_ns())
+            sent(sent_on_wire(self.loop.now_ns()))
 
         self.loop.call_at_ns(self.loop.now_ns() + FRAME_NS, carry)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -12,9 +11,10 @@ from bench.core.loop import VirtualLoop
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint, IsoTpParams
 from bench.wire.isotp_misbehave import IGNORED, INJECTORS, N_OK, Misbehaver, chosen
 from bench.wire.isotp_params import CONSECUTIVE, FLOW, SINGLE
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 FRAME_NS = 230_000
-Sent = Callable[[int], None]
+Sent = OutcomeCallback
 
 
 class Side:
@@ -43,7 +43,7 @@ class Side:
         assert self.other is not None
         self.other.misbehaver.heard(data)
         self.other.endpoint.on_frame(data, t_ns)
-        sent(t_ns)
+        sent(sent_on_wire(t_ns))
 
     def on_start(self, length: int) -> None:
         del length

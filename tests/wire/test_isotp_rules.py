@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from bench.core.clock import NS_PER_MS
 from bench.core.loop import VirtualLoop
 from bench.wire.isotp import IsoTpEndpoint, IsoTpParams
+from bench.wire.outcome import OutcomeCallback, sent_on_wire
 
 FLOW_ON = bytes.fromhex("300000")
 
@@ -24,10 +23,10 @@ class End:
         self.stuck = stuck
         self.endpoint = IsoTpEndpoint(self.loop, params or IsoTpParams(padding=None), self._transmit, self)
 
-    def _transmit(self, data: bytes, sent: Callable[[int], None]) -> None:
+    def _transmit(self, data: bytes, sent: OutcomeCallback) -> None:
         self.sent.append(data)
         if not self.stuck:
-            self.loop.call_at_ns(self.loop.now_ns(), lambda: sent(self.loop.now_ns()))
+            self.loop.call_at_ns(self.loop.now_ns(), lambda: sent(sent_on_wire(self.loop.now_ns())))
 
     def on_start(self, length: int) -> None:
         self.events.append(length)

@@ -11,6 +11,7 @@ import click
 
 from bench.cli.ecu.can_option import DEFAULT_BITRATE_BIT_S, adapters
 from bench.cli.ecu.describe import describe as show_description
+from bench.cli.ecu.flow_control import flow_control_by_ecu
 from bench.cli.ecu.listing import built_in, ecu_ids, list_all, list_ecus
 from bench.cli.ecu.misbehave import orders_by_ecu, show_all, warnings
 from bench.cli.ecu.output import print_json
@@ -50,6 +51,12 @@ LIST = "list"
     multiple=True,
     help="What it does wrong: SERVICE:DO[=VALUE] of UDS, or NAME of ISO-TP. Repeatable; `list` prints all.",
 )
+@click.option(
+    "--flow-control",
+    metavar="[ECU/]BS,STMIN",
+    multiple=True,
+    help="What it asks of testers for long requests: block size and STmin as encoded (8,0xF5). Repeatable.",
+)
 @click.option("--list", "lists", is_flag=True, help="List the vehicle's ECUs; without VEHICLE all that is built in.")
 @click.option(
     "--describe",
@@ -71,6 +78,7 @@ def ecu(
     journal: Path | None,
     seed: int,
     misbehave: tuple[str, ...],
+    flow_control: tuple[str, ...],
     lists: bool,
     describe: str | None,
     svg: Path | None,
@@ -92,8 +100,8 @@ def ecu(
       otabench ecu gateway_car --all --can can0=interface=socketcan,channel=vcan0 \\
           --can can1=interface=socketcan,channel=vcan1 --misbehave body/0x36:nrc=0x72@5
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave overflow@3
-      otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x36:nrc=0x72@5
       otabench ecu two_ecu_car body --can interface=socketcan,channel=vcan0 --misbehave 0x31.01FF00:slow=above_p2_star@1
+      otabench ecu two_ecu_car body --can interface=udp_multicast,channel=239.74.163.2 --flow-control 8,0xF5
       otabench ecu --misbehave list
     """
     if LIST in misbehave:
@@ -107,9 +115,8 @@ def ecu(
     path = find("vehicles", vehicle)
     if lists:
         return list_ecus(load_vehicle(path), as_json=as_json)
-    served = _served(path, vehicle, ecu_id, misbehave, serves_all=serves_all)
+    served = _served(path, vehicle, ecu_id, misbehave, flow_control, serves_all=serves_all)
     specs = adapters(served, can, bitrate, data_bitrate)
-
     for line in warnings(served):
         messages().print(line, markup=False, soft_wrap=True)
 
@@ -118,24 +125,30 @@ def ecu(
 
     with ExitStack() as opened:
         file = None if journal is None else _open(journal, opened)
-        run_on_clock(lambda clock: serve_ecus(clock, served, specs, seed, file, ready), virtual=False)
+        run_on_clock(lambda clock: serve_ecus(clock, served, specs, seed, file, ready, _tell_lost), virtual=False)
     messages().print("ended: nothing is left running", markup=False)
     return 0
 
 
 def _served(
-    path: Path, vehicle: str, ecu_id: str | None, misbehave: tuple[str, ...], *, serves_all: bool
+    path: Path,
+    vehicle: str,
+    ecu_id: str | None,
+    misbehave: tuple[str, ...],
+    flow_control: tuple[str, ...],
+    *,
+    serves_all: bool,
 ) -> ServedVehicle:
-    """Return the ECUs that are meant, each with what it does wrong."""
+    """Return the ECUs that are meant, each with what it does wrong and asks of testers."""
     known = [entry.id for entry in load_vehicle(path).ecus]
     if ecu_id is None and not serves_all:
         allowed = f"ECUs of {vehicle}: {', '.join(known)}, or --all"
         raise InputError("ECU is missing", allowed=allowed, hint="otabench ecu --help")
     if ecu_id is not None and serves_all:
         raise InputError("one ECU and all of them", key="--all", found=ecu_id, allowed=f"--all, or {ecu_id} alone")
-    orders = orders_by_ecu(misbehave, known if ecu_id is None else [ecu_id])
     chosen = known if ecu_id is None else [ecu_id]
-    return ServedVehicle([ServedEcu(path, each, orders.get(each, ())) for each in chosen])
+    orders, asked = orders_by_ecu(misbehave, chosen), flow_control_by_ecu(flow_control, chosen)
+    return ServedVehicle([ServedEcu(path, each, orders.get(each, ()), asked.get(each)) for each in chosen])
 
 
 def _describe(vehicle: str | None, ecu_id: str | None, kind: str | None, svg: Path | None, *, as_json: bool) -> int:
@@ -165,6 +178,11 @@ def _open(journal: Path, opened: ExitStack) -> IO[bytes]:
     except OSError as error:
         hint = "name a file in a folder that exists"
         raise unwritable("the journal", str(journal), error, key="--journal", hint=hint) from None
+
+
+def _tell_lost(channel: str, text: str) -> None:
+    line = f"lost: {channel}: {text}; with --flow-control BS,STMIN testers send more slowly"
+    messages().print(line, markup=False, soft_wrap=True)
 
 
 def _tell_ready(served: ServedVehicle, specs: Sequence[ChannelSpec], *, serves_all: bool, as_json: bool) -> None:
