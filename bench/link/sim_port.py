@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from bench.core.clock import Clock
+from bench.core.continuing import State, called
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import EXTENDED
@@ -76,6 +78,12 @@ class SimCanPort:
         self.on_off: list[Callable[[], None]] = []
         self._bus = bus
 
+    def state(self, now_ns: int) -> State:
+        """Return what waits and whom its end is told, the controller's counters, and how long it pauses."""
+        waiting = tuple(waiting_state(entry) for entry in self.queue)
+        counters = self.confined.tec, self.confined.rec, self.off
+        return self.life.part, waiting, counters, max(0, self.suspended_until_ns - now_ns)
+
     def send(self, frame: CanFrame, sent: SentCallback | None = None, run: FrameRun | None = None) -> None:
         """Queue a frame for arbitration (ValueError when no controller could send it)."""
         self.life.check()
@@ -120,6 +128,13 @@ class SimCanPort:
     def error_state(self) -> ControllerState:
         """What the controller may do after the errors it has counted."""
         return ControllerState.BUS_OFF if self.off else self.confined.state
+
+
+def waiting_state(entry: Waiting) -> State:
+    """Return a queued frame as a value: of its callback the name, since its owner knows what it waits for."""
+    frame, _, sent, run = entry
+    told = sent.func if isinstance(sent, partial) else sent
+    return frame.can_id, frame.data, frame.flags, told and called(told, 0), run is not None
 
 
 def _is_meant(frame: CanFrame, can_id: int, flags: int, prefix: bytes) -> bool:
