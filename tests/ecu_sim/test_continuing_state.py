@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -49,14 +49,15 @@ class Seen:
     frames: list[Any]
     boots: list[Any]
     ending: str
-    kinds: set[str]
+    memory: str
+    """The key of the memory alone."""
 
 
 async def go_on(car: Car) -> Seen:
     """Take the key, then do the same to every car for some seconds: requests, a cut, a boot."""
     rng = random.Random(7)
     state, began_ns, boots = key_state(car), car.world.clock.now_ns(), len(car.world.recorder.boots)
-    position = car.world.journal.length
+    position, memory = car.world.journal.length, state_sha256(car.memory.continuing(began_ns))
     for _ in range(8):
         car.tester.put_frame(0x7A0, rng.choice(REQUESTS))
         await car.wait_ms(rng.randrange(3, 400))
@@ -66,7 +67,7 @@ async def go_on(car: Car) -> Seen:
     await car.wait_ms(1_500)
     frames = [each._replace(t_ns=each.t_ns - began_ns) for each in car.world.journal.frames_from(position)]
     booted = [(each.t_ns - began_ns, each.stage, each.bank, each.reason) for each in car.world.recorder.boots[boots:]]
-    return Seen(state_sha256(state), frames, booted, state_sha256(key_state(car)), objects(state))
+    return Seen(state_sha256(state), frames, booted, state_sha256(key_state(car)), memory)
 
 
 async def job(car: Car) -> None:
@@ -137,6 +138,14 @@ def test_cars_whose_jobs_were_cut_and_that_have_equal_keys_go_on_equally(drive: 
         (rng.randrange(1, 300), rng.randrange(1, 900)) for _ in range(6)
     ]
     each_key_means_one_thing([drive(flashed(each)) for each in cuts], 6)
+
+
+def test_memory_alone_is_no_key_of_a_car(drive: Drive) -> None:
+    """The check sees what a key leaves out: equal memories go on differently where sessions and requests differ."""
+    seen = [drive(lived((50,), into_job_ms)) for into_job_ms in (10, 40, 90, 150)]
+    each_key_means_one_thing(seen, 0)
+    with pytest.raises(AssertionError):
+        each_key_means_one_thing([replace(one, key=one.memory) for one in seen], 0)
 
 
 # What differs is told apart --------------------------------------------------------------------------
