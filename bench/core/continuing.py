@@ -19,7 +19,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, Protocol
 
-from bench.core.loop import OWNER, VirtualLoop
+from bench.core.loop import VirtualLoop
 from bench.core.node import Incarnation
 
 State = tuple[object, ...]
@@ -125,14 +125,18 @@ def schedule(loop: VirtualLoop, parts: Collection[str], now_ns: int) -> State:
     waiters = {id(getattr(task, "_fut_waiter", None)): task for task in asyncio.all_tasks(loop)}
     found: list[object] = []
     for due_ns, callback, args in loop.scheduled():
-        part, what = _whose(callback, args, waiters, now_ns)
+        part, what = _whose(loop, callback, args, waiters, now_ns)
         if part in parts:
             found.append((max(0, due_ns - now_ns), part, what))
     return tuple(found)
 
 
 def _whose(
-    callback: Callable[..., object], args: Sequence[object], waiters: Mapping[int, asyncio.Task[Any]], now_ns: int
+    loop: VirtualLoop,
+    callback: Callable[..., object],
+    args: Sequence[object],
+    waiters: Mapping[int, asyncio.Task[Any]],
+    now_ns: int,
 ) -> tuple[str | None, object]:
     owner: object = getattr(callback, "__self__", None)
     if isinstance(owner, Incarnation) and len(args) == 2 and callable(args[0]):
@@ -141,7 +145,7 @@ def _whose(
         return (owner.part, _named(args[0], now_ns)) if _acts(args[0]) else (None, ())
     task = owner if isinstance(owner, asyncio.Task) else waiters.get(id(args[0])) if args else None
     if task is not None:
-        life = task.get_context().get(OWNER) if hasattr(task, "get_context") else None
+        life = loop.owner(task)
         alive = life is None or life.alive
         return (task.get_name().split(".")[0], task.get_name()) if alive else (None, ())
     return getattr(owner, "part", None), _named(callback, now_ns)
@@ -159,19 +163,31 @@ def _named(callback: Callable[..., object], now_ns: int) -> object:
     return (called(callback, now_ns), getattr(owner, "label", ""))
 
 
+_SPELLED = frozenset((int, str, bool, float, type(None)))
+
+
 # Its bytes --------------------------------------------------------------------------------------------
 
 
 def state_bytes(state: object) -> bytes:
     """Return the canonical bytes of a state; TypeError for what is no plain value."""
-    if isinstance(state, tuple):
-        return b"(" + b"".join(state_bytes(item) for item in state) + b")"
-    if isinstance(state, bytes):
-        return b"b%d:" % len(state) + state
-    if state is None or type(state) in (bool, int, float, str):
-        text = repr(state).encode()
-        return b"v%d:" % len(text) + text
-    raise TypeError(f"{type(state).__name__} is no plain value, so that a state which holds it has no key")
+    words: list[str] = []
+    _spell(state, words)
+    return "\n".join(words).encode()
+
+
+def _spell(value: object, words: list[str]) -> None:
+    if isinstance(value, tuple):
+        words.append("(")
+        for item in value:
+            _spell(item, words)
+        words.append(")")
+    elif isinstance(value, bytes):
+        words.append(f"b{value.hex()}")
+    elif type(value) in _SPELLED:
+        words.append(repr(value))
+    else:
+        raise TypeError(f"{type(value).__name__} is no plain value, so that a state which holds it has no key")
 
 
 def state_sha256(state: object) -> str:

@@ -152,6 +152,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not handle._cancelled
         ]
 
+    def owner(self, task: asyncio.Task[Any]) -> Owner | None:
+        """Return the life that a task belongs to; None for the bench's own."""
+        return self._living.get(task)
+
     # asyncio's loop, on virtual time ----------------------------------------------------------------
 
     def time(self) -> float:
