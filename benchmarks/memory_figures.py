@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bench.core.car import CarState
 from bench.core.clock import NS_PER_S
+from bench.core.continuing import schedule, state_sha256
 from bench.core.loop import VirtualLoop
 from bench.core.records import CanAddress
 from bench.core.specs import EcuSpec
@@ -142,6 +143,33 @@ def flash_snapshot_us() -> Measured:
             memory.snapshot()
             memory.state_sha256()
             spent_s += time.perf_counter() - began_s
+        return spent_s / ROUNDS
+
+    return Measured(bench.run(main()) * 1e6)
+
+
+def ecu_key_us() -> Measured:
+    """Return the wall time of the key of a booted ECU with 1 MiB of flash and of its bus, one program operation after
+    the last one."""
+    bench = _Bench()
+    ecu = bench.with_image(_image(1))
+
+    async def main() -> float:
+        await bench.boot_s(ecu)
+        life, memory = ecu.node.incarnation, ecu.memory
+        if life is None:
+            raise RuntimeError("the ECU lost power")
+        region = memory.flash.region("image:A")
+        await memory.flash.erase(life, region.name, region.sector_count // 2, 8)
+        first, spent_s, keys = region.begins[region.sector_count // 2], 0.0, set[str]()
+        for n in range(ROUNDS):
+            await memory.flash.program(life, region.name, first + n * region.unit_bytes, bytes(region.unit_bytes))
+            began_s, now_ns = time.perf_counter(), bench.loop.now_ns()
+            due = schedule(bench.loop, (SPEC.id, bench.bus.part), now_ns)
+            keys.add(state_sha256((ecu.continuing(now_ns), bench.bus.state(now_ns), due)))
+            spent_s += time.perf_counter() - began_s
+        if len(keys) < ROUNDS:
+            raise RuntimeError("two states of flash have one key")
         return spent_s / ROUNDS
 
     return Measured(bench.run(main()) * 1e6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, REMOTE, CanAddress
 from bench.ports.can import CanPort, PacedCanPort
@@ -42,6 +43,10 @@ class DiagConnection:
         self.send: Send = self._endpoint.send
         self.server: UdsServer | None = None
         self._on_request: Callable[[], None] = lambda: None
+
+    def state(self, now_ns: int) -> State:
+        """Return what is on its way to and fro."""
+        return self._endpoint.state(now_ns)
 
     def on_request(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever a request has come."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State, plain, suspended
 from bench.core.node import Incarnation, Node
 from bench.core.records import BootRecord, CanAddress, ExecutionRecord
 from bench.core.specs import EcuSpec
@@ -24,7 +25,7 @@ from ecu_sim.connection import DiagConnection
 from ecu_sim.memory.banks import EcuMemory
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
 from ecu_sim.misbehave import FaultyBehaviour, Misbehaviours
-from ecu_sim.network.node import ApplicationNetwork, NetworkParts, start_bootloader
+from ecu_sim.network.node import ApplicationNetwork, BootloaderNetwork, NetworkParts
 from ecu_sim.network.sleep import Sleeper
 from ecu_sim.personality.geometry import BOOT_REGION
 from ecu_sim.personality.personality import Personality
@@ -91,6 +92,7 @@ class SimEcu:
         self._buses = {spec.channel: buses[spec.channel]} | {name: buses[name] for name in routed_channels(spec)}
         self._sleeper = Sleeper(world, spec.id, self._buses, car, self.node.reset)
         self._network: ApplicationNetwork | None = None
+        self._boot_network: BootloaderNetwork | None = None
         car.on_change(self._car_changed)
         self._addresses = _addresses(spec)
         self.server: UdsServer | None = None
@@ -99,11 +101,37 @@ class SimEcu:
         """Server, session and DTCs of the life that began to listen last."""
         self._trust = Trust(image_public_key, spec.hardware_id)
         self._due_restart: Restart | None = None  # RAM that survives a reset, but not a power cut
+        self._restarts: list[tuple[int, Restart]] = []
+        """Resets that this life has asked for, and when they are due."""
+        self._mode: Mode | None = None
+        self._monitor: VoltageMonitor | None = None
+        self._dtcs_of_life: DtcMemory | None = None
+        self._connections_of_life: list[DiagConnection] = []
+
+    def continuing(self, now_ns: int) -> State:
+        """Return all that this ECU's later behaviour depends on; what is due stands in the schedule of its car.
+
+        Costs what has changed in its flash since somebody asked last.
+        """
+        life, sleeper = self.node.incarnation, self._sleeper.state(now_ns)
+        given = (self.supply, self.watchdog, self.surroundings, self.misbehaviours)
+        outer = self.node.hangs, sleeper, tuple(part.state(now_ns) for part in given), self.memory.continuing(now_ns)
+        asked = plain(self._due_restart, now_ns), tuple((t - now_ns, plain(r, now_ns)) for t, r in self._restarts)
+        if life is None:
+            return None, *outer, asked[0]
+        services: State = ()
+        if self.server is not None and self._mode is not None:
+            services = self.server.state(now_ns), self._mode.services_state(now_ns)
+        stated = (self._network, self._boot_network, self._monitor, self._dtcs_of_life, *self._connections_of_life)
+        inner = tuple(None if part is None else part.state(now_ns) for part in stated)
+        return suspended(life.tasks, now_ns), *outer, asked, services, inner
 
     # Boot -------------------------------------------------------------------------------------------
 
     def _boot(self, life: Incarnation) -> None:
-        self._network = None
+        self._network = self._boot_network = self._mode = self._monitor = self._dtcs_of_life = None
+        self._connections_of_life = []
+        self._restarts = []
         if self._sleeper.takes(life):
             return
         restart, self._due_restart = self._due_restart, None
@@ -116,6 +144,7 @@ class SimEcu:
         self.memory.begin_boot()
         dtcs = DtcMemory(life, self.memory.dtc_block, new_cycle=restart is None or restart.new_cycle)
         self.memory.report_to(dtcs)
+        self._dtcs_of_life = dtcs
         timing = self.personality.boot
         cause = "programming asked" if programming else "start"
         self._record_stage("boot_manager", None, cause if bite is None else bite.cause)
@@ -221,7 +250,9 @@ class SimEcu:
 
     def _watch_voltage(self, life: Incarnation, dtcs: DtcMemory) -> None:
         stored = any(dtc.code == Dtc.UNDERVOLTAGE for dtc in dtcs.stored)
-        VoltageMonitor(life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored)
+        self._monitor = VoltageMonitor(
+            life, self.supply, lambda low: dtcs.report(Dtc.UNDERVOLTAGE, failed=low), stored=stored
+        )
 
     def _listen(self, parts: EcuParts, mode: Mode, *, bootloader: bool) -> UdsServer:
         ports = {name: bus.attach(parts.life) for name, bus in self._buses.items()}
@@ -230,12 +261,15 @@ class SimEcu:
         for connection in connections:
             connection.open(server)
         self.server, self.state, self.dtcs = server, mode.state, parts.dtcs
+        self._mode, self._connections_of_life = mode, connections
         network = NetworkParts(
             life=parts.life, spec=self.spec, ports=ports, state=mode.state,
             car=self.surroundings.car, dtcs=parts.dtcs, asleep=self._sleeper.fall_asleep,
         )  # fmt: skip
         if bootloader:
-            start_bootloader(network, routes=self.personality.routes_in_bootloader, unsafe=self._unsafe)
+            self._boot_network = BootloaderNetwork(
+                network, routes=self.personality.routes_in_bootloader, unsafe=self._unsafe
+            )
         else:
             self._network = ApplicationNetwork(network)
             for connection in connections:
@@ -285,6 +319,7 @@ class SimEcu:
         due_ns = life.now_ns() + self.personality.boot.reset_delay_ms * NS_PER_MS
         # Not at once: the positive response is still in the controller, and a tester that gets none repeats the
         # request.
+        self._restarts.append((due_ns, restart))
         life.call_at_ns(due_ns, self._reset, restart)
 
     def _reset(self, restart: Restart) -> None:

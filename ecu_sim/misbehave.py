@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.core.clock import NS_PER_MS, NS_PER_S
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.wire.ecu_misbehave import ABOVE_P2, ABOVE_P2_STAR, AFTER, BELOW_P2, BELOW_P2_STAR, EcuMisbehaviour
 from bench.wire.uds import NEGATIVE, POSITIVE, Nrc, negative
@@ -42,6 +43,11 @@ class Misbehaviours:
         """Follow one more order from the next request on (of the one under way when it has not begun to be served)."""
         self._orders.append(_Counted(order))
 
+    def state(self, now_ns: int) -> State:
+        """Return the orders, and how often each had its chance."""
+        del now_ns
+        return tuple((str(counted.order), counted.seen) for counted in self._orders)
+
     def due(self, pdu: bytes) -> EcuMisbehaviour | None:
         """Count a request; returns what it is struck by: of several orders the first."""
         struck = None
@@ -65,6 +71,10 @@ class FaultyBehaviour(ServerBehaviour):
         self._orders = orders
         self._struck: EcuMisbehaviour | None = None
         self.began_ns = 0
+
+    def state(self, now_ns: int) -> State:
+        """Return what the request under way is struck by, and how long ago it came."""
+        return () if self._struck is None else (str(self._struck), now_ns - self.began_ns)
 
     async def answer(self, pdu: bytes, genuine: Genuine) -> Answer:
         """See `ServerBehaviour`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.core.clock import NS_PER_MS, Timer
+from bench.core.continuing import State, called, left_ns
 from bench.core.node import Incarnation, Node
 from bench.core.records import VoltageRecord
 from bench.core.waveform import STEADY, Waveform
@@ -37,6 +38,17 @@ class Supply:
         self._took_down = False
         self._timer: Timer | None = None
         self._watcher: Callable[[], None] | None = None
+
+    @property
+    def part(self) -> str:
+        """The part that it feeds."""
+        return self._node.part
+
+    def state(self, now_ns: int) -> State:
+        """Return line, waveform and capacitor, and what the next brown-out will do."""
+        waveform = () if self._waveform is STEADY else (self._waveform.points, now_ns - self._origin_ns)
+        capacitor = left_ns(self._dies_ns, now_ns), self._cause, self._took_down
+        return self._cuts, waveform, capacitor, called(self._brown_out, now_ns)
 
     # What the ECU sees ------------------------------------------------------------------------------
 
@@ -147,6 +159,10 @@ class VoltageMonitor:
         self._timers: list[Timer] = []
         supply.watch(life.bound(self._look))
         self._look()
+
+    def state(self, now_ns: int) -> State:
+        """Return what was last reported, and since when it is otherwise."""
+        return self._low, None if self._since is None else (self._since[0], now_ns - self._since[1])
 
     def _look(self) -> None:
         """Compare, and wait for the end of the debounce and for the next crossing."""

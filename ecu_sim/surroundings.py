@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.core.car import CarState, CarValue, checked
+from bench.core.continuing import State
 from bench.core.records import ConditionRecord, Demand
 from bench.core.world import World
 from bench.wire.preconditions import met
@@ -24,6 +25,11 @@ class Car:
         now_ns = world.clock.now_ns()
         for key, value in state.items():
             world.recorder.conditions.append(ConditionRecord(now_ns, key, value, True, "at the beginning"))
+
+    def continuing(self, now_ns: int) -> State:
+        """Return the car's values, and who inhibits its start."""
+        del now_ns
+        return self.state.items(), tuple(sorted(self._inhibitors))
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` after every change, in the order of the asking."""
@@ -61,6 +67,11 @@ class Surroundings:
     def __init__(self, car: Car, demands: tuple[Demand, ...] = ()) -> None:
         self.car, self._demands = car, demands
         self._forced: set[int] = set()
+
+    def state(self, now_ns: int) -> State:
+        """Return the conditions that are not met whatever the car's values are."""
+        del now_ns
+        return tuple(sorted(self._forced))
 
     @property
     def unmet(self) -> frozenset[int]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.core.car import CarValue
+from bench.core.continuing import State, schedule
 from bench.core.errors import InputError
+from bench.core.loop import VirtualLoop
 from bench.core.node import Node
 from bench.core.offers import Offers
 from bench.core.records import FlashDump
@@ -31,11 +33,26 @@ from ecu_sim.uds.identification import Identity
 class SimVehicle:
     """The ECUs of one car; each is a node of its own with a supply of its own."""
 
-    def __init__(self, spec: VehicleSpec, ecus: Mapping[str, SimEcu], car: Car, starter: StarterControl | None) -> None:
+    def __init__(
+        self, world: World, spec: VehicleSpec, ecus: Mapping[str, SimEcu], car: Car, starter: StarterControl | None
+    ) -> None:
+        self._clock, self._seeds = world.clock, world.seeds
         self.spec, self.car, self._starter = spec, car, starter
         self._ecus = dict(ecus)
         self._breakable = {ecu_id: BreakableEcu(ecu) for ecu_id, ecu in self._ecus.items()}
         self.nodes: Mapping[str, Node] = {ecu_id: ecu.node for ecu_id, ecu in self._ecus.items()}
+
+    def continuing(self, now_ns: int) -> State:
+        """Return all that the car's later behaviour depends on, instants as what is left of them.
+
+        The buses between its ECUs give their own; RuntimeError on a real clock, which cannot say what is due.
+        """
+        if not isinstance(self._clock, VirtualLoop):
+            raise RuntimeError("only simulated time can say what is due")
+        ecus = tuple((ecu_id, ecu.continuing(now_ns)) for ecu_id, ecu in self._ecus.items())
+        drawn = tuple(each for each in sorted(self._seeds.state().items()) if each[0][0] in self._ecus)
+        due = schedule(self._clock, self._ecus, now_ns)
+        return ecus, self.car.continuing(now_ns), tuple((*stream, n) for stream, n in drawn), due
 
     def offer_fault_ports(self, offers: Offers) -> None:
         """Offer what faults may do to each ECU and to the car."""
@@ -135,6 +152,7 @@ def build_vehicle(
     refuse_loops(vehicle.ecus)
     car = Car(world, vehicle.car)
     built = SimVehicle(
+        world,
         vehicle,
         {
             spec.id: _build_ecu(world, vehicle, spec, personalities[spec.id], buses, car, image_public_key)

@@ -143,6 +143,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
         finally:
             timer.cancel()
 
+    def scheduled(self) -> list[tuple[int, Callable[..., object], tuple[object, ...]]]:
+        """Return (instant, callback, arguments) of all that is ready or due, in the order in which it will come."""
+        ready = [(self._now_ns, 0, handle) for handle in self._ready]
+        return [
+            (when_ns, handle._callback, handle._args)
+            for when_ns, _, handle in [*ready, *sorted(self._heap, key=lambda entry: entry[:2])]
+            if not handle._cancelled
+        ]
+
+    def owner(self, task: asyncio.Task[Any]) -> Owner | None:
+        """Return the life that a task belongs to; None for the bench's own."""
+        return self._living.get(task)
+
     # asyncio's loop, on virtual time ----------------------------------------------------------------
 
     def time(self) -> float:

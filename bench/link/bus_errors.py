@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_S
+from bench.core.continuing import State
 from bench.core.records import FD
 from bench.link.sim_port import Bus, SimCanPort
 from bench.wire.can import CanFrame, frame_bits
@@ -62,8 +63,20 @@ class BusErrors:
         self.present = False
         """Whether some controller has errors to its account: then nothing is taken for granted."""
         self._states: dict[SimCanPort, ControllerState] = {}
+        self._recovering: dict[SimCanPort, tuple[int, _Seen]] = {}
+        """What controllers in bus-off have to see, and what they had seen when they looked last."""
         self._tails = 0
         """How many frames and error frames ended: each with 11 recessive bits, which a controller in bus-off counts."""
+
+    def state(self, now_ns: int) -> State:
+        """Return what controllers in bus-off still have to see, by their place among the ports."""
+        bus, places = self._bus, {port: n for n, port in enumerate(self._bus.ports)}
+        left = (
+            (places[port], sequences, now_ns - seen.now_ns, bus.busy_ns - seen.busy_ns, self._tails - seen.tails)
+            for port, (sequences, seen) in self._recovering.items()
+            if port in places
+        )
+        return self.present, tuple(left)
 
     def look(self) -> None:
         """Take note of changed counters."""
@@ -77,6 +90,7 @@ class BusErrors:
             if state is ControllerState.BUS_OFF and not port.off:
                 self._switch_off(port)
         self._states = {port: state for port, state in self._states.items() if port in ports}
+        self._recovering = {port: left for port, left in self._recovering.items() if port in ports}
 
     def _note(self, text: str) -> None:
         self._bus.world.journal.add(self._bus.name, "error_state", text)
@@ -236,11 +250,13 @@ class BusErrors:
         bus = self._bus
         now_ns = bus.clock.now_ns()
         due_ns = now_ns + bus.bits_ns(left * RECESSIVE_BITS)
-        port.life.call_at_ns(due_ns, self._recover, port, left, _Seen(now_ns, bus.busy_ns, self._tails))
+        self._recovering[port] = left, _Seen(now_ns, bus.busy_ns, self._tails)
+        port.life.call_at_ns(due_ns, self._recover, port)
 
-    def _recover(self, port: SimCanPort, left: int, seen: _Seen) -> None:
+    def _recover(self, port: SimCanPort) -> None:
         """Come back, unless frames took so much of the time that some sequences are missing."""
         bus = self._bus
+        left, seen = self._recovering.pop(port)
         idle_ns = bus.clock.now_ns() - seen.now_ns - (bus.busy_ns - seen.busy_ns)
         left -= max(0, idle_ns) // bus.bits_ns(RECESSIVE_BITS) + self._tails - seen.tails
         if left > 0:

@@ -8,6 +8,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from bench.core.clock import NS_PER_MS, Clock
+from bench.core.continuing import State, left_ns
 from bench.core.records import BRS, FD, REMOTE
 from bench.link.received import Received, Reception
 from bench.ports.can import CanPort, PacedCanPort
@@ -56,6 +57,8 @@ class IsoTpLink:
         self._address = address
         self._arrived = Received(clock)
         self._started = False
+        self._until_ns: int | None = None
+        """Until when an answer must begin, while somebody waits for one."""
         pacer = Pacer(port.send_at) if isinstance(port, PacedCanPort) else None
 
         def endpoint(params: IsoTpParams, frame_flags: int | None) -> IsoTpEndpoint:
@@ -73,6 +76,13 @@ class IsoTpLink:
             self._other = endpoint(replace(params, tx_dl=FRAME_BYTES, tx_dl_min=FRAME_BYTES), 0)
         taker = None if classic_fallback else self._endpoint  # which of the two takes a run may change meanwhile
         port.subscribe(self._on_frame, (address.rx_identifier,), taker)
+
+    def state(self, now_ns: int) -> State:
+        """Return both kinds of endpoint, which of them is used, what has arrived, and until when more is waited for."""
+        endpoints = tuple(each.state(now_ns) for each in dict.fromkeys((self._endpoint, self._other)))
+        fell_back = self._endpoint is not self._preferred
+        until_ns = left_ns(self._until_ns, now_ns)
+        return endpoints, fell_back, self._started, self._arrived.state(now_ns), until_ns
 
     def _on_frame(self, frame: CanFrame, t_ns: int) -> None:
         if frame.can_id == self._address.rx_id and self._address.accepts(frame) and not frame.flags & REMOTE:
@@ -126,16 +136,19 @@ class IsoTpLink:
 
     async def receive(self, start_within_ns: int) -> bytes:
         """Return the next message; AnswerTimeout when none began in time, LinkError when one broke off."""
-        deadline_ns = self._clock.now_ns() + start_within_ns
-        while not self._arrived:
-            if self._started:  # the answer is under way: N_Cr guards it, P2 no longer does
-                await self._arrived.wait(None)
-                continue
-            await self._arrived.wait(deadline_ns)
-            if not self._started and not self._arrived:
-                self._switch()
-                raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
-        return self._arrived.take()
+        self._until_ns = self._clock.now_ns() + start_within_ns
+        try:
+            while not self._arrived:
+                if self._started:  # the answer is under way: N_Cr guards it, P2 no longer does
+                    await self._arrived.wait(None)
+                    continue
+                await self._arrived.wait(self._until_ns)
+                if not self._started and not self._arrived:
+                    self._switch()
+                    raise AnswerTimeout(f"no answer began within {start_within_ns / NS_PER_MS:g} ms")
+            return self._arrived.take()
+        finally:
+            self._until_ns = None
 
     def discard(self) -> int:
         """Drop what has arrived so far; returns how many messages."""
@@ -152,6 +165,12 @@ class IsoTpFunctionalLink:
         self._port, self._address, self._n_as_ms = port, address, params.n_as_ms
         self._framing = Framing(address.prefix, params)
         self._transmit = transmitter(port, address, params, frame_flags)
+        self._sending: asyncio.Future[Outcome] | None = None
+
+    def state(self, now_ns: int) -> State:
+        """Return whether a message is on its way; the port has it."""
+        del now_ns
+        return (self._sending is not None and not self._sending.done(),)
 
     async def send(self, payload: bytes) -> None:
         """Send one single frame; returns when it is on the bus. LinkError when it is not, within N_As at the latest.
@@ -162,6 +181,7 @@ class IsoTpFunctionalLink:
         if not 0 < len(payload) <= limit:
             raise ValueError(f"{len(payload)} bytes; functional messages carry 1 to {limit}")
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._sending = done
         data = self._framing.filled(self._framing.single(payload))
         self._transmit(data, lambda outcome: None if done.done() else done.set_result(outcome))
         try:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 
 from bench.core.clock import Clock
+from bench.core.continuing import State, left_ns
 from bench.ports.diagnostics import LinkError
 
 Reception = bytes | LinkError
@@ -19,6 +20,12 @@ class Received:
         self._clock = clock
         self._queue: deque[Reception] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._until_ns: int | None = None
+
+    def state(self, now_ns: int) -> State:
+        """Return what has arrived, and until when somebody waits for more."""
+        arrived = tuple(each if isinstance(each, bytes) else each.name for each in self._queue)
+        return arrived, self._waiter is not None, left_ns(self._until_ns, now_ns) if self._waiter else None
 
     def __bool__(self) -> bool:
         return bool(self._queue)
@@ -38,6 +45,7 @@ class Received:
 
     async def wait(self, until_ns: int | None) -> None:
         """Wait for something to arrive, at most `until_ns` (None: as long as it takes)."""
+        self._until_ns = until_ns
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         timer = None if until_ns is None else self._clock.call_at_ns(until_ns, _wake, waiter)
         try:

@@ -12,12 +12,13 @@ from functools import partial
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_S, Timer
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED, FD, FrameRecord
 from bench.core.world import World
 from bench.link.bursts import burst
 from bench.link.bus_errors import BusErrors, Meeting, Unacknowledged
-from bench.link.sim_port import SimCanPort, Waiting
+from bench.link.sim_port import SimCanPort, Waiting, waiting_state
 from bench.wire.can import CanFrame, frame_bits, identifier
 from bench.wire.can_errors import BEHIND_ACK_BITS, LOST_SENDER_BITS, ControllerState, Disturbance
 from bench.wire.can_fd import frame_time_ns
@@ -48,7 +49,9 @@ class _Flight(NamedTuple):
     begin_ns: int
     end_ns: int
     timer: Timer
-    frame: CanFrame
+    entry: Waiting
+    seen_by: frozenset[str] | None
+    """Before which parts a bit of it is destroyed; none of them where the whole frame is good."""
     withdrawn: bool = False
     """Whether its sender has taken it back meanwhile: it is not repeated when it fails."""
 
@@ -92,6 +95,25 @@ class SimCanBus:
         self._rival: SimCanPort | None = None
         """Who won the arbitration too: with the same identifier."""
         self.active = False
+
+    @property
+    def part(self) -> str:
+        """The name under which its timers stand in a schedule."""
+        return self.name
+
+    def state(self, now_ns: int) -> State:
+        """Return what is on the bus and what waits at its ports, in their order, instants as what is left of them."""
+        lone, flight = self._unacknowledged, self._flight
+        alone = None if lone is None else (self.ports.index(lone.port), now_ns - lone.begin_ns)
+        under_way: State = ()
+        if flight is not None:
+            missed = None if flight.seen_by is None else tuple(sorted(flight.seen_by))
+            heard = tuple(port.since_ns <= flight.begin_ns for port in self.ports)
+            under_way = flight.port.life.part, now_ns - flight.begin_ns, flight.end_ns - now_ns, missed, heard
+            under_way = *under_way, waiting_state(flight.entry), flight.withdrawn
+        ports = tuple(port.state(now_ns) for port in self.ports)
+        idle = max(0, self.free_at_ns - now_ns), self.active, self.disturb is not None
+        return *idle, alone, under_way, ports, self.errors.state(now_ns)
 
     # Nodes ------------------------------------------------------------------------------------------
 
@@ -189,7 +211,7 @@ class SimCanBus:
             self._end(winner, entry, begin_ns, end_ns)
             return True
         timer = self.clock.call_at_ns(end_ns, self._end_later, winner, entry, begin_ns, end_ns)
-        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry[0])
+        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry, frozenset())
         return False
 
     def _carry_badly(self, winner: SimCanPort, entry: Waiting, begin_ns: int, trouble: Disturbance) -> bool:
@@ -201,7 +223,7 @@ class SimCanBus:
         else:
             end_ns = error_ns
             timer = self.clock.call_at_ns(end_ns, self._failed, winner, entry, begin_ns, end_ns, trouble)
-        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry[0])
+        self._flight = _Flight(winner, begin_ns, end_ns, timer, entry, trouble.seen_by)
         return False
 
     def _failed(self, winner: SimCanPort, entry: Waiting, begin_ns: int, end_ns: int, trouble: Disturbance) -> None:
@@ -269,7 +291,7 @@ class SimCanBus:
             return meeting.ahead
         end_ns = begin_ns + self.bits_ns(meeting.bits)
         timer = self.clock.call_at_ns(end_ns, self._collided, meeting, begin_ns, end_ns)
-        self._flight = _Flight(meeting.behind, begin_ns, end_ns, timer, meeting.behind.queue[0][0])
+        self._flight = _Flight(meeting.behind, begin_ns, end_ns, timer, meeting.behind.queue[0], None)
         return None
 
     def _collided(self, meeting: Meeting, begin_ns: int, end_ns: int) -> None:
@@ -290,7 +312,7 @@ class SimCanBus:
 
     def before_cancel(self, port: SimCanPort, is_meant: Callable[[CanFrame], bool]) -> None:
         """Frames of this port are about to be dropped: an attempt under way is ended first, or not repeated."""
-        if self._flight is not None and self._flight.port is port and is_meant(self._flight.frame):
+        if self._flight is not None and self._flight.port is port and is_meant(self._flight.entry[0]):
             self._flight = self._flight._replace(withdrawn=True)
         if self._unacknowledged is not None and self._unacknowledged.port is port:
             self._end_unacknowledged(joining=False)

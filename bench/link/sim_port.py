@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 from bench.core.clock import Clock
+from bench.core.continuing import State, called
 from bench.core.node import Incarnation
 from bench.core.points import PointCounter
 from bench.core.records import EXTENDED
@@ -82,6 +83,12 @@ class SimCanPort:
         self.on_off: list[Callable[[], None]] = []
         self._bus = bus
 
+    def state(self, now_ns: int) -> State:
+        """Return what waits and whom its end is told, the controller's counters, and how long it pauses."""
+        waiting = tuple(waiting_state(entry) for entry in self.queue)
+        counters = self.confined.tec, self.confined.rec, self.off
+        return self.life.part, waiting, counters, max(0, self.suspended_until_ns - now_ns)
+
     def send(self, frame: CanFrame, ended: OutcomeCallback | None = None, run: FrameRun | None = None) -> None:
         """Queue a frame for arbitration (ValueError when no controller could send it)."""
         if not self.life.alive:
@@ -148,6 +155,13 @@ class SimCanPort:
 def _key(can_id: int, length: int, flags: int, fd: bool) -> int:
     """Return the arbitration key of a frame; ValueError when no controller could send it on such a bus."""
     return arbitration_key(CanFrame(can_id, bytes(length), flags).checked(fd=fd))
+
+
+def waiting_state(entry: Waiting) -> State:
+    """Return a queued frame as a value: of its callback the name, since its owner knows what it waits for."""
+    frame, _, ended, run = entry
+    told = ended.func if isinstance(ended, partial) else ended
+    return frame.can_id, frame.data, frame.flags, told and called(told, 0), run is not None
 
 
 def _is_meant(frame: CanFrame, can_id: int, flags: int, prefix: bytes) -> bool:

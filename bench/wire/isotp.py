@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.core.clock import Clock
+from bench.core.continuing import State
 from bench.wire.isotp_address import AddressingMode, IsoTpAddress
 from bench.wire.isotp_params import (
     CONSECUTIVE,
@@ -83,6 +84,10 @@ class IsoTpEndpoint:
     def receiving(self) -> bool:
         """Whether a segmented message is on its way in."""
         return self._receiver.receiving
+
+    def state(self, now_ns: int) -> State:
+        """Return what both halves depend on, instants as what is left of them."""
+        return self._sender.state(now_ns), self._receiver.state(now_ns)
 
     def send(self, payload: bytes, done: Done) -> None:
         """Send 1 to `max_length` bytes; `done(None)` when the last frame is on the bus, else `done(<N_ error>)`.

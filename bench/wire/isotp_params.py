@@ -142,6 +142,15 @@ class Deadline:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def pending(self) -> bool:
+        """Whether it will expire as things stand."""
+        return self._due_ns is not None
+
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return how long it is until it expires; nothing when it does not."""
+        return () if self._due_ns is None else (self._due_ns - now_ns,)
+
     def _arm(self, due_ns: int) -> None:
         self._armed_ns = due_ns
         self._timer = self._clock.call_at_ns(due_ns, self._fire)

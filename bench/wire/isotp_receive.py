@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bench.core.clock import NS_PER_MS, Clock
+from bench.core.continuing import State
 from bench.wire.isotp_address import single_bytes
 from bench.wire.isotp_params import (
     CONTINUE,
@@ -59,6 +60,17 @@ class Receiver:
         self._n_cr_ns = params.n_cr_ms * NS_PER_MS
         self._timeout_name = TIMEOUT_CR
         self._deadline = Deadline(clock, self._timed_out)
+
+    def state(self, now_ns: int) -> State:
+        """Return the message being received, how far it is, and what is waited for: nothing of it once it has ended.
+
+        Of the flow control that is due the schedule has the instant.
+        """
+        if not self._length:
+            return (self.held,)
+        place = self._length, b"".join(self._parts), self._sequence, self._left_in_block, self._full_bytes
+        waits = self._waits, str(self._timeout_name), self._deadline.state(now_ns)
+        return self.held, place, waits
 
     @property
     def receiving(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bench.core.clock import NS_PER_MS, Clock
+from bench.core.continuing import State, called
 from bench.wire.can_fd import next_fd_length
 from bench.wire.frame_run import Heads
 from bench.wire.isotp_address import single_bytes
@@ -126,8 +127,19 @@ class Sender:
         self._waits = 0
         self._awaits_flow = False
         self._generation = 0
+        self._next_ns: int | None = None
+        """When the next consecutive frame is due after a pause that a timer keeps."""
         self._timeout_name = TIMEOUT_A
         self._deadline = Deadline(clock, self._timed_out)
+
+    def state(self, now_ns: int) -> State:
+        """Return the message on its way, how far it is, and what is waited for: nothing of it once it has ended."""
+        if self._done is None:
+            return ()
+        next_ns = None if self._next_ns is None or self._next_ns < now_ns else self._next_ns - now_ns
+        place = self._offset, self._first_bytes, self._sequence, self._left_in_block, self._gap_ns
+        waits = self._waits, self._awaits_flow, str(self._timeout_name), self._deadline.state(now_ns), next_ns
+        return self._payload, called(self._done, now_ns), place, waits
 
     @property
     def busy(self) -> bool:
@@ -141,6 +153,7 @@ class Sender:
         if not 0 < len(payload) <= self._params.max_length:
             raise ValueError(f"{len(payload)} bytes; this link carries 1 to {self._params.max_length}")
         self._payload, self._done, self._waits = payload, done, 0
+        self._first_bytes, self._next_ns = 0, None
         self._generation += 1
         self._on_ended = partial(self._ended, self._generation)
         self._run = _Run(self, self._generation)
@@ -187,7 +200,8 @@ class Sender:
             self._next(generation, t_ns + self._gap_ns)
         elif self._gap_ns:
             self._deadline.clear()
-            self._clock.call_at_ns(t_ns + self._gap_ns, self._next, generation, t_ns + self._gap_ns)
+            due_ns = self._next_ns = t_ns + self._gap_ns
+            self._clock.call_at_ns(due_ns, self._next, generation, due_ns)
         else:
             self._put(self._next_data(), t_ns, run=True)
 
@@ -256,7 +270,8 @@ class Sender:
             self._gap_ns = max(st_min_to_ns(data[2]), n_cs_ns)
             if n_cs_ns:
                 self._deadline.clear()
-                self._clock.call_at_ns(t_ns + n_cs_ns, self._next, self._generation, t_ns + n_cs_ns)
+                due_ns = self._next_ns = t_ns + n_cs_ns
+                self._clock.call_at_ns(due_ns, self._next, self._generation, due_ns)
             else:
                 self._next(self._generation, t_ns)
         elif status == WAIT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.core.continuing import State
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
 from bench.wire.outcome import OutcomeCallback
@@ -17,6 +18,10 @@ class Pacer:
 
     def __init__(self, send_at: SendAt) -> None:
         self._send_at, self._not_before_ns = send_at, 0
+
+    def state(self, now_ns: int) -> State:
+        """Return how long the next frame has to wait."""
+        return (max(0, self._not_before_ns - now_ns),)
 
     def __call__(self, not_before_ns: int) -> None:
         """Note the earliest instant of the frame that is sent next."""

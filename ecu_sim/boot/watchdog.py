@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State, left_ns
 from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.wire.image_behaviour import Behaviour, ImageBehaviour
@@ -34,6 +35,18 @@ class Watchdog:
         self._register: Bite | None = None
         self._bank: str | None = None
         self._hung: Incarnation | None = None
+        self._bites_at_ns: int | None = None
+
+    @property
+    def part(self) -> str:
+        """The part that it watches over."""
+        return self._node.part
+
+    def state(self, now_ns: int) -> State:
+        """Return the reset register, what runs, and when it bites what stands still."""
+        register = None if self._register is None else (self._register.cause, self._register.bank)
+        standing = self._node.hangs and self._hung is not None
+        return register, self._bank, left_ns(self._bites_at_ns, now_ns) if standing else None
 
     def take(self) -> Bite | None:
         """Read and clear the reset register."""
@@ -64,7 +77,8 @@ class Watchdog:
             self._world.journal.add(self._node.part, HANGS, self._what())
             self._hung = life
             self._node.hang(HANGS)
-            self._world.clock.call_at_ns(life.now_ns() + self._rules.window_ms * NS_PER_MS, self._bite, life)
+            self._bites_at_ns = life.now_ns() + self._rules.window_ms * NS_PER_MS
+            self._world.clock.call_at_ns(self._bites_at_ns, self._bite, life)
 
     def _bite(self, life: Incarnation) -> None:
         # The ECU may have been cut and booted within the window: the new life is not the one that stood still.

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.records import FlashDump, MemoryRegion
 from bench.core.world import World
@@ -127,6 +128,11 @@ class EcuMemory:
         """
         parts = self.flash.state_value().to_bytes(32, "big") + self.nvm.device.state_value()
         return hashlib.sha256(parts).hexdigest()
+
+    def continuing(self, now_ns: int) -> State:
+        """Return the persistent state with what is being changed in it, and where the bootloader of this life runs."""
+        running = None if self.bootloader is None else self.bootloader.running
+        return self.flash.continuing(now_ns), self.nvm.device.continuing(now_ns), running
 
     # Banks ------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from ecu_sim.memory.nvm import NvmBlock, NvmDevice
 
@@ -152,6 +153,12 @@ class DtcMemory:
         """DTCs that this ECU may set, and their status while they have no slot."""
         if new_cycle:
             self._begin_cycle()
+
+    def state(self, now_ns: int) -> State:
+        """Return what is stored and tested, whether that goes on, and how old this life is, which a tester can read."""
+        entries = tuple(None if entry is None else entry.encode() for entry in self._entries)
+        tested = tuple((code, int(status)) for code, status in self._tested.items())
+        return entries, tested, self.setting_on, self.begun_cycle, now_ns - self._born_ns
 
     # Reading ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.records import FlashOperation, SectorWear
 from bench.core.world import World
@@ -42,6 +43,11 @@ class _Operation:
     count: int
     data: bytes
     start_ns: int = 0
+
+    def state(self, now_ns: int) -> State:
+        """Return what is done; how long it takes is in the state of who does it."""
+        del now_ns
+        return self.store.region.name, self.erase, self.first, self.count, self.data
 
     @property
     def event(self) -> str:
@@ -337,12 +343,22 @@ class Flash:
 
     # State ------------------------------------------------------------------------------------------
 
+    def continuing(self, now_ns: int) -> State:
+        """Return all that reading, changing and cutting depend on, operations under way by how far they are."""
+        self.settle()
+        running = tuple((each.state(now_ns), now_ns - each.start_ns) for each in self._running.values())
+        unlocked = "" if self._unlocked is None or not self._unlocked[0].alive else self._unlocked[1]
+        return self._hash(), running, unlocked, str(self.torn_reads)
+
     def state_value(self) -> int:
         """Return the hash of all cells (torn ones as symbols), and of the wear where a rated endurance makes it count.
 
         What was counted only (programs, erases, faults) is history, not state. ValueError while an operation runs.
         """
         self._refuse_running()
+        return self._hash()
+
+    def _hash(self) -> int:
         total = sum(store.total(self._boot) for store in self._stores.values())
         counts = self._counted_wear()
         if counts:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.core.clock import NS_PER_US
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.world import World
 from ecu_sim.memory.torn import Torn, TornReads, torn_cells
@@ -78,6 +79,10 @@ class _Write:
     copy: int
     data: bytes
     start_ns: int
+
+    def state(self, now_ns: int) -> State:
+        """Return what is written where, and for how long by now."""
+        return self.copy, self.data, now_ns - self.start_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,15 @@ class NvmDevice:
                     digest.update(len(part).to_bytes(4, "big") + part)
             self._hashed = state, digest.digest()
         return self._hashed[1]
+
+    def continuing(self, now_ns: int) -> State:
+        """Return all that reading, writing and cutting depend on, writes under way by how far they are."""
+        for block in self.blocks:
+            block.settle()
+        writes = tuple((n, *block.writing(now_ns)) for n, block in enumerate(self.blocks) if block.writing(now_ns))
+        busy_ns = max(0, self._free_ns - now_ns) if self._life is not None and self._life.alive else 0
+        stored = self.state_value() if not writes else b"".join(b"|".join(block.symbols()) for block in self.blocks)
+        return stored, writes, busy_ns, str(self.torn_reads)
 
 
 class NvmBlock:
@@ -290,12 +304,25 @@ class NvmBlock:
             raise ValueError(f"{self._device.ecu}: NVM has no state to keep while a block is written")
         return self.copies
 
+    def writing(self, now_ns: int) -> State:
+        """Return the write under way, as it may be cut any time: which copy, over what, and how far it is."""
+        write = self._running
+        if write is None:
+            return ()
+        old = self.copies[write.copy].symbols(self._device.boot)
+        return *write.state(now_ns), old
+
     def state(self) -> tuple[bytes, bytes]:
         """Return what counts, then what the other copy holds, for a hash. ValueError while one is written.
 
         How often the block was written (its sequence numbers) and which copy is the newer one is no difference.
         """
-        copies, current = self.settled_copies(), self._current()
+        self.settled_copies()
+        return self.symbols()
+
+    def symbols(self) -> tuple[bytes, bytes]:
+        """Return the same, whether one is written or not: until its end a write changes nothing."""
+        copies, current = self.copies, self._current()
         boot = self._device.boot
         if current is None:
             return copies[0].symbols(boot), copies[1].symbols(boot)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State, left_ns
 from bench.core.node import Incarnation
 from bench.core.records import BRS, EXTENDED, FD
 from bench.core.specs import FrameSpec
@@ -62,10 +63,17 @@ class CyclicFrame:
         self._period_ns = spec.period_ms * NS_PER_MS
         self._offset_ns = spec.offset_ms * NS_PER_MS
         self._count = 0
+        self._due_ns: int | None = None
+        self.label = spec.can_id
+        """Which of the ECU's frames it is."""
+
+    def state(self, now_ns: int) -> State:
+        """Return the counter, when the next frame is due, and whether the last one still waits."""
+        return self._count, left_ns(self._due_ns, now_ns), self._slot.state(now_ns)
 
     def start(self) -> None:
         """Send the first frame after the offset."""
-        due_ns = self._life.now_ns() + self._offset_ns
+        due_ns = self._due_ns = self._life.now_ns() + self._offset_ns
         self._life.call_at_ns(due_ns, self._send, due_ns)
 
     def _send(self, due_ns: int) -> None:
@@ -73,5 +81,5 @@ class CyclicFrame:
             ring = self._calm if self._warning is None or not self._inhibits() else self._warning
             if self._slot.send(ring[self._count], due_ns):
                 self._count = (self._count + 1) % COUNTS
-        due_ns += self._period_ns
+        due_ns = self._due_ns = due_ns + self._period_ns
         self._life.call_at_ns(due_ns, self._send, due_ns)

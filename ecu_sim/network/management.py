@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.core.clock import NS_PER_MS, Timer
+from bench.core.continuing import State, left_ns
 from bench.core.node import Incarnation
 from bench.core.specs import ManagementSpec
 from bench.ports.can import CanPort
@@ -38,6 +39,8 @@ class NetworkManagement:
         self.state = NmState.BUS_SLEEP
         self._requested = False
         self._cycle: Timer | None = None
+        self._due_ns: int | None = None
+        """When the next alive message is due, while `_cycle` runs."""
         self._wait = Deadline(life, self._waited)
 
     def start(self, *, requested: bool) -> None:
@@ -46,6 +49,11 @@ class NetworkManagement:
         self._port.subscribe(self._heard, range(first, first + NODES))
         self._requested = requested
         self._happened(NmEvent.REQUESTED)
+
+    def continuing(self, now_ns: int) -> State:
+        """Return where it stands, what it waits for, and when the next alive message is due."""
+        cycle = None if self._cycle is None else left_ns(self._due_ns, now_ns)
+        return self.state.name, self._requested, self._wait.state(now_ns), cycle, self._slot.state(now_ns)
 
     @property
     def sends_frames(self) -> bool:
@@ -112,5 +120,5 @@ class NetworkManagement:
             self._slot.send(alive, due_ns)
         # From the instant at which it was due, not from now: late frames would add up, and the cycle drift away from
         # its time-outs.
-        due_ns += self._spec.cycle_ms * NS_PER_MS
+        due_ns = self._due_ns = due_ns + self._spec.cycle_ms * NS_PER_MS
         self._cycle = self._life.call_at_ns(due_ns, self._alive, due_ns)

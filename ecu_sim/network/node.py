@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.specs import EcuSpec, RouteSpec
 from bench.ports.can import CanPort
@@ -60,6 +61,14 @@ class ApplicationNetwork:
             for number, partner in enumerate(parts.spec.partners)
         ]
 
+        self._routes: list[Route] = []
+
+    def state(self, now_ns: int) -> State:
+        """Return the states of network management, frames, partners and routes."""
+        management = None if self._management is None else self._management.continuing(now_ns)
+        parts = (self._frames, self._partners, self._routes)
+        return management, *(tuple(part.state(now_ns) for part in each) for each in parts)
+
     def start(self) -> None:
         """Begin to take part."""
         self._state.on_change(self.look)
@@ -69,7 +78,7 @@ class ApplicationNetwork:
             frame.start()
         for partner in self._partners:
             partner.start()
-        open_routes(self._parts)
+        self._routes = open_routes(self._parts)
 
     def look(self) -> None:
         """Something changed in the car or in the session: is the network still needed?"""
@@ -98,11 +107,13 @@ def _calm() -> bool:
     return False
 
 
-def open_routes(parts: NetworkParts) -> None:
+def open_routes(parts: NetworkParts) -> list[Route]:
     """Begin to route, as the data say."""
     state = parts.state
-    for route in parts.spec.routes:
-        Route(parts.life, parts.ports, route, partial(_stopped, state, route)).open()
+    routes = [Route(parts.life, parts.ports, each, partial(_stopped, state, each)) for each in parts.spec.routes]
+    for route in routes:
+        route.open()
+    return routes
 
 
 def _stopped(state: SessionState, route: RouteSpec) -> bool:
@@ -110,11 +121,21 @@ def _stopped(state: SessionState, route: RouteSpec) -> bool:
     return route.node in (state.unmanaged_nodes if route.management else state.silent_nodes)
 
 
-def start_bootloader(parts: NetworkParts, *, routes: bool, unsafe: Callable[[], bool]) -> None:
-    """Begin what a bootloader does: frames that inhibit a start while nothing valid could be started, maybe routes."""
-    for spec in parts.spec.frames:
-        if spec.inhibit_bit is not None:
-            port = parts.ports[spec.channel or parts.spec.channel]
-            CyclicFrame(parts.life, port, spec, lambda: True, unsafe).start()
-    if routes:
-        open_routes(parts)
+class BootloaderNetwork:
+    """The bootloader: frames that inhibit a start while nothing valid could be started, maybe routes."""
+
+    def __init__(self, parts: NetworkParts, *, routes: bool, unsafe: Callable[[], bool]) -> None:
+        """Begin."""
+        port_of = {spec: parts.ports[spec.channel or parts.spec.channel] for spec in parts.spec.frames}
+        self._frames = [
+            CyclicFrame(parts.life, port_of[spec], spec, lambda: True, unsafe)
+            for spec in parts.spec.frames
+            if spec.inhibit_bit is not None
+        ]
+        for frame in self._frames:
+            frame.start()
+        self._routes = open_routes(parts) if routes else []
+
+    def state(self, now_ns: int) -> State:
+        """Return the states of frames and routes."""
+        return tuple(tuple(part.state(now_ns) for part in each) for each in (self._frames, self._routes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.records import EXTENDED
 from bench.core.specs import PartnerSpec
@@ -37,6 +38,12 @@ class Partner:
         self._since_ns = 0
         self._unheeded = False
         self._passed: bool | None = None
+        self.label = number
+        """Which of the ECU's partners it is."""
+
+    def state(self, now_ns: int) -> State:
+        """Return how long ago it was heard, and what was reported of it."""
+        return now_ns - self._since_ns, self._unheeded, self._passed
 
     def start(self) -> None:
         """Begin to watch; the first time-out begins now."""

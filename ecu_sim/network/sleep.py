@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.records import BUS_SLEEP
 from bench.core.world import World
@@ -22,6 +23,11 @@ class Sleeper:
         self._falling = False
         self._dozing: Incarnation | None = None
         car.on_change(self._car_changed)
+
+    def state(self, now_ns: int) -> State:
+        """Return whether it sleeps."""
+        del now_ns
+        return (self._dozing is not None and self._dozing.alive,)
 
     def fall_asleep(self) -> None:
         """End the running life; the next one only waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from bench.core.clock import NS_PER_S
+from bench.core.continuing import State
 from bench.ports.can import CanPort
 from bench.wire.can import CanFrame
 from bench.wire.outcome import Outcome
@@ -20,6 +21,10 @@ class TransmitSlot:
         self._port = port
         self._waits_since_ns: int | None = None
         self._number = 0
+
+    def state(self, now_ns: int) -> State:
+        """Return how long a frame has waited; an end of the wait is reckoned from that."""
+        return () if self._waits_since_ns is None else (now_ns - self._waits_since_ns,)
 
     def send(self, frame: CanFrame, now_ns: int) -> bool:
         """Send, unless the one before still waits; returns whether it was taken."""

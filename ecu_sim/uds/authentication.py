@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bench.core.clock import NS_PER_MS, date_of
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire.certificates import (
@@ -56,6 +57,11 @@ class AuthenticationLock:
         self._pending: tuple[Ed25519PublicKey, bytes, bytes] | None = None
         """The tester's key, the ECU's challenge and the tester's, between certificate and proof."""
         state.on_change(self._forget)
+
+    def state(self, now_ns: int) -> State:
+        """Return whose proof is waited for, and the challenges."""
+        del now_ns
+        return () if self._pending is None else (self._pending[0].public_bytes_raw(), *self._pending[1:])
 
     def tasks(self) -> dict[int, Task]:
         """Return the sub-functions that this ECU has; without a certificate of its own it proves nothing itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from bench.core.continuing import State
 from ecu_sim.uds.services import Answer
 
 Genuine = Callable[[bytes], Awaitable[Answer]]
@@ -12,6 +13,11 @@ Genuine = Callable[[bytes], Awaitable[Answer]]
 
 class ServerBehaviour:
     """The rules of ISO 14229-1, at the three places of an exchange where a faulty server departs from them."""
+
+    def state(self, now_ns: int) -> State:
+        """Return what later behaviour depends on: nothing where there are only rules."""
+        del now_ns
+        return ()
 
     async def answer(self, pdu: bytes, genuine: Genuine) -> Answer:
         """Return the answer to a request whose turn has come; raises `Refused`."""

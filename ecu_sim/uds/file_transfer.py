@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.wire.download_format import PLAIN
 from bench.wire.transfer_format import TransferFormat
@@ -26,6 +27,11 @@ class _IncomingFile:
         self.data = b""
         self.last_counter: int | None = None
 
+    def state(self, now_ns: int) -> State:
+        """Return what has come of it."""
+        del now_ns
+        return self.name, self.size_bytes, self.data, self.last_counter
+
     @property
     def complete(self) -> bool:
         return len(self.data) == self.size_bytes
@@ -45,6 +51,11 @@ class FileTransfer:
             FileMode.READ_DIRECTORY: self._read_directory,
             FileMode.DELETE: self._delete,
         }
+
+    def state(self, now_ns: int) -> State:
+        """Return the transfer under way."""
+        incoming = None if self._incoming is None else self._incoming.state(now_ns)
+        return incoming, None if self._outgoing is None else self._outgoing.state(now_ns)
 
     @property
     def open(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bench.core.continuing import State, Stated
 from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire.image_header import ImageHeader
@@ -83,6 +84,18 @@ class Mode:
     state: SessionState
     table: ServiceTable
     on_session_timeout: Callable[[], None]
+    parts: tuple[Stated, ...] = ()
+    """What serves, as far as it remembers something from request to request."""
+
+    def services_state(self, now_ns: int) -> State:
+        """Return what the services remember."""
+        return tuple((type(part).__name__, part.state(now_ns)) for part in self.parts)
+
+
+def _remembering(handlers: Handlers) -> tuple[Stated, ...]:
+    """Return, each once, the services behind handlers that remember something."""
+    owners = (getattr(handler, "__self__", None) for handler in handlers.values())
+    return tuple(dict.fromkeys(owner for owner in owners if owner is not None and hasattr(owner, "state")))
 
 
 class _Common:
@@ -168,7 +181,8 @@ def application_mode(parts: EcuParts, bank: str, header: ImageHeader) -> Mode:
         **_files(parts, state),
     }
     table = bound(application_rules(personality), handlers)
-    return Mode(state, owner.guarded(table) if owner else table, lambda: state.enter(Session.DEFAULT))
+    parts_of_mode = (*_remembering(handlers), *((owner,) if owner else ()))
+    return Mode(state, owner.guarded(table) if owner else table, lambda: state.enter(Session.DEFAULT), parts_of_mode)
 
 
 def _owners_data(parts: EcuParts) -> UserDataService | None:
@@ -266,7 +280,7 @@ def bootloader_mode(parts: EcuParts, session: Session) -> Mode:
         **_memory_services(parts, state, transfer),
         **_locks(parts, state),
     }
-    return Mode(state, bound(bootloader_rules(personality), handlers), session_timed_out)
+    return Mode(state, bound(bootloader_rules(personality), handlers), session_timed_out, _remembering(handlers))
 
 
 def _memory_services(parts: EcuParts, state: SessionState, transfer: Transfer) -> Handlers:

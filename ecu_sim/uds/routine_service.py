@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.wire.uds import Nrc, RoutineControl, RoutineType, routine_response
 from ecu_sim.uds.services import Answer, Refused
@@ -42,6 +43,11 @@ class _Run:
     def __init__(self) -> None:
         self.status = RUNNING
 
+    def state(self, now_ns: int) -> State:
+        """Return what is known of it."""
+        del now_ns
+        return (self.status,)
+
     @property
     def running(self) -> bool:
         return self.status == RUNNING
@@ -54,6 +60,10 @@ class RoutineService:
         self._life, self._routines, self._state = life, routines, state
         self._runs: dict[int, _Run] = {}
         state.on_change(self._stop_all)
+
+    def state(self, now_ns: int) -> State:
+        """Return the starts in this life; where one in the background waits stands in the state of its task."""
+        return tuple((routine_id, run.state(now_ns)) for routine_id, run in sorted(self._runs.items()))
 
     async def control(self, request: RoutineControl) -> Answer:
         """Check routine id, security, sub-function; then start, stop or tell the results."""

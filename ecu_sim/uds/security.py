@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.core.world import World
 from bench.wire import seed_key
@@ -82,6 +83,10 @@ class SecurityLock:
         # (ISO 14229-1:2020, 10.4).
         if rules.delay_at_power_on or counter.attempts >= rules.max_attempts:
             self._close()
+
+    def state(self, now_ns: int) -> State:
+        """Return the seeds that are out, and how long the lock stays closed; the attempts are in NVM."""
+        return self._seed, self._static_seed, max(0, self._closed_until_ns - now_ns)
 
     async def access(self, request: SecurityAccess) -> Answer:
         """Serve requestSeed and sendKey of this level."""

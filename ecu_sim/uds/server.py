@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.clock import NS_PER_MS
+from bench.core.continuing import State, called
 from bench.core.node import Effect, Incarnation
 from bench.wire.isotp import Deadline
 from bench.wire.uds import SUPPRESS, DecodeError, Nrc, Session, Sid, negative
@@ -51,6 +52,10 @@ class _Outbox:
         if len(self._queue) == 1:
             self._send(pdu, self._sent)
 
+    def state(self, now_ns: int) -> State:
+        """Return what waits, the response on its way first, and what its end leads to."""
+        return tuple((pdu, called(done, now_ns)) for pdu, done in self._queue)
+
     def _sent(self, error: str | None) -> None:
         _, done = self._queue.popleft()
         waiting = self._queue[0][0] if self._queue else None
@@ -74,6 +79,11 @@ class _Exchange:
     @property
     def sid(self) -> int:
         return self.pdu[0]
+
+    def state(self, now_ns: int) -> State:
+        """Return the request and how far it is; where its service waits stands in the state of its task."""
+        del now_ns
+        return self.pdu, self.functional, self.tester, self.pending_sent, self.effect is not None
 
 
 class UdsServer:
@@ -109,6 +119,14 @@ class UdsServer:
         self._s3 = Deadline(life, self._session_timed_out)
         self._pending = Deadline(life, self._answer_pending)
         self._restart_s3()
+
+    def state(self, now_ns: int) -> State:
+        """Return what later behaviour depends on, instants as what is left of them."""
+        exchange = None if self._exchange is None else self._exchange.state(now_ns)
+        outboxes = tuple(outbox.state(now_ns) for outbox in self._outboxes)
+        timers = self._s3.state(now_ns), self._pending.state(now_ns)
+        rest = self._closing, self._arriving, self._state.state(now_ns), self._behaviour.state(now_ns)
+        return exchange, outboxes, timers, *rest
 
     # What the transport tells -----------------------------------------------------------------------
 

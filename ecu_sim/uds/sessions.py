@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.core.continuing import State
 from bench.wire.uds import OF_NODE, CommunicationType, Nrc, Session
 
 NORMAL_MESSAGES, NETWORK_MANAGEMENT = 0x01, 0x02
@@ -28,6 +29,13 @@ class SessionState:
         """Whether a certificate's owner was proven (0x29)."""
         self._on_change: list[Callable[[], None]] = []
         self._restore_communication()
+
+    def state(self, now_ns: int) -> State:
+        """Return session, locks and communication."""
+        del now_ns
+        locks = self.security_open, self.authenticated
+        nodes = tuple(sorted(self.silent_nodes)), tuple(sorted(self.unmanaged_nodes))
+        return int(self.session), locks, int(self.communication_type), int(self.network_management_type), nodes
 
     # Communication (0x28) ---------------------------------------------------------------------------
 

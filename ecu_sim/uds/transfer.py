@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.uds import (
@@ -41,6 +42,12 @@ class _Download:
         self.buffer = b""
         self.last_counter: int | None = None
 
+    def state(self, now_ns: int) -> State:
+        """Return how far it has come."""
+        place = self.place.region, self.place.offset, self.place.size_bytes
+        counts = self.received, self.written, self.last_counter
+        return place, counts, self.buffer, self.packed, self.unpacker.state(now_ns)
+
     @property
     def complete(self) -> bool:
         return self.received == self.place.size_bytes
@@ -55,6 +62,11 @@ class Transfer:
         self._download: _Download | None = None
         self._writing: asyncio.Task[None] | None = None
         self._failed = False
+
+    def state(self, now_ns: int) -> State:
+        """Return the download, and whether a block is being programmed or failed to be."""
+        download = None if self._download is None else self._download.state(now_ns)
+        return download, self._writing is not None, self.writing, self._failed
 
     def abort(self) -> None:
         """Forget the download (session change, erase, programming fault); what is being programmed goes on."""

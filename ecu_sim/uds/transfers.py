@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from bench.core.continuing import State
 from bench.wire.uds import Nrc, RequestTransferExit, Sid, TransferData, positive
 from ecu_sim.uds.services import Answer, Refused
 
 
 class TransferParty(Protocol):
     """A kind of transfer."""
+
+    def state(self, now_ns: int) -> State:
+        """Return what later behaviour depends on."""
+        ...
 
     @property
     def open(self) -> bool:
@@ -34,6 +39,10 @@ class Transfers:
 
     def __init__(self, parties: Sequence[TransferParty]) -> None:
         self._parties = parties
+
+    def state(self, now_ns: int) -> State:
+        """Return the states of all kinds."""
+        return tuple(party.state(now_ns) for party in self._parties)
 
     def check_none_open(self, but: TransferParty) -> None:
         """Refuse with 0x22 while another kind of transfer is open."""
@@ -62,6 +71,11 @@ class OutgoingData:
         self._data, self._payload_bytes = data, max_block_length - 2
         self._sent = 0
         self._last: tuple[int, bytes] | None = None
+
+    def state(self, now_ns: int) -> State:
+        """Return what is left to be sent, and the block that may be asked for again."""
+        del now_ns
+        return self._data, self._sent, self._last
 
     @property
     def complete(self) -> bool:

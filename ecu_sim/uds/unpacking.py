@@ -6,6 +6,7 @@ was announced is the caller's to refuse: he gets it piece by piece.
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC, CTR
 
+from bench.core.continuing import State
 from bench.wire.download_format import IV_BYTES, DownloadFormat
 
 PIECE_BYTES = 4096
@@ -68,13 +70,27 @@ class Unpacker:
         self._decryptor = _Decryptor(form) if form.encryption != "none" else None
         limit_bytes = form.lzma_dictionary_bytes + DECODER_SPARE_BYTES
         self._lzma = lzma.LZMADecompressor(lzma.FORMAT_XZ, limit_bytes) if form.compression == "lzma" else None
+        self._packed = form.encryption != "none" or form.compression == "lzma"
+        self._fed, self._ended = hashlib.sha256(), False
+        """All of a packed stream so far: it alone decides what decoder and cipher hold, which neither tells."""
+
+    def state(self, now_ns: int) -> State:
+        """Return what came of the stream, as a hash, and how far the decoder has taken it; all is plain when it is."""
+        del now_ns
+        if not self._packed:
+            return ()
+        decoder = () if self._lzma is None else (self._lzma.needs_input, self._lzma.eof)
+        return self._fed.digest(), self._ended, decoder
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take what one 0x36 brought."""
+        if self._packed:
+            self._fed.update(data)
         yield from self._decompressed(data if self._decryptor is None else self._decryptor.feed(data))
 
     def finish(self) -> Iterator[bytes]:
         """Take the end of the stream (0x37)."""
+        self._ended = True
         if self._decryptor is not None:
             yield from self._decompressed(self._decryptor.finish())
         if self._lzma is not None and not self._lzma.eof:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.core.continuing import State
 from bench.wire.download_format import PLAIN
 from bench.wire.uds import Nrc, RequestTransferExit, Sid, TransferData, download_response, positive
 from bench.wire.uds_memory import RequestUpload
@@ -19,6 +20,10 @@ class Upload:
         self._memory, self._download = memory, download
         self._max_block_length = memory.personality.uds.max_block_length
         self._outgoing: OutgoingData | None = None
+
+    def state(self, now_ns: int) -> State:
+        """Return the upload under way."""
+        return () if self._outgoing is None else self._outgoing.state(now_ns)
 
     @property
     def open(self) -> bool:

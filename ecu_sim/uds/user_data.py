@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from bench.core.continuing import State
 from bench.core.node import Incarnation
 from bench.wire.uds import Nrc, Sid
 from ecu_sim.memory.dtcs import Dtc, DtcMemory
@@ -73,9 +74,14 @@ class UserDataService:
         """How much of a job under way is done; 100 when there is none."""
         return 100 if self._area.record.job is Job.NONE else self._percent
 
+    def state(self, now_ns: int) -> State:
+        """Return how far a job is; lock and job themselves are in NVM."""
+        del now_ns
+        return self._failed, self._percent
+
     # 0x22 -------------------------------------------------------------------------------------------
 
-    def state(self) -> bytes:
+    def state_record(self) -> bytes:
         """Return locked, job, what the partition holds, percent (1 byte each), then wipes, factory resets (2 each)."""
         record = self._area.record
         head = bytes((record.locked, record.job, self._area.contents, self.percent))
@@ -85,7 +91,7 @@ class UserDataService:
 
     def dids(self) -> dict[int, Callable[[], bytes]]:
         """Return what can be read."""
-        return {self._rules.state_did: self.state}
+        return {self._rules.state_did: self.state_record}
 
     def routines(self, *, unlocked: bool) -> dict[int, Routine]:
         """Return the routines; `unlocked`: they are behind the application's lock."""

@@ -63,14 +63,15 @@ def played(story: Story) -> None:
 
 def test_tester_present_goes_on_after_the_tester_was_off_the_bus() -> None:
     async def story(bench: Bench, job: Job) -> None:
-        async with bench.group.tester_present(job):
-            await bench.clock.sleep_ns(3 * NS_PER_S)
-            assert len(bench.beats()) == 1
-            bench.bus.disturb = bench.shout_down
-            await bench.clock.sleep_ns(2 * NS_PER_S)
-            bench.bus.disturb = None
-            well_ns = bench.clock.now_ns()
-            await bench.clock.sleep_ns(10 * NS_PER_S)
+        await bench.group.keep_alive(job, wanted=True)
+        await bench.clock.sleep_ns(3 * NS_PER_S)
+        assert len(bench.beats()) == 1
+        bench.bus.disturb = bench.shout_down
+        await bench.clock.sleep_ns(2 * NS_PER_S)
+        bench.bus.disturb = None
+        well_ns = bench.clock.now_ns()
+        await bench.clock.sleep_ns(10 * NS_PER_S)
+        await bench.group.keep_alive(job, wanted=False)
         assert len(bench.beats(well_ns)) == 5
         assert job.tally.values()["tester_present_failed"] == 1
 
@@ -79,15 +80,16 @@ def test_tester_present_goes_on_after_the_tester_was_off_the_bus() -> None:
 
 def test_tester_present_that_nobody_acknowledges_is_given_up_after_n_as_and_not_sent_late() -> None:
     async def story(bench: Bench, job: Job) -> None:
-        async with bench.group.tester_present(job):
-            bench.nodes["ecu"].cut("test")
-            await bench.clock.sleep_ns(3_500 * NS_PER_MS)  # one beat, at 2 s, given up at 3 s
-            bench.nodes["ecu"].power_on()
-            back_ns = bench.clock.now_ns()
-            await bench.clock.sleep_ns(1_000 * NS_PER_MS)
-            assert bench.beats(back_ns) == []
-            await bench.clock.sleep_ns(3_000 * NS_PER_MS)
-            assert len(bench.beats(back_ns)) == 2
+        await bench.group.keep_alive(job, wanted=True)
+        bench.nodes["ecu"].cut("test")
+        await bench.clock.sleep_ns(3_500 * NS_PER_MS)  # one beat, at 2 s, given up at 3 s
+        bench.nodes["ecu"].power_on()
+        back_ns = bench.clock.now_ns()
+        await bench.clock.sleep_ns(1_000 * NS_PER_MS)
+        assert bench.beats(back_ns) == []
+        await bench.clock.sleep_ns(3_000 * NS_PER_MS)
+        assert len(bench.beats(back_ns)) == 2
+        await bench.group.keep_alive(job, wanted=False)
         assert job.tally.values()["tester_present_failed"] == 1
 
     played(story)
