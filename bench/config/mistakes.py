@@ -44,6 +44,8 @@ PROBLEMS = {
 }
 RULE = re.compile(r"need |.*\bmust\b")
 """How a validator's sentence begins that says what is allowed, and not what is wrong."""
+ALLOWED_CHARS, NEAREST = 320, 8
+"""A list of choices that is longer is no help: then those that look most like what was found."""
 SHOWN_KEYS = 4
 
 
@@ -154,7 +156,8 @@ class _Mistake:
             return self._sentence
         # `header_address` is one; `address_bytes` and `address_width` count.
         address = bool(self._path) and str(self._path[-1]).endswith("address")
-        return allowed_at(self._schema, self._path, hexadecimal=address or self._spelled.hexadecimal)
+        words = allowed_at(self._schema, self._path, hexadecimal=address or self._spelled.hexadecimal)
+        return words if words is None or len(words) <= ALLOWED_CHARS else _nearest(words, self._spelled.text)
 
     def next_step(self) -> str:
         """What to do about it."""
@@ -232,3 +235,10 @@ def _mentioned(source: Source, path: Path, value: object, sentence: str) -> Iter
             whole = (*path, *below)
             key = ".".join([*([source.above] if source.above else []), *map(str, whole)])
             yield key, spelled(source.toml, whole, leaf)
+
+
+def _nearest(choices: str, found: str) -> str:
+    """Return of a long list the choices that are most like what stands there, the best first, and how many it has."""
+    every = re.split(", | or ", choices)
+    like = difflib.get_close_matches(found, every, n=NEAREST, cutoff=0.0)
+    return f"{', '.join(like)} or another of the {len(every)}"
