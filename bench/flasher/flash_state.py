@@ -39,7 +39,7 @@ from bench.flasher.steps import PHASES, STEPS
 from bench.flasher.steps.dtcs import NoteDtcs
 from bench.flasher.steps.joint import KeepState, Leave
 from bench.flasher.steps.reading import Believe, Identify, LeaveProgramming
-from bench.flasher.task import Ask, At, Pause, Plan, Request, Task, Turn, continuing, noted
+from bench.flasher.task import Ask, At, Pause, Plan, Request, Task, Turn, cause, continuing, noted
 from bench.flasher.tries import NO_MORE, Tries
 
 IDENTIFY = "identify"
@@ -112,7 +112,9 @@ class FlashState:
     memory: Memory = NOTHING_REMEMBERED
     try_started_ns: int = 0
     error: FlasherError | None = None
-    """Why the job is over; None while it is under way, and when the ordered version runs."""
+    """Why the job is over; None while it is under way, when it was called off, and when the ordered version runs."""
+    called_off: bool = False
+    """Whether it was given up from outside."""
     belief: Belief = AS_IT_WAS
 
     @property
@@ -130,6 +132,11 @@ class FlashState:
         """Return whether the ECU is being asked who it is: it would miss a functional request meanwhile."""
         # An ECU that is served a physical request takes no functional one (ISO 14229-1, one service at a time).
         return self.phase is Phase.IDENTIFYING and not isinstance(self.agenda[0], KeepState)
+
+    @property
+    def succeeded(self) -> bool:
+        """Return whether the job has ended and the ordered version runs."""
+        return self.phase is Phase.ENDED and self.error is None and not self.called_off
 
     @property
     def kept_alive(self) -> bool:
@@ -154,7 +161,8 @@ class FlashState:
             tuple(task.state(now_ns) for task in self.agenda),
             None if self.exchange is None else self.exchange.state(now_ns),
             None if action is None else continuing(action, now_ns),
-            str(self.error),
+            None if self.error is None else cause(self.error),
+            self.called_off,
             self.belief,
         )
 
@@ -164,7 +172,14 @@ class FlashState:
 
     def cancelled(self, now_ns: int) -> FlashTurn:
         """Return the turn of a job that is given up from outside: what was switched off is switched on again."""
-        move = _Move(replace(self, exchange=None, exchange_action=None), now_ns)
+        memory, asked = self.memory, self.exchange
+        # Who asks again at once may get the answer to what was under way: taken for an answer to the new request, it
+        # would be one that ISO 14229-1 forbids. A request that was refused with 0x21 has its answer.
+        if asked is not None and not isinstance(self.exchange_action, ExchangePause):
+            until_ns = now_ns + asked.limits.late_ns
+            memory = asked.memory.without_overdue(now_ns).given_up(asked.expected, until_ns)
+        given_up = replace(self, exchange=None, exchange_action=None, memory=memory, called_off=True)
+        move = _Move(given_up, now_ns)
         move.leave(None)
         return move.go_on()
 

@@ -273,7 +273,12 @@ def continuing(value: Any, now_ns: int) -> tuple[object, ...]:
 def _field(name: str, value: Any, now_ns: int) -> object:
     if name.endswith("until_ns") and value is not None:
         return max(0, value - now_ns)
-    return str(value) if isinstance(value, BaseException) else value
+    return cause(value) if isinstance(value, BaseException) else value
+
+
+def cause(error: BaseException) -> tuple[str, str]:
+    """Return what of an error decides what follows it: its class and its text, which names all its fields."""
+    return type(error).__name__, str(error)
 
 
 def noted(name: str, /, *, counted: bool = True, **details: object) -> Note:
