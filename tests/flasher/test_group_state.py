@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ class Place:
         buses.join(job)
         return job, buses
 
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> tuple[Any, ...]:
         return self.groups.of(self.bus).state(self.clock.now_ns())
 
 
@@ -102,13 +103,13 @@ async def three_jobs(place: Place) -> None:
     await asyncio.gather(*(life(n, *each) for n, each in enumerate(jobs)))
 
 
-Watched = tuple[list[tuple[object, ...]], list[tuple[int, bytes]]]
+Watched = tuple[list[tuple[Any, ...]], list[tuple[int, bytes]]]
 
 
 def watched(before: Story, story: Story) -> Watched:
     """Return the keys of the group every 5 ms of a story, and what was sent in it, instants from its begin."""
     recipe = load_recipe(data_root() / "recipes" / "single_bank.toml")
-    keys: list[tuple[object, ...]] = []
+    keys: list[tuple[Any, ...]] = []
     sent: list[tuple[int, bytes]] = []
 
     async def main(clock: Clock) -> None:
