@@ -198,14 +198,27 @@ class _Move:
 
     def __init__(self, state: FlashState, now_ns: int) -> None:
         self._now_ns = now_ns
-        self._state = state
+        self._base = state
+        self._changes: dict[str, Any] = {}
         self._notes: list[JobNote] = []
 
+    @property
+    def _state(self) -> FlashState:
+        """The job with all changes so far."""
+        if self._changes:
+            self._base, self._changes = replace(self._base, **self._changes), {}
+        return self._base
+
     def _change(self, **changes: Any) -> None:
-        self._state = replace(self._state, **changes)
+        # Gathered: a state has many fields, and each block of a download is some turns.
+        self._changes.update(changes)
+
+    def _now(self, name: str) -> Any:
+        """Return a field as it is now."""
+        return self._changes[name] if name in self._changes else getattr(self._base, name)
 
     def _at(self) -> At:
-        return At(self._state.plan, self._state.job, self._now_ns)
+        return At(self._base.plan, self._now("job"), self._now_ns)
 
     def _turn(self) -> FlashTurn:
         return FlashTurn(self._state, tuple(self._notes))
@@ -217,7 +230,7 @@ class _Move:
         outcome = event if isinstance(event, Answered | Failed) else self._exchanged(event)
         if outcome is None:
             return self._turn()
-        task, at = self._state.agenda[0], self._at()
+        task, at = self._now("agenda")[0], self._at()
         if isinstance(outcome, Failed):
             return self._follow(_failed(task, at, outcome.error))
         try:
@@ -228,7 +241,7 @@ class _Move:
 
     def _exchanged(self, event: Sent | Received | Silence | Broken | Waited) -> Answered | Failed | None:
         """Return how the request under way ended; None while it has not."""
-        exchange, ask = self._state.exchange, self._state.ask
+        exchange, ask = self._base.exchange, self._base.ask
         assert exchange is not None, "an exchange is under way"
         assert isinstance(ask, Request), "a request was asked for"
         turn = exchange.next(event)
@@ -248,13 +261,12 @@ class _Move:
     def _follow(self, turn: Turn) -> FlashTurn:
         """Take what a task has come to, and go on."""
         self._notes += turn.notes
-        timing = turn.timing
-        self._change(
-            job=turn.job,
-            limits=self._state.limits if timing is None else Limits.of(self._state.plan.recipe, timing),
-            belief=turn.belief or self._state.belief,
-        )
-        rest = self._state.agenda[1:]
+        self._change(job=turn.job)
+        if turn.timing is not None:
+            self._change(limits=Limits.of(self._base.plan.recipe, turn.timing))
+        if turn.belief is not None:
+            self._change(belief=turn.belief)
+        rest = self._now("agenda")[1:]
         if turn.ask is not None:
             assert turn.task is not None, "a task has asked"
             return self._ask(turn.ask, (turn.task, *rest))
@@ -268,21 +280,20 @@ class _Move:
     def _ask(self, ask: Ask, agenda: tuple[Task, ...]) -> FlashTurn:
         self._change(ask=ask, agenda=agenda)
         if isinstance(ask, Request):
-            state, wanted = self._state, Wanted.NEWEST if ask.newest else Wanted.FIRST
-            call = ask.call
-            turn = Exchange.of(call.payload, call.expected, state.limits, state.memory, wanted).begin()
+            call, wanted = ask.call, Wanted.NEWEST if ask.newest else Wanted.FIRST
+            turn = Exchange.of(call.payload, call.expected, self._now("limits"), self._now("memory"), wanted).begin()
             assert not isinstance(turn.action, Done), "nothing is over before it was sent"
             self._change(exchange=turn.exchange, exchange_action=turn.action)
         return self._turn()
 
     def go_on(self) -> FlashTurn:
         """Begin what is next on the agenda, or what the job comes to when that is empty."""
-        while not self._state.agenda:
+        while not self._now("agenda"):
             if self._state.phase is Phase.LEAVING:
                 self._change(phase=Phase.ENDED, ask=None)
                 return self._turn()
             self._advance()
-        task, at = self._state.agenda[0], self._at()
+        task, at = self._now("agenda")[0], self._at()
         try:
             turn = task.begin(at)
         except FlasherError as error:

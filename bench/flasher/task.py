@@ -267,7 +267,19 @@ def continuing(value: Any, now_ns: int) -> tuple[object, ...]:
 
     Instants that are over all count the same: nobody asks how long ago they were.
     """
-    return (type(value).__name__, *(_field(each.name, getattr(value, each.name), now_ns) for each in fields(value)))
+    kind = type(value)
+    return (kind.__name__, *[_field(name, getattr(value, name), now_ns) for name in _names(kind)])
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of a class's fields, looked up once."""
+    known = _NAMES.get(kind)
+    if known is None:
+        known = _NAMES[kind] = tuple(each.name for each in fields(kind))
+    return known
+
+
+_NAMES: dict[type[Any], tuple[str, ...]] = {}
 
 
 def _field(name: str, value: Any, now_ns: int) -> object:

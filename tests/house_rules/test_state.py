@@ -54,7 +54,7 @@ NO_KEY: Mapping[str, str] = {
     "Reporter": "tells what was done and decides nothing",
     "BusGroups": "finds the group of a link; each group gives its own state",
     "UdsClient": "one request at a time outside of a job: its exchange and memory are values, who calls it is not",
-    "_Guarded": "the process that makes one key: the job asks for it anew",
+    "_Guarded": "a buffer of one call of a key library",
     "_Move": "lives within one call of FlashState.next",
 }
 """Classes with changing attributes that give no key, with the reason."""
