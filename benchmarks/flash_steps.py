@@ -9,11 +9,10 @@ from bench.config import data_root
 from bench.core.clock import EPOCH_NS, NS_PER_MS
 from bench.flasher.exchange import Listen, Received, Send, Sent
 from bench.flasher.flash_state import Answered, Event, FlashState, begin
-from bench.flasher.preflight import check_job
 from bench.flasher.recipe import Step, load_recipe
+from bench.flasher.signed_image import FlashJob
 from bench.flasher.state import FRESH
 from bench.flasher.task import MakeKey, Plan, Rest
-from bench.flasher.values import FlashJob
 from bench.images.signing import sign_image
 from bench.trust.keys import signing_key
 from benchmarks.figure import Measured
@@ -35,7 +34,7 @@ def steps() -> Pairs:
     ids: dict[str, Any] = {"hardware_id": HARDWARE, "software_id": SOFTWARE}
     image = sign_image(data, version=VERSION, load_address=base, release_counter=2, key=signing_key("benchmark"), **ids)
     job = FlashJob(ecu="body", image=data, header=image.header.encode(), version=VERSION, software_id=SOFTWARE)
-    state, found = begin(Plan(job, check_job(job, recipe), recipe, 0, EPOCH_NS), FRESH, 0).state, cast(Pairs, [])
+    state, found = begin(Plan("body", job.software(recipe), recipe, 0, EPOCH_NS), FRESH, 0).state, cast(Pairs, [])
     now_ns = 0
     while state.action is not None:
         event = _good(state, now_ns + NS_PER_MS)

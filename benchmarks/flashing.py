@@ -14,7 +14,8 @@ from bench.core.world import World
 from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
 from bench.flasher.sequence import flash_ecu
-from bench.flasher.values import FlashJob, FlashReport
+from bench.flasher.signed_image import FlashJob
+from bench.flasher.values import FlashReport
 from bench.flashing.access import ecu_accesses
 from bench.images.signing import SignedImage, sign_image
 from bench.link.sim_bus import SimCanBus

@@ -19,10 +19,10 @@ from bench.flasher.errors import FlasherError, FlashFailed, TransportError
 from bench.flasher.functional import restore_normal_operation
 from bench.flasher.identity import confirm_ecu, read_identity
 from bench.flasher.sequence import flash_ecu
+from bench.flasher.signed_image import FlashJob
 from bench.flasher.state import FRESH, DurableState, JobState, Stage
 from bench.flasher.together import batches
 from bench.flasher.tries import Tries
-from bench.flasher.values import FlashJob
 from bench.ports.storage import Storage, StorageFull
 from bench.trust.package import EcuIdentity, PackageRefused, Refusal, VerifiedImage, verify_package
 from bench.wire.dm_alert import Alert, OperationComplete

@@ -10,7 +10,8 @@ from bench.core.errors import InputError
 from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
 from bench.images.memory import AddressRange, fit_to_region
-from bench.images.readers import read_image
+from bench.images.readers import plain_image
+from bench.images.readers import read_firmware as read_file
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.trust.keys import signing_key
 
@@ -24,10 +25,18 @@ class OwnFirmware:
     file: Path
     data: bytes
     left_out: tuple[str, ...]
+    tolerated: tuple[str, ...] = ()
+    """What a lenient reader left out, a sentence each."""
 
 
 def read_firmware(
-    files: BenchFiles, images: Mapping[str, Path], *, crop: bool, base: int | None, option: str = "--image"
+    files: BenchFiles,
+    images: Mapping[str, Path],
+    *,
+    crop: bool,
+    base: int | None,
+    option: str = "--image",
+    lenient: bool = False,
 ) -> dict[str, OwnFirmware]:
     """Read the user's firmware and fit it to each ECU's region; `InputError` names what does not fit, and `option`."""
     known = [ecu.id for ecu in files.vehicle.ecus]
@@ -40,7 +49,8 @@ def read_firmware(
         memory = files.recipes[ecu].memory
         region = AddressRange(memory.region_base, memory.region_base + memory.region_size)
         try:
-            fitted = fit_to_region(read_image(path, binary_base=base), region, crop=crop, file=str(path))
+            firmware = read_file(path, binary_base=base, lenient=lenient)
+            fitted = fit_to_region(plain_image(firmware, path), region, crop=crop, file=str(path))
         except InputError as error:
             raise InputError(
                 error.problem,
@@ -50,7 +60,8 @@ def read_firmware(
                 allowed=error.allowed or "whole firmware: Intel HEX, S-records, TI-TXT, ELF, VBF or binary",
                 hint=error.hint or "make the file anew, or name another one",
             ) from None
-        own[ecu] = OwnFirmware(path, fitted.data, tuple(str(left) for left in fitted.left_out))
+        left_out = tuple(str(left) for left in fitted.left_out)
+        own[ecu] = OwnFirmware(path, fitted.data, left_out, firmware.tolerated)
     return own
 
 

@@ -91,6 +91,8 @@ class EcuFacts(_Part):
 def ecu_layout(spec: EcuSpec, routines: Routines, facts: EcuFacts) -> EcuLayout:
     """Return what the judge knows of one ECU; the routines are those that its recipe makes the tester ask for."""
     update = facts.bootloader_update
+    assert routines.erase is not None, "the recipe fits (recipe_fit): a simulated ECU is erased by a routine"
+    assert routines.check_memory is not None, "the recipe fits (recipe_fit): a simulated ECU checks by a routine"
     return EcuLayout(
         ecu=spec.id,
         channel=spec.tester_channel,

@@ -23,6 +23,9 @@ def refuse_unfit_recipe(ecu: str, recipe: Recipe, recipe_path: Path, ecu_path: P
             hint=f"change memory.{key} in {recipe_path.name}, or name another recipe or ECU file in the vehicle file",
         )  # fmt: skip
 
+    if memory.header_address is None:
+        needed = "an address, as a simulated ECU takes images with a signed header"
+        raise refused("it has no slot for the signed header", "header_address", "nothing", needed)
     base, end = memory.region_base, memory.region_base + memory.region_size
     banks = [bank for bank in described.banks if bank.linked_base <= base < bank.linked_base + bank.size_bytes]
     if not banks:

@@ -13,9 +13,13 @@ class EcuState(StrEnum):
 
     UNTOUCHED = "untouched"
     NEW_SOFTWARE = "new_software"
+    STORED = "stored"
+    """It took the software, passed the checks of the recipe, was reset and answers; what runs it does not tell."""
     UNCONFIRMED = "unconfirmed"
     OTHER_SOFTWARE = "other_software"
     BOOTLOADER = "bootloader"
+    UNKNOWN = "unknown"
+    """It answers, and nothing that it says tells whether that is its bootloader or which software."""
     SILENT = "silent"
 
 
@@ -45,10 +49,13 @@ class Belief:
 _NEXT_STEPS = {
     EcuState.UNTOUCHED: "Nothing was changed. Remove the named cause, then start the same job again.",
     EcuState.NEW_SOFTWARE: "The new software runs. Nothing is left to be flashed.",
+    EcuState.STORED: "The software is stored. The ECU does not tell what it runs: look at what it does.",
     EcuState.UNCONFIRMED: "The new software runs and was not confirmed: it may be given up at a later boot. Remove the "
     "named cause, then start the same job again.",
     EcuState.OTHER_SOFTWARE: "The ECU runs software that was there before. The same job may be started again.",
     EcuState.BOOTLOADER: "Leave the supply on and start the same job again: it goes on from the bootloader.",
+    EcuState.UNKNOWN: "The ECU answers and does not tell what it runs: leave the supply on and start the same "
+    "job again.",
     EcuState.SILENT: "Check supply, wiring and bus, then read the identification before anything else.",
 }
 _OTHER_CAUSE = {
@@ -70,7 +77,9 @@ def belief_untouched(seen: str) -> Belief:
 
 def belief_of(identity: EcuIdentity, *, runs_target: bool, erased: bool) -> Belief:
     """Return the belief about an ECU that answered."""
-    if identity.in_bootloader:
+    if not identity.tells_version:
+        state = EcuState.UNKNOWN
+    elif identity.in_bootloader:
         state = EcuState.BOOTLOADER
     else:
         state = EcuState.NEW_SOFTWARE if runs_target else EcuState.OTHER_SOFTWARE

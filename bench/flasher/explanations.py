@@ -12,12 +12,13 @@ def download_refused(recipe: Recipe, address: int, size_bytes: int, data_format:
     packing = f"compression {data_format >> 4:X} ({download.compression if data_format >> 4 else 'none'})"
     packing += f", encryption {data_format & 0xF:X} ({download.encryption if data_format & 0xF else 'none'})"
     end = memory.region_base + memory.region_size
+    slot = "" if memory.header_address is None else f" and the header slot 0x{memory.header_address:08X}"
     return (
         f"byte 2 dataFormatIdentifier 0x{data_format:02X}: {packing}, from [download]; "
         f"byte 3 addressAndLengthFormatIdentifier 0x{transfer.address_and_length_format:02X}, from "
         f"transfer.address_bytes = {transfer.address_bytes} and size_bytes = {transfer.size_bytes}; "
         f"then address 0x{address:08X} and size 0x{size_bytes:X}, the recipe allows 0x{memory.region_base:08X} to "
-        f"0x{end - 1:08X} and the header slot 0x{memory.header_address:08X}"
+        f"0x{end - 1:08X}{slot}"
     )
 
 

@@ -30,6 +30,7 @@ from bench.flasher.exchange import (
     Wanted,
 )
 from bench.flasher.exchange import Pause as ExchangePause
+from bench.flasher.known import tells_version
 from bench.flasher.notes import Entered, JobNote
 from bench.flasher.recipe import Step
 from bench.flasher.retrying import TRIED_AGAIN, WRITING, is_final, restarts_download, step_tries
@@ -44,7 +45,7 @@ from bench.flasher.tries import NO_MORE, Tries
 
 IDENTIFY = "identify"
 """Name of what comes before the recipe's steps."""
-ERASING = (Step.ERASE, Step.PROGRAM_BLOCKS)
+ERASING = (Step.ERASE, Step.PROGRAM_BLOCKS, Step.PROGRAM_PARTS)
 AS_IT_WAS = belief_untouched("as it was: it was not touched")
 
 
@@ -338,8 +339,7 @@ class _Move:
         step = next((each for each in following if state.job.sends_image or each not in WRITING), None)
         if step is None:
             self._leave_with(Leave())
-            seen = f"running {state.plan.job.software_id} {state.plan.job.version}"
-            self._change(belief=Belief(EcuState.NEW_SOFTWARE, seen, erased=state.job.erased))
+            self._change(belief=_believed(state))
         else:
             self._enter(step)
 
@@ -401,6 +401,14 @@ class _Move:
 
     def _leave_with(self, *agenda: Task) -> None:
         self._change(phase=Phase.LEAVING, agenda=agenda)
+
+
+def _believed(state: FlashState) -> Belief:
+    """Return what is believed of an ECU with which all went well."""
+    software = state.plan.software
+    if not tells_version(state.plan.recipe):
+        return Belief(EcuState.STORED, f"given {software.software_id}", erased=state.job.erased)
+    return Belief(EcuState.NEW_SOFTWARE, f"running {software.software_id} {software.version}", erased=state.job.erased)
 
 
 def _failed(task: Task, at: At, error: FlasherError) -> Turn:

@@ -6,21 +6,22 @@ from bench.core.clock import NS_PER_MS, Clock
 from bench.flasher.checks import check_status
 from bench.flasher.client import UdsClient
 from bench.flasher.errors import CheckFailed, NegativeResponse, UdsError, VersionMismatch
+from bench.flasher.known import Identifier, identifiers, identity_of
 from bench.flasher.recipe import Recipe
 from bench.flasher.services import read_did, session_control, start_routine
-from bench.flasher.text import text
 from bench.flasher.tries import Tries
 from bench.flasher.values import EcuIdentity, Tally
 from bench.ports.diagnostics import DiagLink
 from bench.wire.uds import Nrc
 
 
-async def identify(client: UdsClient, recipe: Recipe) -> EcuIdentity:
-    """Read hardware id, software id and version once; works in application and bootloader. UdsError."""
-    hardware_id = text(await client.call(read_did(recipe.dids.hardware_id)))
-    software_id = await _text_or_empty(client, recipe.dids.software_id)
-    version = await _text_or_empty(client, recipe.dids.version)
-    return EcuIdentity(hardware_id, software_id if version else "", version)
+async def identify(client: UdsClient, recipe: Recipe, software_id: str = "") -> EcuIdentity:
+    """Read every identifier once by which the recipe knows an ECU; works in application and bootloader. UdsError.
+
+    `software_id` is the name for software that has none on the wire.
+    """
+    values = [await _value(client, each) for each in identifiers(recipe)]
+    return identity_of(recipe, software_id, tuple(values))
 
 
 async def read_identity(ecu: str, link: DiagLink, recipe: Recipe, clock: Clock) -> EcuIdentity:
@@ -79,12 +80,12 @@ async def _watch(client: UdsClient, recipe: Recipe, clock: Clock) -> None:
         await client.call(read_did(recipe.dids.version))
 
 
-async def _text_or_empty(client: UdsClient, did: int) -> str:
-    """Read a DID that only the application has; a bootloader answers 0x31."""
+async def _value(client: UdsClient, known: Identifier) -> str:
+    """Read an identifier; one that only the application has is "" where a bootloader answers."""
     try:
-        return text(await client.call(read_did(did)))
+        return known.decoded(await client.call(read_did(known.did)))
     except NegativeResponse as refusal:
         # 0x31 alone means "no such identifier here" (ISO 14229-1, 0x22): nothing else tells who answers.
-        if refusal.nrc != Nrc.REQUEST_OUT_OF_RANGE:
+        if refusal.nrc != Nrc.REQUEST_OUT_OF_RANGE or not known.of_application:
             raise
         return ""

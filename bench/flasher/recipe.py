@@ -8,6 +8,8 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bench.config import FileModel, load_toml
+from bench.flasher.recipe_checks import After as After
+from bench.flasher.recipe_checks import Bootloader, Identify
 from bench.flasher.recipe_parts import Check as Check
 from bench.flasher.recipe_parts import Dids, Erase, Fingerprint, Preconditions, Routines, Security, Sessions
 from bench.flasher.recipe_parts import LogicalBlock as LogicalBlock
@@ -20,9 +22,12 @@ from bench.flasher.recipe_security import Authentication
 from bench.flasher.recipe_steps import ORDER as ORDER
 from bench.flasher.recipe_steps import Step as Step
 from bench.flasher.recipe_steps import order_problem
+from bench.flasher.recipe_whole import parts_problem
 from bench.wire.download_format import PLAIN, DownloadFormat
-from bench.wire.image_header import HEADER_BYTES
 from bench.wire.transfer_format import STANDARD, TransferFormat
+
+HEADER_SLOT_BYTES = 256
+"""Of `memory.header_address`."""
 
 
 class Recipe(FileModel):
@@ -32,8 +37,11 @@ class Recipe(FileModel):
     title: str = ""
     parallel: bool = Field(default=True, description="whether it may be flashed while other ECUs are")
     sessions: Sessions = Sessions()
-    routines: Routines
+    routines: Routines = Routines()
     dids: Dids = Dids()
+    identify: Identify | None = None
+    """Other identifiers than `dids` says, for an ECU that has other ones."""
+    bootloader: Bootloader | None = None
     memory: Memory
     erase: Erase = Erase()
     transfer: TransferFormat = STANDARD
@@ -58,7 +66,7 @@ class Recipe(FileModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problem = _lock_problem(self) or _width_problem(self) or _blocks_problem(self)
+        problem = _lock_problem(self) or _width_problem(self) or _blocks_problem(self) or parts_problem(self)
         if problem is not None:
             raise ValueError(problem)
         return self
@@ -66,19 +74,25 @@ class Recipe(FileModel):
     @property
     def restart_step(self) -> Step:
         """Where a download that went wrong begins anew."""
-        return Step.PROGRAM_BLOCKS if Step.PROGRAM_BLOCKS in self.steps else Step.ERASE
+        found = (each for each in (Step.PROGRAM_PARTS, Step.PROGRAM_BLOCKS) if each in self.steps)
+        return next(found, Step.ERASE)
 
 
 def _missing_routine(steps: tuple[Step, ...], routines: Routines | None) -> str | None:
     if routines is None:
         return None
     wanted = (
+        (Step.ERASE, routines.erase),
+        (Step.PROGRAM_BLOCKS, routines.erase),
+        (Step.CHECK_MEMORY, routines.check_memory),
         (Step.CHECK_PRECONDITIONS, routines.check_preconditions),
         (Step.CHECK_DEPENDENCIES, routines.check_dependencies),
         (Step.ACTIVATE, routines.activate),
     )
     missing = next((step for step, routine in wanted if step in steps and routine is None), None)
-    return None if missing is None else f"step {missing} needs routines.{missing}"
+    if missing is None:
+        return None
+    return f"step {missing} needs routines.{'erase' if missing is Step.PROGRAM_BLOCKS else missing}"
 
 
 def _lock_problem(recipe: Recipe) -> str | None:
@@ -98,7 +112,8 @@ def _lock_problem(recipe: Recipe) -> str | None:
 def _width_problem(recipe: Recipe) -> str | None:
     """Return which address or size does not fit the widths of `transfer`."""
     memory, transfer = recipe.memory, recipe.transfer
-    highest = max(memory.header_address + HEADER_BYTES, memory.region_base + memory.region_size) - 1
+    header_end = 0 if memory.header_address is None else memory.header_address + HEADER_SLOT_BYTES
+    highest = max(header_end, memory.region_base + memory.region_size) - 1
     # A cut address is a valid one: the ECU would erase somewhere else.
     if highest >> 8 * transfer.address_bytes:
         return f"address 0x{highest:08X} does not fit transfer.address_bytes = {transfer.address_bytes}"

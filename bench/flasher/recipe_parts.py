@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel
+from bench.flasher.recipe_checks import Answer, CheckRule, Item
 from bench.flasher.recipe_security import Security as Security
 
 Byte = Annotated[int, Field(ge=0, le=0xFF)]
@@ -30,8 +31,8 @@ class Sessions(FileModel):
 class Routines(FileModel):
     """Routine identifiers of 0x31; a routine that the ECU lacks is left out."""
 
-    erase: Word
-    check_memory: Word
+    erase: Word | None = None
+    check_memory: Word | None = None
     check_dependencies: Word | None = None
     activate: Word | None = None
     confirm: Word | None = None
@@ -68,7 +69,8 @@ class Memory(FileModel):
 
     region_base: Address
     region_size: Annotated[int, Field(gt=0, le=1 << 32)]
-    header_address: Address
+    header_address: Address | None = None
+    """Where the signed header of an image goes (`signed_image.py`); None: this ECU takes none."""
     program_unit_bytes: Annotated[int, Field(ge=1, le=4096)]
     block_limit_bytes: Annotated[int, Field(ge=3, le=0xFFFF_FFFF)] = 4095
     blocks: tuple[LogicalBlock, ...] = ()
@@ -78,7 +80,7 @@ class Memory(FileModel):
         end = self.region_base + self.region_size
         if end > 1 << 32:
             raise ValueError("the region ends beyond 32-bit addresses")
-        if self.region_base - 256 < self.header_address < end:
+        if self.header_address is not None and self.region_base - 256 < self.header_address < end:
             raise ValueError("the header slot must lie outside the linked region")
         if self.block_limit_bytes < self.program_unit_bytes + 2:
             raise ValueError("block_limit_bytes must hold service id, counter and one program unit")
@@ -102,8 +104,16 @@ class Memory(FileModel):
 
 
 class Erase(FileModel):
-    """What one call of the erase routine covers: the image's range, the whole region, or one sector after the other."""
+    """What one call of the erase routine covers: the image's range, the whole region, or one sector after the other.
 
+    Of parts (step `program_parts`) `by` says which calls there are; `option` is what the record is put together from.
+    """
+
+    by: Name = "range"
+    """`range`: as `granularity` says. `file`: the ranges that the file lists. `index`: the logical block's number.
+    `none`: nobody asks for it, 0x34 erases."""
+    option: tuple[Item, ...] | None = None
+    answer: Answer = Answer()
     granularity: Literal["image", "region", "sectors"] = "image"
     sector_bytes: Annotated[int, Field(ge=1, le=1 << 26)] | None = None
 
@@ -127,11 +137,25 @@ class Preconditions(FileModel):
 
 
 class Check(FileModel):
-    """Status bytes of the routines, and after which of them a new download makes sense."""
+    """Status bytes of the routines, after which of them a new download makes sense, and the checks of parts.
 
+    `rules = "none"`: nothing at all shows that what was sent is stored, and the report says so.
+    """
+
+    rules: tuple[CheckRule, ...] | Literal["none"] = ()
     ok: Byte = 0x00
     meanings: dict[str, str] = Field(default_factory=dict)
     restart_download: tuple[Byte, ...] = ()
+
+    @property
+    def listed(self) -> tuple[CheckRule, ...]:
+        """Return the rules; none where nothing is checked."""
+        return () if isinstance(self.rules, str) else self.rules
+
+    @property
+    def nothing(self) -> bool:
+        """Return whether the recipe says in so many words that nothing is checked."""
+        return self.rules == "none"
 
     def meaning(self, status: int) -> str:
         """Return what a status byte says, in the recipe's words."""
@@ -142,6 +166,19 @@ class Fingerprint(FileModel):
     """What is written before a download: three bytes of date (BCD yymmdd) and the tester's id."""
 
     tester_id: Annotated[str, Field(pattern=r"^[ -~]{7}$")]
+
+
+class TesterPresent(StrEnum):
+    """Who keeps sessions alive while a job is under way (S3, ISO 14229-2), and how."""
+
+    FUNCTIONAL = "functional"
+    """3E 80 to everybody, on its own timer."""
+    PENDING = "pending"
+    """The same, while the ECU has asked for patience (0x78) alone: reception of some is upset by it otherwise."""
+    PHYSICAL = "physical"
+    """3E 80 to the ECU's own address, between requests."""
+    NONE = "none"
+    """The job's own requests must be enough."""
 
 
 class Timing(FileModel):
@@ -155,6 +192,7 @@ class Timing(FileModel):
     functional_send_limit_ms: Annotated[int, Field(ge=1, le=60_000)] = 1_000
     tester_present_interval_ms: Annotated[int, Field(ge=10, le=60_000)] = 2_000
     tester_present_while_pending: bool = True
+    tester_present: TesterPresent = TesterPresent.FUNCTIONAL
     reboot_settle_ms: Milliseconds = 50
     reboot_poll_ms: Annotated[int, Field(ge=1, le=60_000)] = 20
     reboot_wait_ms: Annotated[int, Field(ge=1, le=600_000)] = 5_000

@@ -19,6 +19,10 @@ class Step(StrEnum):
     ERASE = "erase"
     DOWNLOAD_IMAGE = "download_image"
     PROGRAM_BLOCKS = "program_blocks"
+    LOAD_BOOTLOADER = "load_bootloader"
+    START_BOOTLOADER = "start_bootloader"
+    PROGRAM_PARTS = "program_parts"
+    CHECK_SOFTWARE = "check_software"
     DOWNLOAD_HEADER = "download_header"
     CHECK_MEMORY = "check_memory"
     CHECK_DEPENDENCIES = "check_dependencies"
@@ -32,20 +36,20 @@ class Step(StrEnum):
     DEFAULT_SESSION = "default_session"
 
 
-REQUIRED = (
-    Step.PROGRAMMING_SESSION,
-    Step.DOWNLOAD_HEADER,
-    Step.CHECK_MEMORY,
-    Step.RESET,
-    Step.VERIFY_VERSION,
-)
-"""Without one of these an ECU is left erased, unchecked, or in its bootloader."""
+REQUIRED = (Step.PROGRAMMING_SESSION, Step.RESET, Step.VERIFY_VERSION)
+"""Without one of these an ECU is left in its bootloader, or nobody knows what it runs."""
+
+OF_AN_IMAGE = (Step.DOWNLOAD_HEADER, Step.CHECK_MEMORY)
+"""Without one of these an ECU that takes signed images is left unchecked."""
 
 UNLOCKING = (Step.SECURITY_ACCESS, Step.AUTHENTICATION)
-"""One of them or both: a bootloader that wants neither is no bootloader for a car."""
+"""One of them or both, where signed images are taken: a bootloader that wants neither is none of ours."""
 
 IMAGE = (Step.ERASE, Step.DOWNLOAD_IMAGE)
 """How the image gets there: both of these, or `program_blocks`, which does them per logical block."""
+
+OF_PARTS = (Step.LOAD_BOOTLOADER, Step.START_BOOTLOADER, Step.CHECK_SOFTWARE)
+"""What only software in parts has."""
 
 HARMLESS_BEFORE_PROGRAMMING = (
     Step.EXTENDED_SESSION,
@@ -73,6 +77,19 @@ ORDER = (
     (Step.SECURITY_ACCESS, Step.PROGRAM_BLOCKS),
     (Step.FINGERPRINT, Step.PROGRAM_BLOCKS),
     (Step.PROGRAM_BLOCKS, Step.DOWNLOAD_HEADER),
+    (Step.SECURITY_ACCESS, Step.LOAD_BOOTLOADER),
+    (Step.AUTHENTICATION, Step.LOAD_BOOTLOADER),
+    (Step.LOAD_BOOTLOADER, Step.START_BOOTLOADER),
+    (Step.START_BOOTLOADER, Step.PROGRAM_PARTS),
+    (Step.SECURITY_ACCESS, Step.PROGRAM_PARTS),
+    (Step.AUTHENTICATION, Step.PROGRAM_PARTS),
+    (Step.FINGERPRINT, Step.PROGRAM_PARTS),
+    (Step.PROGRAM_PARTS, Step.CHECK_SOFTWARE),
+    (Step.PROGRAM_PARTS, Step.CHECK_DEPENDENCIES),
+    (Step.CHECK_SOFTWARE, Step.CHECK_DEPENDENCIES),
+    (Step.CHECK_SOFTWARE, Step.ACTIVATE),
+    (Step.CHECK_SOFTWARE, Step.RESET),
+    (Step.PROGRAM_PARTS, Step.RESET),
     (Step.DOWNLOAD_IMAGE, Step.CHECK_MEMORY),
     (Step.DOWNLOAD_HEADER, Step.CHECK_MEMORY),
     (Step.CHECK_MEMORY, Step.CHECK_DEPENDENCIES),
@@ -102,9 +119,7 @@ def order_problem(steps: tuple[Step, ...]) -> str | None:
     missing = next((step for step in REQUIRED if step not in steps), None)
     if missing is not None:
         return f"step {missing} is missing"
-    if not any(step in steps for step in UNLOCKING):
-        return f"step {Step.SECURITY_ACCESS} is missing (or {Step.AUTHENTICATION})"
-    gap = _image_gap(steps)
+    gap = _parts_gap(steps) if Step.PROGRAM_PARTS in steps else _signed_gap(steps) or _image_gap(steps)
     if gap is not None:
         return gap
     for off, on in UNDONE_BY:
@@ -119,6 +134,26 @@ def order_problem(steps: tuple[Step, ...]) -> str | None:
     for earlier, later in ORDER:
         if earlier in steps and later in steps and steps.index(earlier) > steps.index(later):
             return f"step {later} cannot stand before {earlier}"
+    return None
+
+
+def _signed_gap(steps: tuple[Step, ...]) -> str | None:
+    """Return which step of a signed image is missing."""
+    missing = next((step for step in OF_AN_IMAGE if step not in steps), None)
+    if missing is not None:
+        return f"step {missing} is missing"
+    if not any(step in steps for step in UNLOCKING):
+        return f"step {Step.SECURITY_ACCESS} is missing (or {Step.AUTHENTICATION})"
+    return next((f"step {step} goes with {Step.PROGRAM_PARTS}" for step in OF_PARTS if step in steps), None)
+
+
+def _parts_gap(steps: tuple[Step, ...]) -> str | None:
+    """Return which step cannot stand beside `program_parts`, or lacks its other half."""
+    alien = next((step for step in (*IMAGE, Step.PROGRAM_BLOCKS, *OF_AN_IMAGE) if step in steps), None)
+    if alien is not None:
+        return f"step {alien} cannot stand beside {Step.PROGRAM_PARTS}"
+    if (Step.LOAD_BOOTLOADER in steps) != (Step.START_BOOTLOADER in steps):
+        return f"steps {Step.LOAD_BOOTLOADER} and {Step.START_BOOTLOADER} need each other"
     return None
 
 

@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from bench.core.clock import Clock
 from bench.core.points import Points
 from bench.flasher.notes import Acknowledged, Entered, JobNote, PassBegun, VersionSeen
-from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
+from bench.flasher.values import FlashReport, Progress, ProgressCallback, Tally
 
 
 class Reporter:
     """Takes a job's notes; tells steps and progress as they come, and all of it in the end."""
 
-    def __init__(self, job: FlashJob, clock: Clock, points: Points, on_progress: ProgressCallback) -> None:
-        self.tally = Tally(job.ecu, clock)
-        self._job, self._clock, self._points, self._on_progress = job, clock, points, on_progress
+    def __init__(self, ecu: str, total_bytes: int, clock: Clock, points: Points, on_progress: ProgressCallback) -> None:
+        self.tally = Tally(ecu, clock)
+        self._ecu, self._total_bytes = ecu, total_bytes
+        self._clock, self._points, self._on_progress = clock, points, on_progress
         self._started_ns = clock.now_ns()
         self._step, self._version = "identify", ""
         self._downloads = self._sent_bytes = self._pass_bytes = 0
@@ -49,12 +50,11 @@ class Reporter:
         now_ns = self._clock.now_ns()
         self._close_phase(now_ns)
         self._step, self._phase, self._phase_since_ns = entered.step, entered.phase, now_ns
-        self._points.set_phase(self._job.ecu, entered.phase)
+        self._points.set_phase(self._ecu, entered.phase)
         self._tell()
 
     def _tell(self) -> None:
-        total_bytes = len(self._job.image) + len(self._job.header)
-        self._on_progress(Progress(self._job.ecu, self._step, self._pass_bytes, total_bytes, self._clock.now_ns()))
+        self._on_progress(Progress(self._ecu, self._step, self._pass_bytes, self._total_bytes, self._clock.now_ns()))
 
     def _close_phase(self, now_ns: int) -> None:
         if self._phase:
@@ -66,7 +66,7 @@ class Reporter:
         now_ns = self._clock.now_ns()
         self._close_phase(now_ns)
         return FlashReport(
-            ecu=self._job.ecu,
+            ecu=self._ecu,
             version=self._version,
             downloads=self._downloads,
             sent_bytes=self._sent_bytes,

@@ -28,9 +28,15 @@ NOT_KNOWN_HERE = (
 """What an ECU answers to a request that it cannot serve, however often it comes."""
 CERTIFICATE_REFUSED = range(Nrc.CERTIFICATE_TIME, Nrc.CERTIFICATE_INVALID + 1)
 """The codes of 0x29 about the tester's certificate (ISO 14229-1, annex A): it will be as bad the next time."""
-DOWNLOADS = (Step.DOWNLOAD_IMAGE, Step.DOWNLOAD_HEADER, Step.PROGRAM_BLOCKS)
+DOWNLOADS = (
+    Step.DOWNLOAD_IMAGE,
+    Step.DOWNLOAD_HEADER,
+    Step.PROGRAM_BLOCKS,
+    Step.LOAD_BOOTLOADER,
+    Step.PROGRAM_PARTS,
+)
 WRITING = (Step.ERASE, *DOWNLOADS)
-CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS)
+CHECKING = (Step.CHECK_MEMORY, Step.PROGRAM_BLOCKS, Step.PROGRAM_PARTS)
 TRIED_AGAIN = (UdsError, CheckFailed, VersionMismatch)
 """What another try of the job may cure; everything else is for a human."""
 

@@ -21,10 +21,11 @@ from bench.flasher.flash_state import AS_IT_WAS, Action, Answered, Event, Failed
 from bench.flasher.group import SharedLink
 from bench.flasher.key_helpers import without_blocking
 from bench.flasher.key_maker import key_for
-from bench.flasher.preflight import check_job
+from bench.flasher.preflight import check_recipe, check_software
 from bench.flasher.recipe import Recipe
 from bench.flasher.report import Reporter
 from bench.flasher.retrying import lasts
+from bench.flasher.software import Job
 from bench.flasher.state import FRESH, JobState, KeepState, keep_nothing
 from bench.flasher.task import (
     EnterProgramming,
@@ -39,7 +40,7 @@ from bench.flasher.task import (
     Restore,
     Silence,
 )
-from bench.flasher.values import FlashJob, FlashReport, Progress, ProgressCallback, Tally
+from bench.flasher.values import FlashReport, Progress, ProgressCallback, Tally
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 
 
@@ -49,7 +50,7 @@ def no_progress(progress: Progress) -> None:
 
 
 async def flash_ecu(
-    job: FlashJob,
+    job: Job,
     link: DiagLink,
     functional: FunctionalLink,
     recipe: Recipe,
@@ -82,7 +83,7 @@ class FlashRun:
 
     def __init__(
         self,
-        job: FlashJob,
+        job: Job,
         link: DiagLink,
         buses: AffectedBuses,
         recipe: Recipe,
@@ -96,9 +97,12 @@ class FlashRun:
     ) -> None:
         """Check the image against the recipe: ImageMismatch when they do not belong together."""
         self.recipe, self.clock = recipe, clock
+        check_recipe(recipe)
+        software = job.software(recipe)
+        check_software(job.ecu, software, recipe)
         self._plan = Plan(
-            job,
-            check_job(job, recipe),
+            job.ecu,
+            software,
             recipe,
             clock.now_ns(),
             clock.epoch_ns,
@@ -106,7 +110,7 @@ class FlashRun:
             identity=None if recipe.authentication is None else load_identity(recipe.authentication),
         )
         self._link, self._buses, self._supply, self._keep = SharedLink(link, buses.home, clock), buses, supply, keep
-        self._reporter = Reporter(job, clock, points, progress)
+        self._reporter = Reporter(job.ecu, software.size_bytes, clock, points, progress)
         self._before = state
         self._state: FlashState | None = None
         self._begun_ns = 0
@@ -180,8 +184,8 @@ class FlashRun:
             raise error
         self._ended = self.report()
         if error is not None:
-            job, state = self._plan.job, self._state
-            raise FlashFailed(job.ecu, state.name, error, self.belief, self._ended, state.job.next_job()) from error
+            ecu, state = self._plan.ecu, self._state
+            raise FlashFailed(ecu, state.name, error, self.belief, self._ended, state.job.next_job()) from error
         return self._ended
 
     async def _drive(self, turn: FlashTurn) -> None:
@@ -224,8 +228,8 @@ class FlashRun:
                 return await self._buses.prepare(self, payload, undo)
             case Silence(until_ns):
                 return await self._keep_silent(until_ns)
-            case Pack(piece, form):
-                return await without_blocking(self.clock, lambda: self._plan.stream(piece, form))
+            case Pack(piece):
+                return await without_blocking(self.clock, lambda: self._plan.stream(piece))
             case MakeKey(seed):
                 assert self.recipe.security is not None, "the recipe was checked: the step has its table"
                 return await key_for(self.recipe.security, seed, self.clock)
@@ -247,7 +251,7 @@ class FlashRun:
                 await self._keep(durable)
             case PowerCycle(off_ms):
                 assert self._supply is not None, "asked for only where the bench switches the supply"
-                await self._supply.power_cycle(self._plan.job.ecu, off_ms)
+                await self._supply.power_cycle(self._plan.ecu, off_ms)
             case _:
                 raise AssertionError(f"nobody does {ask}")
 

@@ -147,7 +147,7 @@ def request_download(
     says how wide address and size are.
     """
     identifier = DataFormatIdentifier(data_format >> 4, data_format & 0xF)
-    place = MemoryLocation(address, size_bytes, 8 * transfer.address_bytes, 8 * transfer.size_bytes)
+    place = _place(address, size_bytes, transfer)
     request = services.RequestDownload.make_request(place, identifier)
 
     def read(response: Any) -> int:
@@ -181,10 +181,48 @@ def read_dtcs(status_mask: int) -> Call[tuple[int, ...]]:
     return Call(_bytes(request), bytes((by_mask,)), read)
 
 
-def transfer_exit() -> Call[None]:
-    """0x37: the download is complete."""
+def transfer_exit() -> Call[bytes]:
+    """0x37: the transfer is complete; returns what the ECU says of it (transferResponseParameterRecord)."""
     request = services.RequestTransferExit.make_request()
-    return Call(_bytes(request), b"", _checked(services.RequestTransferExit.interpret_response))
+
+    def read(response: Any) -> bytes:
+        return bytes(services.RequestTransferExit.interpret_response(response).service_data.parameter_records)
+
+    return Call(_bytes(request), b"", read)
+
+
+def read_memory(address: int, size_bytes: int, transfer: TransferFormat = STANDARD) -> Call[bytes]:
+    """0x23: read memory."""
+    request = services.ReadMemoryByAddress.make_request(_place(address, size_bytes, transfer))
+
+    def read(response: Any) -> bytes:
+        return bytes(services.ReadMemoryByAddress.interpret_response(response).service_data.memory_block)
+
+    return Call(_bytes(request), b"", read)
+
+
+def request_upload(address: int, size_bytes: int, transfer: TransferFormat = STANDARD) -> Call[int]:
+    """0x35, not packed; returns maxNumberOfBlockLength (service id and counter count)."""
+    request = services.RequestUpload.make_request(_place(address, size_bytes, transfer))
+
+    def read(response: Any) -> int:
+        return int(services.RequestUpload.interpret_response(response).service_data.max_length)
+
+    return Call(_bytes(request), b"", read)
+
+
+def upload_data(counter: int) -> Call[bytes]:
+    """0x36 of an upload: ask for one block."""
+    request = services.TransferData.make_request(counter)
+
+    def read(response: Any) -> bytes:
+        return bytes(services.TransferData.interpret_response(response).service_data.parameter_records)
+
+    return Call(_bytes(request), bytes((counter,)), read)
+
+
+def _place(address: int, size_bytes: int, transfer: TransferFormat) -> MemoryLocation:
+    return MemoryLocation(address, size_bytes, 8 * transfer.address_bytes, 8 * transfer.size_bytes)
 
 
 def _response(answer: bytes) -> Response:

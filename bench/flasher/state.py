@@ -80,6 +80,8 @@ class JobState(DurableState):
     """Whether the ECU was told to leave its session for programming."""
     kept: DurableState | None = None
     """What was stored last for another life of the tester."""
+    parts_done: tuple[int, ...] = ()
+    """The places of parts that the ECU took and checked in this job."""
     stored: Stored = NOTHING_STORED
     """What the ECU reports that it has of this job's downloads."""
     refusals: frozenset[tuple[str, int, int]] = frozenset()
@@ -105,7 +107,7 @@ class JobState(DurableState):
 
     def damaged(self) -> JobState:
         """Return the state after a check that failed: what the ECU stores is worth nothing."""
-        return replace(self.writing(), trusts_stored=False)
+        return replace(self.writing(), trusts_stored=False, parts_done=())
 
     def committed(self) -> JobState:
         """Return the state once any boot may run the image."""

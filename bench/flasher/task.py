@@ -21,51 +21,69 @@ from bench.flasher.notes import JobNote, Note
 from bench.flasher.packing import packed
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.services import Call, SessionTiming
+from bench.flasher.software import Part, Segment, Software
 from bench.flasher.state import DurableState, JobState
-from bench.flasher.values import FlashJob
-from bench.wire.download_format import PLAIN, DownloadFormat
-from bench.wire.image_header import ImageHeader
+from bench.wire.download_format import PLAIN
 
 # What never changes during a job -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of the job, named instead of copied: what is downloaded to `address`, from `begin` of its source on."""
+    """Bytes of the job, named instead of copied: those of a segment, from `begin` on."""
 
-    source: str
-    address: int
+    part: int
+    segment: int = 0
     begin: int = 0
-    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A job's constants: what shall be programmed, by which recipe, and when it began (`started_ns`)."""
 
-    job: FlashJob
-    header: ImageHeader
+    ecu: str
+    software: Software
     recipe: Recipe
     started_ns: int
     epoch_ns: int
     can_power_cycle: bool = False
     identity: Identity | None = None
     """The tester's certificate and key, where the recipe wants them (0x29)."""
-    _streams: dict[tuple[Piece, DownloadFormat], bytes] = field(default_factory=dict, compare=False, repr=False)
+    _streams: dict[Piece, bytes] = field(default_factory=dict, compare=False, repr=False)
     """What was packed already: made of the rest, so it decides nothing."""
 
-    def data(self, piece: Piece) -> bytes:
-        """Return the bytes of a piece."""
-        source = self.job.image if piece.source == "image" else self.job.header
-        return source[piece.begin : piece.end]
+    def part(self, piece: Piece) -> Part:
+        """Return the part that a piece belongs to."""
+        return self.software.parts[piece.part]
 
-    def stream(self, piece: Piece, form: DownloadFormat) -> bytes:
-        """Return what is sent for a piece: packed once, which may take a while (see `Pack`)."""
-        if form == PLAIN:
-            return self.data(piece)
-        known = self._streams.get((piece, form))
+    def segment(self, piece: Piece) -> Segment:
+        """Return the segment that a piece is of."""
+        return self.part(piece).segments[piece.segment]
+
+    def address(self, piece: Piece) -> int:
+        """Return where a piece goes to."""
+        return self.segment(piece).address + piece.begin
+
+    def size_bytes(self, piece: Piece) -> int:
+        """Return how many bytes of memory a piece fills."""
+        return self.segment(piece).size_bytes - piece.begin
+
+    def packs(self, piece: Piece) -> bool:
+        """Return whether the recipe packs a piece, which may take a while (see `Pack`)."""
+        return self.part(piece).data_format is None and self.recipe.download != PLAIN
+
+    def data_format(self, piece: Piece) -> int:
+        """Return the dataFormatIdentifier of a piece."""
+        known = self.part(piece).data_format
+        return self.recipe.download.data_format if known is None else known
+
+    def stream(self, piece: Piece) -> bytes:
+        """Return what is sent for a piece; what the recipe packs is packed once."""
+        known = self._streams.get(piece)
         if known is None:
-            known = self._streams[piece, form] = packed(self.data(piece), piece.address, form)
+            data = self.segment(piece).data[piece.begin :]
+            known = packed(data, self.address(piece), self.recipe.download) if self.packs(piece) else data
+            self._streams[piece] = known
         return known
 
 
@@ -154,7 +172,6 @@ class Pack(Ask):
     """`Plan.stream` of a piece, which takes its time."""
 
     piece: Piece
-    form: DownloadFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from bench.flasher.belief import Belief
 from bench.flasher.errors import FlasherError
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import FlashRun, no_progress
+from bench.flasher.software import Job
 from bench.flasher.task import cause
-from bench.flasher.values import FlashJob, FlashReport, ProgressCallback
+from bench.flasher.values import FlashReport, ProgressCallback
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 
 
@@ -25,7 +26,7 @@ class FlashTarget:
     `elsewhere` are the functional links of the other buses on which frames go missing meanwhile.
     """
 
-    job: FlashJob
+    job: Job
     link: DiagLink
     functional: FunctionalLink
     recipe: Recipe

@@ -13,17 +13,6 @@ MAX_EVENTS = 1000
 """A report keeps the first ones; all are counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlashJob:
-    """Program `image` (linked at the recipe's region) and its 256-byte `header`; then `version` must run."""
-
-    ecu: str
-    image: bytes
-    header: bytes
-    version: str
-    software_id: str
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a job is at `t_ns`; `sent_bytes` counts payload that the ECU took in the running download pass."""
@@ -45,13 +34,17 @@ class EcuIdentity:
     hardware_id: str
     software_id: str
     version: str
+    tells_version: bool = True
+    """False: no identifier of this ECU tells what runs."""
 
     @property
     def in_bootloader(self) -> bool:
-        """Return whether the bootloader answered."""
-        return not self.version
+        """Return whether the bootloader answered, as far as that can be told."""
+        return self.tells_version and not self.version
 
     def __str__(self) -> str:
+        if not self.tells_version:
+            return f"{self.hardware_id or 'an ECU'} that does not tell what runs"
         what = "its bootloader" if self.in_bootloader else f"{self.software_id} {self.version}"
         return f"{self.hardware_id} running {what}"
 
@@ -111,12 +104,12 @@ class Tally:
         self.counts = Counts()
         self.events: list[FlashEvent] = []
 
-    def count(self, name: str, **details: object) -> None:
+    def count(self, name: str, /, **details: object) -> None:
         """Add one to the count `name` and note it as an event."""
         setattr(self.counts, name, getattr(self.counts, name) + 1)
         self.note(name, **details)
 
-    def note(self, name: str, **details: object) -> None:
+    def note(self, name: str, /, **details: object) -> None:
         """Note an event: one log line with named fields and the run's time."""
         text = " ".join(f"{key}={value}" for key, value in details.items())
         event = FlashEvent(self._clock.now_ns(), name, text)

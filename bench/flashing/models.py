@@ -43,7 +43,16 @@ class FlashTime(OutputModel):
 class FlashBelief(OutputModel):
     """What the ECU is believed to be, and the only safe next step."""
 
-    state: Literal["untouched", "new_software", "unconfirmed", "other_software", "bootloader", "silent"]
+    state: Literal[
+        "untouched",
+        "new_software",
+        "stored",
+        "unconfirmed",
+        "other_software",
+        "bootloader",
+        "unknown",
+        "silent",
+    ]
     seen: str
     erased: bool
     next_step: str

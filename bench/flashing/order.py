@@ -13,7 +13,7 @@ from bench.config import read_bytes
 from bench.core.errors import InputError
 from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
-from bench.flasher.values import FlashJob
+from bench.flasher.signed_image import FlashJob
 from bench.images.signing import SignedImage, sign_image
 from bench.trust.keys import signing_key
 from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeader
@@ -32,6 +32,7 @@ class Signing:
     key: Ed25519PrivateKey | None = None
     crop: bool = False
     base: int | None = None
+    lenient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class OrderedEcu:
     image: SignedImage
     signed_by: str
     left_out: tuple[str, ...] = ()
+    tolerated: tuple[str, ...] = ()
 
     @property
     def job(self) -> FlashJob:
@@ -99,6 +101,7 @@ def _refuse_unused(ordered: Sequence[OrderedEcu], signing: Signing) -> None:
     if any(ecu.signed_by != OWN_HEADER for ecu in ordered):
         return
     given = {"--key": signing.key is not None, "--base": signing.base is not None, "--crop": signing.crop}
+    given |= {"--lenient": signing.lenient}
     for name in (name for name, is_given in given.items() if is_given):
         raise InputError(
             f"{name} is for firmware without a signed header",
@@ -144,7 +147,8 @@ def _taken(ecu: EcuEntry, path: Path, header: ImageHeader, signing: Signing) -> 
 def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, simulated: bool) -> OrderedEcu:
     version, counter = _release(path, signing)
     images = {ecu.id: path}
-    firmware = read_firmware(files, images, crop=signing.crop, base=signing.base, option="ECU=FILE")[ecu.id]
+    how = {"crop": signing.crop, "lenient": signing.lenient}
+    firmware = read_firmware(files, images, base=signing.base, option="ECU=FILE", **how)[ecu.id]
     try:
         image = sign_image(
             firmware.data,
@@ -158,7 +162,8 @@ def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, 
     except HeaderError as error:
         raise InputError(f"no header can be made: {error}", file=str(path), key="--version", found=version) from None
     by = TEST_KEY if signing.key is None else "--key"
-    return OrderedEcu(entry=ecu, file=path, image=image, signed_by=by, left_out=firmware.left_out)
+    left = {"left_out": firmware.left_out, "tolerated": firmware.tolerated}
+    return OrderedEcu(entry=ecu, file=path, image=image, signed_by=by, **left)
 
 
 def _release(path: Path, signing: Signing) -> tuple[str, int]:

@@ -38,7 +38,7 @@ class DiagnosticAddresses:
     request: AddressInformation
     response: AddressInformation
     functional: AddressInformation
-    erase_routine: int
+    erase_routine: int | None
     check_routines: tuple[int, ...]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bench.images.flash_session import FlashSession
 from bench.images.memory import AddressRange, MemoryImage, Segment
+from bench.images.vbf import Vbf
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Firmware:
     data_format_identifier: int = 0
     packed_by: str | None = None
     session: FlashSession | None = None
+    vbf: Vbf | None = None
     tolerated: tuple[str, ...] = ()
     """What a lenient reader left out, a sentence each."""
 

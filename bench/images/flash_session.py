@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.images.damaged import Damaged
 from bench.images.memory import AddressRange, MemoryImage, Segment
 
 
@@ -13,6 +14,21 @@ class OdxValue:
 
     text: str
     type: str
+
+    def data(self, size_bytes: int = 4) -> bytes:
+        """Return the value as bytes: a field as its digits say, a number in `size_bytes` (more where it needs them).
+
+        `Damaged` when the text is not of its type.
+        """
+        try:
+            if self.type == "A_BYTEFIELD":
+                return bytes.fromhex(self.text)
+            if self.type in ("A_UINT32", "A_INT32"):
+                number = int(self.text)
+                return number.to_bytes(max(size_bytes, (number.bit_length() + 7) // 8), "big")
+        except (ValueError, OverflowError):
+            raise Damaged(f"{self.text[:40]!r} is no {self.type}") from None
+        return self.text.encode("utf-16-be" if self.type == "A_UNICODE2STRING" else "utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +58,25 @@ class FlashSegment:
     name: str
     range: AddressRange
     data: bytes
+    method: OdxValue | None = None
+    """ENCRYPT-COMPRESS-METHOD of the segment, else of its data; None where there is none, or an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentDesc:
+    """IDENT-DESC of an ECU-MEM-CONNECTOR: diagnostic service and parameter that an ident is read by, by short name."""
+
+    ident: str
+    diag_comm: str
+    out_param: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class FlashBlock:
-    """DATABLOCK: `kind` is its TYPE; `packed_by` names the method where the data are compressed or encrypted."""
+    """DATABLOCK: `kind` is its TYPE; `packed_by` names the method where the data are compressed or encrypted.
+
+    `target_offset` is what TARGET-ADDR-OFFSET added to the addresses of the file.
+    """
 
     name: str
     kind: str
@@ -56,6 +86,21 @@ class FlashBlock:
     own_idents: dict[str, OdxValue]
     securities: tuple[Security, ...]
     segments: tuple[FlashSegment, ...]
+    target_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalSegment:
+    """PHYS-SEGMENT: a part of the ECU's memory from `start` on. `block_bytes` is its BLOCK-SIZE, 0 where not said.
+
+    `end` (not included) is None where the document gives neither end nor size.
+    """
+
+    name: str
+    start: int
+    end: int | None
+    block_bytes: int
+    fill_byte: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +115,8 @@ class FlashSession:
     checksums: tuple[Checksum, ...]
     securities: tuple[Security, ...]
     blocks: tuple[FlashBlock, ...]
+    ident_descs: tuple[IdentDesc, ...] = ()
+    physical: tuple[PhysicalSegment, ...] = ()
 
     def image(self) -> MemoryImage:
         """Return the plain blocks as one image; `Overlap` when two claim one address."""

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from bench.core.errors import InputError
 from bench.core.extras import install_command
 from bench.images.damaged import Damaged, Unsuited
-from bench.images.flash_session import Checksum, FlashSession
+from bench.images.flash_session import Checksum, FlashSession, IdentDesc, PhysicalSegment
 from bench.images.memory import ADDRESS_SPACE_BYTES, AddressRange
 from bench.images.odx_blocks import Files, odx_value, read_block, security
 
@@ -118,6 +118,14 @@ def _sessions(database: Database, files: Files) -> Iterator[FlashSession]:
         for connector in flash.ecu_mem_connectors
         for each in connector.session_descs
     }
+    ident_descs = {
+        connector.ecu_mem.short_name: tuple(
+            IdentDesc(each.ident_if_snref, each.diag_comm_snref, each.out_param_if_snref or each.out_param_if_snpathref)
+            for each in connector.ident_descs
+        )
+        for flash in database.flashs
+        for connector in flash.ecu_mem_connectors
+    }
     for ecu_mem in (each for flash in database.flashs for each in flash.ecu_mems):
         for session in ecu_mem.mem.sessions:
             desc = described.get((ecu_mem.short_name, session.short_name))
@@ -133,7 +141,19 @@ def _sessions(database: Database, files: Files) -> Iterator[FlashSession]:
                 checksums=tuple(_checksum(each) for each in session.checksums),
                 securities=tuple(security(each) for each in session.securities),
                 blocks=tuple(read_block(each, files) for each in session.datablocks),
+                ident_descs=ident_descs.get(ecu_mem.short_name, ()),
+                physical=tuple(
+                    _physical(each) for each in (ecu_mem.phys_mem.phys_segments if ecu_mem.phys_mem else ())
+                ),
             )
+
+
+def _physical(each: Any) -> PhysicalSegment:
+    size, last = getattr(each, "size", None), getattr(each, "end_address", None)
+    end = each.start_address + size if size is not None else last + 1 if last is not None else None
+    if end is not None and not 0 <= each.start_address <= end <= ADDRESS_SPACE_BYTES:
+        raise Damaged(f"PHYS-SEGMENT {each.short_name}: 0x{each.start_address:X} to 0x{end:X} is no range of addresses")
+    return PhysicalSegment(each.short_name, each.start_address, end, each.block_size or 0, each.fillbyte)
 
 
 def _checksum(each: Any) -> Checksum:

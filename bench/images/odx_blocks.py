@@ -61,6 +61,7 @@ def read_block(block: Any, files: Files) -> FlashBlock:
         own_idents={each.short_name: odx_value(each.ident_value) for each in block.own_idents},
         securities=tuple(security(each) for each in block.securities),
         segments=segments,
+        target_offset=_offset(block),
     )
 
 
@@ -82,6 +83,14 @@ def _packed_by(block: Any, flashdata: Any) -> str | None:
         if method is not None and method.value_raw.strip().strip("0"):
             return str(method.value_raw.strip())
     return None
+
+
+def _method(flashdata: Any, segment: Any = None) -> OdxValue | None:
+    """Return the ENCRYPT-COMPRESS-METHOD that is nearest: the segment's own, else that of the data."""
+    own = None if segment is None else segment.encrypt_compress_method
+    nearest = own if own is not None else flashdata.encrypt_compress_method
+    found = None if nearest is None else odx_value(nearest)
+    return found if found is not None and found.text else None
 
 
 def _segments(block: Any, flashdata: Any, files: Files) -> Iterator[FlashSegment]:
@@ -136,7 +145,8 @@ def _of_binary(block: Any, data: bytes, packed: bool) -> Iterator[FlashSegment]:
         raise Damaged(f"the segments of {block.short_name} take {sum(sizes)} bytes, its data have {len(data)}")
     at = 0
     for segment, size in zip(block.segments, sizes, strict=True):
-        yield FlashSegment(segment.short_name, _target(block, segment), data[at : at + size])
+        part, method = data[at : at + size], _method(block.flashdata, segment)
+        yield FlashSegment(segment.short_name, _target(block, segment), part, method)
         at += size
 
 
@@ -145,7 +155,7 @@ def _of_image(block: Any, image: MemoryImage, packed: bool) -> Iterator[FlashSeg
     chosen = _filtered(block, image)
     for part in chosen.segments if not block.segments else ():
         name = f"0x{part.address:08X}"
-        yield FlashSegment(name, _moved(part.range, _offset(block), name), part.data)
+        yield FlashSegment(name, _moved(part.range, _offset(block), name), part.data, _method(block.flashdata))
     for segment in block.segments:
         start = segment.source_start_address
         wanted = AddressRange(start, start + _data_bytes(segment, packed))
@@ -153,7 +163,8 @@ def _of_image(block: Any, image: MemoryImage, packed: bool) -> Iterator[FlashSeg
         if len(inside.segments) != 1 or inside.ranges[0] != wanted:
             have = ", ".join(str(each) for each in inside.ranges[:4]) or "nothing"
             raise Damaged(f"segment {segment.short_name} is {wanted}, of which the data have {have}")
-        yield FlashSegment(segment.short_name, _target(block, segment), inside.segments[0].data)
+        method = _method(block.flashdata, segment)
+        yield FlashSegment(segment.short_name, _target(block, segment), inside.segments[0].data, method)
 
 
 def _filtered(block: Any, image: MemoryImage) -> MemoryImage:

@@ -206,10 +206,10 @@ def _vbf_firmware(raw: bytes) -> Firmware:
     vbf = read_vbf(raw)
     fields, packing = {"vbf_version": vbf.version} | vbf.fields, vbf.data_format_identifier
     if not packing:
-        return Firmware("vbf", _of(vbf.blocks), vbf.call_address, fields, vbf.erase)
+        return Firmware("vbf", _of(vbf.blocks), vbf.call_address, fields, vbf.erase, vbf=vbf)
     if not any(block.data for block in vbf.blocks):
         raise Damaged("it holds no data")
-    return Firmware("vbf", MemoryImage(), vbf.call_address, fields, vbf.erase, vbf.blocks, packing)
+    return Firmware("vbf", MemoryImage(), vbf.call_address, fields, vbf.erase, vbf.blocks, packing, vbf=vbf)
 
 
 def _odx_firmware(sessions: tuple[FlashSession, ...], name: str | None, path: Path) -> Firmware:

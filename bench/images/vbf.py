@@ -26,9 +26,11 @@ BLOCK_HEAD_BYTES = 8
 CRC_BYTES = 2
 NUMBERS = (
     "call", "data_format_identifier", "sw_signature", "sw_signature_dev",
-    "verification_block_start", "verification_block_length", "verification_block_root_hash",
+    "verification_block_start", "verification_block_length", "verification_block_root_hash", "public_key_hash",
 )  # fmt: skip
 """Fields whose values are numbers, and are refused with their line where they are not."""
+BYTES = ("sw_signature", "sw_signature_dev", "public_key_hash", "verification_block_root_hash")
+"""Fields that hold bytes, written as one hexadecimal number: leading zeros count."""
 _VERSION = re.compile(r"(?:[A-Za-z]+)?(?:2\.\d|3\.0)")
 _TOKEN = re.compile(r'(?P<skip>\s+|//[^\n]*|/\*.*?\*/)|"[^"\n]*"|[\w.+-]+|[{}=;,]', re.S)
 
@@ -41,6 +43,21 @@ class Vbf:
     fields: dict[str, str]
     erase: tuple[AddressRange, ...]
     blocks: tuple[Segment, ...]
+    file_checksum: int = 0
+
+    def data_of(self, key: str) -> bytes | None:
+        """Return the bytes of one of `BYTES`; None where the header has no such field."""
+        return bytes_of(self.fields[key]) if key in self.fields else None
+
+    def number_of(self, key: str) -> int | None:
+        """Return a field as a number; None where the header has no such field, or it is none."""
+        return _number(self.fields.get(key, ""))
+
+    @property
+    def ecu_addresses(self) -> tuple[int, ...]:
+        """Return the addresses of the ECUs that the file is for: one number, or a list of them."""
+        words = re.findall(r"\w+", self.fields.get("ecu_address", ""))
+        return tuple(number for number in map(_number, words) if number is not None)
 
     @property
     def call_address(self) -> int | None:
@@ -67,8 +84,9 @@ def read_vbf(raw: bytes) -> Vbf:
     if not _VERSION.fullmatch(header.version):
         raise Unsuited("this version of VBF is not read", found=header.version[:40], allowed="2.0 to 2.9, 3.0")
     header.check_numbers()
-    found = Vbf(header.version, header.fields, header.erase(), tuple(_blocks(raw, header.end)))
-    stated, actual = header.checksum(), zlib.crc32(memoryview(raw)[header.end :])
+    stated = header.checksum()
+    found = Vbf(header.version, header.fields, header.erase(), tuple(_blocks(raw, header.end)), stated)
+    actual = zlib.crc32(memoryview(raw)[header.end :])
     if stated != actual:
         why = f"file_checksum is 0x{stated:08X}, the blocks give 0x{actual:08X}"
         raise Damaged(why, header.lines["file_checksum"])
@@ -150,6 +168,13 @@ class _Header:
         for key in NUMBERS:
             if key in self.fields and _number(self.fields[key]) is None:
                 raise Damaged(f"{key} is no number: {self.fields[key][:40]}", self.lines[key])
+        for key in BYTES:
+            if key in self.fields and bytes_of(self.fields[key]) is None:
+                why = f"{key} is not whole bytes in hexadecimal: {self.fields[key][:40]}"
+                raise Damaged(why, self.lines[key])
+        address = self.fields.get("ecu_address", "0")
+        if any(_number(word) is None for word in re.findall(r"\w+", address)):
+            raise Damaged(f"ecu_address is no number: {address[:40]}", self.lines["ecu_address"])
         packed = _number(self.fields.get("data_format_identifier", "0")) or 0
         if packed > 0xFF:
             raise Damaged(f"data_format_identifier is one byte, not 0x{packed:X}", self.lines["data_format_identifier"])
@@ -206,6 +231,13 @@ class _Header:
 
     def _line(self) -> int:
         return self._text.count("\n", 0, self.end) + 1
+
+
+def bytes_of(text: str) -> bytes | None:
+    """Return what `0x00A1…` spells, leading zeros kept; None when it is not whole bytes."""
+    if text[:2].lower() != "0x" or len(text) % 2 or not re.fullmatch(r"[0-9A-Fa-f]*", text[2:]):
+        return None
+    return bytes.fromhex(text[2:])
 
 
 def _number(text: str) -> int | None:

@@ -243,19 +243,39 @@ def _write_candump(part: Path, frames: Sequence[FrameRecord], log: _Log) -> None
                 writer.on_message_received(log.message(frame, time_us / 1_000_000, frame.channel))
 
 
+class _AscText:
+    """Takes the lines of python-can's writer but the end of a trigger block, which was never begun.
+
+    Readers that go line by line (Wireshark) take it for one more frame. Without trigger blocks the format is a log of
+    one measurement, which is what this is.
+    """
+
+    def __init__(self, file: TextIO, header: str) -> None:
+        self._file = file
+        self.closed = False
+        file.write(header)
+
+    def write(self, text: str) -> None:
+        """Write one line of an event; python-can's own header came before `header_written`."""
+        if text[:1] == " ":
+            self._file.write(text)
+
+    def close(self) -> None:
+        """End the log; the file is closed by who opened it."""
+        self.closed = True
+
+
 def _write_asc(part: Path, frames: Sequence[FrameRecord], log: _Log) -> None:
     """python-can's header has the machine's date and begins at the first frame: ours begins at the run's start."""
-    with part.open("w", encoding="utf-8", newline="\n") as file, _python_can().ASCWriter(file) as writer:
-        file.seek(0)
-        file.truncate()
-        date = _date(log.start_ns)
-        names = f"// {log.names()}\n" if log.names() else ""
-        file.write(f"date {date}\nbase hex  timestamps absolute\ninternal events logged\n{names}")
-        file.write(f"Begin Triggerblock {date}\n   0.000000 Start of measurement\n")
-        writer.header_written, writer.started = True, 0.0
-        for frame in frames:
-            time_us = (frame.t_ns - log.start_ns) // NS_PER_US
-            writer.on_message_received(log.message(frame, time_us / 1_000_000, log.numbers[frame.channel] - 1))
+    names = f"// {log.names()}\n" if log.names() else ""
+    header = f"date {_date(log.start_ns)}\nbase hex  timestamps absolute\ninternal events logged\n{names}"
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        text = _AscText(file, f"{header}   0.000000 Start of measurement\n")
+        with _python_can().ASCWriter(cast(TextIO, text)) as writer:
+            writer.header_written, writer.started = True, 0.0
+            for frame in frames:
+                time_us = (frame.t_ns - log.start_ns) // NS_PER_US
+                writer.on_message_received(log.message(frame, time_us / 1_000_000, log.numbers[frame.channel] - 1))
 
 
 def _date(t_ns: int) -> str:

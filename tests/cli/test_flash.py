@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bincopy
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -119,6 +120,7 @@ def test_signed_file_is_used_as_it_is(otabench: Cli, firmware: str) -> None:
         (("--key", "key.pem"), "only signed files: app.signed", "--key with at least one file that has no header"),
         (("--base", "0"), "only signed files: app.signed", "--base with at least one file that has no header"),
         (("--crop",), "only signed files: app.signed", "--crop with at least one file that has no header"),
+        (("--lenient",), "only signed files: app.signed", "--lenient with at least one file that has no header"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -146,6 +148,17 @@ def test_options_that_agree_with_a_signed_file_or_serve_a_plain_one_beside_it_ar
         ("3.1.0", "the file's own header"),
         ("3.1.0", "test key"),
     ]
+
+
+def test_what_stands_behind_the_end_record_is_refused_or_left_out_and_told(otabench: Cli, folder: Path) -> None:
+    out = bincopy.BinFile()
+    out.add_binary(demo_payload(3, "body", "2.0.0", 3_000), 0x8000)
+    (folder / "app.hex").write_text(out.as_ihex() + "symbols: main\n")
+    refused = otabench("flash", "body=app.hex", *RELEASE, "--dry-run")
+    assert (refused.code, "after the end record" in refused.err) == (2, True)
+    told = otabench("flash", "body=app.hex", *RELEASE, "--dry-run", "--lenient")
+    assert told.code == 0, told.err
+    assert "tolerated: 1 line behind the end record left out" in told.err
 
 
 def _sign(otabench: Cli, firmware: str) -> None:

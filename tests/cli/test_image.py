@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bench.trust.keys import public_key
 from bench.wire.image_header import HEADER_BYTES, ImageHeader
+from tests.foreign.files import application, odx_blocks, pdx
 
 Cli = Callable[..., Any]
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -62,6 +64,41 @@ def test_info_names_format_segments_and_start_address(otabench: Cli, firmware: P
     shown = otabench("image", "info", "app.hex").out
     assert "0x00008020..0x00008024 (4 bytes)" in shown
     assert "start    0x00008004" in shown
+
+
+def test_info_shows_what_a_flash_job_needs_of_a_vbf(otabench: Cli, folder: Path) -> None:
+    made = application("AB")
+    (folder / "exe.vbf").write_bytes(made.raw)
+    shown = otabench("image", "info", "exe.vbf").out
+    assert "logical block     31394148: code, 25016 bytes to send" in shown
+    assert "20016 bytes for 0x00010000 on, plain, CRC-16" in shown
+    assert "erases          0x00010000..0x00040000 (196608 bytes)" in shown
+    assert "(256 bytes); the ECU checks it" in shown
+    software = otabench("image", "info", "exe.vbf", "--json").json["software"]
+    assert (software["part_type"], software["ecu_addresses"], software["problems"]) == ("EXE", [0x7E0], [])
+    (block,) = software["blocks"]
+    assert [each["data_bytes"] for each in block["segments"]] == [len(data) for _at, data in made.blocks]
+    assert block["signatures"][0]["data"] == made.signature.hex()
+
+
+def test_info_shows_packed_blocks_with_their_checks_and_idents(otabench: Cli, folder: Path) -> None:
+    made = odx_blocks("2.0.0")
+    (folder / "unit.pdx").write_bytes(pdx(made, "2.0.0"))
+    shown = otabench("image", "info", "unit.pdx").out
+    assert "CALIBRATION: data, logical block 1" in shown
+    assert f"{len(made[0].packed)} bytes for 0x80000000 on, compressed (method 1), fills 6000 bytes" in shown
+    software = otabench("image", "info", "unit.pdx", "--json").json["software"]
+    assert [each["checksums"][0]["state"] for each in software["blocks"]] == ["right", "right"]
+    assert software["blocks"][0]["segments"][0]["data_format_identifier"] == 0x10
+    assert software["expected_idents"][0]["values"] == [{"text": "HW-4711", "type": "A_ASCIISTRING"}]
+
+
+def test_info_names_what_contradicts_itself(otabench: Cli, folder: Path) -> None:
+    (folder / "exe.vbf").write_bytes(replace(application("AB"), erase=((0x10000, 0x1000),)).raw)
+    shown = otabench("image", "info", "exe.vbf").out
+    assert "problem           the erase list does not cover the data: 0x00011000..0x00014E30" in shown
+    (problem,) = otabench("image", "info", "exe.vbf", "--json").json["software"]["problems"]
+    assert problem["key"] == "erase"
 
 
 @pytest.mark.parametrize("name", ["app.srec", "app.txt", "again.hex"])

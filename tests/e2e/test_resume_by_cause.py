@@ -17,7 +17,8 @@ from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
-from bench.flasher.values import FlashJob, FlashReport
+from bench.flasher.signed_image import FlashJob
+from bench.flasher.values import FlashReport
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.sim_bus import SimCanBus
 from bench.ports.diagnostics import AnswerTimeout, DiagLink

@@ -18,6 +18,7 @@ from bench.wire import seed_key
 from bench.wire.image_header import HEADER_BYTES
 from ecu_sim.personality.geometry import header_region
 from tests.effort import effort
+from tests.recipes import erase_routine, header_slot
 from tests.soak.lab import kinds, open_lab
 
 DEFAULT, PROGRAMMING, EXTENDED = 1, 2, 3
@@ -210,7 +211,7 @@ class ServerMachine(RuleBasedStateMachine):
     def erase(self) -> None:
         self._expired()
         place = self.form.range(self.recipe.memory.region_base, self.recipe.memory.program_unit_bytes)
-        head = b"\x01" + self.recipe.routines.erase.to_bytes(2, "big")
+        head = b"\x01" + erase_routine(self.recipe).to_bytes(2, "big")
         if self._guarded(b"\x31" + head + place):
             self._expect(b"\x31" + head + place, b"\x71" + head + b"\x00")
             self.taken, self.erased, self.content = None, True, b""
@@ -228,7 +229,7 @@ class ServerMachine(RuleBasedStateMachine):
     @rule()
     def request_download(self) -> None:
         self._expired()
-        pdu = b"\x34\x00" + self.form.range(self.recipe.memory.header_address, HEADER_BYTES)
+        pdu = b"\x34\x00" + self.form.range(header_slot(self.recipe), HEADER_BYTES)
         if not self._guarded(pdu):
             return
         if self.taken:

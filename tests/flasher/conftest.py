@@ -22,8 +22,9 @@ from bench.flasher.client import UdsClient
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
 from bench.flasher.services import Call
+from bench.flasher.signed_image import FlashJob
 from bench.flasher.state import FRESH, JobState
-from bench.flasher.values import FlashJob, FlashReport, Progress, Tally
+from bench.flasher.values import FlashReport, Progress, Tally
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.wire.image_header import ImageHeader
 from tests.recipes import recipe_named

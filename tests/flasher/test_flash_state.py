@@ -24,12 +24,11 @@ from bench.flasher.errors import FlasherError, SeedKeyFailed, TransportError, Ve
 from bench.flasher.exchange import Broken, Listen, Received, Send, Sent, Silence, Unanswered, Waited
 from bench.flasher.exchange import Pause as ExchangePause
 from bench.flasher.flash_state import Answered, Event, Failed, FlashState, FlashTurn, Phase, begin
-from bench.flasher.preflight import check_job
 from bench.flasher.recipe import Recipe, Step
+from bench.flasher.signed_image import FlashJob
 from bench.flasher.state import FRESH, JobState, Stage
 from bench.flasher.task import MakeKey, Pause, Plan, Prepare, Rest, Task
 from bench.flasher.task import Silence as KeptSilent
-from bench.flasher.values import FlashJob
 from bench.images.signing import sign_image
 from tests.effort import effort
 from tests.recipes import recipe_named
@@ -99,15 +98,8 @@ def plan_of(name: str, begin_ns: int = NOON_NS) -> Plan:
     image = sign_image(IMAGE, version=NEW, load_address=recipe.memory.region_base, key=KEY, **ids)
     job = FlashJob(ecu="body", image=IMAGE, header=image.header.encode(), version=NEW, software_id=SOFTWARE)
     identity = None if recipe.authentication is None else load_identity(recipe.authentication)
-    return Plan(
-        job,
-        check_job(job, recipe),
-        recipe,
-        begin_ns,
-        EPOCH_NS,
-        can_power_cycle=name == "certificate",
-        identity=identity,
-    )
+    software, can_power_cycle = job.software(recipe), name == "certificate"
+    return Plan("body", software, recipe, begin_ns, EPOCH_NS, can_power_cycle=can_power_cycle, identity=identity)
 
 
 # An ECU without a memory --------------------------------------------------------------------------------
@@ -389,8 +381,10 @@ def test_every_job_ends_and_succeeds_only_with_every_block_taken_and_the_new_ver
     assert last.belief.state is EcuState.NEW_SOFTWARE
     assert (said.version, said.checked, said.refused) == (NEW, True, False)
     if name in ("single_bank", "dual_bank"):
-        base, slot = plan.header.load_address, plan.recipe.memory.header_address
-        assert said.taken == {base: IMAGE, slot: plan.job.header}
+        base, slot = plan.recipe.memory.region_base, plan.recipe.memory.header_address
+        assert slot is not None
+        assert said.taken[base] == IMAGE
+        assert (set(said.taken), len(said.taken[slot])) == ({base, slot}, 256)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -8,7 +8,7 @@ import pytest
 from bench.flasher.errors import ImageMismatch
 
 if TYPE_CHECKING:
-    from bench.flasher.values import FlashJob
+    from bench.flasher.signed_image import FlashJob
     from tests.flasher.conftest import Bench
 
 

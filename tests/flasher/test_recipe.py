@@ -109,7 +109,7 @@ def test_recipe_with_impossible_steps_is_refused_with_the_step(tmp_path: Path, s
         ("dids.read_back", {"Serial Number": 0xF18C}, "key of a wrong form"),
         ("preconditions.tries", 0, "from 1 to 100"),
         ("routines.check_dependencies", None, "step check_dependencies needs routines.check_dependencies"),
-        ("routines.erase", None, "lacks a key"),
+        ("routines.erase", None, "step erase needs routines.erase"),
         ("security", None, "step security_access needs the table .security."),
         ("authentication", {"certificate_name": "x"}, "has no use without step authentication"),
         ("authentication", {}, "certificate_name is missing"),

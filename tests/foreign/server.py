@@ -78,7 +78,7 @@ class UdsServer(ABC):
 
     def start(self) -> None:
         """Begin anew, as after a reset: everything volatile is gone."""
-        self.session, self.unlocked, self.seed = DEFAULT, False, b""
+        self.session, self.unlocked, self.seed, self.upset = DEFAULT, False, b"", False
         self.transfer: Transfer | None = None
         self.boot = not self.complete()
 
@@ -149,7 +149,8 @@ class UdsServer(ABC):
         return request[1:2]
 
     def sid_3e(self, request: bytes) -> bytes:
-        self.upset = self.options.upset_by_tester_present and self.transfer is not None
+        # once lost it stays lost: its checks go on believing what it acknowledged, until it restarts
+        self.upset = self.upset or (self.options.upset_by_tester_present and self.transfer is not None)
         return request[1:2]
 
     def sid_22(self, request: bytes) -> bytes:

@@ -26,7 +26,8 @@ from bench.description.load import BenchFiles
 from bench.flasher.access import EcuAccess
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
-from bench.flasher.values import FlashJob, FlashReport
+from bench.flasher.signed_image import FlashJob
+from bench.flasher.values import FlashReport
 from bench.flashing.access import ecu_accesses
 from bench.images.signing import demo_payload, sign_image
 from bench.ports.can import CanBus

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from bench.core.clock import NS_PER_MS
 from bench.wire import seed_key
+from tests.recipes import erase_routine
 from tests.soak.lab import SMALL_IMAGE_BYTES, Lab, image, is_pending, quick_recipe, run_lab
 from tests.soak.requests import any_request, broken_frames, sensible
 from tests.soak.rules import Request, belongs, short
@@ -73,7 +74,7 @@ async def transfer(soak: Soak) -> None:
     size = unit * draw.choice((1, 2, 5))
     place = form.range(recipe.memory.region_base, size)
     data_format = kind.personality.download.data_format
-    await soak.exchange(b"\x31\x01" + recipe.routines.erase.to_bytes(2, "big") + place)
+    await soak.exchange(b"\x31\x01" + erase_routine(recipe).to_bytes(2, "big") + place)
     await soak.exchange(bytes((0x34, data_format)) + place)
     for n in range(draw.choice((1, 2, 5))):
         if draw.random() < 0.15:

@@ -26,7 +26,8 @@ from bench.description.vehicle_file import VehicleFile
 from bench.flasher.errors import FlasherError
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import flash_ecu
-from bench.flasher.values import FlashJob, FlashReport
+from bench.flasher.signed_image import FlashJob
+from bench.flasher.values import FlashReport
 from bench.images.signing import SignedImage, demo_payload, sign_image
 from bench.link.isotp_link import IsoTpFunctionalLink, IsoTpLink, transmitter
 from bench.link.sim_bus import SimCanBus

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from functools import cache
 
+from tests.recipes import header_slot
 from tests.soak.lab import Kind
 from tests.soak.nrcs import SPECIFIC
 
@@ -59,7 +60,7 @@ def _place(draw: Draw, kind: Kind) -> tuple[int, int]:
     unit = memory.program_unit_bytes
     inside = memory.region_base + unit * draw.choice((0, 0, 0, 1, 3, memory.region_size // unit - 1))
     address = draw.choice(
-        (inside, inside, inside, memory.header_address, kind.personality.mark_address, inside + 1, 0x00F8_0000,
+        (inside, inside, inside, header_slot(kind.recipe), kind.personality.mark_address, inside + 1, 0x00F8_0000,
          memory.region_base + memory.region_size, draw.randrange(1 << 32))
     )  # fmt: skip
     size = draw.choice((unit, unit, 3 * unit, 256, 256, 1, 0, 5, 4 * unit + 7, memory.region_size, 0xFFFF_FFFF))

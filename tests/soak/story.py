@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from bench.core.clock import NS_PER_MS
+from tests.recipes import erase_routine
 from tests.soak.lab import Heard, Lab, is_pending
 from tests.soak.nrcs import PARTLY_DONE
 from tests.soak.rules import Request, Timing, judge, nrc_of, short
@@ -243,9 +244,9 @@ class Soak:
 
     def _guarded(self, pdu: bytes) -> bool:
         """Return whether a request changes memory (checks and erases included)."""
-        routines, dids = self.lab.kind.recipe.routines, self.lab.kind.recipe.dids
+        dids, erase = self.lab.kind.recipe.dids, erase_routine(self.lab.kind.recipe).to_bytes(2, "big")
         return pdu[0] in (0x34, 0x36, 0x37, 0x3D) or pdu[:4].startswith(
-            (b"\x31\x01" + routines.erase.to_bytes(2, "big"), b"\x2e" + dids.fingerprint.to_bytes(2, "big"))
+            (b"\x31\x01" + erase, b"\x2e" + dids.fingerprint.to_bytes(2, "big"))
         )
 
     def _part_of_a_packed_stream(self, request: Request) -> bool:

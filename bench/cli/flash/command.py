@@ -21,6 +21,7 @@ from bench.cli.flash.output import (
     write_flash,
 )
 from bench.cli.flash.plan import plan_model, print_plan
+from bench.cli.image.common import lenient_option, tell_tolerated
 from bench.cli.image.keys import signer
 from bench.cli.options import address_option, base_option, common, find
 from bench.cli.outputs import Outputs, check_room, room_of_images
@@ -43,6 +44,7 @@ from bench.runs.exit_codes import AS_EXPECTED, EQUIPMENT, FAILED, INPUT, stronge
 @click.option("--version", "version", help="Version of firmware that has no signed header.")
 @click.option("--release-counter", type=click.IntRange(0, 2**32 - 1), help="Release counter of such firmware.")
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
+@lenient_option
 @base_option
 @click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key that signs; simulated: a test key.")
 @click.option("--one-by-one", is_flag=True, help="One ECU after the other, instead of all together.")
@@ -87,6 +89,7 @@ def flash(
     if full and not dry:
         raise InputError("--full is for --dry-run", key="--full", hint="add --dry-run")
     order = make_order(files, _pairs(images), _signing(**firmware), simulated=dry or is_simulated(files))
+    tell_tolerated(order.ecus)
     if dry:
         return _plan(order, parallel=not one_by_one, full=full, as_json=as_json)
     return _flash(order, seed, out, parallel=not one_by_one, as_json=as_json)
@@ -206,6 +209,7 @@ def _signing(
     version: object = None,
     release_counter: object = None,
     crop: object = False,
+    lenient: object = False,
     base: object = None,
     key: object = None,
 ) -> Signing:
@@ -214,5 +218,6 @@ def _signing(
         release_counter=release_counter if isinstance(release_counter, int) else None,
         key=signer(key, None) if isinstance(key, Path) else None,
         crop=bool(crop),
+        lenient=bool(lenient),
         base=address_option(None if base is None else str(base)),
     )

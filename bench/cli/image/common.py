@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -132,7 +132,15 @@ def range_json(each: AddressRange) -> dict[str, int | str]:
     return {"start": each.start, "end": each.end, "size_bytes": each.size_bytes}
 
 
-def tell_tolerated(firmwares: Iterable[Firmware]) -> None:
+class Read(Protocol):
+    """What was read of a file."""
+
+    @property
+    def tolerated(self) -> tuple[str, ...]:
+        """Return what a lenient reader left out, a sentence each."""
+
+
+def tell_tolerated(firmwares: Iterable[Read]) -> None:
     """Say on standard error what a lenient reader left out."""
     for firmware in firmwares:
         for sentence in firmware.tolerated:

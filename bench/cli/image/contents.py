@@ -25,12 +25,14 @@ from bench.cli.image.common import (
     tell_tolerated,
 )
 from bench.cli.image.keys import key_options, verifier
+from bench.cli.image.software import software_json, software_rows
 from bench.cli.options import address_option, base_option, debug_only
 from bench.core.errors import InputError
 from bench.images.differences import Difference, differences
 from bench.images.firmware import Firmware, packing_words
 from bench.images.flash_session import FlashSession
 from bench.images.readers import flash_sessions, plain_image, read_firmware
+from bench.images.software import software_of
 
 
 @click.command()
@@ -50,7 +52,7 @@ def info(
     base: str | None,
     as_json: bool,
 ) -> int:
-    """Show format, segments, start address and header of FILE; of ODX-F and PDX the flash sessions.
+    """Show format, segments, start address and header of FILE; of VBF, ODX-F and PDX what a flash job needs.
 
     \b
     Examples:
@@ -68,15 +70,16 @@ def info(
         _show_sessions(file, sessions, as_json)
         return 0
     firmware = read_firmware(file, binary_base=address_option(base), session=session, lenient=lenient)
-    found = described(file, firmware)
+    found, software = described(file, firmware), software_of(firmware, file)
     good = None if public is None else _signed_by(firmware, public, file)
     if found["signed"] is not None:
         found["signed"]["signature"] = {None: "unchecked", True: "right", False: "wrong"}[good]
     if as_json:
         found["sessions"] = [_session_json(each) for each in sessions if firmware.session in (None, each)]
+        found["software"] = software_json(software)
         print_json(found)
     else:
-        print_rows(_rows(file, firmware, found))
+        print_rows(_rows(file, firmware, found) + software_rows(software))
     return 0 if good is None or (good and found["signed"]["whole"]) else 1
 
 

@@ -12,6 +12,8 @@ from bench.flasher.steps.checking import Activate, CheckDependencies, CheckMemor
 from bench.flasher.steps.conditions import CheckPreconditions
 from bench.flasher.steps.dtcs import ClearDtcs
 from bench.flasher.steps.functional import SwitchOff, SwitchOn
+from bench.flasher.steps.parts import LoadBootloader, ProgramParts, StartBootloader
+from bench.flasher.steps.proofs import CheckSoftware
 from bench.flasher.steps.reading import ReadBack, VerifyVersion
 from bench.flasher.steps.resetting import Reset
 from bench.flasher.steps.resuming import Erase
@@ -30,6 +32,10 @@ STEPS: Mapping[Step, Task] = {
     Step.ERASE: Erase(),
     Step.DOWNLOAD_IMAGE: DownloadImage(),
     Step.PROGRAM_BLOCKS: ProgramBlocks(),
+    Step.LOAD_BOOTLOADER: LoadBootloader(),
+    Step.START_BOOTLOADER: StartBootloader(),
+    Step.PROGRAM_PARTS: ProgramParts(),
+    Step.CHECK_SOFTWARE: CheckSoftware(),
     Step.DOWNLOAD_HEADER: DownloadHeader(),
     Step.CHECK_MEMORY: CheckMemory(),
     Step.CHECK_DEPENDENCIES: CheckDependencies(),
@@ -55,6 +61,10 @@ PHASES: Mapping[Step, str] = {
     Step.ERASE: "erase",
     Step.DOWNLOAD_IMAGE: "transfer",
     Step.PROGRAM_BLOCKS: "transfer",
+    Step.LOAD_BOOTLOADER: "programming",
+    Step.START_BOOTLOADER: "programming",
+    Step.PROGRAM_PARTS: "transfer",
+    Step.CHECK_SOFTWARE: "check",
     Step.DOWNLOAD_HEADER: "header",
     Step.CHECK_MEMORY: "check",
     Step.CHECK_DEPENDENCIES: "check",

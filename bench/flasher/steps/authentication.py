@@ -116,7 +116,7 @@ def _challenge(at: At) -> bytes:
 
     Made from the key, the ECU and the job's clock (nanoseconds), so that a simulated run repeats.
     """
-    seen = f"0x29 challenge {at.plan.job.ecu} {at.plan.started_ns} {at.now_ns}".encode()
+    seen = f"0x29 challenge {at.plan.ecu} {at.plan.started_ns} {at.now_ns}".encode()
     return hmac.digest(_identity(at).credential.key.private_bytes_raw(), seen, "sha256")[:CHALLENGE_BYTES]
 
 

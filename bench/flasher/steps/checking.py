@@ -89,4 +89,4 @@ class Activate(Task):
 
 
 def _does_not_run(at: At, why: str) -> ImageDoesNotRun:
-    return ImageDoesNotRun(at.plan.job.version, at.job.found_version, why)
+    return ImageDoesNotRun(at.plan.software.version, at.job.found_version, why)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.flasher.checks import check_status
 from bench.flasher.services import erase_option, start_routine
+from bench.flasher.software import PartKind
 from bench.flasher.task import At, Plan, Task, Turn
 
 
@@ -23,30 +24,37 @@ class EraseRange(Task):
         option = erase_option(self.address, self.length_bytes, at.recipe.transfer)
         # The answer comes when the erase has ended (ISO 14229-1, 0x31, a routine without 31 03): seconds, spanned by
         # 0x78.
-        return at.request(self, start_routine(at.recipe.routines.erase, option))
+        return at.request(self, start_routine(_routine(at), option))
 
     def answered(self, at: At, value: Any) -> Turn:
         """See `Task`."""
-        check_status(at.recipe.routines.erase, value, at.recipe.check)
+        check_status(_routine(at), value, at.recipe.check)
         return at.over()
 
 
+def _routine(at: At) -> int:
+    assert at.recipe.routines.erase is not None, "the recipe was checked: a step has its routine"
+    return at.recipe.routines.erase
+
+
 def erase_image(plan: Plan) -> tuple[Task, ...]:
-    """Return what erases all that the image will fill."""
+    """Return what erases all that the software will fill."""
     return tuple(EraseRange(address, length_bytes) for address, length_bytes in ranges(plan))
 
 
 def ranges(plan: Plan) -> Iterator[tuple[int, int]]:
-    """Yield (address, length) of each call: the image, the whole region, or its sectors one by one."""
+    """Yield (address, length) of each call: each segment, the whole region, or its sectors one by one."""
     rules, memory = plan.recipe.erase, plan.recipe.memory
-    start, end = plan.header.load_address, plan.header.load_address + len(plan.job.image)
     # Some bootloaders know only their whole region (FF00 with any other range: 0x31).
     if rules.granularity == "region":
         yield memory.region_base, memory.region_size
-    elif rules.sector_bytes is None:
-        yield start, end - start
-    else:
-        # Flash is erased by whole sectors: a range that begins within one takes all of it along.
-        first = start - (start - memory.region_base) % rules.sector_bytes
-        for sector in range(first, end, rules.sector_bytes):
-            yield sector, min(rules.sector_bytes, memory.region_base + memory.region_size - sector)
+        return
+    for place in plan.software.of_kind(PartKind.SOFTWARE):
+        for segment in plan.software.parts[place].segments:
+            if rules.sector_bytes is None:
+                yield segment.address, segment.size_bytes
+                continue
+            # Flash is erased by whole sectors: a range that begins within one takes all of it along.
+            first = segment.address - (segment.address - memory.region_base) % rules.sector_bytes
+            for sector in range(first, segment.end, rules.sector_bytes):
+                yield sector, min(rules.sector_bytes, memory.region_base + memory.region_size - sector)

@@ -16,20 +16,20 @@ from bench.flasher.errors import (
     UdsError,
     VersionMismatch,
 )
+from bench.flasher.known import identifiers, identity_of, tells_version
 from bench.flasher.notes import JobNote, VersionSeen
 from bench.flasher.preflight import check_identity
 from bench.flasher.services import ecu_reset, read_did
 from bench.flasher.state import JobState, Stage
 from bench.flasher.steps.resetting import LookForReset
 from bench.flasher.task import At, Pause, Task, Turn, noted
-from bench.flasher.text import text
 from bench.flasher.values import EcuIdentity
 from bench.wire.uds import Nrc
 
 
 @dataclass(frozen=True, slots=True)
 class _WhoAnswers(Task):
-    """22 of hardware id, software id and version, one after the other; works in application and bootloader."""
+    """22 of every identifier by which the recipe knows an ECU, one after the other; in application and bootloader."""
 
     values: tuple[str, ...] = ()
 
@@ -38,32 +38,25 @@ class _WhoAnswers(Task):
         return self._ask(at)
 
     def _ask(self, at: At) -> Turn:
-        dids = at.recipe.dids
-        did = (dids.hardware_id, dids.software_id, dids.version)[len(self.values)]
-        return at.request(self, read_did(did))
+        known = identifiers(at.recipe)
+        if len(self.values) == len(known):
+            return self.read(at, identity_of(at.recipe, at.plan.software.software_id, self.values))
+        return at.request(self, read_did(known[len(self.values)].did))
 
     def answered(self, at: At, value: Any) -> Turn:
         """See `Task`."""
-        return self._taken(at, text(value))
+        return self._taken(at, identifiers(at.recipe)[len(self.values)].decoded(value))
 
     def failed(self, at: At, error: FlasherError) -> Turn:
         """See `Task`: a bootloader has no application's identifiers."""
         # 0x31 alone means "no such identifier here" (ISO 14229-1, 0x22): nothing else tells who answers.
-        only_of_the_application = bool(self.values)
-        if (
-            only_of_the_application
-            and isinstance(error, NegativeResponse)
-            and error.nrc == Nrc.REQUEST_OUT_OF_RANGE
-        ):  # fmt: skip
+        absent = isinstance(error, NegativeResponse) and error.nrc == Nrc.REQUEST_OUT_OF_RANGE
+        if absent and identifiers(at.recipe)[len(self.values)].of_application:
             return self._taken(at, "")
         return self.unread(at, error)
 
     def _taken(self, at: At, value: str) -> Turn:
-        values = (*self.values, value)
-        if len(values) < 3:
-            return replace(self, values=values)._ask(at)
-        hardware_id, software_id, version = values
-        return self.read(at, EcuIdentity(hardware_id, software_id if version else "", version))
+        return replace(self, values=(*self.values, value))._ask(at)
 
     @abstractmethod
     def read(self, at: At, identity: EcuIdentity) -> Turn:
@@ -82,7 +75,7 @@ class Identify(_WhoAnswers):
         """See `_WhoAnswers`."""
         note = noted("identified", counted=False, ecu_is=identity)
         try:
-            check_identity(at.plan.job, at.plan.header, identity)
+            check_identity(at.plan.ecu, at.plan.software, identity)
         except ImageMismatch as mismatch:
             # Afterwards an ECU with another hardware id than before is lying.
             return at.fail(_lies(mismatch) if at.job.touched else mismatch)
@@ -96,8 +89,12 @@ def _lies(mismatch: ImageMismatch) -> ProtocolViolation:
 
 def _runs_target(at: At, identity: EcuIdentity) -> bool:
     """Return whether the ECU runs what this job has committed: older bytes may bear the same version."""
-    wanted = at.plan.job.software_id, at.plan.job.version
-    return at.job.stage >= Stage.COMMITTED and (identity.software_id, identity.version) == wanted
+    return at.job.stage >= Stage.COMMITTED and tells_version(at.recipe) and _is_target(at, identity)
+
+
+def _is_target(at: At, identity: EcuIdentity) -> bool:
+    wanted = at.plan.software
+    return (identity.software_id, identity.version) == (wanted.software_id, wanted.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +110,12 @@ class VerifyVersion(_WhoAnswers):
 
     def read(self, at: At, identity: EcuIdentity) -> Turn:
         """See `_WhoAnswers`."""
-        found, wanted, seen = identity.version, at.plan.job, (VersionSeen(identity.version),)
+        found, seen = identity.version, (VersionSeen(identity.version),)
         job = replace(at.job, found_version=found)
-        if (identity.software_id, found) == (wanted.software_id, wanted.version):
+        # Without any identifier that tells what runs: that somebody answers is all there is to see.
+        if not tells_version(at.recipe) or _is_target(at, identity):
             return at.over(job=job, notes=seen)
-        return self._again(at, VersionMismatch(wanted.version, found), job, *seen)
+        return self._again(at, VersionMismatch(at.plan.software.version, found), job, *seen)
 
     def unread(self, at: At, error: FlasherError) -> Turn:
         """See `_WhoAnswers`."""

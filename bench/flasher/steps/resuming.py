@@ -17,8 +17,9 @@ from bench.flasher.checks import check_status
 from bench.flasher.errors import FlasherError, NegativeResponse, ProtocolViolation
 from bench.flasher.notes import PassBegun
 from bench.flasher.services import Call, start_routine
+from bench.flasher.software import PartKind, Segment
 from bench.flasher.steps.erasing import EraseRange, erase_image
-from bench.flasher.task import At, Task, Turn, noted
+from bench.flasher.task import At, Piece, Task, Turn, noted
 from bench.flasher.values import NOTHING_STORED, Stored
 from bench.wire.uds import Nrc
 
@@ -74,11 +75,12 @@ class _ImageStored(Task):
 
     def begin(self, at: At) -> Turn:
         """See `Task`."""
-        return at.request(self, _ask(at, at.plan.header.load_address, len(at.plan.job.image)))
+        image = _image(at)
+        return at.request(self, _ask(at, image.address, image.size_bytes))
 
     def answered(self, at: At, value: Any) -> Turn:
         """See `Task`."""
-        address, data = at.plan.header.load_address, at.plan.job.image
+        address, data = _image(at).address, _image(at).data
         image = _read(at, value, address, len(data))
         if not _worth_keeping(image, data):
             return at.over(*erase_image(at.plan))
@@ -113,14 +115,15 @@ class _HeaderStored(Task):
 
     def begin(self, at: At) -> Turn:
         """See `Task`."""
-        return at.request(self, _ask(at, at.recipe.memory.header_address, len(at.plan.job.header)))
+        header = _header(at)
+        return at.request(self, _ask(at, header.address, header.size_bytes))
 
     def answered(self, at: At, value: Any) -> Turn:
         """See `Task`."""
-        slot, header, image = at.recipe.memory.header_address, at.plan.job.header, self.image
+        slot, header, image = _header(at).address, _header(at).data, self.image
         progress = _read(at, value, slot, len(header))
         header_is_ours = progress.whole(header)
-        missing = not header_is_ours or not image.whole(at.plan.job.image)
+        missing = not header_is_ours or not image.whole(_image(at).data)
         blank = progress.stored_bytes == progress.dirty_bytes == 0
         # A mark that is torn may read as set at the next boot: nothing under it may stay.
         if image.mark == MARK_TORN or (image.mark == MARK_SET and missing) or not (blank or header_is_ours):
@@ -141,6 +144,15 @@ class _GoOn(Task):
             return at.over(job=job)
         note = noted("resumed_transfer", image_bytes=self.stored.image_bytes, header=self.stored.header)
         return at.over(job=job, notes=(note,))
+
+
+def _image(at: At) -> Segment:
+    """Return the image: an ECU that says how much of it is stored has one, without a gap."""
+    return at.plan.segment(Piece(at.plan.software.of_kind(PartKind.SOFTWARE)[0]))
+
+
+def _header(at: At) -> Segment:
+    return at.plan.segment(Piece(at.plan.software.of_kind(PartKind.HEADER)[0]))
 
 
 def _ask(at: At, address: int, length_bytes: int) -> Call[bytes]:

@@ -10,9 +10,10 @@ from bench.flasher.explanations import block_refused, download_refused
 from bench.flasher.notes import Acknowledged, PassBegun
 from bench.flasher.recipe import Memory
 from bench.flasher.services import request_download, transfer_data, transfer_exit
+from bench.flasher.software import PartKind
+from bench.flasher.steps.proofs import check_exit
 from bench.flasher.task import At, Pack, Piece, Task, Turn, noted
 from bench.flasher.tries import Transfer, Tries
-from bench.wire.download_format import PLAIN, DownloadFormat
 
 BLOCK_OVERHEAD_BYTES = 2
 """maxNumberOfBlockLength counts service id and block sequence counter."""
@@ -33,16 +34,17 @@ def block_payload_bytes(max_block_length: int, memory: Memory) -> int:
 
 @dataclass(frozen=True, slots=True)
 class DownloadImage(Task):
-    """The image at its linked address, from the first byte that the ECU has not stored."""
+    """Every segment of the software; the first one from the first byte that the ECU has not stored."""
 
     def begin(self, at: At) -> Turn:
         """See `Task`."""
-        stored_bytes = at.job.stored.image_bytes
-        # Nothing is missing: a 0x34 over no bytes is refused.
-        if stored_bytes == len(at.plan.job.image):
-            return at.over(notes=(PassBegun(stored_bytes, download=False),))
-        rest = Piece("image", at.plan.header.load_address + stored_bytes, stored_bytes)
-        return at.over(Download(rest, at.recipe.download), notes=(PassBegun(stored_bytes, download=True),))
+        stored_bytes, software = at.job.stored.image_bytes, at.plan.software
+        parts = software.of_kind(PartKind.SOFTWARE)
+        places = [Piece(n, k) for n in parts for k in range(len(software.parts[n].segments))]
+        pieces = [replace(places[0], begin=stored_bytes), *places[1:]]
+        # Where nothing is missing: a 0x34 over no bytes is refused.
+        downloads = tuple(Download(piece) for piece in pieces if at.plan.size_bytes(piece))
+        return at.over(*downloads, notes=(PassBegun(stored_bytes, download=bool(downloads)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +55,24 @@ class DownloadHeader(Task):
         """See `Task`."""
         if at.job.stored.header:
             return at.over()
-        return at.over(Download(Piece("header", at.recipe.memory.header_address), PLAIN))
+        return at.over(*(Download(Piece(n)) for n in at.plan.software.of_kind(PartKind.HEADER)))
 
 
 @dataclass(frozen=True, slots=True)
 class Download(Task):
-    """A piece, packed as `form` says. What was sent of a block under way when it fails is unknown."""
+    """A piece. What was sent of a block under way when it fails is unknown."""
 
     piece: Piece
-    form: DownloadFormat
 
     def begin(self, at: At) -> Turn:
         """See `Task`."""
-        if self.form == PLAIN:
-            return self.answered(at, None)
-        return at.ask(self, Pack(self.piece, self.form))
+        return at.ask(self, Pack(self.piece)) if at.plan.packs(self.piece) else self.answered(at, None)
 
     def answered(self, at: At, value: Any) -> Turn:
         """See `Task`: it is packed."""
         del value
         # Only 0x37 tells the ECU that nothing more comes: a unit that the last block did not fill is programmed then.
-        return at.over(_RequestDownload(self.piece, self.form), _TransferExit())
+        return at.over(_RequestDownload(self.piece), _TransferExit(self.piece))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +80,24 @@ class _RequestDownload(Task):
     """0x34: address, unpacked size, format."""
 
     piece: Piece
-    form: DownloadFormat
 
     def begin(self, at: At) -> Turn:
         """See `Task`."""
-        size_bytes = len(at.plan.data(self.piece))
-        call = request_download(self.piece.address, size_bytes, self.form.data_format, at.recipe.transfer)
-        return at.request(self, call)
+        plan, piece = at.plan, self.piece
+        size_bytes, data_format = plan.size_bytes(piece), plan.data_format(piece)
+        return at.request(self, request_download(plan.address(piece), size_bytes, data_format, at.recipe.transfer))
 
     def answered(self, at: At, value: Any) -> Turn:
         """See `Task`."""
         size_bytes = block_payload_bytes(value, at.recipe.memory)
-        return at.over(_Blocks(self.piece, self.form, size_bytes, Transfer(tries=Tries(at.recipe.retries.block))))
+        return at.over(_Blocks(self.piece, size_bytes, Transfer(tries=Tries(at.recipe.retries.block))))
 
     def failed(self, at: At, error: FlasherError) -> Turn:
         """See `Task`."""
         if not isinstance(error, NegativeResponse):
             return at.fail(error)
-        size_bytes = len(at.plan.data(self.piece))
-        why = download_refused(at.recipe, self.piece.address, size_bytes, self.form.data_format)
+        plan, piece = at.plan, self.piece
+        why = download_refused(at.recipe, plan.address(piece), plan.size_bytes(piece), plan.data_format(piece))
         return at.fail(error.explained(why))
 
 
@@ -112,7 +110,6 @@ class _Blocks(Task):
     """
 
     piece: Piece
-    form: DownloadFormat
     block_bytes: int
     transfer: Transfer
 
@@ -123,7 +120,7 @@ class _Blocks(Task):
 
     def _block(self, at: At) -> bytes:
         begin = self.transfer.sent_bytes
-        return at.plan.stream(self.piece, self.form)[begin : begin + self.block_bytes]
+        return at.plan.stream(self.piece)[begin : begin + self.block_bytes]
 
     def _counter(self, at: At) -> int:
         # From the last counter that was acknowledged, not from how many were sent: a block whose answer was lost keeps
@@ -134,10 +131,10 @@ class _Blocks(Task):
         """See `Task`. Of a packed stream each block stands for its share of the image's own bytes."""
         del value
         sent_bytes, before = len(self._block(at)), self.transfer.sent_bytes
-        image_bytes, stream_bytes = len(at.plan.data(self.piece)), len(at.plan.stream(self.piece, self.form))
+        image_bytes, stream_bytes = at.plan.size_bytes(self.piece), len(at.plan.stream(self.piece))
         share = image_bytes * (before + sent_bytes) // stream_bytes - image_bytes * before // stream_bytes
         taken = self.transfer.taken(self._counter(at), sent_bytes, Tries(at.recipe.retries.block))
-        following = _Blocks(self.piece, self.form, self.block_bytes, taken).begin(at)
+        following = _Blocks(self.piece, self.block_bytes, taken).begin(at)
         return replace(following, notes=(Acknowledged(sent_bytes, share),))
 
     def failed(self, at: At, error: FlasherError) -> Turn:
@@ -160,8 +157,15 @@ class _Blocks(Task):
 
 @dataclass(frozen=True, slots=True)
 class _TransferExit(Task):
-    """0x37."""
+    """0x37, and what its answer says of what was sent."""
+
+    piece: Piece
 
     def begin(self, at: At) -> Turn:
         """See `Task`."""
         return at.request(self, transfer_exit())
+
+    def answered(self, at: At, value: Any) -> Turn:
+        """See `Task`."""
+        check_exit(at.plan, self.piece, value)
+        return at.over()
