@@ -14,6 +14,7 @@ from benchmarks.flash_figures import (
     flash_growth,
     sim_cpu_s_per_mib,
 )
+from benchmarks.flash_steps import flash_step_key_us, flash_step_us
 from benchmarks.frames import frames_per_s
 from benchmarks.idle_ecus import idle_100_ecus_wall_s
 from benchmarks.memory_figures import (
@@ -38,6 +39,8 @@ FIGURES: tuple[Figure, ...] = (
     Figure(name="flash_64MiB_rss_MiB", unit="MiB", better="lower", measure=flash_64mib_rss_mib, aim=400),
     Figure(name="flash_growth", unit="64 MiB/1 MiB", better="lower", measure=flash_growth, aim=1.1),
     Figure(name="ecu_key_us", unit="us", better="lower", measure=ecu_key_us, aim=150),
+    Figure(name="flash_step_us", unit="us", better="lower", measure=flash_step_us, aim=30),
+    Figure(name="flash_step_key_us", unit="us", better="lower", measure=flash_step_key_us, aim=60),
     Figure(name="ecu_restore_us", unit="us", better="lower", measure=ecu_restore_us, aim=200),
     Figure(name="flash_snapshot_us", unit="us", better="lower", measure=flash_snapshot_us, aim=20),
     Figure(name="boot_1MiB_cached_ms", unit="ms", better="lower", measure=boot_1mib_cached_ms, aim=1),

@@ -25,6 +25,17 @@ class AffectedBuses:
         self.home = home
         self._elsewhere = tuple(group for group in elsewhere if group is not home)
         self._groups = (home, *self._elsewhere)
+        self._leaving: tuple[tuple[BusGroup, dict[Step, bytes]], ...] = ()
+        """Where this job still has to switch on again, the first of them now."""
+        self._at = 0
+        """On which of its buses a request of this job is under way."""
+        self._heard = False
+        """Whether the ECU's own bus got it."""
+
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return what later behaviour depends on, instants as what is left of them; shared buses stand in it whole."""
+        leaving = tuple((self._groups.index(group), tuple(sorted(undo.items()))) for group, undo in self._leaving)
+        return self._at, self._heard, leaving, tuple(group.state(now_ns) for group in self._groups)
 
     # Who is at work ---------------------------------------------------------------------------------
 
@@ -35,8 +46,11 @@ class AffectedBuses:
 
     async def leave(self, ctx: Member) -> None:
         """End a job; what it was the last to need is switched on again, best effort, and failures are counted."""
-        for group, undo in [(group, group.leave(ctx)) for group in self._groups]:
+        self._leaving = tuple((group, group.leave(ctx)) for group in self._groups)
+        while self._leaving:
+            group, undo = self._leaving[0]
             await group.switch_on_again(ctx, undo)
+            self._leaving = self._leaving[1:]
 
     def go_on(self) -> None:
         """Let functional requests look again whether anybody is still being asked something."""
@@ -61,25 +75,30 @@ class AffectedBuses:
         step, taken_back = undo
         # Noted before it is sent: a request whose confirmation was lost may have been obeyed.
         self.home.undo[step] = taken_back
-        heard = await self.home.prepare(ctx, payload)
-        for group in self._elsewhere:
+        self._at = 0
+        self._heard = await self.home.prepare(ctx, payload)
+        for at, group in enumerate(self._elsewhere, 1):
+            self._at = at
             group.undo[step] = taken_back
             try:
                 await group.prepare(ctx, payload)
             # Nobody acknowledges there, so there is nobody who could miss a frame: no reason to give the job up.
             except TransportError as error:
                 ctx.tally.note("other_bus_unprepared", request=payload.hex(" "), error=error)
-        return heard
+        return self._heard
 
     async def enter_programming(self, ctx: Member) -> None:
         """Note that the job's ECU leaves its session for programming: from now on functional requests would hurt it."""
-        for group in self._groups:
+        for at, group in enumerate(self._groups):
+            self._at = at
             await group.enter_programming(ctx)
 
     async def restore(self, ctx: Member, step: Step, payload: bytes) -> None:
         """Send what switches on again on every bus, unless others are at work there: then the last of them will."""
+        self._at = 0
         await self.home.restore(ctx, step, payload)
-        for group in self._elsewhere:
+        for at, group in enumerate(self._elsewhere, 1):
+            self._at = at
             try:
                 await group.restore(ctx, step, payload)
             except TransportError as error:

@@ -229,8 +229,10 @@ class Exchange:
         left = tuple(
             max(0, each - now_ns) for each in (self.deadline_ns, self.pending_until_ns, self.occupied_until_ns)
         )
+        # Both may be over when somebody looks late: which of them ends the wait still decides what the error is.
+        patience_over = self.deadline_ns >= self.pending_until_ns
         rest = (self.payload, self.expected, self.limits, str(self.wanted), self.busy_left, self.pending, self.older)
-        return *rest, left, self.memory.state(now_ns)
+        return *rest, left, patience_over, self.memory.state(now_ns)
 
     def begin(self) -> Turn:
         """Return the first turn: the request is sent."""

@@ -40,7 +40,7 @@ from bench.flasher.steps import PHASES, STEPS
 from bench.flasher.steps.dtcs import NoteDtcs
 from bench.flasher.steps.joint import KeepState, Leave
 from bench.flasher.steps.reading import Believe, Identify, LeaveProgramming
-from bench.flasher.task import Ask, At, Pause, Plan, Request, Task, Turn, continuing, noted
+from bench.flasher.task import Ask, At, Pause, Plan, Request, Task, Turn, cause, continuing, noted
 from bench.flasher.tries import NO_MORE, Tries
 
 IDENTIFY = "identify"
@@ -113,7 +113,9 @@ class FlashState:
     memory: Memory = NOTHING_REMEMBERED
     try_started_ns: int = 0
     error: FlasherError | None = None
-    """Why the job is over; None while it is under way, and when the ordered version runs."""
+    """Why the job is over; None while it is under way, when it was called off, and when the ordered version runs."""
+    called_off: bool = False
+    """Whether it was given up from outside."""
     belief: Belief = AS_IT_WAS
 
     @property
@@ -131,6 +133,11 @@ class FlashState:
         """Return whether the ECU is being asked who it is: it would miss a functional request meanwhile."""
         # An ECU that is served a physical request takes no functional one (ISO 14229-1, one service at a time).
         return self.phase is Phase.IDENTIFYING and not isinstance(self.agenda[0], KeepState)
+
+    @property
+    def succeeded(self) -> bool:
+        """Return whether the job has ended and the ordered version runs."""
+        return self.phase is Phase.ENDED and self.error is None and not self.called_off
 
     @property
     def kept_alive(self) -> bool:
@@ -155,7 +162,8 @@ class FlashState:
             tuple(task.state(now_ns) for task in self.agenda),
             None if self.exchange is None else self.exchange.state(now_ns),
             None if action is None else continuing(action, now_ns),
-            str(self.error),
+            None if self.error is None else cause(self.error),
+            self.called_off,
             self.belief,
         )
 
@@ -165,7 +173,14 @@ class FlashState:
 
     def cancelled(self, now_ns: int) -> FlashTurn:
         """Return the turn of a job that is given up from outside: what was switched off is switched on again."""
-        move = _Move(replace(self, exchange=None, exchange_action=None), now_ns)
+        memory, asked = self.memory, self.exchange
+        # Who asks again at once may get the answer to what was under way: taken for an answer to the new request, it
+        # would be one that ISO 14229-1 forbids. A request that was refused with 0x21 has its answer.
+        if asked is not None and not isinstance(self.exchange_action, ExchangePause):
+            until_ns = now_ns + asked.limits.late_ns
+            memory = asked.memory.without_overdue(now_ns).given_up(asked.expected, until_ns)
+        given_up = replace(self, exchange=None, exchange_action=None, memory=memory, called_off=True)
+        move = _Move(given_up, now_ns)
         move.leave(None)
         return move.go_on()
 
@@ -184,14 +199,27 @@ class _Move:
 
     def __init__(self, state: FlashState, now_ns: int) -> None:
         self._now_ns = now_ns
-        self._state = state
+        self._base = state
+        self._changes: dict[str, Any] = {}
         self._notes: list[JobNote] = []
 
+    @property
+    def _state(self) -> FlashState:
+        """The job with all changes so far."""
+        if self._changes:
+            self._base, self._changes = replace(self._base, **self._changes), {}
+        return self._base
+
     def _change(self, **changes: Any) -> None:
-        self._state = replace(self._state, **changes)
+        # Gathered: a state has many fields, and each block of a download is some turns.
+        self._changes.update(changes)
+
+    def _now(self, name: str) -> Any:
+        """Return a field as it is now."""
+        return self._changes[name] if name in self._changes else getattr(self._base, name)
 
     def _at(self) -> At:
-        return At(self._state.plan, self._state.job, self._now_ns)
+        return At(self._base.plan, self._now("job"), self._now_ns)
 
     def _turn(self) -> FlashTurn:
         return FlashTurn(self._state, tuple(self._notes))
@@ -203,7 +231,7 @@ class _Move:
         outcome = event if isinstance(event, Answered | Failed) else self._exchanged(event)
         if outcome is None:
             return self._turn()
-        task, at = self._state.agenda[0], self._at()
+        task, at = self._now("agenda")[0], self._at()
         if isinstance(outcome, Failed):
             return self._follow(_failed(task, at, outcome.error))
         try:
@@ -214,7 +242,7 @@ class _Move:
 
     def _exchanged(self, event: Sent | Received | Silence | Broken | Waited) -> Answered | Failed | None:
         """Return how the request under way ended; None while it has not."""
-        exchange, ask = self._state.exchange, self._state.ask
+        exchange, ask = self._base.exchange, self._base.ask
         assert exchange is not None, "an exchange is under way"
         assert isinstance(ask, Request), "a request was asked for"
         turn = exchange.next(event)
@@ -234,13 +262,12 @@ class _Move:
     def _follow(self, turn: Turn) -> FlashTurn:
         """Take what a task has come to, and go on."""
         self._notes += turn.notes
-        timing = turn.timing
-        self._change(
-            job=turn.job,
-            limits=self._state.limits if timing is None else Limits.of(self._state.plan.recipe, timing),
-            belief=turn.belief or self._state.belief,
-        )
-        rest = self._state.agenda[1:]
+        self._change(job=turn.job)
+        if turn.timing is not None:
+            self._change(limits=Limits.of(self._base.plan.recipe, turn.timing))
+        if turn.belief is not None:
+            self._change(belief=turn.belief)
+        rest = self._now("agenda")[1:]
         if turn.ask is not None:
             assert turn.task is not None, "a task has asked"
             return self._ask(turn.ask, (turn.task, *rest))
@@ -254,21 +281,20 @@ class _Move:
     def _ask(self, ask: Ask, agenda: tuple[Task, ...]) -> FlashTurn:
         self._change(ask=ask, agenda=agenda)
         if isinstance(ask, Request):
-            state, wanted = self._state, Wanted.NEWEST if ask.newest else Wanted.FIRST
-            call = ask.call
-            turn = Exchange.of(call.payload, call.expected, state.limits, state.memory, wanted).begin()
+            call, wanted = ask.call, Wanted.NEWEST if ask.newest else Wanted.FIRST
+            turn = Exchange.of(call.payload, call.expected, self._now("limits"), self._now("memory"), wanted).begin()
             assert not isinstance(turn.action, Done), "nothing is over before it was sent"
             self._change(exchange=turn.exchange, exchange_action=turn.action)
         return self._turn()
 
     def go_on(self) -> FlashTurn:
         """Begin what is next on the agenda, or what the job comes to when that is empty."""
-        while not self._state.agenda:
+        while not self._now("agenda"):
             if self._state.phase is Phase.LEAVING:
                 self._change(phase=Phase.ENDED, ask=None)
                 return self._turn()
             self._advance()
-        task, at = self._state.agenda[0], self._at()
+        task, at = self._now("agenda")[0], self._at()
         try:
             turn = task.begin(at)
         except FlasherError as error:

@@ -8,6 +8,9 @@ switched off is switched on when the last job ends, whichever way it ends.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from bench.core.clock import NS_PER_MS, Clock
@@ -49,6 +52,33 @@ class Member(Protocol):
         """Whether the job's ECU has asked for patience (0x78)."""
 
 
+@dataclass(slots=True, eq=False)
+class Order:
+    """What a job has to send functionally, or wants nobody to send meanwhile: one after the other, as they came."""
+
+    ecu: str
+    left: tuple[bytes, ...]
+    """What is still to be sent, the first of it now."""
+    sender: FunctionalSender
+
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return what later behaviour depends on, instants as what is left of them."""
+        return self.ecu, self.left, self.sender.state(now_ns)
+
+
+@dataclass(slots=True)
+class Beat:
+    """The tester present of a bus: when the next one is due, whether one is under way."""
+
+    clock: Clock
+    next_ns: int = 0
+    under_way: bool = False
+
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return what later behaviour depends on, instants as what is left of them."""
+        return max(0, self.next_ns - now_ns), self.under_way
+
+
 class BusGroup:
     """The jobs that share a functional link; a job alone is a group of one.
 
@@ -69,10 +99,28 @@ class BusGroup:
         self._programming: list[Member] = []
         """Whose ECU has left its session for programming."""
         self._sent_ns: dict[bytes, int] = {}
-        self._sending = asyncio.Lock()
+        """When each functional request was sent last."""
+        self._orders: list[Order] = []
+        """In the order of `_turn`: the first one that stands there has it."""
+        self._restoring: list[Order] = []
+        """What jobs send that are alone: it waits for nobody."""
+        self._turn = asyncio.Lock()
         self._waiting: list[asyncio.Future[None]] = []
         self._kept_alive: list[Member] = []
-        self._beat: asyncio.Task[None] | None = None
+        self._beat: Beat | None = None
+        self._beating: asyncio.Task[None] | None = None
+
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return what later behaviour depends on, instants as what is left of them: jobs by the names of their ECUs."""
+        return (
+            tuple(sorted(self.undo.items())),
+            (len(self.sending), self.quiet),
+            tuple(tuple(ctx.tally.ecu for ctx in each) for each in (self._active, self._programming, self._kept_alive)),
+            tuple(sorted((payload, sent_ns - now_ns) for payload, sent_ns in self._sent_ns.items())),
+            tuple(order.state(now_ns) for order in self._orders),
+            tuple(order.state(now_ns) for order in self._restoring),
+            None if self._beat is None else self._beat.state(now_ns),
+        )
 
     # Who is at work ---------------------------------------------------------------------------------
 
@@ -89,6 +137,8 @@ class BusGroup:
             return {}
         # The last one out switches on: an earlier job that failed must not do it under one that still works.
         undo, self.undo = self.undo, {}
+        # Nobody is left who could have heard it: whoever comes later has a try that began later.
+        self._sent_ns.clear()
         return {step: undo[step] for step in UNDO_ORDER if step in undo}
 
     def is_alone(self, ctx: Member) -> bool:
@@ -120,7 +170,7 @@ class BusGroup:
         """
         # One functional request at a time, P3 apart: two without a pause, and an ECU still at work on the first misses
         # the second.
-        async with self._sending:
+        async with self._ordered(ctx, payload) as order:
             await self._nobody_asks(ctx)
             if self._was_heard(ctx, payload):
                 return True
@@ -128,17 +178,29 @@ class BusGroup:
             # 14229-1:2020, 10.2, from memory).
             if self._others_program(ctx):
                 return False
-            await self._sender(ctx).send(payload)
+            await order.sender.send(payload)
             self._sent_ns[payload] = ctx.clock.now_ns()
             return True
 
-    def _sender(self, ctx: Member) -> FunctionalSender:
-        return FunctionalSender(self.link, ctx.recipe.timing, ctx.clock)
+    def _order(self, ctx: Member, *payloads: bytes) -> Order:
+        return Order(ctx.tally.ecu, payloads, FunctionalSender(self.link, ctx.recipe.timing, ctx.clock))
+
+    @asynccontextmanager
+    async def _ordered(self, ctx: Member, *payloads: bytes) -> AsyncIterator[Order]:
+        """Wait for a job's turn, and have it until the end."""
+        order = self._order(ctx, *payloads)
+        self._orders.append(order)
+        try:
+            # The lock wakes in the order of `_orders`, and says nothing that does not stand there.
+            async with self._turn:
+                yield order
+        finally:
+            self._orders.remove(order)
 
     async def enter_programming(self, ctx: Member) -> None:
         """Note that a job's ECU leaves its session for programming: from now on functional requests would hurt it."""
         # Under the lock: a functional 10 03 under way must be through before this ECU leaves for 10 02.
-        async with self._sending:
+        async with self._ordered(ctx):
             if ctx not in self._programming:
                 self._programming.append(ctx)
             self.undo[Step.DEFAULT_SESSION] = functional_session(ctx.recipe.sessions.default)
@@ -150,19 +212,26 @@ class BusGroup:
 
     async def switch_on_again(self, ctx: Member, undo: dict[Step, bytes]) -> None:
         """Send what a job that left must switch on again, best effort; failures are counted."""
-        async with self._sending:
+        async with self._ordered(ctx, *undo.values()) as order:
             for step, payload in undo.items():
                 try:
-                    await self._sender(ctx).send(payload)
+                    await order.sender.send(payload)
                 except UdsError as error:
                     ctx.tally.count("undo_failed", step=step, error=error)
+                order.left = order.left[1:]
 
     async def restore(self, ctx: Member, step: Step, payload: bytes) -> None:
         """Send what switches on again, unless others are at work: then the last of them will."""
         # 28 00 while another ECU is still being programmed would fill its bus with frames, and 85 01 store DTCs for its
         # silence.
-        if self.is_alone(ctx):
-            await self._sender(ctx).send(payload, lambda: self.undo.pop(step, None))
+        if not self.is_alone(ctx):
+            return
+        order = self._order(ctx, payload)
+        self._restoring.append(order)
+        try:
+            await order.sender.send(payload, lambda: self.undo.pop(step, None))
+        finally:
+            self._restoring.remove(order)
 
     # Tester present ---------------------------------------------------------------------------------
 
@@ -172,29 +241,34 @@ class BusGroup:
             return
         if wanted:
             self._kept_alive.append(ctx)
-            if self._beat is None:
-                self._beat = asyncio.get_running_loop().create_task(self._beats(ctx), name="tester present")
+            if self._beating is None:
+                self._beat = beat = Beat(ctx.clock)
+                self._beating = asyncio.get_running_loop().create_task(self._beats(beat), name="tester present")
             return
         self._kept_alive.remove(ctx)
         if not self._kept_alive:
-            beat, self._beat = self._beat, None
-            await _ended(beat)
+            beating, self._beating, self._beat = self._beating, None, None
+            await _ended(beating)
 
-    async def _beats(self, first: Member) -> None:
+    async def _beats(self, beat: Beat) -> None:
         """Beat for ever. A frame that nobody acknowledges yet is waited for, so that no second one queues behind it."""
-        payload, clock = functional_tester_present(), first.clock
+        payload = functional_tester_present()
         while True:
             # The shortest interval counts: S3Server may differ between the ECUs of a bus (ISO 14229-2).
             interval_ms = min(ctx.recipe.timing.tester_present_interval_ms for ctx in self._kept_alive)
-            await clock.sleep_ns(interval_ms * NS_PER_MS)
+            beat.next_ns = beat.clock.now_ns() + interval_ms * NS_PER_MS
+            await beat.clock.sleep_ns(interval_ms * NS_PER_MS)
             # Some ECUs take a tester present during 0x78 for a new request and answer 0x21; the recipe knows which.
             if self.quiet or any(_wants_silence(ctx) for ctx in self._kept_alive):
                 continue
+            beat.under_way = True
             try:
                 await self.link.send(payload)
             except LinkError as error:
                 for ctx in self._kept_alive:
                     ctx.tally.count("tester_present_failed", error=error.name)
+            finally:
+                beat.under_way = False
 
 
 class SharedLink:
@@ -229,6 +303,10 @@ class SharedLink:
     def discard(self) -> int:
         """See `DiagLink`."""
         return self._link.discard()
+
+    def state(self, begun_ns: int) -> tuple[object, ...]:
+        """Return what of the bus decides how a wait goes on that began then."""
+        return self in self._group.sending, self._group.sent_ns > begun_ns
 
 
 def _wants_silence(ctx: Member) -> bool:

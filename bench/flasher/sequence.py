@@ -113,6 +113,8 @@ class FlashRun:
         self._reporter = Reporter(job.ecu, software.size_bytes, clock, points, progress)
         self._before = state
         self._state: FlashState | None = None
+        self._begun_ns = 0
+        """When what the job asked for last was begun."""
         self._ended: FlashReport | None = None
 
     # What is known of it ------------------------------------------------------------------------------
@@ -121,6 +123,11 @@ class FlashRun:
     def state(self) -> FlashState | None:
         """The job as a value; None before it began."""
         return self._state
+
+    def continuing(self, now_ns: int) -> tuple[object, ...]:
+        """Return what decides how the job goes on: its value, its buses, what other jobs sent during its wait."""
+        state = None if self._state is None else self._state.state(now_ns)
+        return state, self._link.state(self._begun_ns), self._buses.state(now_ns)
 
     @property
     def belief(self) -> Belief:
@@ -205,6 +212,7 @@ class FlashRun:
 
     async def _perform(self, action: Action) -> Event:
         """Do one thing and say what came of it."""
+        self._begun_ns = self.clock.now_ns()
         if isinstance(action, Send | Listen | ExchangePause):
             return await perform(action, self._link, self.clock, self._link.occupied_since)
         try:

@@ -284,13 +284,30 @@ def continuing(value: Any, now_ns: int) -> tuple[object, ...]:
 
     Instants that are over all count the same: nobody asks how long ago they were.
     """
-    return (type(value).__name__, *(_field(each.name, getattr(value, each.name), now_ns) for each in fields(value)))
+    kind = type(value)
+    return (kind.__name__, *[_field(name, getattr(value, name), now_ns) for name in _names(kind)])
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of a class's fields, looked up once."""
+    known = _NAMES.get(kind)
+    if known is None:
+        known = _NAMES[kind] = tuple(each.name for each in fields(kind))
+    return known
+
+
+_NAMES: dict[type[Any], tuple[str, ...]] = {}
 
 
 def _field(name: str, value: Any, now_ns: int) -> object:
     if name.endswith("until_ns") and value is not None:
         return max(0, value - now_ns)
-    return str(value) if isinstance(value, BaseException) else value
+    return cause(value) if isinstance(value, BaseException) else value
+
+
+def cause(error: BaseException) -> tuple[str, str]:
+    """Return what of an error decides what follows it: its class and its text, which names all its fields."""
+    return type(error).__name__, str(error)
 
 
 def noted(name: str, /, *, counted: bool = True, **details: object) -> Note:

@@ -14,6 +14,7 @@ from bench.flasher.errors import FlasherError
 from bench.flasher.recipe import Recipe
 from bench.flasher.sequence import FlashRun, no_progress
 from bench.flasher.software import Job
+from bench.flasher.task import cause
 from bench.flasher.values import FlashReport, ProgressCallback
 from bench.ports.diagnostics import DiagLink, FunctionalLink, SupplySwitch
 
@@ -91,6 +92,11 @@ class FlashSession:
         except FlasherError as error:
             self._errors[ecu] = error
         self._finished.add(ecu)
+
+    def state(self, now_ns: int) -> tuple[object, ...]:
+        """Return what decides how the jobs go on, instants as what is left of them."""
+        under_way = tuple((ecu, run.continuing(now_ns)) for ecu, run in self._runs.items())
+        return under_way, tuple(sorted(self._finished)), tuple((ecu, cause(self._errors[ecu])) for ecu in self._errors)
 
     def outcomes(self) -> tuple[FlashOutcome, ...]:
         """Return how each job ended, or how far it came, in the order of the targets."""
