@@ -385,7 +385,7 @@ class _Move:
             self.leave(error)
             return
         self._notes.append(noted("job_retry", step=state.name, error=error))
-        pause = Pause(state.plan.recipe.retries.job_pause_ms)
+        pause = Pause(state.plan.recipe.retries.job_pause_ms, kept_alive=False)
         self._change(phase=Phase.RESTING, tries=Tries(state.tries.left - 1), agenda=(pause,))
 
     def leave(self, error: FlasherError | None) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 from bench.core.clock import NS_PER_MS, Clock
 from bench.flasher.errors import UdsError
 from bench.flasher.functional import FunctionalSender
-from bench.flasher.recipe import Recipe, Step
+from bench.flasher.recipe import Recipe, Step, TesterPresent
 from bench.flasher.services import functional_session, functional_tester_present
 from bench.flasher.values import Tally
 from bench.ports.diagnostics import DiagLink, FunctionalLink, LinkError
@@ -258,7 +258,7 @@ class BusGroup:
             interval_ms = min(ctx.recipe.timing.tester_present_interval_ms for ctx in self._kept_alive)
             beat.next_ns = beat.clock.now_ns() + interval_ms * NS_PER_MS
             await beat.clock.sleep_ns(interval_ms * NS_PER_MS)
-            # Some ECUs take a tester present during 0x78 for a new request and answer 0x21; the recipe knows which.
+            # One that must not hear it silences all: a functional frame cannot leave an ECU out.
             if self.quiet or any(_wants_silence(ctx) for ctx in self._kept_alive):
                 continue
             beat.under_way = True
@@ -310,7 +310,16 @@ class SharedLink:
 
 
 def _wants_silence(ctx: Member) -> bool:
-    return ctx.pending and not ctx.recipe.timing.tester_present_while_pending
+    """Return whether a job's ECU must hear no functional tester present now."""
+    timing = ctx.recipe.timing
+    match timing.tester_present:
+        case TesterPresent.FUNCTIONAL:
+            # Some ECUs take a tester present during 0x78 for a new request and answer 0x21; the recipe knows which.
+            return ctx.pending and not timing.tester_present_while_pending
+        case TesterPresent.PENDING:
+            return not ctx.pending
+        case _:
+            return True
 
 
 async def _ended(beat: asyncio.Task[None] | None) -> None:

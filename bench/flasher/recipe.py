@@ -17,6 +17,7 @@ from bench.flasher.recipe_parts import Memory as Memory
 from bench.flasher.recipe_parts import Reset as Reset
 from bench.flasher.recipe_parts import ResetMeans as ResetMeans
 from bench.flasher.recipe_parts import Retries as Retries
+from bench.flasher.recipe_parts import TesterPresent as TesterPresent
 from bench.flasher.recipe_parts import Timing as Timing
 from bench.flasher.recipe_security import Authentication
 from bench.flasher.recipe_steps import ORDER as ORDER

@@ -191,6 +191,12 @@ def transfer_exit() -> Call[bytes]:
     return Call(_bytes(request), b"", read)
 
 
+def tester_present() -> Call[None]:
+    """0x3E: keep the session, answered."""
+    request = services.TesterPresent.make_request()
+    return Call(_bytes(request), b"\x00", _checked(services.TesterPresent.interpret_response))
+
+
 def read_memory(address: int, size_bytes: int, transfer: TransferFormat = STANDARD) -> Call[bytes]:
     """0x23: read memory."""
     request = services.ReadMemoryByAddress.make_request(_place(address, size_bytes, transfer))

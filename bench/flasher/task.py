@@ -19,8 +19,8 @@ from bench.flasher.credentials import Identity
 from bench.flasher.errors import FlasherError
 from bench.flasher.notes import JobNote, Note
 from bench.flasher.packing import packed
-from bench.flasher.recipe import Recipe, Step
-from bench.flasher.services import Call, SessionTiming
+from bench.flasher.recipe import Recipe, Step, TesterPresent
+from bench.flasher.services import Call, SessionTiming, tester_present
 from bench.flasher.software import Part, Segment, Software
 from bench.flasher.state import DurableState, JobState
 from bench.wire.download_format import PLAIN
@@ -270,13 +270,47 @@ class Task(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Task):
-    """Wait on the job's clock."""
+    """Wait on the job's clock; the ECU's session is kept where its recipe has that done by its own address."""
 
     duration_ms: int
+    kept_alive: bool = True
 
     def begin(self, at: At) -> Turn:
         """See `Task`."""
+        timing = at.recipe.timing
+        physical = self.kept_alive and timing.tester_present is TesterPresent.PHYSICAL
+        if physical and self.duration_ms > timing.tester_present_interval_ms:
+            return at.over(_LongPause(at.after_ms(self.duration_ms)))
         return at.ask(self, Rest(at.after_ms(self.duration_ms)))
+
+
+@dataclass(frozen=True, slots=True)
+class _LongPause(Task):
+    """A pause in which S3Server would run out (ISO 14229-2): 3E 00 to the ECU's own address now and then."""
+
+    until_ns: int
+
+    def begin(self, at: At) -> Turn:
+        """See `Task`."""
+        return at.ask(self, Rest(min(self.until_ns, at.after_ms(at.recipe.timing.tester_present_interval_ms))))
+
+    def answered(self, at: At, value: Any) -> Turn:
+        """See `Task`."""
+        del value
+        return at.over() if at.now_ns >= self.until_ns else at.over(_Present(), self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Present(Task):
+    """3E 00, answered; best effort: what follows will tell whether the session is still there."""
+
+    def begin(self, at: At) -> Turn:
+        """See `Task`."""
+        return at.request(self, tester_present())
+
+    def failed(self, at: At, error: FlasherError) -> Turn:
+        """See `Task`."""
+        return at.over(notes=(noted("tester_present_failed", error=error),))
 
 
 def continuing(value: Any, now_ns: int) -> tuple[object, ...]:
