@@ -178,7 +178,7 @@ class FakeEcu:
         service = {
             0x10: self._session, 0x11: self._reset, 0x14: self._clear, 0x19: self._dtcs_by_mask, 0x22: self._read,
             0x27: self._security, 0x2E: self._write, 0x31: self._routine, 0x34: self._download,
-            0x36: self._transfer, 0x37: self._exit,
+            0x36: self._transfer, 0x37: self._exit, 0x3E: self._present,
         }.get(request[0])  # fmt: skip
         programming_only = request[0] in (0x27, 0x2E, 0x34, 0x36, 0x37)
         if service is None or (programming_only and self.in_application):
@@ -196,6 +196,9 @@ class FakeEcu:
         elif wanted != self.session:
             self.session, self.unlocked, self.download = wanted, False, None
         return bytes((0x50, wanted)) + bytes.fromhex("003201f4")
+
+    def _present(self, request: bytes) -> bytes:
+        return b"\x7e" + request[1:2]
 
     def _reset(self, request: bytes) -> bytes:
         self.reset()

@@ -125,6 +125,30 @@ def test_tester_present_pauses_during_0x78_where_the_recipe_asks_for_it(bench: B
     assert len([payload for payload in functional(bench) if payload == "3e80"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("mode", "functional_beats", "physical", "tries_again"),
+    [("functional", True, 0, 0), ("physical", False, 5, 0), ("pending", False, 0, 1), ("none", False, 0, 1)],
+)
+def test_session_outlives_a_long_wait_only_where_somebody_keeps_it(
+    bench: Bench, mode: str, functional_beats: bool, physical: int, tries_again: int
+) -> None:
+    """The ECU wants 10.5 s before another seed; its S3 is 5 s."""
+    bench.limits(timing={"tester_present": mode})
+    bench.ecu.on("2701", bench.acts.refuse(0x37))
+    report = bench.flash()
+    bench.assert_runs("1.1.0")
+    assert ("3e80" in functional(bench)) is functional_beats
+    assert bench.ecu.received.count(b"\x3e\x00") == physical
+    assert report.counts["job_retry"] == tries_again
+
+
+def test_tester_present_comes_only_while_the_ecu_asks_for_patience_where_the_recipe_says_so(bench: Bench) -> None:
+    bench.limits(timing={"tester_present": "pending"})
+    bench.ecu.on("3101ff00", bench.acts.pending(5, every_ms=4_000))
+    bench.flash()
+    assert functional(bench).count("3e80") == 10
+
+
 def test_tester_present_that_the_bus_refuses_is_counted_and_goes_on(bench: Bench) -> None:
     bench.ecu.on("3101ff00", bench.acts.pending(3, every_ms=3_000))
     bench.loop.call_at_ns(NS_PER_S, setattr, bench.functional, "refuse_with", "BUS_OFF")
