@@ -144,7 +144,7 @@ soak: $(VENV)/.installed-test ## any requests to every simulated ECU, a quarter 
 	  --workers $(WORKERS) $(if $(SOAK_CASE),--case $(SOAK_CASE))
 
 .PHONY: cuts
-cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update, half an hour; CUTS_ECU, CUTS_AT
+cuts: $(VENV)/.installed-test ## cut the power of every simulated ECU at each operation of an update, a quarter of an hour; CUTS_ECU, CUTS_AT
 	@$(BIN)/python -m tests.soak.cuts --ecu $(CUTS_ECU) --workers $(WORKERS) $(if $(CUTS_AT),--at '$(CUTS_AT)')
 
 MUTATOR := cosmic-ray==8.7.0
@@ -152,7 +152,7 @@ MUTANTS_ONLY ?=
 MUTANTS_SAMPLE ?= 0
 MUTANTS_SEED ?= 1
 .PHONY: mutants
-mutants: $(VENV)/.installed-test build/mutants/.installed ## change the oracle's code in small ways: each must fail a test (an hour or more); MUTANTS_ONLY, MUTANTS_SAMPLE
+mutants: $(VENV)/.installed-test build/mutants/.installed ## change the oracle's code in small ways: each must fail a test; half an hour; MUTANTS_ONLY, MUTANTS_SAMPLE
 	@echo "looking for changes of bench/oracle (half a minute) ..."
 	@build/mutants/bin/python tests/mutants/generate.py bench/oracle > build/mutants/mutants.jsonl
 	@$(BIN)/python -m tests.mutants.run build/mutants/mutants.jsonl --only '$(MUTANTS_ONLY)' \
