@@ -16,14 +16,8 @@ from tests.effort import effort
 
 Load = Callable[..., Job]
 KINDS = {
-    "power.ecu": (
-        ("program", effort(17, 5)),
-        ("erase", effort(2, 1)),
-        ("boot", 1),
-        ("request", effort(61, 17)),
-        ("frame", effort(2_999, 1_499)),
-    ),
-    "power.agent": (("sync", effort(17, 9)), ("transition", effort(5, 2)), ("http", effort(5, 3)), ("frame", 2999)),
+    "power.ecu": (("program", effort(9, 5)), ("erase", 1), ("boot", 1), ("request", effort(31, 17)), ("frame", 1499)),
+    "power.agent": (("sync", 9), ("transition", 2), ("http", 3), ("frame", 2999)),
     "power.vehicle": (("program", 7), ("boot", 2)),
 }
 

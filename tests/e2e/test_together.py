@@ -18,18 +18,13 @@ Load = Callable[..., Job]
 ECUS = ("body", "door", "gateway")
 KINDS = {
     "power.ecu": (
-        ("program", effort(24, 6)),
-        ("erase", effort(4, 2)),
-        ("boot", effort(4, 2)),
-        ("request", effort(146, 37)),
+        ("program", effort(12, 6)),
+        ("erase", effort(3, 2)),
+        ("boot", 2),
+        ("request", effort(73, 37)),
         ("frame", 8_999),
     ),
-    "power.agent": (
-        ("sync", effort(17, 7)),
-        ("transition", effort(7, 2)),
-        ("http", effort(9, 6)),
-        ("frame", 8_999),
-    ),
+    "power.agent": (("sync", effort(13, 7)), ("transition", effort(5, 2)), ("http", 6), ("frame", 8_999)),
     "power.vehicle": (("program", effort(17, 8)), ("boot", 2)),
 }
 
