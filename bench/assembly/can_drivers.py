@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import cast
 
+from bench.assembly.plugs import installed
 from bench.core.errors import InputError
 from bench.core.extras import install_command
 from bench.core.world import World
@@ -17,14 +17,14 @@ GROUP = "otabench.can"
 
 def driver_names() -> tuple[str, ...]:
     """Return what `driver` of a channel may be on this machine."""
-    return (SIM, PYTHON_CAN, *sorted({found.name for found in entry_points(group=GROUP)} - {SIM, PYTHON_CAN}))
+    return (SIM, PYTHON_CAN, *sorted({found.name for found in installed(GROUP)} - {SIM, PYTHON_CAN}))
 
 
 def open_adapter(world: World, driver: str, spec: ChannelSpec, sender_of: SenderOf) -> CanAdapterBus:
     """Open a channel that is not simulated; InputError names what is missing, EquipmentError what is broken."""
     if driver == PYTHON_CAN:
         return _python_can(world, spec, sender_of)
-    for found in entry_points(group=GROUP):
+    for found in installed(GROUP):
         if found.name == driver:
             return cast(OpenCanBus, found.load())(world, spec, sender_of)
     raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ Model = TypeVar("Model", bound="FileModel")
 MAX_FILE_BYTES = 1_000_000
 NEWLINE = b"\n"
 BOM = "\ufeff"
+KEPT_FILES = 128
+"""How many checked files are kept: more than a bench with all that it names has."""
 ALLOWED_TOML = 'TOML: key = value in each line, text in "quotes", [table] and [[list]] in brackets'
 
 
@@ -74,9 +77,21 @@ def read_bytes(path: Path, *, limit_bytes: int, what: str) -> bytes:
 def load_toml(path: Path, model: type[Model], what: str, context: Mapping[str, object] | None = None) -> Model:
     """Read `path` as TOML into `model`; every mistake becomes one `InputError`. Types are strict: "5" is no number.
 
-    `context` is what the model's validators need and no file says (pydantic's validation context).
+    `context` is what the model's validators need and no file says (pydantic's validation context). The file is read
+    each time; the same text is checked once, since a sweep reads the same dozen files for each of its runs.
     """
     text = _text(read_bytes(path, limit_bytes=MAX_FILE_BYTES, what=what), path, what)
+    checked = _checked(path, text, model, what) if context is None else _check(path, text, model, what, context)
+    assert isinstance(checked, model)
+    return checked
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _checked(path: Path, text: str, model: type[FileModel], what: str) -> FileModel:
+    return _check(path, text, model, what, None)
+
+
+def _check(path: Path, text: str, model: type[FileModel], what: str, context: Mapping[str, object] | None) -> FileModel:
     values = _values(text, path, what)
     try:
         checked = model.model_validate_json(json.dumps(values, default=str), strict=True, context=context)
@@ -87,7 +102,7 @@ def load_toml(path: Path, model: type[Model], what: str, context: Mapping[str, o
     return checked
 
 
-def _refuse_another_kind(path: Path, values: dict[str, object], model: type[Model], what: str) -> None:
+def _refuse_another_kind(path: Path, values: dict[str, object], model: type[FileModel], what: str) -> None:
     """Raise `InputError` when a file that does not fit `model` is one of another kind; its keys are not looked at."""
     given, wanted = kind_of(values), kind_of(model.model_json_schema().get("properties", {}))
     if given is not None and wanted is not None and given != wanted:

@@ -132,7 +132,7 @@ def test_driver_of_a_package_is_opened_by_its_name_and_closed(
             return build
 
     found = Installed("acme", "acme:build", "otabench.can")
-    monkeypatch.setattr(can_drivers, "entry_points", lambda group: [found] if group == "otabench.can" else [])
+    monkeypatch.setattr(can_drivers, "installed", lambda group: [found] if group == "otabench.can" else [])
     files = load_bench(write('driver = "python-can"', 'driver = "acme"'))
     with open_buses(World(VirtualLoop(), seed=1), files) as buses:
         assert buses["can0"] is opened[0]

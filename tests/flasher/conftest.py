@@ -9,6 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +49,12 @@ T = TypeVar("T")
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
+@cache
+def _signed(version: str, length: int, **values: Any) -> SignedImage:
+    given: dict[str, Any] = {"version": version, "load_address": 0, "key": KEY}
+    return sign_image(demo_payload(1, "body", version, length), **(given | values))
+
+
 class Bench:
     """A loop, an ECU with version 1.0.0 installed, a recipe, and an image of version 1.1.0 for it."""
 
@@ -72,8 +79,7 @@ class Bench:
     def image(self, version: str, *, length: int = 10_000, **changed: Any) -> SignedImage:
         """Return a signed image for the fake ECU."""
         ids: dict[str, Any] = {"hardware_id": "BCM-HW-03", "software_id": "BCM-APP", "release_counter": 2}
-        data = demo_payload(1, "body", version, length)
-        return sign_image(data, version=version, load_address=0, key=KEY, **(ids | changed))
+        return _signed(version, length, **(ids | changed))
 
     def job(self, image: SignedImage | None = None, **changed: Any) -> FlashJob:
         """Return the job of an image (the new one)."""

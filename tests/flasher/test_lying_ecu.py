@@ -2,6 +2,9 @@
 
 Whatever it does, the job ends in bounded virtual time, either with the image in the ECU's flash, or with a named
 error that says what the ECU is believed to be; and what was switched off is on again.
+
+Of the NRCs `make test` takes each that flasher or recipe treats in a way of its own, and of those that are refusals
+like any other some of each range (`USUAL_NRCS`); `make nightly` takes all.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from bench.flasher.errors import (
     ProtocolViolation,
     TransportError,
 )
+from tests.effort import NIGHTLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +41,16 @@ BEST_EFFORT = ("1902", "14ffffff")
 REQUESTS = [(False, n) for n, prefix in enumerate(SINGLE) if prefix not in BEST_EFFORT] + [(True, 20)]
 """Every physical request of the healthy job of one bank that it needs; of two banks the one that is there alone."""
 IDS = [f"{n:02}-0x{(DUAL if dual else SINGLE)[n]}" for dual, n in REQUESTS]
-NRCS = (
+ALL_NRCS = (
     *range(0x10, 0x15), 0x21, 0x22, 0x24, 0x25, 0x26, 0x31, *range(0x33, 0x38), 0x3A, 0x50, 0x5D, *range(0x70, 0x74),
     0x78, 0x7E, 0x7F, *range(0x81, 0x94), 0x00, 0x7D, 0xF0, 0xFF,
 )  # fmt: skip
 """The codes of ISO 14229-1 annex A that an ECU has use for, and some that mean nothing."""
+USUAL_NRCS = (
+    *range(0x10, 0x14), 0x21, 0x22, 0x24, 0x31, 0x33, *range(0x35, 0x38), 0x50, *range(0x70, 0x74), 0x78, 0x7E, 0x7F,
+    0x93, 0x00, 0xFF,
+)  # fmt: skip
+NRCS = ALL_NRCS if NIGHTLY else USUAL_NRCS
 PATIENCE_NS = 2 * 3_600 * NS_PER_S
 
 every_request = pytest.mark.parametrize(("dual", "at"), REQUESTS, ids=IDS)
@@ -106,6 +115,7 @@ def for_ever(prefix: str) -> str:
     return "11" if prefix == "1101" else prefix
 
 
+@pytest.mark.effort
 @every_request
 def test_every_nrc_once_ends_in_the_image_or_a_named_error(benches: Benches, dual: bool, at: int) -> None:
     for nrc in NRCS:
@@ -114,6 +124,7 @@ def test_every_nrc_once_ends_in_the_image_or_a_named_error(benches: Benches, dua
         outcome(bench)
 
 
+@pytest.mark.effort
 @every_request
 def test_every_nrc_for_ever_ends_in_bounded_tries(benches: Benches, dual: bool, at: int) -> None:
     for nrc in NRCS:

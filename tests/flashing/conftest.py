@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ def functional(frames: Sequence[FrameRecord], channel: str) -> list[str]:
     return [each.payload.hex() for each in heard if each.payload != b"\x3e\x80"]
 
 
+@cache
+def built_in(bench: str) -> BenchFiles:
+    """Read a built-in bench, once for all tests: its values do not change."""
+    return load_bench(data_root() / "benches" / f"{bench}.toml")
+
+
 class Stage:
     """Makes orders and plays them."""
 
@@ -68,7 +75,7 @@ class Stage:
 
     def files(self, bench: str = "sim_two_buses") -> BenchFiles:
         """Return a built-in bench."""
-        return load_bench(data_root() / "benches" / f"{bench}.toml")
+        return built_in(bench)
 
     def order(self, *ecus: str, size_bytes: int = 20_000, bench: str = "sim_two_buses") -> FlashOrder:
         """Return an order of random firmware, a file of its own for each ECU."""

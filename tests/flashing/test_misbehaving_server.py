@@ -1,4 +1,8 @@
-"""The flasher against an ECU whose diagnostic server misbehaves: done, bounded retries, or a named failure."""
+"""The flasher against an ECU whose diagnostic server misbehaves: done, bounded retries, or a named failure.
+
+Of the NRCs that a service gives once, `make test` takes each that flasher or recipe treats in a way of its own and
+some of those that are refusals like any other (`NRCS`); `make nightly` takes all of ISO 14229-1 annex A.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from bench.flasher.errors import FlashFailed, NegativeResponse, ProtocolViolatio
 from bench.flashing.run import FlashResult
 from bench.wire.ecu_misbehave import parse
 from bench.wire.uds import Nrc
+from tests.effort import NIGHTLY
 
 if TYPE_CHECKING:
     from tests.flashing.conftest import Stage
@@ -23,6 +28,12 @@ ORDERS = (
     "slow=12000", "late=below_p2", "late=above_p2", "wrong_echo", "wrong_service", "truncated", "reset", "reset=30",
     "reset=after",
 )  # fmt: skip
+ALIKE = {
+    Nrc.RESPONSE_TOO_LONG, Nrc.AUTHENTICATION_REQUIRED, *range(Nrc.CERTIFICATE_SIGNATURE, Nrc.CERTIFICATE_INVALID),
+    *range(Nrc.OWNERSHIP_VERIFICATION_FAILED, Nrc.DE_AUTHENTICATION_FAILED),
+}  # fmt: skip
+"""Refusals that no code tells from 0x33, from the ends of their range (0x50 and 0x57), or from 0x5D."""
+NRCS = [nrc for nrc in Nrc if NIGHTLY or nrc not in ALIKE]
 JOB_RETRIES, STEP_REPEATS, BLOCK_REPEATS, DOWNLOAD_RESTARTS = 9, 10, 30, 30
 """What the recipe allows: ten jobs, in each one more try of a step, three of a block, two of a download."""
 
@@ -49,9 +60,10 @@ def test_ecu_that_misbehaves_once_is_programmed_all_the_same(stage: Stage, sid: 
     assert outcome.report.counts["job_retry"] <= 5  # of an ECU that is busy for 12 s
 
 
+@pytest.mark.effort
 @pytest.mark.parametrize("sid", [*ASKED, *TOLD])
 def test_each_nrc_told_once_is_overcome_unless_it_says_that_the_key_is_wrong(stage: Stage, sid: int) -> None:
-    lost = [nrc.name for nrc in Nrc if not flash(stage, f"0x{sid:02X}:nrc=0x{nrc:02X}@1").good]
+    lost = [nrc.name for nrc in NRCS if not flash(stage, f"0x{sid:02X}:nrc=0x{nrc:02X}@1").good]
     assert lost == (["INVALID_KEY"] if sid == 0x27 else [])
 
 
