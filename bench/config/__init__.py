@@ -28,6 +28,10 @@ class FileModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def refuse_unready(cls, file: str, toml: str, values: Mapping[str, object]) -> None:
+        """Raise `InputError` for a file that is not meant to be used yet; looked at before any key is."""
+
 
 def data_root() -> Path:
     """Return the folder of benches, vehicles, ecus, recipes, scenarios: in a clone `fixtures/`, else in the wheel."""
@@ -78,6 +82,7 @@ def load_toml(path: Path, model: type[Model], what: str, context: Mapping[str, o
     """
     text = _text(read_bytes(path, limit_bytes=MAX_FILE_BYTES, what=what), path, what)
     values = _values(text, path, what)
+    model.refuse_unready(str(path), text, values)
     try:
         checked = model.model_validate_json(json.dumps(values, default=str), strict=True, context=context)
     except ValidationError as error:
