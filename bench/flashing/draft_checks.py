@@ -49,8 +49,17 @@ def checks(out: DraftText, files: Sequence[SoftwareFile]) -> None:
         out.key("after", '"all"')
         out.gap("by", "who checks it, and how: no built-in strategy sends the signature of a session (entry point "
                 "check.NAME of otabench.flash_strategy). Take the rule out where the ECU asks for none.")  # fmt: skip
-    if any(each.is_bootloader for each in files):
+    if _is_vbf_flashing(files):
         _complete(out)
+
+
+def ends_with_check(files: Sequence[SoftwareFile]) -> bool:
+    """Return whether a rule has its turn after the last part: it needs step `check_software`."""
+    return _is_vbf_flashing(files) or any(each.signatures for each in files)
+
+
+def _is_vbf_flashing(files: Sequence[SoftwareFile]) -> bool:
+    return any(each.is_bootloader and each.file_format == "vbf" for each in files)
 
 
 def _nothing(out: DraftText) -> None:

@@ -46,9 +46,12 @@ class DraftText:
         self._place = f"{name}.{number}."
 
     def says(self, *sentences: str) -> None:
-        """Write comments, each from a new line on."""
+        """Write comments, each from a new line on; what a file brought in cannot end one, nor break TOML."""
         for sentence in sentences:
-            self._lines += textwrap.wrap(sentence, WIDTH, initial_indent="# ", subsequent_indent="#   ")
+            plain = "".join(letter if letter.isprintable() else " " for letter in sentence)
+            self._lines += textwrap.wrap(
+                plain, WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False
+            )
 
     def key(self, name: str, value: str) -> None:
         """Write a key; `value` is TOML already."""

@@ -36,7 +36,7 @@ def draft_recipe(name: str, files: Sequence[SoftwareFile]) -> Draft:
     `InputError` when they do not belong together, or when nothing but a secondary bootloader is given.
     """
     ordered = for_one_ecu(files)
-    if all(each.is_bootloader for each in ordered):
+    if not stays(ordered):
         raise InputError(
             "there is no software for the ECU's flash", file=ordered[0].name, found="a secondary bootloader alone",
             allowed="the files that stay in the ECU, with or without it", hint="name the EXE and DATA files too",
@@ -102,7 +102,7 @@ def _steps(out: DraftText, files: Sequence[SoftwareFile]) -> None:
         "Take security_access out, and the table [security], where the ECU has no 0x27.",
     )
     loading = ("load_bootloader", "start_bootloader") if loads else ()
-    last = ("check_software",) if loads else ()
+    last = ("check_software",) if draft_checks.ends_with_check(files) else ()
     out.listed("steps", [*BEFORE, *loading, "program_parts", *last, *BEHIND])
 
 
@@ -128,7 +128,8 @@ def _bootloader(out: DraftText, files: Sequence[SoftwareFile]) -> None:
     loader = next((each for each in files if each.is_bootloader), None)
     if loader is None:
         return
-    ranges = [each for block in loader.blocks for each in block.memory]
+    segments = [each for block in loader.blocks if block.kind is BlockKind.BOOTLOADER for each in block.segments]
+    ranges = [each.memory or AddressRange(each.address, each.address + 1) for each in segments]
     start, end = min(each.start for each in ranges), max(each.end for each in ranges)
     out.table("bootloader")
     start_address = loader.start_address
@@ -137,7 +138,11 @@ def _bootloader(out: DraftText, files: Sequence[SoftwareFile]) -> None:
     out.key("routine", "0x0301")
     out.says("What the bootloader fills; the ECU's RAM may be larger.")
     out.key("ram_base", hexadecimal(start))
-    out.key("ram_size", hexadecimal(end - start, 4))
+    if all(each.memory is not None for each in segments):
+        out.key("ram_size", hexadecimal(end - start, 4))
+    else:
+        out.gap("ram_size", "the size of the RAM that it may fill: what packed blocks fill, only the ECU knows. Too "
+                "small a size refuses a good bootloader.")  # fmt: skip
     out.gap("answer", 'what the routine answers when it has started: { at = 0, ok = 0x00 } for a status byte, or '
             '{ record = "10 00" } for the whole record. Without it a bootloader that did not start is not noticed '
             "before the erase.")  # fmt: skip
