@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import exit_code_of
 from bench.core.errors import InputError
 from bench.description.load import BenchFiles
 from bench.flasher.belief import EcuState
 from bench.flasher.recipe import load_recipe
 from bench.flasher.recipe_gaps import GAP, gap_keys
-from bench.flashing.drafts import draft_recipe
 from bench.flashing.explain import explain
-from bench.images.software import read_software
 from tests.foreign import odx_unit, plain_unit, vbf_loader
 from tests.foreign.files import (
     MAKER_B,
@@ -29,7 +29,7 @@ from tests.foreign.files import (
     public_pem,
     secondary_bootloader,
 )
-from tests.foreign.filled import filled, rows
+from tests.foreign.filled import GUIDE, filled, rows
 from tests.foreign.memory import Flash
 from tests.foreign.ours import flash, foreign_bench, odx_job, plain_job, vbf_job
 from tests.foreign.tester import new_port, unit
@@ -51,8 +51,15 @@ def drafted(name: str, folder: Path) -> str:
     """Return the draft that the guide's command writes."""
     for file, content in FILES[name].items():
         (folder / file).write_bytes(content())
-    base = plain_unit.START if name == "plain_unit" else None
-    return draft_recipe(name, [read_software(folder / file, binary_base=base) for file in FILES[name]]).text
+    written = folder / f"{name}.toml"
+    (line,) = [
+        each for each in GUIDE.read_text(encoding="utf-8").splitlines() if each.endswith(f"-o recipes/{name}.toml")
+    ]
+    words = shlex.split(line)
+    assert words[:3] == ["otabench", "recipe", "from"]
+    there = {file: str(folder / file) for file in FILES[name]} | {words[-1]: str(written)}
+    assert exit_code_of([there.get(word, word) for word in words[1:]]) == 0
+    return written.read_text(encoding="utf-8")
 
 
 def bench_with(name: str, folder: Path, port: int) -> BenchFiles:
@@ -67,7 +74,6 @@ def bench_with(name: str, folder: Path, port: int) -> BenchFiles:
 @pytest.mark.parametrize("name", FILES)
 def test_draft_is_refused_and_the_guide_fills_each_of_its_gaps(tmp_path: Path, name: str) -> None:
     text, path = drafted(name, tmp_path), tmp_path / f"{name}.toml"
-    path.write_text(text, encoding="utf-8")
     keys = gap_keys(tomllib.loads(text))
     with pytest.raises(InputError, match="recipe is a draft") as refused:
         load_recipe(path)
