@@ -18,6 +18,7 @@ from bench.flasher.known import identifiers, tells_version
 from bench.flasher.preflight import check_recipe
 from bench.flasher.recipe import Recipe, Step
 from bench.flasher.recipe_parts import TesterPresent
+from bench.flasher.steps.functional import OFF, ON
 from bench.flasher.steps.parts import ERASE
 from bench.flasher.steps.proofs import BUILT_IN
 from bench.flasher.strategies import strategy
@@ -192,14 +193,15 @@ def _contradictions(recipe: Recipe, vehicle: VehicleFile, ecu: EcuEntry) -> Iter
             "(isotp.max_length)"
         )
     own, functional = ecu.address(), vehicle.functional_address(ecu.tester_channel)
-    if own.id_29_bit != functional.id_29_bit:
+    if _is_functional(recipe) and own.id_29_bit != functional.id_29_bit:
         widths = {True: 29, False: 11}
         yield (
             f"{ecu.id}: functional requests go out with {widths[functional.id_29_bit]}-bit identifiers "
             f"(0x{functional.tx_id:X}), the ECU has {widths[own.id_29_bit]}-bit ones: name its channel in [functional]"
         )
-    if functional.tx_id in (own.tx_id, own.rx_id) and functional.tx_extension == own.tx_extension:
-        yield f"{ecu.id}: functional requests have the ECU's own identifier 0x{own.tx_id:X}"
-    expect = () if recipe.identify is None else recipe.identify.expect
-    if expect and ecu.hardware_id not in ("any", ", ".join(expect)):
-        yield f"{ecu.id}: the recipe wants hardware {', '.join(expect)}, the vehicle says {ecu.hardware_id}"
+
+
+def _is_functional(recipe: Recipe) -> bool:
+    """Return whether anything of it goes to every ECU of a bus."""
+    to_all = recipe.timing.tester_present in (TesterPresent.FUNCTIONAL, TesterPresent.PENDING)
+    return to_all or any(step in OFF or step in ON for step in recipe.steps)

@@ -177,6 +177,19 @@ def test_check_names_what_the_vehicle_contradicts(otabench: Cli, bench: Path) ->
     assert (shown.code, "keeps it from working:" in shown.out) == (1, True)
 
 
+def test_functional_identifiers_of_another_width_mean_nothing_to_a_recipe_that_sends_none(
+    otabench: Cli, bench: Path
+) -> None:
+    vehicle, recipe = bench / "vehicles" / "foreign.toml", bench / "recipes" / "plain_unit.toml"
+    text = vehicle.read_text(encoding="utf-8").replace("request_id = 0x6F0", "id_29_bit = true\nrequest_id = 0x6F0")
+    vehicle.write_text(text, encoding="utf-8")
+    assert otabench("recipe", "check", str(recipe), "--vehicle", str(vehicle), "--json").json["problems"] == []
+    silent = recipe.read_text(encoding="utf-8")
+    recipe.write_text(silent.replace('tester_present = "none"', 'tester_present = "pending"'), encoding="utf-8")
+    ended = otabench("recipe", "check", str(recipe), "--vehicle", str(vehicle), "--json")
+    assert (ended.code, len(ended.json["problems"])) == (1, 1)
+
+
 def test_check_names_a_key_program_that_is_not_there(otabench: Cli, bench: Path) -> None:
     recipe = bench / "recipes" / "vbf_loader.toml"
     text = recipe.read_text(encoding="utf-8").replace('"python3"', '"no-such-key-program"')
