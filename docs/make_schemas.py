@@ -13,6 +13,7 @@ from bench.description.ecu_description import EcuDescription
 from bench.description.vehicle_file import VehicleFile
 from bench.evidence.schemas import OUTPUT_SCHEMAS, write_schemas
 from bench.flasher.recipe import Recipe
+from bench.flashing.explain import ExplainedRecipe
 from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from bench.runs.scenario import Scenario
 from ecu_sim.personality.personality import Personality
@@ -27,6 +28,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "flash": FlashResultJson,
     "flash-plan": FlashPlan,
     "flash-read": FlashRead,
+    "recipe-check": ExplainedRecipe,
     **OUTPUT_SCHEMAS,
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-NAMES = ("canlog", "dashboard", "demo", "doctor", "ecu", "flash", "image", "replay", "run")
+NAMES = ("canlog", "dashboard", "demo", "doctor", "ecu", "flash", "image", "recipe", "replay", "run")
 
 
 class Commands(click.Group):
@@ -49,6 +49,8 @@ def command_named(name: str) -> click.Command | None:
             from bench.cli.flash.command import flash as command
         case "image":
             from bench.cli.image import image as command
+        case "recipe":
+            from bench.cli.recipe import recipe as command
         case "replay":
             from bench.cli.replay import replay as command
         case "run":

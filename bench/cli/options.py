@@ -12,7 +12,7 @@ from bench.config import data_root
 from bench.core.errors import InputError
 from bench.evidence.places import DEFAULT_OUT
 
-NOUNS = {"scenarios": "scenario", "benches": "bench", "vehicles": "vehicle", "ecus": "personality"}
+NOUNS = {"scenarios": "scenario", "benches": "bench", "vehicles": "vehicle", "ecus": "personality", "recipes": "recipe"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

@@ -31,6 +31,10 @@ class FileModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def refuse_unready(cls, file: str, toml: str, values: Mapping[str, object]) -> None:
+        """Raise `InputError` for a file that is not meant to be used yet; looked at before any key is."""
+
 
 def data_root() -> Path:
     """Return the folder of benches, vehicles, ecus, recipes, scenarios: in a clone `fixtures/`, else in the wheel."""
@@ -93,6 +97,7 @@ def _checked(path: Path, text: str, model: type[FileModel], what: str) -> FileMo
 
 def _check(path: Path, text: str, model: type[FileModel], what: str, context: Mapping[str, object] | None) -> FileModel:
     values = _values(text, path, what)
+    model.refuse_unready(str(path), text, values)
     try:
         checked = model.model_validate_json(json.dumps(values, default=str), strict=True, context=context)
     except ValidationError as error:

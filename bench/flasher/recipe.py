@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from bench.config import FileModel, load_toml
 from bench.flasher.recipe_checks import After as After
 from bench.flasher.recipe_checks import Bootloader, Identify
+from bench.flasher.recipe_gaps import refuse_gaps
 from bench.flasher.recipe_parts import Check as Check
 from bench.flasher.recipe_parts import Dids, Erase, Fingerprint, Preconditions, Routines, Security, Sessions
 from bench.flasher.recipe_parts import LogicalBlock as LogicalBlock
@@ -56,6 +58,11 @@ class Recipe(FileModel):
     retries: Retries = Retries()
     reset: Reset = Reset()
     steps: tuple[Step, ...]
+
+    @classmethod
+    def refuse_unready(cls, file: str, toml: str, values: Mapping[str, object]) -> None:
+        """Raise `InputError` for a draft: a gap that was guessed would be sent to an ECU."""
+        refuse_gaps(file, toml, values, cls.model_json_schema)
 
     @field_validator("steps")
     @classmethod

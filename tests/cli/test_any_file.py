@@ -20,6 +20,7 @@ COMMANDS = [
     ("image", "merge", "{}", "good.bin@0x8000", "-o", "out.hex"),
     ("image", "diff", "good.bin", "{}"),
     ("image", "sign", "{}", *IDS),
+    ("recipe", "from", "{}", "-o", "out.toml"),
 ]
 
 
