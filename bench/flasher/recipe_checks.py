@@ -55,7 +55,8 @@ class CheckRule(FileModel):
     """One check. `by` names a strategy: built in are `routine`, `transfer_exit`, `read_back`.
 
     `routine`: 31 01 with `option`, judged by `answer`. `transfer_exit`: the answer to 0x37 holds `algorithm` over what
-    was sent; `accepted`: that it is positive is the ECU's word, it has looked itself. `read_back`: memory is read by `service` (0x23 or 0x35) and compared byte for byte.
+    was sent; `accepted`: that it is positive is the ECU's word, it has looked itself. `read_back`: memory is read by
+    `service` (0x23 or 0x35) and compared byte for byte.
     """
 
     after: After

@@ -142,7 +142,7 @@ def dry_run(order: FlashOrder, *, parallel: bool = True) -> DryRun:
 def _power_ideal_vehicle(
     world: World, order: FlashOrder, buses: Mapping[str, CanBus], times: Mapping[str, EcuTimes | None]
 ) -> None:
-    new = {ecu.entry.id: ecu.image.header for ecu in order.ecus}
+    new = {ecu.entry.id: ecu.job.software(order.files.recipes[ecu.entry.id]) for ecu in order.ecus}
     for entry in order.files.vehicle.ecus:
         recipe = order.files.recipes[entry.id]
         known = times[entry.id] or EcuTimes()
