@@ -117,7 +117,10 @@ class _RecordedFunctional:
 def dry_run(order: FlashOrder, *, parallel: bool = True) -> DryRun:
     """Go through the order against ideal ECUs; `InputError` when the recipe's own sequence cannot be gone through."""
     files = order.files
-    times = {ecu.id: known_times(files.personality_files[ecu.personality]) for ecu in files.vehicle.ecus}
+    times = {
+        ecu.id: None if ecu.personality is None else known_times(files.personality_files[ecu.personality])
+        for ecu in files.vehicle.ecus
+    }
 
     async def main(clock: Clock) -> DryRun:
         world = World(clock, 1)

@@ -31,7 +31,6 @@ from bench.wire.uds import (
     DecodeError,
     MemoryRange,
     Nrc,
-    RequestDownload,
     Session,
     Sid,
     download_response,
@@ -65,9 +64,10 @@ class IdealEcu:
         """Build it without power; after a reset it runs `new`."""
         self.node = Node(world, entry.id, self._boot)
         self._bus, self._entry, self._recipe, self._times, self._new = bus, entry, recipe, times, new
-        self._version, self._software_id = entry.installed.version, entry.software_id
+        before = entry.installed
+        self._version, self._software_id = "" if before is None else before.version, entry.software_id
         self._session = Session.DEFAULT
-        self._image_bytes = entry.installed.size_bytes
+        self._image_bytes = 0 if before is None else before.size_bytes
         self._runs_new = False
         self._transfer: Transfer | None = None
         self._downloaded = bytearray()
@@ -163,7 +163,7 @@ class IdealEcu:
         sid, transfer = pdu[0], self._transfer
         echo, longest = bytes((sid + POSITIVE,)), self._times.uds.max_block_length
         if sid in (Sid.REQUEST_DOWNLOAD, Sid.REQUEST_UPLOAD):
-            self._transfer = Transfer(RequestDownload.decode(pdu).memory, upload=sid == Sid.REQUEST_UPLOAD)
+            self._transfer = Transfer(MemoryRange.decode(pdu[2:]), upload=sid == Sid.REQUEST_UPLOAD)
             self._downloaded.clear()
             self._unprogrammed_bytes = 0
             self._missing_bytes = 0 if self._transfer.upload else self._transfer.memory.size_bytes

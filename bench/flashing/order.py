@@ -233,6 +233,8 @@ def _taken(ecu: EcuEntry, path: Path, header: ImageHeader, signing: Signing) -> 
 
 def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, simulated: bool) -> OrderedEcu:
     version, counter = _release(path, signing)
+    if not ecu.hardware_id:
+        raise ecu.without("hardware_id", str(files.vehicle_path))
     images = {ecu.id: path}
     how = {"crop": signing.crop, "lenient": signing.lenient}
     firmware = read_firmware(files, images, base=signing.base, option="ECU=FILE", **how)[ecu.id]

@@ -191,7 +191,7 @@ def _hardware_ids(entry: EcuEntry, files: Sequence[SoftwareFile], recipe: Recipe
     idents = [(file, ident) for file in files for ident in file.expected_idents]
     if recipe.identify is None:
         known: tuple[KnownValue, ...] = (KnownValue(did=recipe.dids.hardware_id),)
-        expected: tuple[str, ...] = (entry.hardware_id,)
+        expected: tuple[str, ...] = (entry.hardware_id,) if entry.hardware_id else ()
     else:
         known, expected = recipe.identify.hardware, recipe.identify.expect
     if not idents:

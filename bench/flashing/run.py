@@ -141,7 +141,7 @@ async def _ready_bench(
     if files.simulated:
         vehicle = build_vehicle(world, files, buses, installed_images(files, seed))
         vehicle.power_on()
-        limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files) if files.bench.simulates(layout.ecu)]
+        limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files, files.simulated)]
         await world.clock.sleep_ns(max(limits_ms) * NS_PER_MS)
         supplies = {ecu.id: SimulatedSupplies(vehicle, world.clock) for ecu in files.simulated}
     return plug_in_tester(world), supplies
