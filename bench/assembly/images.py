@@ -66,9 +66,14 @@ def read_firmware(
 
 
 def installed_images(files: BenchFiles, seed: int) -> dict[str, SignedImage]:
-    """Return what each ECU of a simulated vehicle runs before anything is done to it; `InputError` when too large."""
+    """Return what each ECU runs before anything is done to it, where the vehicle file says it.
+
+    `InputError` when it is too large.
+    """
     installed = {}
     for ecu in files.vehicle.ecus:
+        if ecu.installed is None:
+            continue
         have = ecu.installed
         check_size(files, ecu, have.size_bytes, files.vehicle_path)
         installed[ecu.id] = factory_image(ecu, files.recipes[ecu.id].memory.region_base, seed)
@@ -77,7 +82,7 @@ def installed_images(files: BenchFiles, seed: int) -> dict[str, SignedImage]:
 
 def factory_image(ecu: EcuEntry, load_address: int, seed: int) -> SignedImage:
     """Return the software with which an ECU leaves the factory; its payload is random by seed."""
-    have = ecu.installed
+    have = ecu.factory
     payload = demo_payload(seed, ecu.id, have.version, have.size_bytes)
     return signed(ecu, load_address, payload, have.version, have.release_counter)
 

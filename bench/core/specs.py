@@ -76,7 +76,7 @@ class RouteSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcuSpec:
-    """One ECU of a vehicle; `personality` names its file under `ecus/`, identifiers are CAN identifiers.
+    """One ECU of a vehicle; `personality` names its file under `ecus/` ("": none), identifiers are CAN identifiers.
 
     `addressing` is a mode of ISO 15765-2 (`normal`, `normal_fixed`, `extended`, `mixed`); the extensions are the
     address bytes in front of the data of requests and responses that the last two modes have. `second_tester` are

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from bench.config import FileModel
+from bench.core.errors import InputError
 from bench.description.addressing import (
     AddressedEcu,
 )
@@ -34,15 +35,19 @@ class FlowControl(FileModel):
 
 
 class EcuEntry(AddressedEcu):
-    """One ECU of a vehicle: its place on the bus, its personality (how it behaves), its recipe (how it is flashed)."""
+    """One ECU of a vehicle: its place on the bus, its personality (how it behaves), its recipe (how it is flashed).
+
+    What only simulating it needs (`personality`, `installed`) may be missing of an ECU that is physically there; so may
+    `hardware_id`, where no image is signed for it.
+    """
 
     id: Name
-    personality: Name
+    personality: Name | None = Field(default=None, description="its ECU file; needed where the bench simulates it")
     recipe: Name
     channel: Name
-    hardware_id: Label
+    hardware_id: Label = Field(default="", description="needed where the bench simulates it or signs an image for it")
     software_id: Label
-    installed: InstalledImage
+    installed: InstalledImage | None = Field(default=None, description="needed where the bench simulates it")
     reached_on: Name | None = Field(
         default=None, description="channel on which the tester reaches it through a gateway; default: its own"
     )
@@ -60,6 +65,34 @@ class EcuEntry(AddressedEcu):
         description="channels on which frames go missing while it is updated; default: derived from all ECUs' frames, "
         "routes and partners",
     )
+
+    @property
+    def kind(self) -> str:
+        """Return the name of its ECU file; `InputError` where the vehicle file names none."""
+        if self.personality is None:
+            raise self.without("personality")
+        return self.personality
+
+    @property
+    def factory(self) -> InstalledImage:
+        """Return what it runs before the update; `InputError` where the vehicle file does not say it."""
+        if self.installed is None:
+            raise self.without("installed")
+        return self.installed
+
+    @property
+    def missing(self) -> str | None:
+        """Return the first key that is missing for simulating it or running campaigns on it."""
+        wanted = {"personality": self.personality, "hardware_id": self.hardware_id, "installed": self.installed}
+        return next((name for name, value in wanted.items() if not value), None)
+
+    def without(self, key: str, file: str | None = None) -> InputError:
+        """Return what is raised where a key is needed that the vehicle file does not have."""
+        return InputError(
+            f"ECU {self.id} has no {key}", file=file, key=f"ecus.{self.id}.{key}", found="nothing",
+            allowed="what an ECU that is simulated, signed for or judged must have",
+            hint=f"add {key}; only an ECU that is physically there and takes its maker's files as they are needs none",
+        )  # fmt: skip
 
     @property
     def tester_channel(self) -> str:

@@ -6,6 +6,7 @@ no code with the simulated ECU: a vehicle that misreads its own boot time must n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ConfigDict, Field
@@ -13,6 +14,7 @@ from pydantic import ConfigDict, Field
 from bench.config import FileModel, load_toml
 from bench.core.records import BankLayout, DownloadPacking, EcuLayout
 from bench.core.specs import EcuSpec
+from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
 from bench.flasher.recipe_parts import Routines
 from bench.wire.bootloader_update import BootloaderUpdate
@@ -119,9 +121,16 @@ def ecu_layout(spec: EcuSpec, routines: Routines, facts: EcuFacts) -> EcuLayout:
     )
 
 
-def ecu_layouts(files: BenchFiles) -> tuple[EcuLayout, ...]:
-    """Return the layouts of all ECUs of a bench, in the order of the vehicle file."""
+def ecu_layouts(files: BenchFiles, ecus: Sequence[EcuEntry] | None = None) -> tuple[EcuLayout, ...]:
+    """Return the layouts of a bench's ECUs, all unless `ecus` are given, in the order of the vehicle file.
+
+    `InputError` names one of which too little is known to be judged.
+    """
+    wanted = files.vehicle.ecus if ecus is None else ecus
+    for entry in wanted:
+        if entry.missing is not None:
+            raise entry.without(entry.missing, str(files.vehicle_path))
     facts = {name: EcuFacts.load(path) for name, path in files.personality_files.items()}
-    return tuple(
-        ecu_layout(spec, files.recipes[spec.id].routines, facts[spec.personality]) for spec in files.vehicle.spec().ecus
-    )
+    ids = {entry.id for entry in wanted}
+    specs = (spec for spec in files.vehicle.spec().ecus if spec.id in ids)
+    return tuple(ecu_layout(spec, files.recipes[spec.id].routines, facts[spec.personality]) for spec in specs)

@@ -73,12 +73,16 @@ def read_bench(
         _check_channels(ecu, channels, path, vehicle_path)
         refuse_unfit_routes(ecu.id, ecu.routes, fd_channels, str(vehicle_path))
         recipe_path = catalogue.path("recipes", ecu.recipe, named_by=vehicle_path)
-        ecu_path = catalogue.path("ecus", ecu.personality, named_by=vehicle_path)
         recipes[ecu.id] = load_toml(recipe_path, Recipe, "recipe")
         _check_habits(bench, vehicle, ecu, recipes[ecu.id], (vehicle_path, recipe_path))
+        inputs[f"recipes/{recipe_path.name}"] = read_bytes(recipe_path, limit_bytes=MAX_FILE_BYTES, what="recipe")
+        if bench.simulates(ecu.id) and ecu.missing is not None:
+            raise ecu.without(ecu.missing, str(vehicle_path))
+        if ecu.personality is None:
+            continue
+        ecu_path = catalogue.path("ecus", ecu.personality, named_by=vehicle_path)
         if bench.simulates(ecu.id):
             refuse_unfit_recipe(ecu.id, recipes[ecu.id], recipe_path, ecu_path, describe(ecu_path))
-        inputs[f"recipes/{recipe_path.name}"] = read_bytes(recipe_path, limit_bytes=MAX_FILE_BYTES, what="recipe")
         inputs[f"ecus/{ecu_path.name}"] = read_bytes(ecu_path, limit_bytes=MAX_FILE_BYTES, what="personality")
         personality_files[ecu.personality] = ecu_path
     return BenchFiles(

@@ -52,7 +52,7 @@ class VehicleFile(FileModel):
         ecus = tuple(
             EcuSpec(
                 id=ecu.id,
-                personality=ecu.personality,
+                personality=ecu.personality or "",
                 channel=ecu.channel,
                 hardware_id=ecu.hardware_id,
                 software_id=ecu.software_id,

@@ -38,5 +38,6 @@ def check_identity(ecu: str, software: Software, identity: EcuIdentity) -> None:
     """ImageMismatch unless the software is made for the hardware that answers."""
     # The right image for the wrong hardware is signed and whole: nothing but this comparison, and that of the ECU,
     # stops it.
-    if software.hardware_id and software.hardware_id != identity.hardware_id:
-        raise ImageMismatch(ecu, "hardware id", repr(software.hardware_id), repr(identity.hardware_id))
+    if software.hardware_ids and identity.hardware_id not in software.hardware_ids:
+        made_for = " or ".join(repr(each) for each in software.hardware_ids)
+        raise ImageMismatch(ecu, "hardware id", made_for, repr(identity.hardware_id))

@@ -21,6 +21,7 @@ from bench.flasher.flash_state import AS_IT_WAS, Action, Answered, Event, Failed
 from bench.flasher.group import SharedLink
 from bench.flasher.key_helpers import without_blocking
 from bench.flasher.key_maker import key_for
+from bench.flasher.parts_fit import check_parts
 from bench.flasher.preflight import check_recipe, check_software
 from bench.flasher.recipe import Recipe
 from bench.flasher.report import Reporter
@@ -109,6 +110,7 @@ class FlashRun:
             can_power_cycle=supply is not None,
             identity=None if recipe.authentication is None else load_identity(recipe.authentication),
         )
+        check_parts(self._plan)
         self._link, self._buses, self._supply, self._keep = SharedLink(link, buses.home, clock), buses, supply, keep
         self._reporter = Reporter(job.ecu, software.size_bytes, clock, points, progress)
         self._before = state

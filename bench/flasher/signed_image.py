@@ -31,8 +31,8 @@ class FlashJob:
         if slot is None:
             raise ImageMismatch(self.ecu, "header", "one to be stored", "no slot for it (memory.header_address)")
         parts = (*_image_parts(recipe, decoded.load_address, self.image), _header_part(slot, self.header))
-        hardware_id = decoded.hardware_id
-        return Software(parts=parts, version=self.version, software_id=self.software_id, hardware_id=hardware_id)
+        names = {"versions": (self.version,), "hardware_ids": (decoded.hardware_id,)}
+        return Software(parts=parts, software_id=self.software_id, **names)
 
     def _check(self, header: ImageHeader) -> None:
         if not self.image:

@@ -71,16 +71,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Software:
-    """All that one ECU is given, and what it must say: before (`hardware_id`), and in the end.
+    """All that one ECU is given, and what it must say: before (`hardware_ids`), and in the end.
 
-    `version` is what the recipe's version identifiers must give, `software_id` the name under which reports speak of
-    it; an empty `hardware_id` is not compared.
+    `versions` are what the recipe's version identifiers must give, in their order; `software_id` is the name under
+    which reports speak of it. Any of `hardware_ids` is right; without any, none is compared.
     """
 
     parts: tuple[Part, ...]
-    version: str
+    versions: tuple[str, ...]
     software_id: str
-    hardware_id: str = ""
+    hardware_ids: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """Return the versions as reports name them, and as an identity holds them (`known.identity_of`)."""
+        return ", ".join(self.versions)
 
     def of_kind(self, kind: PartKind) -> tuple[int, ...]:
         """Return the places of all parts of a kind."""

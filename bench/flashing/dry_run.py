@@ -117,7 +117,10 @@ class _RecordedFunctional:
 def dry_run(order: FlashOrder, *, parallel: bool = True) -> DryRun:
     """Go through the order against ideal ECUs; `InputError` when the recipe's own sequence cannot be gone through."""
     files = order.files
-    times = {ecu.id: known_times(files.personality_files[ecu.personality]) for ecu in files.vehicle.ecus}
+    times = {
+        ecu.id: None if ecu.personality is None else known_times(files.personality_files[ecu.personality])
+        for ecu in files.vehicle.ecus
+    }
 
     async def main(clock: Clock) -> DryRun:
         world = World(clock, 1)
@@ -142,7 +145,7 @@ def dry_run(order: FlashOrder, *, parallel: bool = True) -> DryRun:
 def _power_ideal_vehicle(
     world: World, order: FlashOrder, buses: Mapping[str, CanBus], times: Mapping[str, EcuTimes | None]
 ) -> None:
-    new = {ecu.entry.id: ecu.image.header for ecu in order.ecus}
+    new = {ecu.entry.id: ecu.job.software(order.files.recipes[ecu.entry.id]) for ecu in order.ecus}
     for entry in order.files.vehicle.ecus:
         recipe = order.files.recipes[entry.id]
         known = times[entry.id] or EcuTimes()

@@ -1,7 +1,8 @@
 """An ECU that answers every request positively and at once, but for the times that its personality file names.
 
 It stands on a simulated bus in the place of the real one, so that a dry run goes through the real flasher, real
-ISO-TP and real frame durations. It keeps no memory and checks nothing; what it answers follows from the recipe.
+ISO-TP and real frame durations. It checks nothing and holds what it shall hold; what it answers follows from the recipe
+(`ideal_answers`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from bench.core.node import Incarnation, Node
 from bench.core.world import World
 from bench.description.ecu_entry import EcuEntry
 from bench.flasher.recipe import Recipe
+from bench.flasher.software import Software
+from bench.flashing import ideal_answers
+from bench.flashing.ideal_answers import Transfer
 from bench.flashing.ideal_times import EcuTimes
 from bench.ports.can import CanBus, CanPort
 from bench.wire.can import CanFrame
 from bench.wire.frame_run import FrameRun
-from bench.wire.image_header import ImageHeader
 from bench.wire.isotp import IsoTpAddress, IsoTpEndpoint
 from bench.wire.isotp_habits import IsoTpHabits
 from bench.wire.outcome import OutcomeCallback
@@ -29,7 +32,6 @@ from bench.wire.uds import (
     DecodeError,
     MemoryRange,
     Nrc,
-    RequestDownload,
     Session,
     Sid,
     download_response,
@@ -45,6 +47,10 @@ HOLDS_OTHER_IMAGE = b"\x01"
 NVM_RECORDS = 4
 """What one change of the small memory writes."""
 Send = Callable[[bytes, Callable[[str | None], None]], None]
+KEEP_ALIVE = bytes((Sid.TESTER_PRESENT, SUPPRESS))
+TRANSFERS = (Sid.REQUEST_DOWNLOAD, Sid.REQUEST_UPLOAD, Sid.TRANSFER_DATA, Sid.REQUEST_TRANSFER_EXIT)
+BLOCK_OVERHEAD_BYTES = 2
+"""Service id and counter count into maxNumberOfBlockLength."""
 MEMORY_SERVICES = (Sid.ROUTINE_CONTROL, Sid.REQUEST_DOWNLOAD, Sid.TRANSFER_DATA, Sid.REQUEST_TRANSFER_EXIT)
 """What waits for a block that is still being programmed."""
 WITH_SUB_FUNCTION = (Sid.ECU_RESET, Sid.SECURITY_ACCESS, Sid.TESTER_PRESENT, Sid.COMMUNICATION_CONTROL)
@@ -54,14 +60,18 @@ class IdealEcu:
     """One ideal ECU on its bus."""
 
     def __init__(
-        self, world: World, bus: CanBus, entry: EcuEntry, recipe: Recipe, times: EcuTimes, new: ImageHeader | None
+        self, world: World, bus: CanBus, entry: EcuEntry, recipe: Recipe, times: EcuTimes, new: Software | None
     ) -> None:
-        """Build it without power; after a reset it runs what `new` says."""
+        """Build it without power; after a reset it runs `new`."""
         self.node = Node(world, entry.id, self._boot)
         self._bus, self._entry, self._recipe, self._times, self._new = bus, entry, recipe, times, new
-        self._version, self._software_id = entry.installed.version, entry.software_id
+        before = entry.installed
+        self._version, self._software_id = "" if before is None else before.version, entry.software_id
         self._session = Session.DEFAULT
-        self._image_bytes = entry.installed.size_bytes
+        self._image_bytes = 0 if before is None else before.size_bytes
+        self._runs_new = False
+        self._transfer: Transfer | None = None
+        self._downloaded = bytearray()
         self._unprogrammed_bytes = self._missing_bytes = self._written_ns = 0
         self._busy_in: Incarnation | None = None
         self._final_answer: bytes | None = None
@@ -98,7 +108,7 @@ class IdealEcu:
     # Requests ---------------------------------------------------------------------------------------
 
     def _received(self, life: Incarnation, pdu: bytes, send: Send) -> None:
-        if self._busy_in is life:
+        if self._busy_in is life or pdu == KEEP_ALIVE:
             return
         self._busy_in = life
         answer, work_ns, then = self._answer(pdu)
@@ -145,22 +155,42 @@ class IdealEcu:
             return echo + pdu[1:2] + SEED, 0, None
         if sid == Sid.ROUTINE_CONTROL:
             return echo + pdu[1:4] + self._routine_record(pdu), self._routine_ns(pdu), None
-        if sid == Sid.REQUEST_DOWNLOAD:
-            self._unprogrammed_bytes = 0
-            self._missing_bytes = RequestDownload.decode(pdu).memory.size_bytes
-            return download_response(self._times.uds.max_block_length), 0, None
-        if sid == Sid.TRANSFER_DATA:
-            return echo + pdu[1:2], self._program_ns(len(pdu) - 2, last=False), None
-        if sid == Sid.REQUEST_TRANSFER_EXIT:
-            return echo, self._program_ns(0, last=True), None
+        if sid in TRANSFERS:
+            return self._transferred(pdu)
+        if sid == Sid.READ_MEMORY_BY_ADDRESS:
+            return echo + ideal_answers.memory(self._new, MemoryRange.decode(pdu[1:])), 0, None
         if sid == Sid.ECU_RESET:
             return echo + pdu[1:2], 0, Session.DEFAULT
         return echo + (pdu[1:2] if sid in WITH_SUB_FUNCTION else b""), 0, None
 
+    def _transferred(self, pdu: bytes) -> tuple[bytes, int, Session | None]:
+        """Return the answer to 0x34, 0x35, 0x36 or 0x37, and how long the ECU works for it."""
+        sid, transfer = pdu[0], self._transfer
+        echo, longest = bytes((sid + POSITIVE,)), self._times.uds.max_block_length
+        if sid in (Sid.REQUEST_DOWNLOAD, Sid.REQUEST_UPLOAD):
+            self._transfer = Transfer(MemoryRange.decode(pdu[2:]), upload=sid == Sid.REQUEST_UPLOAD)
+            self._downloaded.clear()
+            self._unprogrammed_bytes = 0
+            self._missing_bytes = 0 if self._transfer.upload else self._transfer.memory.size_bytes
+            return download_response(longest, sid), 0, None
+        if sid == Sid.REQUEST_TRANSFER_EXIT:
+            self._transfer = None
+            record = ideal_answers.exit_record(self._recipe, transfer, bytes(self._downloaded))
+            return echo + record, self._program_ns(0, last=True), None
+        if transfer is None or not transfer.upload:
+            self._downloaded += pdu[2:]
+            return echo + pdu[1:2], self._program_ns(len(pdu) - 2, last=False), None
+        place, sent = transfer.memory, transfer.sent_bytes
+        size = min(place.size_bytes - sent, longest - BLOCK_OVERHEAD_BYTES)
+        data = ideal_answers.memory(self._new, replace(place, address=place.address + sent, size_bytes=size))
+        self._transfer = replace(transfer, sent_bytes=sent + size)
+        return echo + pdu[1:2] + data, 0, None
+
     def _routine_record(self, pdu: bytes) -> bytes:
         """Return the status; asked how much it holds, the ECU says that all of it must be erased first."""
-        ok, option = bytes((self._recipe.check.ok,)), pdu[4:]
-        if int.from_bytes(pdu[2:4], "big") != self._recipe.routines.report_progress:
+        routine_id, option = int.from_bytes(pdu[2:4], "big"), pdu[4:]
+        ok = ideal_answers.routine_record(self._recipe, routine_id)
+        if routine_id != self._recipe.routines.report_progress:
             return ok
         length = MemoryRange.decode(option).size_bytes
         return ok + option + HOLDS_OTHER_IMAGE + struct.pack(">II", 0, length) + hashlib.sha256(b"").digest()
@@ -182,13 +212,13 @@ class IdealEcu:
             dids.hardware_id: self._entry.hardware_id.encode(),
             dids.software_id: self._software_id.encode(),
             dids.version: self._version.encode(),
-        }
+        } | ideal_answers.identified(self._recipe, self._new, runs=self._runs_new)
         return known.get(did, b"\x00")
 
     def _take_new_software(self) -> None:
         if self._new is not None:
-            self._version, self._software_id = self._new.version, self._new.software_id
-            self._image_bytes = self._new.length
+            self._version, self._software_id, self._runs_new = self._new.version, self._new.software_id, True
+            self._image_bytes = ideal_answers.stored_bytes(self._new)
 
     # Times ------------------------------------------------------------------------------------------
 
@@ -220,7 +250,7 @@ class IdealEcu:
         if routine == routines.erase:
             return self._erase_ns(pdu[4:])
         if routine == routines.check_memory and self._new is not None:
-            return self._times.check_ns(self._new.length, self._image_bytes)
+            return self._times.check_ns(ideal_answers.stored_bytes(self._new), self._image_bytes)
         return self._nvm_ns() if routine in (routines.activate, routines.confirm) else 0
 
     def _erase_ns(self, option: bytes) -> int:

@@ -11,19 +11,59 @@ from bench.config.output import OutputModel, Sha256, Tool
 Hexadecimal = Annotated[str, Field(pattern=r"^([0-9a-f]{2})*$")]
 
 
-class FlashImage(OutputModel):
-    """What was flashed: the file, who signed it, and what its header says."""
+class FlashRange(OutputModel):
+    """A range of memory."""
 
+    address: int
+    size_bytes: int
+
+
+class FlashSegment(OutputModel):
+    """Bytes without a gap: what they fill, and how many are sent for it; `sha256` is over what is sent."""
+
+    address: int
+    size_bytes: int
+    sent_bytes: int
+    sha256: Sha256
+
+
+class FlashPart(OutputModel):
+    """What is erased, downloaded and checked together. `data_format` is null where the recipe packs it.
+
+    `proofs` are the names of the signatures that the file has for it.
+    """
+
+    name: str
     file: str
-    signed_by: str
-    hardware_id: str
+    kind: Literal["bootloader", "software", "header"]
+    index: int | None
+    data_format: int | None
+    erase: tuple[FlashRange, ...]
+    proofs: tuple[str, ...]
+    segments: tuple[FlashSegment, ...]
+
+
+class FlashImage(OutputModel):
+    """What was flashed: of a signed image the file, who signed it, and what its header says.
+
+    Software in parts has no header: `file`, `signed_by`, `release_counter`, `load_address`, `sha256` are null and
+    `parts` says what there is (empty for a signed image). `hardware_id` is null where none is compared, several that
+    are right are joined by " or "; `version` is empty where nothing tells it. `length` counts bytes of memory.
+    `not_compared` names checksums of a file that nobody computed here.
+    """
+
+    file: str | None
+    signed_by: str | None
+    hardware_id: str | None
     software_id: str
     version: str
-    release_counter: int
-    load_address: int
+    release_counter: int | None
+    load_address: int | None
     length: int
-    sha256: Sha256
+    sha256: Sha256 | None
     left_out: tuple[str, ...]
+    not_compared: tuple[str, ...]
+    parts: tuple[FlashPart, ...]
 
 
 class FlashTime(OutputModel):
@@ -67,13 +107,19 @@ class FlashedEvent(OutputModel):
 
 
 class FlashedEcuResult(OutputModel):
-    """One ECU of the order."""
+    """One ECU of the order.
+
+    `nothing_checked`: by its recipe (`check.rules = "none"`) nothing shows that what was sent is stored.
+    `version_unread`: by its recipe (`identify.version = "none"`) nothing shows what it runs.
+    """
 
     ecu: str
     outcome: Literal["flashed", "failed", "interrupted"]
     error: str | None
     step: str
     image: FlashImage
+    nothing_checked: bool
+    version_unread: bool
     believed: FlashBelief
     version: str
     confirmed: bool | None
@@ -121,11 +167,16 @@ class PlannedRequest(OutputModel):
 
 
 class PlannedEcu(OutputModel):
-    """One ECU of a dry run; `times_known` says whether the estimate holds its erase and program times."""
+    """One ECU of a dry run; `times_known` says whether the estimate holds its erase and program times.
+
+    `nothing_checked` and `version_unread` are those of a result.
+    """
 
     ecu: str
     recipe: str
     image: FlashImage
+    nothing_checked: bool
+    version_unread: bool
     duration_s: float
     times_known: bool
     time: FlashTime

@@ -1,4 +1,8 @@
-"""What `otabench flash` is asked to do: files read, images signed or taken as they are, before a bus is touched."""
+"""What `otabench flash` is asked to do: files read, images signed or taken as they are, before a bus is touched.
+
+An ECU whose recipe takes software in parts (step `program_parts`) is given one file or several, as they stand; any
+other one file, with a signed header or wrapped in one.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,13 @@ from bench.config import read_bytes
 from bench.core.errors import InputError
 from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
+from bench.flasher.recipe_steps import Step
 from bench.flasher.signed_image import FlashJob
+from bench.flasher.software import Job, SoftwareJob
+from bench.flashing.parts import PartsOf, software_of
 from bench.images.signing import SignedImage, sign_image
+from bench.images.software import read_software
+from bench.images.software_set import for_one_ecu
 from bench.trust.keys import signing_key
 from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeader
 
@@ -25,7 +34,7 @@ OWN_HEADER = "the file's own header"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """How firmware without a header is wrapped; `key` None stands for the test key of simulated benches."""
+    """How firmware without a header is read and wrapped; `key` None stands for the test key of simulated benches."""
 
     version: str | None = None
     release_counter: int | None = None
@@ -33,30 +42,54 @@ class Signing:
     crop: bool = False
     base: int | None = None
     lenient: bool = False
+    session: str | None = None
+    """Which flash session of an ODX-F document, where it has several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedEcu:
-    """One ECU of the order: its image, the file it came from, who signed it."""
+    """One ECU of the order: the files it is flashed from, and the image (who signed it) or the parts made of them."""
 
     entry: EcuEntry
-    file: Path
-    image: SignedImage
-    signed_by: str
+    files: tuple[Path, ...]
+    what: SignedImage | PartsOf
+    signed_by: str | None = None
     left_out: tuple[str, ...] = ()
     tolerated: tuple[str, ...] = ()
 
     @property
-    def job(self) -> FlashJob:
+    def file(self) -> str:
+        """Return the files as a message names them."""
+        return ", ".join(str(file) for file in self.files)
+
+    @property
+    def job(self) -> Job:
         """Return what the flasher is asked to do."""
-        header = self.image.header
+        if isinstance(self.what, PartsOf):
+            return SoftwareJob(ecu=self.entry.id, given=self.what.software)
+        header = self.what.header
         return FlashJob(
             ecu=self.entry.id,
-            image=self.image.data,
+            image=self.what.data,
             header=header.encode(),
             version=header.version,
             software_id=header.software_id,
         )
+
+    @property
+    def version(self) -> str:
+        """Return what must run in the end, several versions joined by a comma; empty where no identifier tells it."""
+        return self.what.software.version if isinstance(self.what, PartsOf) else self.what.header.version
+
+    @property
+    def software_id(self) -> str:
+        """Return the name under which reports speak of the software."""
+        return self.what.software.software_id if isinstance(self.what, PartsOf) else self.what.header.software_id
+
+    @property
+    def size_bytes(self) -> int:
+        """Return how many bytes of memory are filled, without the slot of a header."""
+        return self.what.software.size_bytes if isinstance(self.what, PartsOf) else len(self.what.data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,22 +100,45 @@ class FlashOrder:
     ecus: tuple[OrderedEcu, ...]
 
 
-def make_order(files: BenchFiles, images: Mapping[str, Path], signing: Signing, *, simulated: bool) -> FlashOrder:
+def make_order(
+    files: BenchFiles, images: Mapping[str, Sequence[Path]], signing: Signing, *, simulated: bool
+) -> FlashOrder:
     """Read every image; `InputError` names what is wrong with a file, an ECU or a key."""
     known = {ecu.id: ecu for ecu in files.vehicle.ecus}
     ordered = []
-    for ecu, path in images.items():
+    for ecu, paths in images.items():
         if ecu not in known:
             raise InputError(
                 f"vehicle {files.vehicle.name} has no such ECU", key="ECU=FILE", found=ecu, allowed=", ".join(known)
             )
+        if Step.PROGRAM_PARTS in files.recipes[ecu].steps:
+            ordered.append(_in_parts(files, known[ecu], paths, signing))
+            continue
+        path = _only_file(known[ecu], paths)
         header = _header_of(path)
         if header is None:
             ordered.append(_wrapped(files, known[ecu], path, signing, simulated=simulated))
         else:
             ordered.append(_taken(known[ecu], path, header, signing))
-    _refuse_unused(ordered, signing)
+    _refuse_unused(files, ordered, signing)
     return FlashOrder(files=files, ecus=tuple(ordered))
+
+
+def _only_file(ecu: EcuEntry, paths: Sequence[Path]) -> Path:
+    if len(paths) > 1:
+        raise InputError(
+            "an ECU is named twice", key="ECU=FILE", found=ecu.id, allowed="one file per ECU",
+            hint=f"several files are for ECUs that take software in parts; recipe {ecu.recipe} takes a signed image",
+        )  # fmt: skip
+    return paths[0]
+
+
+def _in_parts(files: BenchFiles, ecu: EcuEntry, paths: Sequence[Path], signing: Signing) -> OrderedEcu:
+    base, session, lenient = signing.base, signing.session, signing.lenient
+    read = for_one_ecu([read_software(path, binary_base=base, session=session, lenient=lenient) for path in paths])
+    tolerated = tuple(sentence for file in read for sentence in file.tolerated)
+    parts = software_of(ecu, read, files.recipes[ecu.id], signing.version)
+    return OrderedEcu(entry=ecu, files=tuple(paths), what=parts, tolerated=tolerated)
 
 
 def _header_of(path: Path) -> ImageHeader | None:
@@ -96,20 +152,51 @@ def _header_of(path: Path) -> ImageHeader | None:
         raise InputError(f"the image header is damaged: {error}", file=str(path)) from None
 
 
-def _refuse_unused(ordered: Sequence[OrderedEcu], signing: Signing) -> None:
-    """`InputError` for options that would do nothing: every file has its header and signature."""
-    if any(ecu.signed_by != OWN_HEADER for ecu in ordered):
+def _refuse_unused(files: BenchFiles, ordered: Sequence[OrderedEcu], signing: Signing) -> None:
+    """`InputError` for options that would do nothing, or would speak of two releases at once."""
+    wrapped = [ecu for ecu in ordered if ecu.signed_by not in (None, OWN_HEADER)]
+    in_parts = [ecu for ecu in ordered if isinstance(ecu.what, PartsOf)]
+    if not wrapped:
+        _refuse_unsigned(ordered, in_parts, signing)
+    if signing.session is not None and not in_parts:
+        raise InputError(
+            "--session is for ECUs that take software in parts", key="--session", found=signing.session,
+            allowed="an ODX-F or PDX file for such an ECU", hint="leave --session out",
+        )  # fmt: skip
+    if signing.version is None or not in_parts:
         return
+    told = [ecu for ecu in in_parts if ecu.version]
+    if told and len(ordered) > 1:
+        raise InputError(
+            "--version would be that of several ECUs", key="--version",
+            found=f"{signing.version} for {', '.join(ecu.entry.id for ecu in ordered)}", allowed="one of them",
+            hint="flash them one after the other, in a command each",
+        )  # fmt: skip
+    if not told and len(in_parts) == len(ordered):
+        recipes = ", ".join(files.recipes[ecu.entry.id].name for ecu in in_parts)
+        raise InputError(
+            "--version would be compared with nothing", key="--version", found=signing.version,
+            allowed=f"no --version: recipe {recipes} reads none", hint="leave --version out",
+        )  # fmt: skip
+
+
+def _refuse_unsigned(ordered: Sequence[OrderedEcu], in_parts: Sequence[OrderedEcu], signing: Signing) -> None:
+    """Refuse what is for firmware that gets a header here: every file has its own, or is sent as it stands."""
     given = {"--key": signing.key is not None, "--base": signing.base is not None, "--crop": signing.crop}
     given |= {"--lenient": signing.lenient}
+    if in_parts:
+        given |= {"--base": False, "--lenient": False, "--release-counter": signing.release_counter is not None}
     for name in (name for name, is_given in given.items() if is_given):
+        if in_parts:
+            what = f"files that are sent as they stand: {', '.join(ecu.file for ecu in in_parts)}"
+            hint = f"leave {name} out: the recipe takes software in parts, nothing is signed here"
+        else:
+            what = f"only signed files: {', '.join(ecu.file for ecu in ordered)}"
+            hint = f"leave {name} out, or sign the plain firmware again: otabench image sign"
         raise InputError(
-            f"{name} is for firmware without a signed header",
-            key=name,
-            found=f"only signed files: {', '.join(str(ecu.file) for ecu in ordered)}",
-            allowed=f"{name} with at least one file that has no header",
-            hint=f"leave {name} out, or sign the plain firmware again: otabench image sign",
-        )
+            f"{name} is for firmware without a signed header", key=name, found=what,
+            allowed=f"{name} with at least one file that has no header", hint=hint,
+        )  # fmt: skip
 
 
 def _check_release(path: Path, header: ImageHeader, signing: Signing) -> None:
@@ -141,11 +228,13 @@ def _taken(ecu: EcuEntry, path: Path, header: ImageHeader, signing: Signing) -> 
             allowed=f"{header.length} bytes with SHA-256 {header.sha256.hex()}",
             hint="sign it again: otabench image sign",
         )
-    return OrderedEcu(entry=ecu, file=path, image=SignedImage(header, data), signed_by=OWN_HEADER)
+    return OrderedEcu(entry=ecu, files=(path,), what=SignedImage(header, data), signed_by=OWN_HEADER)
 
 
 def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, simulated: bool) -> OrderedEcu:
     version, counter = _release(path, signing)
+    if not ecu.hardware_id:
+        raise ecu.without("hardware_id", str(files.vehicle_path))
     images = {ecu.id: path}
     how = {"crop": signing.crop, "lenient": signing.lenient}
     firmware = read_firmware(files, images, base=signing.base, option="ECU=FILE", **how)[ecu.id]
@@ -163,7 +252,7 @@ def _wrapped(files: BenchFiles, ecu: EcuEntry, path: Path, signing: Signing, *, 
         raise InputError(f"no header can be made: {error}", file=str(path), key="--version", found=version) from None
     by = TEST_KEY if signing.key is None else "--key"
     left = {"left_out": firmware.left_out, "tolerated": firmware.tolerated}
-    return OrderedEcu(entry=ecu, file=path, image=image, signed_by=by, **left)
+    return OrderedEcu(entry=ecu, files=(path,), what=image, signed_by=by, **left)
 
 
 def _release(path: Path, signing: Signing) -> tuple[str, int]:

@@ -141,7 +141,7 @@ async def _ready_bench(
     if files.simulated:
         vehicle = build_vehicle(world, files, buses, installed_images(files, seed))
         vehicle.power_on()
-        limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files) if files.bench.simulates(layout.ecu)]
+        limits_ms = [layout.boot_time_limit_ms for layout in ecu_layouts(files, files.simulated)]
         await world.clock.sleep_ns(max(limits_ms) * NS_PER_MS)
         supplies = {ecu.id: SimulatedSupplies(vehicle, world.clock) for ecu in files.simulated}
     return plug_in_tester(world), supplies
@@ -220,16 +220,15 @@ async def _confirm_all(
 
 async def _confirm(access: EcuAccess, ecu: OrderedEcu, life: Incarnation) -> Confirmation:
     """Confirm one ECU; when that fails, look what it is now: it may have crashed while it was watched."""
-    version = ecu.image.header.version
     try:
-        await confirm_ecu(access.ecu, version, access.link, access.recipe, life)
+        await confirm_ecu(access.ecu, ecu.version, access.link, access.recipe, life)
     except FlasherError as error:
         gave_up = isinstance(error, VersionMismatch)
         try:
             now = await read_identity(access.ecu, access.link, access.recipe, life)
         except FlasherError as silent:
             return Confirmation(str(error), belief_silent(silent, erased=True))
-        runs_target = (now.software_id, now.version) == (ecu.job.software_id, version)
+        runs_target = (now.software_id, now.version) == (ecu.software_id, ecu.version)
         return Confirmation(str(error), belief_unconfirmed(now, runs_target=runs_target, gave_up=gave_up))
     return Confirmation()
 

@@ -153,7 +153,7 @@ class BenchRig:
             server_public_key=exchange_public_key(SERVER_KEY),
             package_public_key=public_key(PACKAGE_KEY),
             image_public_key=public_key(IMAGE_KEY),
-            factory_counters={ecu.id: ecu.installed.release_counter for ecu in vehicle.ecus},
+            factory_counters={ecu.id: ecu.factory.release_counter for ecu in vehicle.ecus},
             poll_interval_ns=round(self._files.bench.agent.poll_interval_s * NS_PER_S),
             parallel=self._files.bench.agent.parallel,
             private_key=exchange_key(f"vehicle {vehicle.dev_id}"),

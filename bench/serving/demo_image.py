@@ -34,7 +34,7 @@ def target_of_ecu(vehicle: Path, ecu_id: str) -> ImageTarget:
     entry = served.entry
     return _target(
         describe_ecu(served.personality_path), served.personality_path, ecu_id, (entry.hardware_id, entry.software_id),
-        entry.installed.release_counter,
+        entry.factory.release_counter,
     )  # fmt: skip
 
 

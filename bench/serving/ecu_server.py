@@ -66,7 +66,7 @@ class ServedEcu:
             )  # fmt: skip
         self.entry: EcuEntry = ecus[ecu_id]
         catalogue = Catalogue.around(vehicle_path)
-        self.personality_path = catalogue.path("ecus", self.entry.personality, named_by=vehicle_path)
+        self.personality_path = catalogue.path("ecus", self.entry.kind, named_by=vehicle_path)
         recipe_path = catalogue.path("recipes", self.entry.recipe, named_by=vehicle_path)
         self.recipe = load_toml(recipe_path, Recipe, "recipe")
         described = describe_ecu(self.personality_path)
@@ -120,7 +120,7 @@ class ServedVehicle:
         for ecu in self.ecus:
             theirs[ecu.entry.channel] = ecu.between(world, theirs[ecu.entry.channel])
         images = {ecu.entry.id: ecu.installed(world.seeds.seed) for ecu in self.ecus}
-        personalities = {ecu.entry.personality: ecu.personality_path for ecu in self.ecus}
+        personalities = {ecu.entry.kind: ecu.personality_path for ecu in self.ecus}
         vehicle = simulated(world, self._spec(), theirs, personalities, images)
         for ecu in self.ecus:
             for order in ecu.misbehave:

@@ -86,7 +86,7 @@ class Stage:
             file.write_bytes(demo_payload(7, ecu, "2.0.0", size_bytes))
             base = files.recipes[ecu].memory.region_base
             signing = Signing(version="2.0.0", release_counter=2, base=base)
-            ordered += make_order(files, {ecu: file}, signing, simulated=True).ecus
+            ordered += make_order(files, {ecu: [file]}, signing, simulated=True).ecus
         return FlashOrder(files=files, ecus=tuple(ordered))
 
     def with_recipe(self, order: FlashOrder, ecu: str, **parts: dict[str, Any]) -> FlashOrder:

@@ -115,9 +115,9 @@ def vbf_part(file: VbfFile) -> Part:
 
 
 def vbf_job(*files: VbfFile) -> SoftwareJob:
-    version = ", ".join(f"{file.part_number} {file.version}" for file in files if file.kind != "SBL")
+    versions = tuple(f"{file.part_number} {file.version}" for file in files if file.kind != "SBL")
     parts = tuple(vbf_part(file) for file in files)
-    return SoftwareJob(ecu="engine", given=Software(parts=parts, version=version, software_id="engine"))
+    return SoftwareJob(ecu="engine", given=Software(parts=parts, versions=versions, software_id="engine"))
 
 
 def odx_part(block: OdxBlock) -> Part:
@@ -134,14 +134,14 @@ def odx_part(block: OdxBlock) -> Part:
 def odx_job(version: str, *blocks: OdxBlock) -> SoftwareJob:
     software = Software(
         parts=tuple(odx_part(block) for block in blocks),
-        version=f"{version}, {version}",
+        versions=(version, version),
         software_id="inverter",
-        hardware_id="HW-4711",
+        hardware_ids=("HW-4711",),
     )
     return SoftwareJob(ecu="inverter", given=software)
 
 
 def plain_job(image: bytes) -> SoftwareJob:
     part = Part(name="image", segments=(Segment.of(plain_unit.START, image),), data_format=0)
-    software = Software(parts=(part,), version="", software_id="pump", hardware_id="MAKER C")
+    software = Software(parts=(part,), versions=(), software_id="pump", hardware_ids=("MAKER C",))
     return SoftwareJob(ecu="pump", given=software)

@@ -45,9 +45,13 @@ def list_ecus(vehicle: VehicleFile, *, as_json: bool) -> int:
         print_json({"vehicle": vehicle.name, "ecus": rows})
         return 0
     names = ("ECU", "personality", "recipe", "channel", "addressing", "request", "response", "functional")
-    values = ([f"0x{value:X}" if isinstance(value, int) else str(value) for value in row.values()] for row in rows)
+    values = ([_cell(value) for value in row.values()] for row in rows)
     _print_table(names, values)
     return 0
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else f"0x{value:X}" if isinstance(value, int) else str(value)
 
 
 def list_all(*, as_json: bool) -> int:

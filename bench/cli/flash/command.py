@@ -21,7 +21,7 @@ from bench.cli.flash.output import (
     write_flash,
 )
 from bench.cli.flash.plan import plan_model, print_plan
-from bench.cli.image.common import lenient_option, tell_tolerated
+from bench.cli.image.common import lenient_option, session_option, tell_tolerated
 from bench.cli.image.keys import signer
 from bench.cli.options import address_option, base_option, common, find
 from bench.cli.outputs import Outputs, check_room, room_of_images
@@ -45,6 +45,7 @@ from bench.runs.exit_codes import AS_EXPECTED, EQUIPMENT, FAILED, INPUT, stronge
 @click.option("--release-counter", type=click.IntRange(0, 2**32 - 1), help="Release counter of such firmware.")
 @click.option("--crop", is_flag=True, help="Leave out what lies outside the ECU's region.")
 @lenient_option
+@session_option
 @base_option
 @click.option("--key", type=click.Path(path_type=Path), help="Ed25519 key that signs; simulated: a test key.")
 @click.option("--one-by-one", is_flag=True, help="One ECU after the other, instead of all together.")
@@ -70,6 +71,9 @@ def flash(
     A file that `otabench image sign` made is used as it is. Other firmware (HEX, SREC, TI-TXT, ELF, VBF, binary) is
     wrapped in a header and signed, with --key, or with a test key where the vehicle is simulated.
 
+    An ECU whose recipe takes software in parts is given its maker's files as they are, one or several (VBF, ODX-F, PDX,
+    HEX, ...): ECU=FILE once for each, in any order.
+
     Ctrl-C or SIGTERM stops the job: what was switched off is switched on again, the ECUs leave the programming session.
 
     \b
@@ -77,6 +81,7 @@ def flash(
       otabench flash body=app.hex --version 1.2.0 --release-counter 3
       otabench flash body=body.signed.bin gateway=gateway.signed.bin --json
       otabench flash body=app.hex --version 1.2.0 --release-counter 3 --dry-run
+      otabench flash engine=sbl.vbf engine=exe.vbf engine=data.vbf --bench my-bench.toml
       otabench flash --read --bench sim
 
     Exit codes: 0 all flashed and read back, 1 an ECU failed, 2 wrong input (its ECU was not touched), 3 equipment
@@ -96,7 +101,7 @@ def flash(
 
 
 def _flash(order: FlashOrder, seed: int, out: Path, *, parallel: bool, as_json: bool) -> int:
-    check_room(out, room_of_images(sum(len(ecu.image.data) for ecu in order.ecus)))
+    check_room(out, room_of_images(sum(ecu.size_bytes for ecu in order.ecus)))
     virtual = order.files.bench.clock == "virtual"
     with (
         FlashWatch(places=places(order.files)) as watch,
@@ -153,7 +158,7 @@ def _plan(order: FlashOrder, *, parallel: bool, full: bool, as_json: bool) -> in
 
 
 def _refused(order: FlashOrder, mismatch: ImageMismatch) -> InputError:
-    file = next((str(ecu.file) for ecu in order.ecus if ecu.entry.id == mismatch.ecu), None)
+    file = next((ecu.file for ecu in order.ecus if ecu.entry.id == mismatch.ecu), None)
     return InputError(
         f"the image does not belong to ECU {mismatch.ecu}: {mismatch.what}",
         file=file,
@@ -190,16 +195,14 @@ def _read(files: BenchFiles, seed: int, as_json: bool) -> int:
     return EQUIPMENT if any(each.problem for each in result.ecus) else 0
 
 
-def _pairs(pairs: tuple[str, ...]) -> dict[str, Path]:
-    """Read `ECU=FILE` arguments."""
-    images: dict[str, Path] = {}
+def _pairs(pairs: tuple[str, ...]) -> dict[str, list[Path]]:
+    """Read `ECU=FILE` arguments; an ECU may be named several times."""
+    images: dict[str, list[Path]] = {}
     for pair in pairs:
         ecu, _, file = pair.partition("=")
         if not ecu or not file:
             raise InputError("this is not ECU=FILE", found=pair, allowed="for example body=firmware.hex")
-        if ecu in images:
-            raise InputError("an ECU is named twice", key="ECU=FILE", found=ecu, allowed="one file per ECU")
-        images[ecu] = Path(file)
+        images.setdefault(ecu, []).append(Path(file))
     if not images:
         raise InputError("nothing to flash", found="no ECU=FILE", allowed="for example body=firmware.hex, or --read")
     return images
@@ -211,6 +214,7 @@ def _signing(
     crop: object = False,
     lenient: object = False,
     base: object = None,
+    session: object = None,
     key: object = None,
 ) -> Signing:
     return Signing(
@@ -219,5 +223,6 @@ def _signing(
         key=signer(key, None) if isinstance(key, Path) else None,
         crop=bool(crop),
         lenient=bool(lenient),
+        session=None if session is None else str(session),
         base=address_option(None if base is None else str(base)),
     )

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.flash.ordered import image_model, nothing_checked, order_inputs, unseen, version_unread
 from bench.cli.output import Bars, answers, messages
 from bench.config.output import this_tool
 from bench.core.canonical import sha256_hex
@@ -26,7 +27,6 @@ from bench.flashing.models import (
     FlashBelief,
     FlashedEcuResult,
     FlashedEvent,
-    FlashImage,
     FlashRead,
     FlashResultJson,
     FlashTime,
@@ -136,12 +136,6 @@ def result_folder(order: FlashOrder, result: FlashResult) -> str:
     return f"flash-{sha256_hex(chr(10).join([*inputs, result.trace_sha256]).encode())[:SHORT]}"
 
 
-def order_inputs(order: FlashOrder) -> dict[str, bytes]:
-    """Return the input files by name; of firmware only its header is kept."""
-    headers = {f"images/{ecu.entry.id}.header": ecu.image.header.encode() for ecu in order.ecus}
-    return dict(sorted({**order.files.inputs, **headers}.items()))
-
-
 def write_flash(order: FlashOrder, result: FlashResult, shown: FlashResultJson, out: Path) -> Path:
     """Write the folder of a flash job, whole or not at all: result, journal, candump logs, inputs."""
     folder = out / result_folder(order, result)
@@ -174,11 +168,11 @@ def result_model(order: FlashOrder, result: FlashResult, folder: str, *, paralle
         sum_s=result.sum_ns / NS_PER_S,
         trace_sha256=result.trace_sha256,
         folder=folder,
-        ecus=tuple(_ecu_model(ordered, ecu) for ordered, ecu in zip(order.ecus, result.ecus, strict=True)),
+        ecus=tuple(_ecu_model(order.files, ordered, ecu) for ordered, ecu in zip(order.ecus, result.ecus, strict=True)),
     )
 
 
-def _ecu_model(ordered: OrderedEcu, ecu: FlashedEcu) -> FlashedEcuResult:
+def _ecu_model(files: BenchFiles, ordered: OrderedEcu, ecu: FlashedEcu) -> FlashedEcuResult:
     outcome, report = ecu.outcome, ecu.outcome.report
     failed = outcome.error is not None or ecu.confirmed is False
     seconds = report.duration_ns / NS_PER_S
@@ -188,6 +182,8 @@ def _ecu_model(ordered: OrderedEcu, ecu: FlashedEcu) -> FlashedEcuResult:
         error=None if outcome.error is None else str(outcome.error),
         step=report.step,
         image=image_model(ordered),
+        nothing_checked=nothing_checked(files, outcome.ecu),
+        version_unread=version_unread(files, outcome.ecu),
         believed=FlashBelief(
             state=outcome.belief.state.value,
             seen=outcome.belief.seen,
@@ -212,23 +208,6 @@ def _ecu_model(ordered: OrderedEcu, ecu: FlashedEcu) -> FlashedEcuResult:
 def time_model(spent: TimeSpent) -> FlashTime:
     """Return where the time went, in seconds."""
     return FlashTime(**{f"{name[:-3]}_s": ns / NS_PER_S for name, ns in asdict(spent).items()})
-
-
-def image_model(ordered: OrderedEcu) -> FlashImage:
-    """Return what the image's header says, and where it came from."""
-    header = ordered.image.header
-    return FlashImage(
-        file=str(ordered.file),
-        signed_by=ordered.signed_by,
-        hardware_id=header.hardware_id,
-        software_id=header.software_id,
-        version=header.version,
-        release_counter=header.release_counter,
-        load_address=header.load_address,
-        length=header.length,
-        sha256=header.sha256.hex(),
-        left_out=ordered.left_out,
-    )
 
 
 def _outcomes(shown: FlashResultJson) -> Table:
@@ -288,6 +267,10 @@ def _print_oddities(ecu: FlashedEcuResult) -> None:
     counted = ", ".join(f"{name} {count}" for name, count in ecu.counts.items() if count)
     if counted:
         console.print(f"  {ecu.ecu}: {counted}", soft_wrap=True, markup=False)
+    for sentence in unseen(nothing_checked=ecu.nothing_checked, version_unread=ecu.version_unread):
+        console.print(f"  {ecu.ecu}: {sentence}", style="bold red", soft_wrap=True, markup=False)
+    for sentence in ecu.image.not_compared:
+        console.print(f"  {ecu.ecu}: not compared here: {sentence}", soft_wrap=True, markup=False)
     problem = ecu.error or ecu.confirm_problem
     if ecu.outcome != "flashed":
         for name, text in (("failed", problem), ("now", ecu.believed.seen), ("next", ecu.believed.next_step)):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from bench.cli.flash.output import image_model, time_model
+from bench.cli.flash.ordered import image_model, nothing_checked, unseen, version_unread
+from bench.cli.flash.output import time_model
+from bench.cli.output import answers
 from bench.config.output import this_tool
 from bench.core.clock import NS_PER_S
 from bench.evidence.uds_names import request_name
@@ -30,6 +32,8 @@ def plan_model(order: FlashOrder, found: DryRun, *, parallel: bool, full: bool) 
                 ecu=ordered.entry.id,
                 recipe=ordered.entry.recipe,
                 image=image_model(ordered),
+                nothing_checked=nothing_checked(order.files, ordered.entry.id),
+                version_unread=version_unread(order.files, ordered.entry.id),
                 duration_s=ecu.outcome.report.duration_ns / NS_PER_S,
                 times_known=ordered.entry.id not in found.unknown_times,
                 time=time_model(ecu.spent),
@@ -61,13 +65,15 @@ def print_plan(plan: FlashPlan) -> None:
     width = max((width, *(len(request.channel) + 5 for request in plan.requests)))
     for request in plan.requests:
         whom = request.ecu or f"all {request.channel}"
-        answers = " | ".join(bytes.fromhex(answer).hex(" ") for answer in request.answers)
+        said = " | ".join(bytes.fromhex(answer).hex(" ") for answer in request.answers)
         line = f"{request.t_s:9.3f} s {request.duration_s * 1000:9.1f} ms  {whom:<{width}}  {_bytes(request)}"
-        click.echo(f"{line}{'  -> ' if answers else ''}{answers}  ({request.name})")
+        click.echo(f"{line}{'  -> ' if said else ''}{said}  ({request.name})")
     for ecu in plan.ecus:
-        size = f"{ecu.image.length} bytes of {ecu.image.software_id} {ecu.image.version}"
+        size = f"{ecu.image.length} bytes of {f'{ecu.image.software_id} {ecu.image.version}'.rstrip()}"
         unknown = "" if ecu.times_known else "; its erase and program times are not known and not in it"
         click.echo(f"{ecu.ecu}: {size} by recipe {ecu.recipe}, about {ecu.duration_s:.3f} s{unknown}")
+        for sentence in unseen(nothing_checked=ecu.nothing_checked, version_unread=ecu.version_unread):
+            answers().print(f"  {ecu.ecu}: {sentence}", style="bold red", soft_wrap=True, markup=False)
     click.echo(f"estimate: {plan.duration_s:.3f} s; nothing was sent to any bus")
 
 

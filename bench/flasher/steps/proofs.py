@@ -22,14 +22,14 @@ def checks(plan: Plan, after: After, piece: Piece | None) -> Iterator[Task]:
     """Yield the checks that have their turn after a segment, a part or all of them."""
     for rule in plan.recipe.check.listed:
         # What the answer to 0x37 says is looked at where it comes (`check_exit`).
-        if rule.after is after and rule.by != "transfer_exit" and _concerns(plan, rule, piece):
+        if rule.after is after and rule.by != "transfer_exit" and concerns(plan, rule, piece):
             yield strategy("check", rule.by, BUILT_IN)(plan, rule, piece)
 
 
 def check_exit(plan: Plan, piece: Piece, record: bytes) -> None:
     """CheckFailed unless the answer to 0x37 holds the sum of what was sent, where a rule says that it does."""
     for rule in plan.recipe.check.listed:
-        if rule.by != "transfer_exit" or not _concerns(plan, rule, piece):
+        if rule.by != "transfer_exit" or not concerns(plan, rule, piece):
             continue
         assert rule.algorithm is not None, "the recipe was checked: the rule has its algorithm"
         if rule.algorithm == "accepted":
@@ -42,7 +42,8 @@ def check_exit(plan: Plan, piece: Piece, record: bytes) -> None:
             raise CheckFailed(Sid.REQUEST_TRANSFER_EXIT, record[0], what)
 
 
-def _concerns(plan: Plan, rule: CheckRule, piece: Piece | None) -> bool:
+def concerns(plan: Plan, rule: CheckRule, piece: Piece | None) -> bool:
+    """Return whether a rule is for parts of this piece's kind."""
     if rule.kind == "any" or piece is None:
         return True
     return (plan.part(piece).kind is PartKind.BOOTLOADER) is (rule.kind == "bootloader")
