@@ -201,7 +201,7 @@ def test_check_names_a_key_program_that_is_not_there(otabench: Cli, bench: Path)
 
 def test_check_of_a_built_in_recipe_names_the_ecu_that_it_flashes(otabench: Cli) -> None:
     found = otabench("recipe", "check", "dual_bank", "--vehicle", "two_ecu_car", "--json").json
-    assert (found["ecus"], found["problems"], found["unchecked"]) == (["gateway"], [], [])
+    assert (found["schema"], found["ecus"], found["problems"], found["unchecked"]) == (1, ["gateway"], [], [])
 
 
 @pytest.mark.parametrize(
