@@ -187,16 +187,18 @@ def _refuse_unsigned(ordered: Sequence[OrderedEcu], in_parts: Sequence[OrderedEc
     if in_parts:
         given |= {"--base": False, "--lenient": False, "--release-counter": signing.release_counter is not None}
     for name in (name for name, is_given in given.items() if is_given):
+        problem, allowed = (
+            f"{name} is for firmware without a signed header",
+            f"{name} with at least one file that has no header",
+        )
         if in_parts:
+            problem, allowed = f"{name} is for firmware that gets a signed header here", f"no {name}"
             what = f"files that are sent as they stand: {', '.join(ecu.file for ecu in in_parts)}"
             hint = f"leave {name} out: the recipe takes software in parts, nothing is signed here"
         else:
             what = f"only signed files: {', '.join(ecu.file for ecu in ordered)}"
             hint = f"leave {name} out, or sign the plain firmware again: otabench image sign"
-        raise InputError(
-            f"{name} is for firmware without a signed header", key=name, found=what,
-            allowed=f"{name} with at least one file that has no header", hint=hint,
-        )  # fmt: skip
+        raise InputError(problem, key=name, found=what, allowed=allowed, hint=hint)
 
 
 def _check_release(path: Path, header: ImageHeader, signing: Signing) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bench.flashing.models import FlashPlan, FlashResultJson
+from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from tests.children import LIMIT_S
 from tests.foreign import odx_unit, plain_unit, vbf_loader
 from tests.foreign.files import (
@@ -34,11 +34,17 @@ BENCH = "bench/benches/foreign.toml"
 VBF = ("engine=data.vbf", "engine=exe.vbf", "engine=sbl.vbf")
 PDX = ("inverter=unit.pdx",)
 BINARY = ("pump=pump.bin", "--base", hex(plain_unit.START))
+NAMES = {
+    "0x31 RoutineControl 0xFF00 erase", "0x31 RoutineControl 0x0301 start the bootloader",
+    "0x31 RoutineControl 0x0202 check after segment", "0x31 RoutineControl 0x0203 check after part",
+    "0x31 RoutineControl 0x0212 check after part", "0x31 RoutineControl 0x0205 check after all",
+}  # fmt: skip
+"""What the recipes have the units' routines do; 0x0205 is another one on our own ECUs."""
 INTERRUPTED = """
 import os, signal, sys
 from bench import __main__ as program
 from bench.cli.flash.output import FlashWatch
-shown, left = FlashWatch.flash, [signal.SIGINT]
+shown, left = FlashWatch.flash, [signal.Signals[sys.argv.pop(1)]]
 def flash(self, event):
     shown(self, event)
     if event.step == "program_parts" and event.sent_bytes > 12_000 and left:
@@ -46,7 +52,7 @@ def flash(self, event):
 FlashWatch.flash = flash
 program.main()
 """
-"""Ctrl-C in mid-transfer: at the first block behind that many bytes."""
+"""A signal in mid-transfer: at the first block behind that many bytes."""
 
 
 class Place:
@@ -118,6 +124,7 @@ def test_vbf_files_in_any_order_go_through_the_bootloader_and_the_folder_says_wh
     assert [(each.address, each.size_bytes) for each in parts["exe.vbf"].segments] == [
         (address, len(block)) for address, block in place.exe.blocks
     ]
+    assert ecu.time.ecu_check_s > 0, "routines that check are the recipe's"
     assert ecu.sent_bytes == sum(each.sent_bytes for part in ecu.image.parts for each in part.segments)
     assert (ecu.nothing_checked, ecu.version_unread, ecu.image.signed_by) == (False, False, None)
     folder = place.folder / json.loads(ended.stdout)["folder"]
@@ -169,18 +176,44 @@ def test_all_three_are_flashed_by_one_command(place: Place) -> None:
     assert place.engine_is_flashed()
 
 
+def test_read_shows_the_identifiers_by_which_the_recipe_knows_an_ecu(place: Place) -> None:
+    with place.engine(), place.inverter(), place.pump():
+        assert place.flash(*VBF).returncode == 0
+        ended = place.flash("--read", "--json")
+    assert ended.returncode == 0, ended.stderr
+    read = {
+        ecu.ecu: {each.did: each for each in ecu.identifiers}
+        for ecu in FlashRead.model_validate_json(ended.stdout).ecus
+    }
+    engine = read["engine"]
+    assert [(engine[did].name, engine[did].text) for did in (0xF120, 0xF121)] == [
+        ("version, by its recipe", "31394148 AB"), ("version, by its recipe", "31394149 AA")
+    ]  # fmt: skip
+    assert (read["inverter"][0xF191].text, 0xF196 in read["inverter"], len(read["pump"])) == ("HW-4711", True, 15)
+
+
 # Interrupted --------------------------------------------------------------------------------------------
 
 
 def test_ctrl_c_in_mid_transfer_restores_the_bus_and_the_same_command_flashes_it_then(place: Place) -> None:
     with place.engine():
-        ended = place.flash(*VBF, "--json", program=("-c", INTERRUPTED))
+        ended = place.flash(*VBF, "--json", program=("-c", INTERRUPTED, "SIGINT"))
         assert ended.returncode == 130, ended.stderr
         ecu = only(ended)
         assert (ecu.outcome, ecu.step, ecu.believed.state) == ("interrupted", "program_parts", "bootloader")
         assert not place.engine_is_flashed()
         log = "\n".join(place.requests(json.loads(ended.stdout)["folder"], "can0"))
         assert all(f"7DF#{restored}" in log for restored in ("03288001", "028581", "021081"))
+        again = place.flash(*VBF, "--json")
+    assert again.returncode == 0, again.stderr
+    assert only(again).believed.state == "new_software"
+    assert place.engine_is_flashed()
+
+
+def test_flasher_killed_in_mid_transfer_leaves_a_unit_that_the_same_command_flashes(place: Place) -> None:
+    with place.engine():
+        killed = place.flash(*VBF, "--json", program=("-c", INTERRUPTED, "SIGKILL"))
+        assert (killed.returncode, killed.stdout, place.engine_is_flashed()) == (-9, "", False)
         again = place.flash(*VBF, "--json")
     assert again.returncode == 0, again.stderr
     assert only(again).believed.state == "new_software"
@@ -278,6 +311,7 @@ def test_dry_run_shows_every_request_and_asks_nobody(
     segments = [each for part in ecu.image.parts for each in part.segments]
     assert sum(map(len, blocks)) == sum(each.sent_bytes for each in segments)
     assert not ecu.times_known, "nobody has said how long it erases"
+    assert {each.name for each in plan.requests if each.request.startswith("31")} <= NAMES
     shown = place.flash(*arguments, "--dry-run")
     assert (shown.returncode, "nothing was sent to any bus" in shown.stdout) == (0, True)
     assert not (place.folder / "reports").exists()

@@ -65,7 +65,7 @@ def kinds() -> dict[str, Kind]:
     for path in sorted((root / "vehicles").glob("*.toml")):
         vehicle = load_vehicle(path)
         for entry in vehicle.ecus:
-            named.setdefault(entry.personality, (vehicle, entry))
+            named.setdefault(entry.kind, (vehicle, entry))
     for path in sorted((root / "ecus").glob("*.toml")):
         if path.stem in named:
             vehicle, entry = named[path.stem]
