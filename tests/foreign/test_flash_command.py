@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bench.cli import exit_code_of
 from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from tests.children import LIMIT_S
 from tests.foreign import odx_unit, plain_unit, vbf_loader
@@ -103,6 +104,22 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+Typed = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def typed(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """The same in this process: for what needs no ECU."""
+    monkeypatch.chdir(place.folder)
+
+    def flash(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = exit_code_of(["flash", *arguments, "--bench", BENCH])
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, shown.out, shown.err)
+
+    return flash
 
 
 def only(ended: subprocess.CompletedProcess[str]) -> Any:
@@ -240,6 +257,11 @@ def damaged(place: Place, name: str) -> None:
         ((*VBF, "--crop"), "--crop"),
         ((*VBF, "--release-counter", "3"), "--release-counter"),
         ((*BINARY, "--version", "1.0"), "--version would be compared with nothing"),
+        ((*VBF, "--base", "0x10000"), "--base is for other files"),
+        ((*VBF, "--session", "UPDATE"), "--session is for other files"),
+        ((*PDX, "--session", "OTHER"), "OTHER"),
+        ((*BINARY, "--lenient"), "--lenient is for other files"),
+        ((*VBF, *PDX, "--version", "1, 2"), "--version would be that of several ECUs"),
         (("pump=pump.hex",), "pump.hex"),
         (("pump=pump.bin", "--base", "0x1000"), "region"),
         (("inverter=exe.vbf", "--version", "1, 2"), "region"),
@@ -247,26 +269,27 @@ def damaged(place: Place, name: str) -> None:
     ],
     ids=[
         "no_bootloader", "one_version_for_two", "no_version", "twice", "key", "crop", "release_counter",
-        "version_nobody_reads", "no_such_file", "outside_of_the_region", "other_ECU", "no_index",
+        "version_nobody_reads", "base_of_nothing", "session_of_nothing", "no_such_session", "lenient_for_nothing",
+        "version_of_two", "no_such_file", "outside_of_the_region", "other_ECU", "no_index",
     ],
 )  # fmt: skip
 def test_wrong_files_and_options_are_refused_before_a_request(
-    place: Place, arguments: Sequence[str], told: str
+    place: Place, typed: Typed, arguments: Sequence[str], told: str
 ) -> None:
     (place.folder / "inverter.bin").write_bytes(bytes(64))
     form = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     (place.folder / "private.pem").write_bytes(MAKER_B.private_bytes(*form))
     for dry in ([], ["--dry-run"]):
-        ended = place.flash(*arguments, *dry)
+        ended = typed(*arguments, *dry)
         assert ended.returncode == 2, ended.stderr
         assert told in ended.stderr
         assert "Traceback" not in ended.stderr
     assert not (place.folder / "reports").exists()
 
 
-def test_damaged_vbf_is_refused_before_a_request(place: Place) -> None:
+def test_damaged_vbf_is_refused_before_a_request(place: Place, typed: Typed) -> None:
     damaged(place, "exe.vbf")
-    ended = place.flash(*VBF)
+    ended = typed(*VBF)
     assert (ended.returncode, "exe.vbf" in ended.stderr) == (2, True)
     assert not (place.folder / "reports").exists()
 
@@ -299,9 +322,9 @@ def test_file_for_other_hardware_changes_nothing(place: Place) -> None:
     ids=["vbf", "pdx", "binary"],
 )
 def test_dry_run_shows_every_request_and_asks_nobody(
-    place: Place, arguments: Sequence[str], requests: Sequence[str]
+    place: Place, typed: Typed, arguments: Sequence[str], requests: Sequence[str]
 ) -> None:
-    ended = place.flash(*arguments, "--dry-run", "--full", "--json")
+    ended = typed(*arguments, "--dry-run", "--full", "--json")
     assert ended.returncode == 0, ended.stderr
     plan = FlashPlan.model_validate(json.loads(ended.stdout))
     (ecu,) = plan.ecus
@@ -312,18 +335,18 @@ def test_dry_run_shows_every_request_and_asks_nobody(
     assert sum(map(len, blocks)) == sum(each.sent_bytes for each in segments)
     assert not ecu.times_known, "nobody has said how long it erases"
     assert {each.name for each in plan.requests if each.request.startswith("31")} <= NAMES
-    shown = place.flash(*arguments, "--dry-run")
+    shown = typed(*arguments, "--dry-run")
     assert (shown.returncode, "nothing was sent to any bus" in shown.stdout) == (0, True)
     assert not (place.folder / "reports").exists()
 
 
 @pytest.mark.parametrize("service", ["0x23", "0x35"])
-def test_dry_run_reads_memory_back(place: Place, service: str) -> None:
+def test_dry_run_reads_memory_back(place: Place, typed: Typed, service: str) -> None:
     recipe = place.folder / "bench" / "recipes" / "odx_unit.toml"
     rule = f'{{ after = "part", by = "read_back", service = {service}, chunk_bytes = 512 }},'
     part = '{ after = "part", by = "routine"'
     recipe.write_text(recipe.read_text().replace(part, f"{rule}\n  {part}"))
-    ended = place.flash(*PDX, "--dry-run", "--json")
+    ended = typed(*PDX, "--dry-run", "--json")
     assert ended.returncode == 0, ended.stderr
     names = [request.request[:2] for request in FlashPlan.model_validate(json.loads(ended.stdout)).requests]
     assert names.count(service[2:]) == (2 if service == "0x35" else sum(-(-len(b.data) // 512) for b in place.blocks))
