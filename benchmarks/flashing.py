@@ -93,8 +93,7 @@ def _flash(files: BenchFiles, ecu_id: str, image: bytes, *, bursts: bool) -> Spe
 def _vehicle(world: World, files: BenchFiles, buses: dict[str, SimCanBus]) -> SimVehicle:
     images = {}
     for ecu in files.vehicle.ecus:
-        assert ecu.installed is not None, "the benchmarks' vehicles are simulated"
-        installed = _signed(files, ecu, random_image(ecu.installed.size_bytes, 9), ecu.installed.version, 1)
+        installed = _signed(files, ecu, random_image(ecu.factory.size_bytes, 9), ecu.factory.version, 1)
         images[ecu.id] = (installed.header.encode(), installed.data)
     return build_vehicle(world, files.vehicle.spec(), buses, public_key("image"), files.personality_files, images)
 

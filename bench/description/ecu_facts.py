@@ -12,11 +12,13 @@ from pathlib import Path
 from pydantic import ConfigDict, Field
 
 from bench.config import FileModel, load_toml
+from bench.core.errors import InputError
 from bench.core.records import BankLayout, DownloadPacking, EcuLayout
 from bench.core.specs import EcuSpec
 from bench.description.ecu_entry import EcuEntry
 from bench.description.load import BenchFiles
 from bench.flasher.recipe_parts import Routines
+from bench.flasher.recipe_steps import Step
 from bench.wire.bootloader_update import BootloaderUpdate
 from bench.wire.download_format import PLAIN, DownloadFormat
 from bench.wire.preconditions import Preconditions
@@ -130,6 +132,12 @@ def ecu_layouts(files: BenchFiles, ecus: Sequence[EcuEntry] | None = None) -> tu
     for entry in wanted:
         if entry.missing is not None:
             raise entry.without(entry.missing, str(files.vehicle_path))
+        if Step.PROGRAM_PARTS in files.recipes[entry.id].steps:
+            raise InputError(
+                f"ECU {entry.id} takes software in parts: no campaign can be run on it",
+                file=str(files.vehicle_path), key=f"ecus.{entry.id}.recipe", found=entry.recipe,
+                allowed="a recipe for signed images", hint="flash it by otabench flash",
+            )  # fmt: skip
     facts = {name: EcuFacts.load(path) for name, path in files.personality_files.items()}
     ids = {entry.id for entry in wanted}
     specs = (spec for spec in files.vehicle.spec().ecus if spec.id in ids)

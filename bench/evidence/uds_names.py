@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 SERVICES = {
     0x10: "DiagnosticSessionControl", 0x11: "ECUReset", 0x14: "ClearDiagnosticInformation", 0x19: "ReadDTCInformation",
     0x22: "ReadDataByIdentifier", 0x23: "ReadMemoryByAddress", 0x27: "SecurityAccess", 0x28: "CommunicationControl",
@@ -43,15 +45,18 @@ NRCS = {
 CHECK_RESULTS = {0: "ok", 1: "signature", 2: "hardware id", 3: "release counter", 4: "hash or length", 5: "no image"}
 
 
-def request_name(pdu: bytes, *, complete: bool = True) -> str:
-    """Return a request in words: service, then what its sub-function or identifier means (when it came whole)."""
+def request_name(pdu: bytes, *, complete: bool = True, routines: Mapping[int, str] = ROUTINES) -> str:
+    """Return a request in words: service, then what its sub-function or identifier means (when it came whole).
+
+    `routines` names those of the ECU; only of this bench's own ECUs it is known how they are told a range to erase.
+    """
     sid = pdu[0] if pdu else 0
     name = f"0x{sid:02X} {SERVICES.get(sid, 'unknown service')}"
-    more = _request_detail(sid, pdu) if complete else ""
+    more = _request_detail(sid, pdu, routines) if complete else ""
     return f"{name} {more}" if more else name
 
 
-def _request_detail(sid: int, pdu: bytes) -> str:
+def _request_detail(sid: int, pdu: bytes, routines: Mapping[int, str]) -> str:
     sub = pdu[1] & 0x7F if len(pdu) > 1 else 0
     if sid == 0x10:
         return SESSIONS.get(sub, f"0x{sub:02X}")
@@ -63,7 +68,8 @@ def _request_detail(sid: int, pdu: bytes) -> str:
         return TASKS.get(sub, f"0x{sub:02X}")
     if sid == 0x31 and len(pdu) >= 4:
         routine = int.from_bytes(pdu[2:4], "big")
-        return ROUTINES.get(routine, f"0x{routine:04X}") + _erase_range(routine, pdu)
+        named = routines.get(routine, f"0x{routine:04X}")
+        return named + _erase_range(routine, pdu) if routines is ROUTINES else named
     if sid in (0x22, 0x2E) and len(pdu) >= 3:
         did = int.from_bytes(pdu[1:3], "big")
         return f"{did:04X} {DIDS.get(did, '')}".strip()

@@ -62,15 +62,25 @@ class Identification:
     problem: str = ""
 
 
+def asked(recipe: Recipe) -> Mapping[int, str]:
+    """Return what an ECU is asked for: the identifiers of the standard, and those by which its recipe knows it."""
+    if recipe.identify is None:
+        return IDENTIFIERS
+    versions = () if isinstance(recipe.identify.version, str) else recipe.identify.version
+    own = {each.did: "hardware, by its recipe" for each in recipe.identify.hardware}
+    own |= {each.did: "version, by its recipe" for each in versions}
+    return {**own, **IDENTIFIERS}
+
+
 async def read_identification(ecu: str, link: DiagLink, recipe: Recipe, clock: Clock) -> Identification:
     """Read every identifier, one request each; a refusal is noted, an ECU that stays silent is asked no more."""
     client = UdsClient(link, recipe, clock, Tally(ecu, clock))
     found: list[Identifier] = []
-    for did, name in IDENTIFIERS.items():
+    for did, name in asked(recipe).items():
         try:
             found.append(Identifier(did, name, await _read(client, did)))
         except TransportError as error:
-            # Silence to the first identifier is silence: asking all thirteen would take a minute to say the same.
+            # Silence to the first identifier is silence: asking for all of them would take a minute to say the same.
             if not found:
                 return Identification(ecu, (), f"silent: {error}")
             found.append(Identifier(did, name, None, f"no answer: {error.name}"))

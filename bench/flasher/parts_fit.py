@@ -21,7 +21,7 @@ def check_parts(plan: Plan) -> None:
     if Step.PROGRAM_PARTS not in plan.recipe.steps:
         return
     if not plan.software.of_kind(PartKind.SOFTWARE):
-        raise ImageMismatch(plan.ecu, "parts", "none that stays", "is to be programmed (program_parts)")
+        raise ImageMismatch(plan.ecu, "parts", "none that stays", "needs one (step program_parts)")
     _check_bootloaders(plan)
     for place, part in enumerate(plan.software.parts):
         if part.kind is PartKind.SOFTWARE:
@@ -35,11 +35,11 @@ def _check_bootloaders(plan: Plan) -> None:
     rules, places = plan.recipe.bootloader, plan.software.of_kind(PartKind.BOOTLOADER)
     if rules is None and places:
         name = plan.software.parts[places[0]].name
-        raise ImageMismatch(plan.ecu, name, "a secondary bootloader", "loads none (load_bootloader)")
+        raise ImageMismatch(plan.ecu, name, "a secondary bootloader", "takes none (no step load_bootloader)")
     if rules is None:
         return
     if not places:
-        raise ImageMismatch(plan.ecu, "secondary bootloader", "none", "is programmed through one (load_bootloader)")
+        raise ImageMismatch(plan.ecu, "secondary bootloader", "none", "needs one (step load_bootloader)")
     ram = AddressRange(rules.ram_base, rules.ram_base + rules.ram_size)
     for place in places:
         part = plan.software.parts[place]
@@ -53,7 +53,7 @@ def _check_bootloaders(plan: Plan) -> None:
 def _check_erase(plan: Plan, place: int) -> None:
     part = plan.software.parts[place]
     if plan.recipe.erase.by == "file" and not part.erase:
-        raise ImageMismatch(plan.ecu, f"{part.name}: erase list", "none", 'erases by the file (erase.by = "file")')
+        raise ImageMismatch(plan.ecu, f"{part.name}: erase list", "none", 'needs one (erase.by = "file")')
     list(erase_part(plan, place))
 
 
@@ -71,4 +71,6 @@ def _check_rule(plan: Plan, rule: CheckRule, piece: Piece) -> None:
         option_record(plan, rule.option, piece)
     if rule.by == "read_back" and plan.segment(piece).plain is None:
         name = f"{plan.part(piece).name}: read back"
-        raise ImageMismatch(plan.ecu, name, "packed bytes that only the ECU can unpack", "is to be read back")
+        raise ImageMismatch(
+            plan.ecu, name, "packed bytes that only it can unpack", "needs plain ones (check by read_back)"
+        )

@@ -121,7 +121,8 @@ def _width_problem(recipe: Recipe) -> str | None:
     """Return which address or size does not fit the widths of `transfer`."""
     memory, transfer = recipe.memory, recipe.transfer
     header_end = 0 if memory.header_address is None else memory.header_address + HEADER_SLOT_BYTES
-    highest = max(header_end, memory.region_base + memory.region_size) - 1
+    ram_end = 0 if recipe.bootloader is None else recipe.bootloader.ram_base + recipe.bootloader.ram_size
+    highest = max(header_end, ram_end, memory.region_base + memory.region_size) - 1
     # A cut address is a valid one: the ECU would erase somewhere else.
     if highest >> 8 * transfer.address_bytes:
         return f"address 0x{highest:08X} does not fit transfer.address_bytes = {transfer.address_bytes}"

@@ -21,9 +21,12 @@ from bench.flasher.recipe_steps import Step
 from bench.flasher.signed_image import FlashJob
 from bench.flasher.software import Job, SoftwareJob
 from bench.flashing.parts import PartsOf, software_of
+from bench.images.blocks import SoftwareFile
+from bench.images.readers import format_of_suffix
 from bench.images.signing import SignedImage, sign_image
 from bench.images.software import read_software
 from bench.images.software_set import for_one_ecu
+from bench.images.text_files import TEXT_FORMATS
 from bench.trust.keys import signing_key
 from bench.wire.image_header import HEADER_BYTES, MAGIC, HeaderError, ImageHeader
 
@@ -133,9 +136,14 @@ def _only_file(ecu: EcuEntry, paths: Sequence[Path]) -> Path:
     return paths[0]
 
 
+def _read_parts(path: Path, signing: Signing) -> SoftwareFile:
+    # A session is of the ODX file beside a VBF one: that nobody has a use for it is seen once all are read.
+    session = signing.session if format_of_suffix(path) == "odx" else None
+    return read_software(path, binary_base=signing.base, session=session, lenient=signing.lenient)
+
+
 def _in_parts(files: BenchFiles, ecu: EcuEntry, paths: Sequence[Path], signing: Signing) -> OrderedEcu:
-    base, session, lenient = signing.base, signing.session, signing.lenient
-    read = for_one_ecu([read_software(path, binary_base=base, session=session, lenient=lenient) for path in paths])
+    read = for_one_ecu([_read_parts(path, signing) for path in paths])
     tolerated = tuple(sentence for file in read for sentence in file.tolerated)
     parts = software_of(ecu, read, files.recipes[ecu.id], signing.version)
     return OrderedEcu(entry=ecu, files=tuple(paths), what=parts, tolerated=tolerated)
@@ -158,26 +166,41 @@ def _refuse_unused(files: BenchFiles, ordered: Sequence[OrderedEcu], signing: Si
     in_parts = [ecu for ecu in ordered if isinstance(ecu.what, PartsOf)]
     if not wrapped:
         _refuse_unsigned(ordered, in_parts, signing)
-    if signing.session is not None and not in_parts:
-        raise InputError(
-            "--session is for ECUs that take software in parts", key="--session", found=signing.session,
-            allowed="an ODX-F or PDX file for such an ECU", hint="leave --session out",
-        )  # fmt: skip
+    _refuse_misread({each for ecu in ordered for each in _formats(ecu)}, signing, wraps=bool(wrapped))
     if signing.version is None or not in_parts:
         return
-    told = [ecu for ecu in in_parts if ecu.version]
-    if told and len(ordered) > 1:
+    users = [ecu for ecu in ordered if ecu.version]
+    if len(users) > 1:
         raise InputError(
             "--version would be that of several ECUs", key="--version",
-            found=f"{signing.version} for {', '.join(ecu.entry.id for ecu in ordered)}", allowed="one of them",
+            found=f"{signing.version} for {', '.join(ecu.entry.id for ecu in users)}", allowed="one of them",
             hint="flash them one after the other, in a command each",
         )  # fmt: skip
-    if not told and len(in_parts) == len(ordered):
+    if not users:
         recipes = ", ".join(files.recipes[ecu.entry.id].name for ecu in in_parts)
         raise InputError(
             "--version would be compared with nothing", key="--version", found=signing.version,
             allowed=f"no --version: recipe {recipes} reads none", hint="leave --version out",
         )  # fmt: skip
+
+
+def _formats(ecu: OrderedEcu) -> frozenset[str]:
+    return ecu.what.formats if isinstance(ecu.what, PartsOf) else frozenset()
+
+
+def _refuse_misread(formats: set[str], signing: Signing, *, wraps: bool) -> None:
+    """Refuse options of reading that no file has a use for; firmware that is wrapped here may be of any format."""
+    given = {
+        "--session": (signing.session is not None, {"odx"}),
+        "--base": (signing.base is not None and not wraps, {"binary"}),
+        "--lenient": (signing.lenient and not wraps, set(TEXT_FORMATS)),
+    }
+    for name, (is_given, wanted) in given.items():
+        if is_given and not formats & wanted:
+            raise InputError(
+                f"{name} is for other files", key=name, found=", ".join(sorted(formats)) or "only signed images",
+                allowed=f"{name} with {' or '.join(sorted(wanted))}", hint=f"leave {name} out",
+            )  # fmt: skip
 
 
 def _refuse_unsigned(ordered: Sequence[OrderedEcu], in_parts: Sequence[OrderedEcu], signing: Signing) -> None:
@@ -187,16 +210,18 @@ def _refuse_unsigned(ordered: Sequence[OrderedEcu], in_parts: Sequence[OrderedEc
     if in_parts:
         given |= {"--base": False, "--lenient": False, "--release-counter": signing.release_counter is not None}
     for name in (name for name, is_given in given.items() if is_given):
+        problem, allowed = (
+            f"{name} is for firmware without a signed header",
+            f"{name} with at least one file that has no header",
+        )
         if in_parts:
+            problem, allowed = f"{name} is for firmware that gets a signed header here", f"no {name}"
             what = f"files that are sent as they stand: {', '.join(ecu.file for ecu in in_parts)}"
             hint = f"leave {name} out: the recipe takes software in parts, nothing is signed here"
         else:
             what = f"only signed files: {', '.join(ecu.file for ecu in ordered)}"
             hint = f"leave {name} out, or sign the plain firmware again: otabench image sign"
-        raise InputError(
-            f"{name} is for firmware without a signed header", key=name, found=what,
-            allowed=f"{name} with at least one file that has no header", hint=hint,
-        )  # fmt: skip
+        raise InputError(problem, key=name, found=what, allowed=allowed, hint=hint)
 
 
 def _check_release(path: Path, header: ImageHeader, signing: Signing) -> None:

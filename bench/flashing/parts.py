@@ -27,10 +27,11 @@ AS_THEY_STAND = ("vbf", "odx")
 
 @dataclass(frozen=True, slots=True)
 class PartsOf:
-    """The software of one ECU, and for each part the name of the file that it came from."""
+    """The software of one ECU, for each part the name of the file that it came from, and the formats of the files."""
 
     software: Software
     files: tuple[str, ...]
+    formats: frozenset[str]
     not_compared: tuple[str, ...]
     """Checksums that a file names and nobody computed here, a sentence each."""
 
@@ -48,7 +49,8 @@ def software_of(entry: EcuEntry, files: Sequence[SoftwareFile], recipe: Recipe, 
         software_id=entry.software_id,
         hardware_ids=_hardware_ids(entry, files, recipe),
     )
-    return PartsOf(software, tuple(file.name for file, _ in parts), tuple(_not_compared(files)))
+    names, formats = tuple(file.name for file, _ in parts), frozenset(file.file_format for file in files)
+    return PartsOf(software, names, formats, tuple(_not_compared(files)))
 
 
 def _not_compared(files: Sequence[SoftwareFile]) -> Iterator[str]:

@@ -259,8 +259,9 @@ def _spent(frames: Sequence[FrameRecord], files: BenchFiles, ecu: EcuEntry, outc
 def diagnostic_addresses(files: BenchFiles, ecu: EcuEntry) -> DiagnosticAddresses:
     """Return how the frames between tester and ECU are recognised."""
     address, to_all = ecu.address(), files.vehicle.functional_address(ecu.tester_channel)
-    routines = files.recipes[ecu.id].routines
-    checks = (routines.check_memory, routines.check_dependencies)
+    recipe = files.recipes[ecu.id]
+    routines = recipe.routines
+    checks = (routines.check_memory, routines.check_dependencies, *(rule.routine for rule in recipe.check.listed))
     answers = b"" if address.rx_extension is None else bytes((address.rx_extension,))
     return DiagnosticAddresses(
         request=AddressInformation(address.tx_id, address.flags, address.prefix),

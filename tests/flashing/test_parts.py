@@ -210,3 +210,8 @@ def test_bootloader_and_the_step_that_loads_it_need_each_other_and_it_lies_in_ra
     assert mismatch(replace(software, parts=(replace(there, start_address=None), erased)), vbf) == "SBL: start_address"
     assert mismatch(replace(software, parts=(there, part)), vbf) == "APP: erase list"
     check_parts(Plan("unit", replace(software, parts=(there, erased)), vbf, 0, 0))
+
+
+def test_bootloader_that_addresses_of_0x34_cannot_reach_is_refused_with_the_recipe() -> None:
+    with pytest.raises(ValueError, match=r"0x40007FFF does not fit transfer\.address_bytes = 3"):
+        recipe("vbf_loader", transfer={"address_bytes": 3})

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bench.flashing.models import FlashPlan, FlashResultJson
+from bench.cli import exit_code_of
+from bench.flashing.models import FlashPlan, FlashRead, FlashResultJson
 from tests.children import LIMIT_S
 from tests.foreign import odx_unit, plain_unit, vbf_loader
 from tests.foreign.files import (
@@ -34,11 +35,17 @@ BENCH = "bench/benches/foreign.toml"
 VBF = ("engine=data.vbf", "engine=exe.vbf", "engine=sbl.vbf")
 PDX = ("inverter=unit.pdx",)
 BINARY = ("pump=pump.bin", "--base", hex(plain_unit.START))
+NAMES = {
+    "0x31 RoutineControl 0xFF00 erase", "0x31 RoutineControl 0x0301 start the bootloader",
+    "0x31 RoutineControl 0x0202 check after segment", "0x31 RoutineControl 0x0203 check after part",
+    "0x31 RoutineControl 0x0212 check after part", "0x31 RoutineControl 0x0205 check after all",
+}  # fmt: skip
+"""What the recipes have the units' routines do; 0x0205 is another one on our own ECUs."""
 INTERRUPTED = """
 import os, signal, sys
 from bench import __main__ as program
 from bench.cli.flash.output import FlashWatch
-shown, left = FlashWatch.flash, [signal.SIGINT]
+shown, left = FlashWatch.flash, [signal.Signals[sys.argv.pop(1)]]
 def flash(self, event):
     shown(self, event)
     if event.step == "program_parts" and event.sent_bytes > 12_000 and left:
@@ -46,7 +53,7 @@ def flash(self, event):
 FlashWatch.flash = flash
 program.main()
 """
-"""Ctrl-C in mid-transfer: at the first block behind that many bytes."""
+"""A signal in mid-transfer: at the first block behind that many bytes."""
 
 
 class Place:
@@ -99,6 +106,22 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+Typed = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def typed(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """The same in this process: for what needs no ECU."""
+    monkeypatch.chdir(place.folder)
+
+    def flash(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = exit_code_of(["flash", *arguments, "--bench", BENCH])
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, shown.out, shown.err)
+
+    return flash
+
+
 def only(ended: subprocess.CompletedProcess[str]) -> Any:
     """Return the one ECU of a result."""
     result = FlashResultJson.model_validate(json.loads(ended.stdout))
@@ -118,6 +141,7 @@ def test_vbf_files_in_any_order_go_through_the_bootloader_and_the_folder_says_wh
     assert [(each.address, each.size_bytes) for each in parts["exe.vbf"].segments] == [
         (address, len(block)) for address, block in place.exe.blocks
     ]
+    assert ecu.time.ecu_check_s > 0, "routines that check are the recipe's"
     assert ecu.sent_bytes == sum(each.sent_bytes for part in ecu.image.parts for each in part.segments)
     assert (ecu.nothing_checked, ecu.version_unread, ecu.image.signed_by) == (False, False, None)
     folder = place.folder / json.loads(ended.stdout)["folder"]
@@ -169,18 +193,44 @@ def test_all_three_are_flashed_by_one_command(place: Place) -> None:
     assert place.engine_is_flashed()
 
 
+def test_read_shows_the_identifiers_by_which_the_recipe_knows_an_ecu(place: Place) -> None:
+    with place.engine(), place.inverter(), place.pump():
+        assert place.flash(*VBF).returncode == 0
+        ended = place.flash("--read", "--json")
+    assert ended.returncode == 0, ended.stderr
+    read = {
+        ecu.ecu: {each.did: each for each in ecu.identifiers}
+        for ecu in FlashRead.model_validate_json(ended.stdout).ecus
+    }
+    engine = read["engine"]
+    assert [(engine[did].name, engine[did].text) for did in (0xF120, 0xF121)] == [
+        ("version, by its recipe", "31394148 AB"), ("version, by its recipe", "31394149 AA")
+    ]  # fmt: skip
+    assert (read["inverter"][0xF191].text, 0xF196 in read["inverter"], len(read["pump"])) == ("HW-4711", True, 15)
+
+
 # Interrupted --------------------------------------------------------------------------------------------
 
 
 def test_ctrl_c_in_mid_transfer_restores_the_bus_and_the_same_command_flashes_it_then(place: Place) -> None:
     with place.engine():
-        ended = place.flash(*VBF, "--json", program=("-c", INTERRUPTED))
+        ended = place.flash(*VBF, "--json", program=("-c", INTERRUPTED, "SIGINT"))
         assert ended.returncode == 130, ended.stderr
         ecu = only(ended)
         assert (ecu.outcome, ecu.step, ecu.believed.state) == ("interrupted", "program_parts", "bootloader")
         assert not place.engine_is_flashed()
         log = "\n".join(place.requests(json.loads(ended.stdout)["folder"], "can0"))
         assert all(f"7DF#{restored}" in log for restored in ("03288001", "028581", "021081"))
+        again = place.flash(*VBF, "--json")
+    assert again.returncode == 0, again.stderr
+    assert only(again).believed.state == "new_software"
+    assert place.engine_is_flashed()
+
+
+def test_flasher_killed_in_mid_transfer_leaves_a_unit_that_the_same_command_flashes(place: Place) -> None:
+    with place.engine():
+        killed = place.flash(*VBF, "--json", program=("-c", INTERRUPTED, "SIGKILL"))
+        assert (killed.returncode, killed.stdout, place.engine_is_flashed()) == (-9, "", False)
         again = place.flash(*VBF, "--json")
     assert again.returncode == 0, again.stderr
     assert only(again).believed.state == "new_software"
@@ -207,6 +257,11 @@ def damaged(place: Place, name: str) -> None:
         ((*VBF, "--crop"), "--crop"),
         ((*VBF, "--release-counter", "3"), "--release-counter"),
         ((*BINARY, "--version", "1.0"), "--version would be compared with nothing"),
+        ((*VBF, "--base", "0x10000"), "--base is for other files"),
+        ((*VBF, "--session", "UPDATE"), "--session is for other files"),
+        ((*PDX, "--session", "OTHER"), "OTHER"),
+        ((*BINARY, "--lenient"), "--lenient is for other files"),
+        ((*VBF, *PDX, "--version", "1, 2"), "--version would be that of several ECUs"),
         (("pump=pump.hex",), "pump.hex"),
         (("pump=pump.bin", "--base", "0x1000"), "region"),
         (("inverter=exe.vbf", "--version", "1, 2"), "region"),
@@ -214,26 +269,27 @@ def damaged(place: Place, name: str) -> None:
     ],
     ids=[
         "no_bootloader", "one_version_for_two", "no_version", "twice", "key", "crop", "release_counter",
-        "version_nobody_reads", "no_such_file", "outside_of_the_region", "other_ECU", "no_index",
+        "version_nobody_reads", "base_of_nothing", "session_of_nothing", "no_such_session", "lenient_for_nothing",
+        "version_of_two", "no_such_file", "outside_of_the_region", "other_ECU", "no_index",
     ],
 )  # fmt: skip
 def test_wrong_files_and_options_are_refused_before_a_request(
-    place: Place, arguments: Sequence[str], told: str
+    place: Place, typed: Typed, arguments: Sequence[str], told: str
 ) -> None:
     (place.folder / "inverter.bin").write_bytes(bytes(64))
     form = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     (place.folder / "private.pem").write_bytes(MAKER_B.private_bytes(*form))
     for dry in ([], ["--dry-run"]):
-        ended = place.flash(*arguments, *dry)
+        ended = typed(*arguments, *dry)
         assert ended.returncode == 2, ended.stderr
         assert told in ended.stderr
         assert "Traceback" not in ended.stderr
     assert not (place.folder / "reports").exists()
 
 
-def test_damaged_vbf_is_refused_before_a_request(place: Place) -> None:
+def test_damaged_vbf_is_refused_before_a_request(place: Place, typed: Typed) -> None:
     damaged(place, "exe.vbf")
-    ended = place.flash(*VBF)
+    ended = typed(*VBF)
     assert (ended.returncode, "exe.vbf" in ended.stderr) == (2, True)
     assert not (place.folder / "reports").exists()
 
@@ -266,9 +322,9 @@ def test_file_for_other_hardware_changes_nothing(place: Place) -> None:
     ids=["vbf", "pdx", "binary"],
 )
 def test_dry_run_shows_every_request_and_asks_nobody(
-    place: Place, arguments: Sequence[str], requests: Sequence[str]
+    place: Place, typed: Typed, arguments: Sequence[str], requests: Sequence[str]
 ) -> None:
-    ended = place.flash(*arguments, "--dry-run", "--full", "--json")
+    ended = typed(*arguments, "--dry-run", "--full", "--json")
     assert ended.returncode == 0, ended.stderr
     plan = FlashPlan.model_validate(json.loads(ended.stdout))
     (ecu,) = plan.ecus
@@ -278,18 +334,19 @@ def test_dry_run_shows_every_request_and_asks_nobody(
     segments = [each for part in ecu.image.parts for each in part.segments]
     assert sum(map(len, blocks)) == sum(each.sent_bytes for each in segments)
     assert not ecu.times_known, "nobody has said how long it erases"
-    shown = place.flash(*arguments, "--dry-run")
+    assert {each.name for each in plan.requests if each.request.startswith("31")} <= NAMES
+    shown = typed(*arguments, "--dry-run")
     assert (shown.returncode, "nothing was sent to any bus" in shown.stdout) == (0, True)
     assert not (place.folder / "reports").exists()
 
 
 @pytest.mark.parametrize("service", ["0x23", "0x35"])
-def test_dry_run_reads_memory_back(place: Place, service: str) -> None:
+def test_dry_run_reads_memory_back(place: Place, typed: Typed, service: str) -> None:
     recipe = place.folder / "bench" / "recipes" / "odx_unit.toml"
     rule = f'{{ after = "part", by = "read_back", service = {service}, chunk_bytes = 512 }},'
     part = '{ after = "part", by = "routine"'
     recipe.write_text(recipe.read_text().replace(part, f"{rule}\n  {part}"))
-    ended = place.flash(*PDX, "--dry-run", "--json")
+    ended = typed(*PDX, "--dry-run", "--json")
     assert ended.returncode == 0, ended.stderr
     names = [request.request[:2] for request in FlashPlan.model_validate(json.loads(ended.stdout)).requests]
     assert names.count(service[2:]) == (2 if service == "0x35" else sum(-(-len(b.data) // 512) for b in place.blocks))

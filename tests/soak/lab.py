@@ -65,8 +65,7 @@ def kinds() -> dict[str, Kind]:
     for path in sorted((root / "vehicles").glob("*.toml")):
         vehicle = load_vehicle(path)
         for entry in vehicle.ecus:
-            if entry.personality is not None:
-                named.setdefault(entry.personality, (vehicle, entry))
+            named.setdefault(entry.kind, (vehicle, entry))
     for path in sorted((root / "ecus").glob("*.toml")):
         if path.stem in named:
             vehicle, entry = named[path.stem]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from bench.cli.flash.ordered import image_model, nothing_checked, unseen, version_unread
@@ -9,7 +11,8 @@ from bench.cli.flash.output import time_model
 from bench.cli.output import answers
 from bench.config.output import this_tool
 from bench.core.clock import NS_PER_S
-from bench.evidence.uds_names import request_name
+from bench.evidence.uds_names import ROUTINES, request_name
+from bench.flasher.recipe_steps import Step
 from bench.flashing.dry_run import DryRun, Exchange
 from bench.flashing.models import FlashPlan, PlannedEcu, PlannedRequest
 from bench.flashing.order import FlashOrder
@@ -40,11 +43,11 @@ def plan_model(order: FlashOrder, found: DryRun, *, parallel: bool, full: bool) 
             )
             for ordered, ecu in zip(order.ecus, found.result.ecus, strict=True)
         ),
-        requests=tuple(_request_model(exchange, full=full) for exchange in found.exchanges),
+        requests=tuple(_request_model(order, exchange, full=full) for exchange in found.exchanges),
     )
 
 
-def _request_model(exchange: Exchange, *, full: bool) -> PlannedRequest:
+def _request_model(order: FlashOrder, exchange: Exchange, *, full: bool) -> PlannedRequest:
     shown = exchange.request if full else exchange.request[:SHOWN_BYTES]
     return PlannedRequest(
         t_s=exchange.t_ns / NS_PER_S,
@@ -52,11 +55,23 @@ def _request_model(exchange: Exchange, *, full: bool) -> PlannedRequest:
         ecu=exchange.ecu or None,
         channel=exchange.channel,
         step=exchange.step,
-        name=request_name(exchange.request),
+        name=request_name(exchange.request, routines=_routines(order, exchange.ecu)),
         length=len(exchange.request),
         request=shown.hex(),
         answers=tuple(answer.hex() for answer in exchange.answers),
     )
+
+
+def _routines(order: FlashOrder, ecu: str) -> Mapping[int, str]:
+    """Return what the routines of an ECU are called; of one flashed in parts, what its recipe has them do."""
+    recipe = order.files.recipes.get(ecu)
+    if recipe is None or Step.PROGRAM_PARTS not in recipe.steps:
+        return ROUTINES
+    names = {rule.routine: f"check after {rule.after}" for rule in recipe.check.listed}
+    names |= {recipe.routines.erase: "erase"}
+    if recipe.bootloader is not None:
+        names |= {recipe.bootloader.routine: "start the bootloader"}
+    return {routine: f"0x{routine:04X} {name}" for routine, name in names.items() if routine is not None}
 
 
 def print_plan(plan: FlashPlan) -> None:

@@ -50,5 +50,5 @@ def _item(plan: Plan, item: Item, piece: Piece | None) -> bytes:
         case _:
             found = None if segment.plain is None else SUMS[item](segment.plain)
     if found is None:
-        raise ImageMismatch(plan.ecu, f"{part.name}: {item}", "none", "is to be sent one by the recipe")
+        raise ImageMismatch(plan.ecu, f"{part.name}: {item}", "none", "needs one: its recipe sends it")
     return found
