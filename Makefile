@@ -81,7 +81,7 @@ demo: $(VENV)/.installed ## update a simulated car, cut its power, forge its pac
 	@$(BIN)/otabench demo
 
 .PHONY: test
-test: $(VENV)/.installed-test ## run the test suite; some 8 min on two cores
+test: $(VENV)/.installed-test ## run the test suite; some 7 min on two cores
 	@$(BIN)/python -m compileall -q bench dm_server ecu_sim
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal \
 	  -m "not slow and not browser and not socketcan and not postgres" $(PYTEST_ARGS)

@@ -344,14 +344,18 @@ def _read(path: Path, suffix: str) -> Iterator[FrameRecord]:
 def _read_candump(path: Path) -> Iterator[FrameRecord]:
     with path.open("rb") as file:
         lines = LogLines(path, file)
+        first_ns, last_ns = LAST_DATE_NS, -LAST_DATE_NS
         for message in _messages(_python_can().CanutilsLogReader(cast(TextIO, lines)), _line_fail(lines)):
             fail = _line_fail(lines)
             channel, identifier = lines.text.split()[1], lines.text.split()[2].partition("#")[0]
             if int(identifier, 16) & SOCKETCAN_ERROR:  # python-can knows some of these and takes others for data
                 message.is_error_frame = True
-            yield _record(
-                message, _run_time_ns(_scaled(message.timestamp, LAST_DATE_NS, fail)), _channel(channel), fail
-            )
+            t_ns = _run_time_ns(_scaled(message.timestamp, LAST_DATE_NS, fail))
+            first_ns, last_ns = min(first_ns, t_ns), max(last_ns, t_ns)
+            # No log of this bench spans a century, and neither ASC nor BLF could hold it.
+            if not last_ns - first_ns < LONGEST_NS:
+                raise fail(f"frames {(last_ns - first_ns) // NS_PER_S} s apart")
+            yield _record(message, t_ns, _channel(channel), fail)
 
 
 def _read_asc(path: Path) -> Iterator[FrameRecord]:

@@ -67,6 +67,14 @@ def test_changed_bytes_give_frames_or_a_message(suffix: str, data: st.DataObject
             assert write_log(Path(folder) / "again.blf", found) == len(found)
 
 
+def test_frames_of_two_centuries_are_no_log(tmp_path: Path) -> None:
+    """Found by the property above: candump's seconds can say it, and no other format can hold it."""
+    lines = b"(1893456000.001000) can0 7A0#0322F195 T\n(6893456000.001300) can0 7A0#0322F195 T\n"
+    refused = frames_or_message(of(tmp_path, "x.log", lines))
+    assert isinstance(refused, InputError)
+    assert str(refused.found).startswith("frames 5000000000 s apart")
+
+
 @pytest.mark.parametrize("suffix", [".log", ".asc", ".blf"])
 @given(data=st.data())
 @settings(max_examples=80, deadline=None)
