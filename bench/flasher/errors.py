@@ -10,6 +10,7 @@ FlasherError
 ├── AuthenticationFailed the tester's certificate cannot be used, or the ECU did not prove who it is
 ├── PreconditionsNotMet  the application says why it must not be programmed now
 ├── CheckFailed          a routine ended with a status that means no
+│   └── DataDiffers          the ECU received or stores other bytes than were sent
 ├── VersionMismatch      after the reset the ECU does not run what was programmed
 │   └── ImageDoesNotRun      nor will it: what it stores is whole, and it does not run
 └── FlashFailed          the job as a whole: every try that the recipe allows is used up, or trying again is pointless
@@ -139,6 +140,14 @@ class CheckFailed(FlasherError):
     def __init__(self, routine_id: int, status: int, meaning: str) -> None:
         super().__init__(f"routine 0x{routine_id:04X} ended with status 0x{status:02X} ({meaning})")
         self.routine_id, self.status = routine_id, status
+
+
+class DataDiffers(CheckFailed):
+    """What the ECU received or stores is not what was sent; `routine_id` is the service that tells so (0x37, 0x23)."""
+
+    def __init__(self, sid: int, found: int, what: str) -> None:
+        super().__init__(sid, found, what)
+        self.args = (f"service 0x{sid:02X}: {what}",)
 
 
 class VersionMismatch(FlasherError):

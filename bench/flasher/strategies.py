@@ -34,8 +34,6 @@ def strategy(kind: str, name: str, built_in: Mapping[str, S]) -> S:
     others = {key.removeprefix(f"{kind}."): each for key, each in found().items() if key.startswith(f"{kind}.")}
     chosen: Any = built_in.get(name) or others.get(name)
     if chosen is None:
-        chosen = others.get(name)
-    if chosen is None:
         raise InputError(
             f"the recipe names a strategy that there is not: {kind} by {name}",
             key=f"{kind}.by" if kind == "erase" else "check.rules.by",

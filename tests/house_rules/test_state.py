@@ -87,7 +87,7 @@ def kinds(source: str) -> Iterator[Kind]:
             is_dataclass = any(each.startswith("dataclass") for each in decorated)
             attributes = {name for name in assigned(node) if not name.isupper()}
             if is_dataclass:
-                attributes |= {each.target.id for each in node.body if is_field(each)}  # type: ignore[attr-defined] # is_field
+                attributes |= {name for each in node.body if (name := field_name(each)) is not None}
             frozen = any("frozen=True" in each for each in decorated)
             yield Kind(node.name, frozenset(attributes), frozen, key_of(node, attributes))
 
@@ -95,11 +95,16 @@ def kinds(source: str) -> Iterator[Kind]:
 def settled(node: ast.ClassDef) -> bool:
     """Return whether instances are errors, members of an enumeration, tables of a file or a Protocol."""
     bases = " ".join(ast.unparse(each) for each in node.bases)
-    return any(word in bases for word in ("Error", "Enum", "FileModel", "Protocol", "Mismatch", "NamedTuple"))
+    return any(
+        word in bases for word in ("Error", "CheckFailed", "Enum", "FileModel", "Protocol", "Mismatch", "NamedTuple")
+    )
 
 
-def is_field(node: ast.stmt) -> bool:
-    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and "ClassVar" not in ast.unparse(node)
+def field_name(node: ast.stmt) -> str | None:
+    """Return the name of a dataclass's field; None for any other statement of a class."""
+    if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+        return None
+    return None if "ClassVar" in ast.unparse(node) else node.target.id
 
 
 def assigned(node: ast.ClassDef) -> Iterator[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from bench.flasher.checks import check_status
+from bench.flasher.recipe import Recipe
 from bench.flasher.services import erase_option, start_routine
-from bench.flasher.software import PartKind
+from bench.flasher.software import PartKind, Segment
 from bench.flasher.task import At, Plan, Task, Turn
 
 
@@ -39,22 +40,27 @@ def _routine(at: At) -> int:
 
 def erase_image(plan: Plan) -> tuple[Task, ...]:
     """Return what erases all that the software will fill."""
-    return tuple(EraseRange(address, length_bytes) for address, length_bytes in ranges(plan))
+    places = plan.software.of_kind(PartKind.SOFTWARE)
+    segments = [segment for place in places for segment in plan.software.parts[place].segments]
+    return tuple(EraseRange(address, length_bytes) for address, length_bytes in ranges(plan.recipe, segments))
 
 
-def ranges(plan: Plan) -> Iterator[tuple[int, int]]:
-    """Yield (address, length) of each call: each segment, the whole region, or its sectors one by one."""
-    rules, memory = plan.recipe.erase, plan.recipe.memory
+def ranges(recipe: Recipe, segments: Iterable[Segment]) -> Iterator[tuple[int, int]]:
+    """Yield (address, length) of each call: each segment, the whole region, or the sectors that are touched, once."""
+    rules, memory = recipe.erase, recipe.memory
     # Some bootloaders know only their whole region (FF00 with any other range: 0x31).
     if rules.granularity == "region":
         yield memory.region_base, memory.region_size
         return
-    for place in plan.software.of_kind(PartKind.SOFTWARE):
-        for segment in plan.software.parts[place].segments:
-            if rules.sector_bytes is None:
-                yield segment.address, segment.size_bytes
-                continue
-            # Flash is erased by whole sectors: a range that begins within one takes all of it along.
-            first = segment.address - (segment.address - memory.region_base) % rules.sector_bytes
-            for sector in range(first, segment.end, rules.sector_bytes):
-                yield sector, min(rules.sector_bytes, memory.region_base + memory.region_size - sector)
+    end = memory.region_base + memory.region_size
+    done = memory.region_base
+    for segment in sorted(segments, key=lambda each: each.address):
+        if rules.sector_bytes is None:
+            yield segment.address, segment.size_bytes
+            continue
+        # Flash is erased by whole sectors: a range that begins within one takes all of it along, and a second erase of
+        # a sector that two segments share would take the first one's bytes.
+        first = segment.address - (segment.address - memory.region_base) % rules.sector_bytes
+        for sector in range(max(first, done), segment.end, rules.sector_bytes):
+            yield sector, min(rules.sector_bytes, end - sector)
+            done = sector + rules.sector_bytes

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.flasher.checks import check_answer
 from bench.flasher.notes import PassBegun
 from bench.flasher.recipe_checks import After, Item
 from bench.flasher.services import start_routine
 from bench.flasher.software import PartKind
+from bench.flasher.steps.erasing import ranges
 from bench.flasher.steps.options import option_record, range_record
 from bench.flasher.steps.proofs import checks
-from bench.flasher.steps.status import check_answer
 from bench.flasher.steps.transfer import Download
 from bench.flasher.strategies import EraseStrategy, strategy
 from bench.flasher.task import At, Piece, Plan, Task, Turn, noted
@@ -128,7 +129,7 @@ def _by_file(plan: Plan, place: int) -> Iterable[Task]:
 
 def _by_range(plan: Plan, place: int) -> Iterable[Task]:
     """The range of each segment, of the whole region, or of the sectors that are touched."""
-    return _calls(plan, _ranges(plan, place))
+    return _calls(plan, ranges(plan.recipe, plan.software.parts[place].segments))
 
 
 def _calls(plan: Plan, ranges: Iterable[tuple[int, int]]) -> Iterable[Task]:
@@ -137,25 +138,6 @@ def _calls(plan: Plan, ranges: Iterable[tuple[int, int]]) -> Iterable[Task]:
 
 
 ERASE: Mapping[str, EraseStrategy] = {"range": _by_range, "file": _by_file, "index": _by_index, "none": _nothing}
-
-
-def _ranges(plan: Plan, place: int) -> Iterator[tuple[int, int]]:
-    """Yield the range of each segment, or of the sectors that they touch, each once."""
-    rules, base = plan.recipe.erase, plan.recipe.memory.region_base
-    if rules.granularity == "region":
-        yield base, plan.recipe.memory.region_size
-        return
-    done = base
-    for segment in plan.software.parts[place].segments:
-        if rules.sector_bytes is None:
-            yield segment.address, segment.size_bytes
-            continue
-        # Flash is erased by whole sectors: two segments in one sector share its erase, or the second would take the
-        # first one's bytes.
-        first = segment.address - (segment.address - base) % rules.sector_bytes
-        for sector in range(max(first, done), segment.end, rules.sector_bytes):
-            yield sector, rules.sector_bytes
-            done = sector + rules.sector_bytes
 
 
 @dataclass(frozen=True, slots=True)

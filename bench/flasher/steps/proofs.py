@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.flasher.errors import CheckFailed, ProtocolViolation
+from bench.flasher.checks import check_answer
+from bench.flasher.errors import DataDiffers, ProtocolViolation
 from bench.flasher.recipe_checks import After, CheckRule
 from bench.flasher.services import read_memory, request_upload, start_routine, transfer_exit, upload_data
 from bench.flasher.software import PartKind
 from bench.flasher.steps.options import option_record
-from bench.flasher.steps.status import check_answer
 from bench.flasher.strategies import CheckStrategy, strategy
 from bench.flasher.sums import SUMS
 from bench.flasher.task import At, Piece, Plan, Task, Turn
@@ -27,7 +27,7 @@ def checks(plan: Plan, after: After, piece: Piece | None) -> Iterator[Task]:
 
 
 def check_exit(plan: Plan, piece: Piece, record: bytes) -> None:
-    """CheckFailed unless the answer to 0x37 holds the sum of what was sent, where a rule says that it does."""
+    """DataDiffers unless the answer to 0x37 holds the sum of what was sent, where a rule says that it does."""
     for rule in plan.recipe.check.listed:
         if rule.by != "transfer_exit" or not concerns(plan, rule, piece):
             continue
@@ -39,7 +39,7 @@ def check_exit(plan: Plan, piece: Piece, record: bytes) -> None:
             raise ProtocolViolation(f"0x37: {rule.algorithm} is {len(wanted)} bytes, the answer has {len(record)}")
         if record[: len(wanted)] != wanted:
             what = f"{rule.algorithm} {record[: len(wanted)].hex()} of what it received, {wanted.hex()} was sent"
-            raise CheckFailed(Sid.REQUEST_TRANSFER_EXIT, record[0], what)
+            raise DataDiffers(Sid.REQUEST_TRANSFER_EXIT, record[0], what)
 
 
 def concerns(plan: Plan, rule: CheckRule, piece: Piece | None) -> bool:
@@ -78,7 +78,7 @@ class _Routine(Task):
 
 @dataclass(frozen=True, slots=True)
 class _ReadBack(Task):
-    """0x23 over a segment, `done_bytes` of it compared already: CheckFailed at the first byte that differs.
+    """0x23 over a segment, `done_bytes` of it compared already: DataDiffers at the first byte that differs.
 
     A server was seen that acknowledges blocks after a functional tester present, does not store them, and says that
     its check was passed: nothing but its memory tells.
@@ -120,14 +120,14 @@ class _ReadBack(Task):
 
 
 def compare(at: At, piece: Piece, offset: int, wanted: bytes, found: bytes, sid: int) -> None:
-    """CheckFailed at the first byte that memory does not hold as it was sent."""
+    """DataDiffers at the first byte that memory does not hold as it was sent."""
     if len(found) != len(wanted):
         raise ProtocolViolation(f"0x{sid:02X}: {len(found)} bytes were read, {len(wanted)} were asked for")
     if found != wanted:
         n = next(n for n, (left, right) in enumerate(zip(found, wanted, strict=True)) if left != right)
         address = at.plan.segment(piece).address + offset + n
         what = f"{at.plan.part(piece).name}: 0x{found[n]:02X} is stored at 0x{address:08X}, 0x{wanted[n]:02X} was sent"
-        raise CheckFailed(sid, found[n], what)
+        raise DataDiffers(sid, found[n], what)
 
 
 @dataclass(frozen=True, slots=True)
